@@ -1,0 +1,87 @@
+"""Every failure a user can cause or meet, each with its exit code.
+
+A message says what is wrong, where (path, column, video, frame) and what to do. The command line
+prints it as one line; a library user catches :class:`TglError`. Anything else is a bug and keeps
+its traceback.
+"""
+
+from __future__ import annotations
+
+
+class TglError(Exception):
+    """Base of all expected failures.
+
+    Args:
+        message: what is wrong, as one line without a final full stop.
+        where: the path, column, video or frame it was found at.
+        hint: what the user can do about it.
+    """
+
+    exit_code = 1
+
+    def __init__(self, message: str, *, where: object | None = None, hint: str | None = None):
+        self.message = " ".join(str(message).split())
+        self.where = None if where is None else str(where)
+        self.hint = None if hint is None else " ".join(hint.split())
+        super().__init__(str(self))
+
+    def __str__(self) -> str:
+        place = f"{self.where}: " if self.where else ""
+        advice = f"; {self.hint}" if self.hint else ""
+        return f"{place}{self.message}{advice}"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Survive the trip from a worker process, keyword arguments included."""
+        return _rebuild, (type(self), self.message, self.where, self.hint)
+
+
+def _rebuild(
+    kind: type[TglError], message: str, where: str | None, hint: str | None
+) -> TglError:
+    return kind(message, where=where, hint=hint)
+
+
+class ConfigError(TglError):
+    """A setting is out of range, unknown, or contradicts another one."""
+
+    exit_code = 2
+
+
+class MissingInput(TglError):
+    """A file, folder, row or program that was named does not exist."""
+
+    exit_code = 3
+
+
+class SchemaMismatch(TglError):
+    """A table or document has other columns, types or another version than expected."""
+
+    exit_code = 4
+
+
+class CorruptInput(TglError):
+    """A file is truncated, damaged, or contradicts what describes it."""
+
+    exit_code = 5
+
+
+class UnsafeName(CorruptInput):
+    """A name read from data would lead out of the output folder or cannot be a file name."""
+
+
+class OutputBlocked(TglError):
+    """The output cannot be written: locked by another run, foreign, or the disk is full."""
+
+    exit_code = 6
+
+
+class IncompleteRun(TglError):
+    """The run finished, but some of its inputs failed and were reported one by one."""
+
+    exit_code = 7
+
+
+class TrainingDiverged(TglError):
+    """The loss is no longer finite."""
+
+    exit_code = 8
