@@ -1,0 +1,1 @@
+"""Dual-path inference over whole videos, many sentences at once."""
