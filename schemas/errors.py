@@ -35,9 +35,7 @@ class TglError(Exception):
         return _rebuild, (type(self), self.message, self.where, self.hint)
 
 
-def _rebuild(
-    kind: type[TglError], message: str, where: str | None, hint: str | None
-) -> TglError:
+def _rebuild(kind: type[TglError], message: str, where: str | None, hint: str | None) -> TglError:
     return kind(message, where=where, hint=hint)
 
 

@@ -1,0 +1,178 @@
+"""Folders as artifacts: what they hold, how they are published whole, who may write them.
+
+An artifact's folder is made under a scratch name beside the final one and renamed when it is
+complete. Everything below `.tgl/` belongs to the engine and is not part of the content.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from schemas.errors import OutputBlocked
+from schemas.layouts import RECEIPT_FILE
+
+ENGINE_FOLDER = ".tgl"
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The content of a folder: cheap to take again, exact enough to see what is gone.
+
+    Attributes:
+        files: number of files below the folder.
+        bytes: their total size.
+        names: SHA-256 over the sorted lines `relative path, size` of the files in subfolders.
+        tables: SHA-256 of each file at the top of the folder (tables, weights, summaries).
+    """
+
+    files: int
+    bytes: int
+    names: str
+    tables: dict[str, str] = field(default_factory=dict)
+
+
+def list_folder(folder: Path) -> Listing:
+    """Take the listing of an artifact; the receipt and `.tgl/` are left out."""
+    nested = hashlib.sha256()
+    tables: dict[str, str] = {}
+    files = total = 0
+    for relative, entry in walk(folder):
+        size = entry.stat().st_size
+        files += 1
+        total += size
+        if "/" in relative:
+            nested.update(f"{relative}\0{size}\n".encode("utf-8", "surrogateescape"))
+        else:
+            tables[relative] = sha256_file(folder / relative)
+    return Listing(files, total, nested.hexdigest(), tables)
+
+
+def walk(folder: Path) -> Iterator[tuple[str, os.DirEntry[str]]]:
+    """Files below `folder` as (posix relative path, entry), sorted, engine's files left out."""
+    yield from _walk(folder, "")
+
+
+def _walk(folder: Path, prefix: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
+    with os.scandir(folder) as entries:
+        ordered = sorted(entries, key=lambda entry: entry.name)
+    for entry in ordered:
+        if not prefix and entry.name in (ENGINE_FOLDER, RECEIPT_FILE):
+            continue
+        if entry.is_dir():
+            yield from _walk(Path(entry.path), f"{prefix}{entry.name}/")
+        else:
+            yield f"{prefix}{entry.name}", entry
+
+
+def sha256_file(path: Path) -> str:
+    """Hex SHA-256 of a file's content."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_text_atomic(path: Path, text: str) -> None:
+    """Write a text file so that a reader sees the old content or the new, never a part."""
+    write_bytes_atomic(path, text.encode("utf-8"))
+
+
+def write_bytes_atomic(path: Path, data: bytes) -> None:
+    """As :func:`write_text_atomic`, for bytes; synced to disk before the rename."""
+    temporary = path.with_name(f".{path.name}.partial")
+    with temporary.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def scratch_path(out: Path, fingerprint: str) -> Path:
+    """Where a run with this fingerprint works until it publishes to `out`."""
+    return out.with_name(f".{out.name}.{fingerprint[:16]}.work")
+
+
+def other_scratches(out: Path, fingerprint: str) -> list[Path]:
+    """Leftovers of interrupted runs to `out` with other settings."""
+    mine = scratch_path(out, fingerprint)
+    return [path for path in out.parent.glob(f".{_escape(out.name)}.*.work") if path != mine]
+
+
+def publish(scratch: Path, out: Path) -> None:
+    """Put a finished scratch folder in the place of `out`.
+
+    A kill between the two renames leaves the former artifact under its retired name;
+    :func:`recover` puts it back.
+    """
+    retired = _retired_path(out)
+    if out.exists():
+        remove_tree(retired)
+        out.rename(retired)
+    scratch.rename(out)
+    remove_tree(retired)
+
+
+def recover(out: Path) -> None:
+    """Undo a publication that was killed half-way; call it under the lock."""
+    retired = _retired_path(out)
+    if retired.exists():
+        if out.exists():
+            remove_tree(retired)
+        else:
+            retired.rename(out)
+
+
+def remove_tree(path: Path) -> None:
+    """Delete a folder that tgl made; nothing happens where there is none."""
+    if path.is_symlink():
+        path.unlink()
+    elif path.exists():
+        shutil.rmtree(path)
+
+
+@contextmanager
+def locked(out: Path) -> Iterator[None]:
+    """Hold `out` for this process; the lock goes with the process, however it ends.
+
+    Raises:
+        OutputBlocked: another run works on `out`.
+    """
+    path = out.with_name(f".{out.name}.lock")
+    descriptor = _acquire(path, out)
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+        os.close(descriptor)
+
+
+def _acquire(path: Path, out: Path) -> int:
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            os.close(descriptor)
+            raise OutputBlocked(
+                "another tgl run is writing this", where=out, hint="wait for it, or stop it"
+            ) from error
+        # The last holder removes the file: a lock on a file that is gone protects nothing.
+        try:
+            if os.fstat(descriptor).st_ino == path.stat().st_ino:
+                return descriptor
+        except FileNotFoundError:
+            pass
+        os.close(descriptor)
+
+
+def _retired_path(out: Path) -> Path:
+    return out.with_name(f".{out.name}.retired")
+
+
+def _escape(name: str) -> str:
+    return "".join(f"[{char}]" if char in "*?[" else char for char in name)

@@ -1,0 +1,112 @@
+"""The receipt of a run: what made an artifact, from what, and what it is made of.
+
+It is `receipt.json` in the artifact's folder. Its fingerprint is the SHA-256 of the canonical JSON
+of stage, stage version, config and input digests; paths and devices are not part of it, so an
+artifact stays valid when a project moves.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from schemas.directories import Listing, write_text_atomic
+from schemas.errors import CorruptInput, SchemaMismatch
+from schemas.layouts import RECEIPT_FILE
+
+FORMAT = "tgl-receipt"
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What stands in `receipt.json`.
+
+    Attributes:
+        inputs: a digest (hex SHA-256) for each input by name.
+        counts: what was done and what was dropped, as the summary shows it.
+        failures: one line for each input that failed while others went on; such an artifact is
+            never skipped.
+        outputs: the files that must still be there for the artifact to count as intact.
+    """
+
+    stage: str
+    stage_version: int
+    config: Mapping[str, Any]
+    inputs: Mapping[str, str]
+    fingerprint: str
+    counts: Mapping[str, int | float]
+    outputs: Listing
+    failures: tuple[str, ...] = ()
+    tgl: str = ""
+    format: str = field(default=FORMAT)
+    version: int = field(default=VERSION)
+
+    @property
+    def complete(self) -> bool:
+        """Whether every input was worked."""
+        return not self.failures
+
+
+def canonical_json(value: object) -> str:
+    """The one spelling of a JSON value: sorted keys, no blanks, no NaN.
+
+    Raises:
+        ValueError: the value holds NaN or infinity.
+    """
+    return json.dumps(
+        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    )
+
+
+def fingerprint(
+    stage: str, version: int, config: Mapping[str, Any], inputs: Mapping[str, str]
+) -> str:
+    """The hex SHA-256 that decides whether an artifact is up to date."""
+    parts = {"stage": stage, "version": version, "config": config, "inputs": inputs}
+    return hashlib.sha256(canonical_json(parts).encode()).hexdigest()
+
+
+def write_receipt(folder: Path, receipt: Receipt) -> None:
+    """Write `receipt.json`; the last file that a run writes."""
+    document = asdict(receipt)
+    document["failures"] = list(receipt.failures)
+    write_text_atomic(folder / RECEIPT_FILE, json.dumps(document, indent=1) + "\n")
+
+
+def read_receipt(folder: Path) -> Receipt | None:
+    """The receipt of an artifact; None where the folder has none.
+
+    Raises:
+        CorruptInput: the file is not a receipt.
+        SchemaMismatch: written by another version of the format.
+    """
+    path = folder / RECEIPT_FILE
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise CorruptInput("is not a readable receipt", where=path) from error
+    if not isinstance(document, dict) or document.get("format") != FORMAT:
+        raise CorruptInput("is not a receipt of tgl", where=path)
+    if document.get("version") != VERSION:
+        raise SchemaMismatch(
+            f"receipt of version {document.get('version')}, this tgl reads {VERSION}", where=path
+        )
+    try:
+        document["outputs"] = Listing(**document["outputs"])
+        document["failures"] = tuple(document["failures"])
+        return Receipt(**document)
+    except (KeyError, TypeError) as error:
+        raise CorruptInput(f"the receipt lacks or adds a field ({error})", where=path) from error
+
+
+def finite_counts(counts: Mapping[str, int | float]) -> dict[str, int | float]:
+    """Counts as JSON can hold them: a value that is not finite is left out."""
+    return {k: v for k, v in counts.items() if math.isfinite(v)}

@@ -1,0 +1,227 @@
+"""Every table of tgl, declared once: name, version, columns, key and the command that makes it.
+
+Units: `frame`, `start_frame` and `end_frame` are positions in the video's own frame list, spans are
+half-open; sizes are pixels; times are seconds. Ids are strings as the data set writes them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+
+
+@dataclass(frozen=True)
+class TableSpec:
+    """What a table promises.
+
+    Attributes:
+        name: stands in the Parquet footer.
+        version: raised when columns change meaning; other versions are refused.
+        schema: columns in order; a field that is not nullable may hold no null.
+        key: columns whose combination is unique, () when rows may repeat.
+        rebuild: the command that makes the table anew, named in version errors.
+        optional: columns that a foreign file may lack; they are read as null.
+    """
+
+    name: str
+    version: int
+    schema: pa.Schema
+    key: tuple[str, ...]
+    rebuild: str
+    optional: frozenset[str] = field(default_factory=frozenset)
+
+
+def _schema(**columns: pa.DataType | tuple[pa.DataType, bool]) -> pa.Schema:
+    """Columns by name; a (type, True) pair marks a column that may be null."""
+    fields = []
+    for name, kind in columns.items():
+        dtype, nullable = kind if isinstance(kind, tuple) else (kind, False)
+        fields.append(pa.field(name, dtype, nullable=nullable))
+    return pa.schema(fields)
+
+
+def _nullable(dtype: pa.DataType) -> tuple[pa.DataType, bool]:
+    return dtype, True
+
+
+_ID = pa.string()
+_FRAME = pa.int32()
+_PIXELS = pa.int32()
+
+FRAMES = TableSpec(
+    name="frames",
+    version=1,
+    schema=_schema(
+        video_id=_ID,
+        frame=_FRAME,
+        name=pa.string(),
+        path=pa.string(),
+        pts_seconds=_nullable(pa.float64()),
+        width=_PIXELS,
+        height=_PIXELS,
+        bytes=pa.int64(),
+        sha256=pa.string(),
+    ),
+    key=("video_id", "frame"),
+    rebuild="tgl extract-frames",
+)
+
+VIDEOS = TableSpec(
+    name="videos",
+    version=1,
+    schema=_schema(
+        video_id=_ID,
+        num_frames=_FRAME,
+        height=_PIXELS,
+        width=_PIXELS,
+        fps=_nullable(pa.float64()),
+        frame_names=pa.list_(pa.string()),
+        frame_suffix=pa.string(),
+        frames_dir=pa.string(),
+    ),
+    key=("video_id",),
+    rebuild="tgl build-moments",
+)
+
+EXPRESSIONS = TableSpec(
+    name="expressions",
+    version=1,
+    schema=_schema(
+        video_id=_ID,
+        expression_id=_ID,
+        expression=pa.string(),
+        object_ids=pa.list_(pa.string()),
+        anno_ids=pa.list_(pa.string()),
+    ),
+    key=("video_id", "expression_id"),
+    rebuild="tgl build-moments",
+)
+
+MOMENTS = TableSpec(
+    name="moments",
+    version=1,
+    schema=_schema(
+        video_id=_ID,
+        expression_id=_ID,
+        anno_id=_nullable(_ID),
+        start_frame=_FRAME,
+        end_frame=_FRAME,
+        source=pa.string(),
+        score=_nullable(pa.float32()),
+    ),
+    key=("video_id", "expression_id", "anno_id", "start_frame"),
+    rebuild="tgl build-moments",
+    optional=frozenset({"source", "score"}),
+)
+
+MASKS = TableSpec(
+    name="masks",
+    version=1,
+    schema=_schema(
+        anno_id=_ID,
+        frame=_FRAME,
+        height=_PIXELS,
+        width=_PIXELS,
+        counts=pa.binary(),
+        area=pa.int64(),
+    ),
+    key=("anno_id", "frame"),
+    rebuild="tgl build-moments",
+)
+
+TEXTS = TableSpec(
+    name="texts",
+    version=1,
+    schema=_schema(
+        text_id=_ID,
+        expression=pa.string(),
+        tokens=pa.list_(pa.string()),
+        embeddings=pa.list_(pa.float16()),
+        dim=pa.int32(),
+        pooled=pa.list_(pa.float16()),
+        motion=pa.list_(pa.bool_()),
+    ),
+    key=("text_id",),
+    rebuild="tgl precompute-text",
+)
+
+PROPAGATION = TableSpec(
+    name="propagation",
+    version=1,
+    schema=_schema(
+        video_id=_ID,
+        expression_id=_ID,
+        frame=_FRAME,
+        route=pa.string(),
+        relevance=_nullable(pa.float32()),
+        object_score=_nullable(pa.float32()),
+        mask_area=pa.int64(),
+    ),
+    key=("video_id", "expression_id", "frame"),
+    rebuild="tgl propagate",
+)
+
+SCORES = TableSpec(
+    name="scores",
+    version=1,
+    schema=_schema(
+        video_id=_ID,
+        expression_id=_ID,
+        J=pa.float64(),
+        F=pa.float64(),
+        JF=pa.float64(),
+        frames=_FRAME,
+        referents=pa.int32(),
+        J_relevant=_nullable(pa.float64()),
+        F_relevant=_nullable(pa.float64()),
+        J_irrelevant=_nullable(pa.float64()),
+        F_irrelevant=_nullable(pa.float64()),
+        relevant_frames=_nullable(_FRAME),
+        span_tiou=_nullable(pa.float64()),
+        presence_tiou=_nullable(pa.float64()),
+    ),
+    key=("video_id", "expression_id"),
+    rebuild="tgl score",
+)
+
+SCORE_FRAMES = TableSpec(
+    name="score_frames",
+    version=1,
+    schema=_schema(
+        video_id=_ID,
+        expression_id=_ID,
+        frame=_FRAME,
+        J=pa.float64(),
+        F=pa.float64(),
+        intersection=pa.int64(),
+        union=pa.int64(),
+    ),
+    key=("video_id", "expression_id", "frame"),
+    rebuild="tgl score",
+)
+
+HISTORY = TableSpec(
+    name="history",
+    version=1,
+    schema=_schema(
+        step=pa.int64(),
+        name=pa.string(),
+        value=pa.float64(),
+    ),
+    key=("step", "name"),
+    rebuild="tgl train",
+)
+
+ALL_TABLES: tuple[TableSpec, ...] = (
+    FRAMES,
+    VIDEOS,
+    EXPRESSIONS,
+    MOMENTS,
+    MASKS,
+    TEXTS,
+    PROPAGATION,
+    SCORES,
+    SCORE_FRAMES,
+    HISTORY,
+)

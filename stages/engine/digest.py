@@ -1,0 +1,64 @@
+"""Digests of inputs: what must be the same for an artifact to be up to date."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from schemas.directories import list_folder, sha256_file, walk
+from schemas.errors import MissingInput
+from schemas.receipts import canonical_json
+
+
+def text_digest(text: str) -> str:
+    """Hex SHA-256 of a text."""
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def file_digest(path: Path) -> str:
+    """Hex SHA-256 of a file's content.
+
+    Raises:
+        MissingInput: no such file.
+    """
+    if not path.is_file():
+        raise MissingInput("no such file", where=path)
+    return sha256_file(path)
+
+
+def artifact_digest(folder: Path) -> str:
+    """Digest of a folder that a stage wrote: its tables by content, its pictures by size.
+
+    The receipt is not trusted: a file that was replaced by hand changes the digest.
+
+    Raises:
+        MissingInput: no such folder.
+    """
+    listing = list_folder(require_folder(folder))
+    return text_digest(canonical_json([listing.names, sorted(listing.tables.items())]))
+
+
+def tree_digest(folder: Path) -> str:
+    """Digest of a foreign folder by names, sizes and times of change, without reading files.
+
+    Raises:
+        MissingInput: no such folder.
+    """
+    digest = hashlib.sha256()
+    for relative, entry in walk(require_folder(folder)):
+        status = entry.stat()
+        line = f"{relative}\0{status.st_size}\0{status.st_mtime_ns}\n"
+        digest.update(line.encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()
+
+
+def require_folder(folder: Path) -> Path:
+    """`folder`, if it is one.
+
+    Raises:
+        MissingInput: it is not there, or a file.
+    """
+    if not folder.is_dir():
+        reason = "is a file, a folder is needed" if folder.exists() else "no such folder"
+        raise MissingInput(reason, where=folder)
+    return folder

@@ -1,0 +1,175 @@
+"""Running a stage: fingerprint, skip, resume, publish."""
+
+from __future__ import annotations
+
+import errno
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from schemas.directories import (
+    list_folder,
+    locked,
+    other_scratches,
+    publish,
+    recover,
+    remove_tree,
+    scratch_path,
+)
+from schemas.errors import OutputBlocked, TglError
+from schemas.layouts import RECEIPT_FILE
+from schemas.receipts import (
+    Receipt,
+    fingerprint,
+    finite_counts,
+    read_receipt,
+    write_receipt,
+)
+from stages.engine.progress import Progress
+from stages.engine.runtime import Runtime
+from stages.engine.stage import C, I, Result, Stage
+from stages.engine.version import TGL_VERSION
+from stages.engine.workspace import Workspace
+
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run came to.
+
+    Attributes:
+        skipped: the artifact was up to date and nothing was done.
+        counts: as the stage returned them, from the receipt where skipped.
+        failures: one line for each input that failed while others went on.
+        seconds: wall time of this call.
+    """
+
+    path: Path
+    skipped: bool
+    counts: Mapping[str, int | float]
+    failures: tuple[str, ...]
+    seconds: float
+
+
+def execute(
+    stage: Stage[C, I],
+    config: C,
+    inputs: I,
+    out: Path,
+    *,
+    runtime: Runtime,
+    progress: Progress,
+    force: bool = False,
+) -> Outcome:
+    """Make the artifact `out`, or find that it is up to date.
+
+    Args:
+        force: work anew even if the artifact is up to date, keeping nothing of earlier runs.
+
+    Raises:
+        OutputBlocked: `out` is locked, is not an artifact of tgl, or the disk is full.
+        TglError: as the stage raises them; the scratch folder stays for the next try.
+    """
+    started = time.monotonic()
+    out = Path(os.path.abspath(out))  # noqa: PTH100 (resolve() would follow links)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    digests = inputs.digests()
+    mark = fingerprint(stage.name, stage.version, config.to_dict(), digests)
+    with locked(out):
+        recover(out)
+        receipt = None if force else _up_to_date(out, mark, progress)
+        if receipt is not None:
+            os.utime(out / RECEIPT_FILE)
+            seconds = time.monotonic() - started
+            return Outcome(out, True, receipt.counts, (), seconds)
+        _refuse_foreign(out)
+        workspace = _open_workspace(stage, config, out, mark, force)
+        result = _run(stage, config, inputs, workspace, runtime, progress)
+        workspace.close()
+        _write_receipt(stage, config, digests, mark, workspace, result)
+        publish(workspace.path, out)
+    return Outcome(out, False, result.counts, result.failures, time.monotonic() - started)
+
+
+def _up_to_date(out: Path, mark: str, progress: Progress) -> Receipt | None:
+    """The receipt of `out` if its fingerprint is `mark` and its files are as it says."""
+    if not out.is_dir():
+        return None
+    try:
+        receipt = read_receipt(out)
+    except TglError as error:
+        progress.warn(f"{error}; the artifact is made anew")
+        return None
+    if receipt is None or receipt.fingerprint != mark or not receipt.complete:
+        return None
+    if list_folder(out) != receipt.outputs:
+        progress.warn(f"{out}: files were lost or changed since they were made; mending it")
+        return None
+    return receipt
+
+
+def _refuse_foreign(out: Path) -> None:
+    if not out.exists():
+        return
+    if not out.is_dir():
+        raise OutputBlocked("is a file, the output is a folder", where=out)
+    if not (out / RECEIPT_FILE).exists() and any(out.iterdir()):
+        raise OutputBlocked(
+            "holds files that tgl did not write", where=out, hint="name another or an empty folder"
+        )
+
+
+def _open_workspace(stage: Stage[C, I], config: C, out: Path, mark: str, force: bool) -> Workspace:
+    scratch = scratch_path(out, mark)
+    for leftover in other_scratches(out, mark):
+        remove_tree(leftover)
+    if force:
+        remove_tree(scratch)
+    scratch.mkdir(exist_ok=True)
+    previous = out if out.is_dir() and not force else None
+    return Workspace(scratch, stage.identity(config), previous)
+
+
+def _run(
+    stage: Stage[C, I],
+    config: C,
+    inputs: I,
+    workspace: Workspace,
+    runtime: Runtime,
+    progress: Progress,
+) -> Result:
+    try:
+        return stage.run(config, inputs, workspace, runtime=runtime, progress=progress)
+    except OSError as error:
+        if error.errno in _DISK_FULL:
+            raise OutputBlocked(
+                "the disk is full",
+                where=workspace.path,
+                hint="free some space and run the same command again; finished work is kept",
+            ) from error
+        raise
+
+
+def _write_receipt(
+    stage: Stage[C, I],
+    config: C,
+    digests: Mapping[str, str],
+    mark: str,
+    workspace: Workspace,
+    result: Result,
+) -> None:
+    receipt = Receipt(
+        stage=stage.name,
+        stage_version=stage.version,
+        config=config.to_dict(),
+        inputs=digests,
+        fingerprint=mark,
+        counts=finite_counts(result.counts),
+        outputs=list_folder(workspace.path),
+        failures=result.failures,
+        tgl=TGL_VERSION,
+    )
+    write_receipt(workspace.path, receipt)

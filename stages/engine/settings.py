@@ -1,0 +1,113 @@
+"""Settings of a stage: frozen dataclasses whose fields are the command line's options.
+
+A default is written once, in the config; the help, the limits and the choices stand beside it and
+serve the command line, the validation and the documentation alike.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from schemas.errors import ConfigError
+
+_SETTING = "tgl"
+
+
+@dataclasses.dataclass(frozen=True)
+class Setting:
+    """What is known of one field beside its type and default.
+
+    Attributes:
+        help: one or two sentences with the unit and, where it has one, the source of the value.
+        low, high: inclusive limits of a number.
+        choices: the words that a string may be.
+        flag: the option's name where it is not the field's own name (`--expr` style, no dashes).
+    """
+
+    help: str
+    low: float | None = None
+    high: float | None = None
+    choices: tuple[str, ...] | None = None
+    flag: str | None = None
+
+    def check(self, name: str, value: object) -> None:
+        """Raise ConfigError where `value` breaks the limits."""
+        if value is None:
+            return
+        if self.choices is not None and value not in self.choices:
+            raise ConfigError(
+                f"{value!r} is not one of {', '.join(self.choices)}", where=option_name(name, self)
+            )
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return
+        below = self.low is not None and value < self.low
+        above = self.high is not None and value > self.high
+        if below or above or not math.isfinite(value):
+            raise ConfigError(f"{value} is outside {self._limits()}", where=option_name(name, self))
+
+    def _limits(self) -> str:
+        low = "-inf" if self.low is None else f"{self.low:g}"
+        high = "inf" if self.high is None else f"{self.high:g}"
+        return f"[{low}, {high}]"
+
+
+def setting(
+    default: Any,
+    help: str,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    choices: tuple[str, ...] | None = None,
+    flag: str | None = None,
+) -> Any:
+    """A dataclass field with its help, limits and choices; a list default is copied."""
+    metadata = {_SETTING: Setting(help, low, high, choices, flag)}
+    if isinstance(default, list | dict | set):
+        raise TypeError("settings are immutable: use a tuple")
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+class Settings:
+    """Base of every config dataclass: checks its fields when it is made.
+
+    Raises:
+        ConfigError: a value is outside its limits or choices.
+    """
+
+    def __post_init__(self) -> None:
+        for name, known in settings_of(type(self)).items():
+            known.check(name, getattr(self, name))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The settings as JSON holds them; the fingerprint is taken of this."""
+        return {
+            field.name: _plain(getattr(self, field.name))
+            for field in dataclasses.fields(self)  # type: ignore[arg-type]
+        }
+
+
+def _plain(value: object) -> Any:
+    if isinstance(value, Settings):
+        return value.to_dict()
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    return value
+
+
+def settings_of(kind: type) -> dict[str, Setting]:
+    """The settings of a config class by field name, in order."""
+    return {
+        field.name: field.metadata[_SETTING]
+        for field in dataclasses.fields(kind)
+        if _SETTING in field.metadata
+    }
+
+
+def option_name(name: str, known: Setting) -> str:
+    """The option as the user types it: `--memory-frames`."""
+    return "--" + (known.flag or name).replace("_", "-")

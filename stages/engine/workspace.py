@@ -1,0 +1,126 @@
+"""The scratch folder of a run, and the units (videos, clips) that are finished in it.
+
+A unit is kept with the digest of everything it depends on. An interrupted run finds its units
+again; a run with a new or mended video takes the units of all other videos over from the artifact
+that is there, as hard links.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from schemas.directories import ENGINE_FOLDER, remove_tree
+from schemas.receipts import canonical_json
+
+_UNITS = "units"
+_KEEP = "keep"
+_MARK = b"tgl.unit"
+
+
+class Workspace:
+    """Where a stage writes.
+
+    Args:
+        path: the folder that becomes the artifact.
+        identity: stage, version and config; part of every unit's key.
+        previous: the artifact that is there now, whose finished units may be taken over.
+    """
+
+    def __init__(self, path: Path, identity: Mapping[str, Any], previous: Path | None = None):
+        self.path = path
+        self._identity = canonical_json(identity)
+        self._previous = previous
+        self._units = path / ENGINE_FOLDER / _UNITS
+        self._units.mkdir(parents=True, exist_ok=True)
+
+    @property
+    def keep(self) -> Path:
+        """A folder for the state of an interrupted run; it is not part of the artifact."""
+        folder = self.path / ENGINE_FOLDER / _KEEP
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def finished(self, name: str, key: str) -> pa.Table | None:
+        """The rows of a unit that is done, or None if it must be worked.
+
+        Args:
+            name: of the unit, unique in the artifact.
+            key: digest of the unit's own inputs.
+        """
+        rows = _read_unit(self._mark(self.path, name), self._digest(name, key), self.path)
+        if rows is not None or self._previous is None:
+            return None if rows is None else rows[0]
+        found = _read_unit(
+            self._mark(self._previous, name), self._digest(name, key), self._previous
+        )
+        if found is None:
+            return None
+        table, files = found
+        for relative in files:
+            _link(self._previous / relative, self.path / relative)
+        self.finish(name, key, table, [self.path / relative for relative in files])
+        return table
+
+    def finish(self, name: str, key: str, rows: pa.Table, files: Sequence[Path] = ()) -> None:
+        """Mark a unit as done.
+
+        Args:
+            rows: what the stage will need of it at the end (any schema).
+            files: what it wrote below `path`; checked by size when the unit is found again.
+        """
+        sizes = {file.relative_to(self.path).as_posix(): file.stat().st_size for file in files}
+        mark = json.dumps({"digest": self._digest(name, key), "files": sizes}).encode()
+        target = self._mark(self.path, name)
+        temporary = target.with_suffix(".partial")
+        pq.write_table(rows.replace_schema_metadata({_MARK: mark}), temporary, compression="zstd")
+        temporary.replace(target)
+
+    def close(self) -> None:
+        """Drop what is not part of the artifact, before it is published."""
+        remove_tree(self.path / ENGINE_FOLDER / _KEEP)
+        if not any(self._units.iterdir()):
+            remove_tree(self.path / ENGINE_FOLDER)
+
+    def _digest(self, name: str, key: str) -> str:
+        return hashlib.sha256(f"{self._identity}\0{name}\0{key}".encode()).hexdigest()
+
+    @staticmethod
+    def _mark(root: Path, name: str) -> Path:
+        file_name = hashlib.sha256(name.encode()).hexdigest()[:32]
+        return root / ENGINE_FOLDER / _UNITS / f"{file_name}.parquet"
+
+
+def _read_unit(mark: Path, digest: str, root: Path) -> tuple[pa.Table, list[str]] | None:
+    """Rows and files of a unit; None if it is absent, of other settings, or damaged."""
+    if not mark.is_file():
+        return None
+    try:
+        table = pq.read_table(mark)
+        known = json.loads((table.schema.metadata or {})[_MARK])
+    except (pa.ArrowException, OSError, KeyError, ValueError):
+        return None
+    if known["digest"] != digest:
+        return None
+    for relative, size in known["files"].items():
+        file = root / relative
+        if not file.is_file() or file.stat().st_size != size:
+            return None
+    return table.replace_schema_metadata(None), list(known["files"])
+
+
+def _link(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.unlink(missing_ok=True)
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
