@@ -1,0 +1,140 @@
+"""Masks of an index, read at random from masks.parquet without loading the rest.
+
+The table is sorted by (anno_id, frame) in small row groups; the footer's statistics say which
+groups can hold a track, so a look-up reads those groups alone.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections import OrderedDict
+from pathlib import Path
+from typing import TypedDict
+
+import numpy as np
+import pyarrow as pa
+from pycocotools import mask as coco
+
+from schemas.errors import CorruptInput, SchemaMismatch
+from schemas.parquet import open_parquet
+from schemas.tables import MASKS
+
+_CACHED_TRACKS = 64
+
+
+class Rle(TypedDict):
+    """A mask as pycocotools reads it: `size` is [height, width], `counts` compressed."""
+
+    size: list[int]
+    counts: bytes
+
+
+Track = dict[int, Rle]
+
+
+class MaskStore:
+    """Masks by (anno_id, frame). Not shared between threads; cheap to open in each worker.
+
+    Args:
+        path: of masks.parquet.
+
+    Raises:
+        SchemaMismatch: the table is not sorted by anno_id.
+    """
+
+    def __init__(self, path: Path):
+        self._path = path
+        self._file = open_parquet(path, MASKS)
+        self._firsts, self._lasts = self._group_bounds()
+        self._cache: OrderedDict[str, Track] = OrderedDict()
+
+    def rle(self, anno_id: str, frame: int) -> Rle | None:
+        """The mask of an object in a frame; None where it is not visible or not known."""
+        return self.frames_of(anno_id).get(frame)
+
+    def mask(self, anno_id: str, frame: int) -> np.ndarray | None:
+        """As :meth:`rle`, decoded: uint8 (H, W) of 0 and 1."""
+        rle = self.rle(anno_id, frame)
+        return None if rle is None else decode(rle, where=f"{self._path} {anno_id} {frame}")
+
+    def frames_of(self, anno_id: str) -> Track:
+        """All masks of one object by frame; empty where the object has none."""
+        if anno_id in self._cache:
+            self._cache.move_to_end(anno_id)
+            return self._cache[anno_id]
+        track = self._read_track(anno_id)
+        self._cache[anno_id] = track
+        if len(self._cache) > _CACHED_TRACKS:
+            self._cache.popitem(last=False)
+        return track
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def _group_bounds(self) -> tuple[list[str], list[str]]:
+        meta = self._file.metadata
+        column = self._file.schema_arrow.names.index("anno_id")
+        firsts: list[str] = []
+        lasts: list[str] = []
+        for group in range(meta.num_row_groups):
+            statistics = meta.row_group(group).column(column).statistics
+            if statistics is None or not statistics.has_min_max:
+                bounds = self._read_bounds(group)
+            else:
+                bounds = statistics.min, statistics.max
+            firsts.append(bounds[0])
+            lasts.append(bounds[1])
+        if any(a > b for a, b in zip(lasts, firsts[1:], strict=False)):
+            raise SchemaMismatch(
+                "the masks table is not sorted by anno_id",
+                where=self._path,
+                hint=f"rebuild it with {MASKS.rebuild}",
+            )
+        return firsts, lasts
+
+    def _read_bounds(self, group: int) -> tuple[str, str]:
+        ids = self._read([group], ["anno_id"]).column("anno_id").to_pylist()
+        return min(ids), max(ids)
+
+    def _read_track(self, anno_id: str) -> Track:
+        first = bisect_left(self._lasts, anno_id)
+        last = bisect_right(self._firsts, anno_id)
+        if first >= last:
+            return {}
+        table = self._read(
+            list(range(first, last)), ["anno_id", "frame", "height", "width", "counts"]
+        )
+        ids = table.column("anno_id").to_pylist()
+        low, high = bisect_left(ids, anno_id), bisect_right(ids, anno_id)
+        rows = table.slice(low, high - low)
+        columns = [rows.column(name).to_pylist() for name in ("frame", "height", "width", "counts")]
+        return {
+            frame: Rle(size=[height, width], counts=counts)
+            for frame, height, width, counts in zip(*columns, strict=True)
+        }
+
+    def _read(self, groups: list[int], columns: list[str]) -> pa.Table:
+        try:
+            return self._file.read_row_groups(groups, columns=columns)
+        except (pa.ArrowException, OSError) as error:
+            raise CorruptInput(
+                f"cannot be read as Parquet ({str(error).splitlines()[0]})", where=self._path
+            ) from error
+
+
+def decode(rle: Rle, *, where: object) -> np.ndarray:
+    """A compressed COCO RLE as uint8 (H, W) of 0 and 1.
+
+    Raises:
+        CorruptInput: the runs do not fill the frame.
+    """
+    try:
+        return coco.decode(rle)
+    except (ValueError, TypeError) as error:
+        raise CorruptInput(f"the mask is not a valid RLE ({error})", where=where) from error
+
+
+def encode(mask: np.ndarray) -> Rle:
+    """A boolean or 0/1 array (H, W) as compressed COCO RLE."""
+    return coco.encode(np.asfortranarray(mask, dtype=np.uint8))
