@@ -1,0 +1,1 @@
+"""extract-frames: videos become folders of pictures and a table of exact time stamps."""

@@ -1,0 +1,122 @@
+"""The stage extract-frames: each video is a unit; a corrupt one does not stop the others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import pyarrow as pa
+
+from schemas.directories import remove_tree, sha256_file
+from schemas.errors import CorruptInput, TglError
+from schemas.layouts import FRAMES_FOLDER, FRAMES_TABLE
+from schemas.parquet import concatenate, rows_of, write_table
+from schemas.tables import FRAMES
+from stages.engine.pool import map_jobs
+from stages.engine.progress import Progress
+from stages.engine.runtime import Runtime
+from stages.engine.stage import Result, Stage
+from stages.engine.workspace import Workspace
+from stages.extract_frames.config import ExtractConfig, ExtractInputs
+from stages.extract_frames.decoding import Stamp, decode_video
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One video to be worked, maybe in another process or on another machine."""
+
+    video_id: str
+    video: Path
+    root: Path
+    config: ExtractConfig
+    threads: int
+
+    @property
+    def folder(self) -> Path:
+        """Where the video's pictures go."""
+        return self.root / FRAMES_FOLDER / self.video_id
+
+
+def run(
+    config: ExtractConfig,
+    inputs: ExtractInputs,
+    out: Workspace,
+    *,
+    runtime: Runtime,
+    progress: Progress,
+) -> Result:
+    """Extract every video; see :func:`stages.engine.execute.execute`."""
+    videos = inputs.by_id()
+    keys = inputs.digests()
+    tables = {name: out.finished(name, keys[name]) for name in videos}
+    waiting = [name for name, rows in tables.items() if rows is None]
+    kept = len(videos) - len(waiting)
+    # One video alone may use every core; several side by side are faster with one thread each.
+    threads = 1 if len(waiting) >= runtime.workers > 1 else 0
+    jobs = [_Job(name, videos[name], out.path, config, threads) for name in waiting]
+    failures: list[TglError] = []
+    with progress.task("extract-frames", len(videos), "video") as task:
+        task.advance(kept)
+        for job, rows in map_jobs(_extract, jobs, runtime=runtime, kind="thread"):
+            if isinstance(rows, TglError):
+                remove_tree(job.folder)
+                failures.append(rows)
+            else:
+                files = [out.path / path for path in rows.column("path").to_pylist()]
+                out.finish(job.video_id, keys[job.video_id], rows, files)
+                tables[job.video_id] = rows
+            task.advance()
+    if failures and len(failures) == len(videos):
+        raise failures[0]
+    table = concatenate((rows for rows in tables.values() if rows is not None), FRAMES)
+    write_table(out.path / FRAMES_TABLE, table, FRAMES)
+    counts = {
+        "videos": len(videos) - len(failures),
+        "frames": table.num_rows,
+        "bytes": sum(table.column("bytes").to_pylist()),
+        "failed videos": len(failures),
+        "videos kept from before": kept,
+    }
+    return Result(counts, tuple(str(failure) for failure in failures))
+
+
+STAGE = Stage("extract-frames", 1, ExtractConfig, ExtractInputs, run)
+
+
+def _extract(job: _Job) -> pa.Table:
+    """Decode one video into its folder and return its rows of the frames table."""
+    remove_tree(job.folder)
+    job.folder.mkdir(parents=True)
+    stamps = decode_video(
+        job.video, job.folder, job.config, threads=job.threads, on_frame=lambda: None
+    )
+    names = sorted(path.name for path in job.folder.iterdir())
+    if not names:
+        raise CorruptInput("holds no frame in the chosen range", where=job.video)
+    if len(names) != len(stamps):
+        raise CorruptInput(
+            f"gave {len(names)} pictures for {len(stamps)} time stamps", where=job.video
+        )
+    return rows_of(_rows(job, names, stamps), FRAMES)
+
+
+def _rows(job: _Job, names: list[str], stamps: list[Stamp]) -> Iterator[dict[str, object]]:
+    for frame, (name, stamp) in enumerate(zip(names, stamps, strict=True)):
+        path = job.folder / name
+        yield {
+            "video_id": job.video_id,
+            "frame": frame,
+            "name": path.stem,
+            "path": path.relative_to(job.root).as_posix(),
+            "pts_seconds": _seconds(stamp.pts),
+            "width": stamp.width,
+            "height": stamp.height,
+            "bytes": path.stat().st_size,
+            "sha256": sha256_file(path),
+        }
+
+
+def _seconds(pts: Fraction | None) -> float | None:
+    return None if pts is None else float(pts)
