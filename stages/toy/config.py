@@ -22,7 +22,7 @@ class ToyConfig(Settings):
     objects: int = setting(5, "Most objects a clip, in groups of look-alikes.", low=3, high=8)
     expressions: int = setting(6, "Expressions a clip.", low=1, high=20)
     late: float = setting(
-        0.65, "Share of the actions that start after half of the clip.", low=0.0, high=1.0
+        0.75, "Share of the actions that start after half of the clip.", low=0.0, high=1.0
     )
     no_target: float = setting(
         0.15, "Share of the expressions that refer to no object.", low=0.0, high=1.0

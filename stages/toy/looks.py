@@ -25,11 +25,11 @@ DOT_PERIOD = 0.7
 
 # Radii chosen so that the shapes of one radius have about the same area.
 CIRCLE_RADIUS = 0.95
-RING_OUTER, RING_INNER = 1.05, 0.52
+RING_OUTER, RING_INNER = 1.05, 0.46
 SQUARE_HALF = 0.84
 TRIANGLE_RADIUS = 1.2
 STAR_OUTER, STAR_INNER, STAR_POINTS = 1.2, 0.56, 5
-CROSS_LENGTH, CROSS_HALF = 1.05, 0.4
+CROSS_LENGTH, CROSS_HALF = 1.05, 0.44
 EXTENT = 1.25
 """No shape reaches farther than this from its centre, in radii (a corner's blur included)."""
 

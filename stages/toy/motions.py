@@ -31,7 +31,7 @@ FRAMES_A_HOP = 4
 SPIN_STEP = (0.30, 0.44)
 """Radians a frame: seen well, and under half of the star's symmetry angle (0.63), so the sense is
 unmistakable."""
-GROWTH = (1.55, 1.8)
+GROWTH = (1.45, 1.7)
 LEAVE_MARGIN = 0.03
 LEAVE_SHARE = 0.36
 """Share of the span spent on the way out, and again on the way back; the rest is spent out of

@@ -14,7 +14,7 @@ from stages.toy.looks import EXTENT, Look
 from stages.toy.motions import DIRECTIONS, LEAVE_MARGIN, Action, Track, draw_amount
 from stages.toy.plan import Role, draw_roles
 
-RADIUS = (0.095, 0.125)
+RADIUS = (0.108, 0.14)
 CROWD = 5
 """Clips with more objects than this have smaller ones, in proportion to the square root."""
 EDGE = 0.015
