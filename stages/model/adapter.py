@@ -1,0 +1,209 @@
+"""Moment-aware feature extraction: what a sentence changes in SAM 2's features and prompts.
+
+Paper, section on moment-aware feature extraction; figure 3. The adapter works on the frozen
+encoder's outputs, not inside it, so a frame is encoded once for all sentences and both paths. Its
+outputs are projected by layers that start at zero: an untrained adapter leaves SAM 2 as it is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from stages.model.backbone import sine_encoding
+from stages.model.config import ModelConfig
+from stages.model.features import FrameFeatures
+from stages.model.layers import Attention, ClipBlock, band_mask, zero_output
+from stages.model.text import TextBatch
+
+MOTION_BIAS = 2.0
+"""Head start, as a logit, of marked motion words in the motion pooling."""
+
+
+@dataclass(frozen=True)
+class Guidance:
+    """What B guided items add to SAM 2.
+
+    Attributes:
+        fine: (B, C/8, 4h, 4h) residual.
+        middle: (B, C/4, 2h, 2h) residual.
+        coarse: (B, C, h, h) residual.
+        prompts: (B, 2, C) residuals of the two empty prompt tokens: context and motion.
+    """
+
+    fine: Tensor
+    middle: Tensor
+    coarse: Tensor
+    prompts: Tensor
+
+
+@dataclass(frozen=True)
+class EncodedText:
+    """E sentences at the adapter's width d.
+
+    Attributes:
+        tokens: (E, 2 + N, d): context, motion, then the words.
+        mask: (E, 2 + N) True where there is a token.
+        context: (E, d).
+        motion: (E, d).
+    """
+
+    tokens: Tensor
+    mask: Tensor
+    context: Tensor
+    motion: Tensor
+
+
+@dataclass(frozen=True)
+class ClipView:
+    """What the adapter sees of T frames for each of E sentences.
+
+    Attributes:
+        tokens: (E, T, d, h, h).
+        heatmap: (E, T, h, h) logits of "the target is here", coarse.
+        frame: (E, T, d) one token a frame.
+    """
+
+    tokens: Tensor
+    heatmap: Tensor
+    frame: Tensor
+
+
+class TextReader(nn.Module):
+    """Projects the frozen text encoder's output; pools a context and a motion embedding."""
+
+    def __init__(self, text_dim: int, width: int):
+        super().__init__()
+        self.token_norm = nn.LayerNorm(text_dim)
+        self.token = nn.Linear(text_dim, width)
+        self.pooled_norm = nn.LayerNorm(text_dim)
+        self.pooled = nn.Linear(text_dim, width)
+        self.motion_query = nn.Parameter(torch.randn(width) * width**-0.5)
+        self.motion_bias = nn.Parameter(torch.tensor(MOTION_BIAS))
+        self.norm = nn.LayerNorm(width)
+
+    def forward(self, text: TextBatch) -> EncodedText:
+        words = self.token(self.token_norm(text.tokens))  # (E, N, d)
+        place = sine_encoding(
+            torch.arange(words.shape[1], dtype=torch.float32, device=words.device), words.shape[2]
+        )
+        words = words + place.to(words.dtype)
+        context = self.pooled(self.pooled_norm(text.pooled))  # (E, d)
+        score = words @ self.motion_query + self.motion_bias * text.motion  # (E, N)
+        # A large finite number: a sentence without tokens then averages instead of giving NaN.
+        score = score.masked_fill(text.padding, torch.finfo(score.dtype).min)
+        motion = (score.softmax(dim=1).unsqueeze(2) * words).sum(dim=1)  # (E, d)
+        tokens = torch.cat([context.unsqueeze(1), motion.unsqueeze(1), words], dim=1)
+        always = torch.ones_like(text.padding[:, :2])
+        mask = torch.cat([always, ~text.padding], dim=1)
+        return EncodedText(self.norm(tokens), mask, context, motion)
+
+
+class Adapter(nn.Module):
+    """Reads sentences and clips together; see the module's text.
+
+    Args:
+        config: widths and radii.
+        channels: C of the backbone.
+        text_dim: D of the text encoder.
+    """
+
+    def __init__(self, config: ModelConfig, channels: int, text_dim: int):
+        super().__init__()
+        width = config.adapter_width
+        self.config = config
+        self.text = TextReader(text_dim, width)
+        self.coarse_in = nn.Conv2d(channels, width, 1)
+        self.middle_in = nn.Conv2d(channels // 4, width, 3, stride=2, padding=1)
+        self.motion_in = nn.Conv2d(3 * width, width, 3, padding=1)
+        self.blocks = nn.ModuleList(
+            ClipBlock(width, config.adapter_heads, config.temporal_radius)
+            for _ in range(config.adapter_layers)
+        )
+        self.norm = nn.LayerNorm(width)
+        self.heatmap = nn.Linear(width, 1)
+        self.frame = nn.Sequential(nn.Linear(3 * width, width), nn.GELU(), nn.LayerNorm(width))
+        self.relevance_attention = Attention(width, config.adapter_heads, config.relevance_radius)
+        self.relevance_head = nn.Sequential(
+            nn.LayerNorm(width), nn.Linear(width, width), nn.GELU(), nn.Linear(width, 1)
+        )
+        self.coarse_out = zero_output(nn.Conv2d(width, channels, 1))
+        self.middle_out = zero_output(nn.Conv2d(width, channels // 4, 3, padding=1))
+        self.fine_reduce = nn.Conv2d(width, width // 4, 1)
+        self.fine_out = zero_output(nn.Conv2d(width // 4, channels // 8, 3, padding=1))
+        self.prompt_in = nn.Sequential(nn.LayerNorm(2 * width), nn.Linear(2 * width, width))
+        self.context_out = zero_output(nn.Linear(width, channels))
+        self.motion_out = zero_output(nn.Linear(width, channels))
+
+    @property
+    def halo(self) -> int:
+        """Frames on each side of a block that its tokens depend on."""
+        return self.config.adapter_layers * self.config.temporal_radius + 1
+
+    def look(
+        self, features: FrameFeatures, frames: Tensor, times: Tensor, text: EncodedText
+    ) -> ClipView:
+        """Read clips with sentences.
+
+        Args:
+            features: of N frames.
+            frames: (V, T) indices into ``features``; V is E, or 1 if all share one clip.
+            times: (V, T) frame numbers, ascending.
+            text: of E sentences.
+        """
+        stem = self._stem(features, frames)  # (V, T, d, h, h)
+        v, t, d, h, w = stem.shape
+        e = len(text.context)
+        x = stem.permute(0, 1, 3, 4, 2).reshape(v, t, h * w, d).expand(e, -1, -1, -1)
+        band = band_mask(t, self.config.temporal_radius, x.device)
+        for block in self.blocks:
+            x = block(x, (h, w), text.tokens, text.mask, times, band)
+        x = self.norm(x)  # (E, T, hh, d)
+        heat = self.heatmap(x).squeeze(3)  # (E, T, hh)
+        found = (heat.softmax(dim=2).unsqueeze(3) * x).sum(dim=2)  # (E, T, d)
+        sentence = text.context.unsqueeze(1).expand(-1, t, -1)
+        frame = self.frame(torch.cat([found, x.mean(dim=2), sentence], dim=2))
+        tokens = x.view(e, t, h, w, d).permute(0, 1, 4, 2, 3)
+        return ClipView(tokens, heat.view(e, t, h, w), frame)
+
+    def _stem(self, features: FrameFeatures, frames: Tensor) -> Tensor:
+        """(V, T, d, h, h): each frame with its differences to the neighbours in its clip."""
+        seen = self.coarse_in(features.coarse) + self.middle_in(features.middle)  # (N, d, h, h)
+        clip = seen[frames]  # (V, T, d, h, h)
+        step = clip[:, 1:] - clip[:, :-1]
+        none = torch.zeros_like(clip[:, :1])
+        before = torch.cat([none, step], dim=1)
+        after = torch.cat([step, none], dim=1)
+        mixed = self.motion_in(torch.cat([clip, before, after], dim=2).flatten(0, 1))
+        return F.gelu(mixed).view_as(clip) + clip
+
+    def relevance(self, frame: Tensor, times: Tensor) -> Tensor:
+        """(E, T) logits of "this frame lies in the moment", from frame tokens (E, T, d)."""
+        band = band_mask(frame.shape[1], self.config.relevance_radius, frame.device)
+        seen = frame + self.relevance_attention(frame, times=times, band=band)
+        return self.relevance_head(seen).squeeze(2)
+
+    def guide(self, tokens: Tensor, frame: Tensor, context: Tensor, motion: Tensor) -> Guidance:
+        """Residuals and prompts of B guided items.
+
+        Args:
+            tokens: (B, d, h, h).
+            frame: (B, d).
+            context: (B, d) the items' sentences.
+            motion: (B, d).
+        """
+        middle = F.interpolate(tokens, scale_factor=2, mode="bilinear", align_corners=False)
+        fine = F.interpolate(
+            self.fine_reduce(tokens), scale_factor=4, mode="bilinear", align_corners=False
+        )
+        about = [F.gelu(self.prompt_in(torch.cat([frame, said], 1))) for said in (context, motion)]
+        prompts = torch.stack([self.context_out(about[0]), self.motion_out(about[1])], dim=1)
+        return Guidance(
+            fine=self.fine_out(F.gelu(fine)),
+            middle=self.middle_out(middle),
+            coarse=self.coarse_out(tokens),
+            prompts=prompts,
+        )

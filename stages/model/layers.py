@@ -1,0 +1,144 @@
+"""Attention and blocks of the adapter."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+Layer = TypeVar("Layer", nn.Linear, nn.Conv2d)
+
+
+def zero_output(layer: Layer) -> Layer:
+    """Start a projection at zero, so that what it adds is nothing until trained."""
+    nn.init.zeros_(layer.weight)
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
+    return layer
+
+
+def band_mask(length: int, radius: int, device: torch.device) -> Tensor:
+    """(T, T) True where two frames are at most ``radius`` places apart in their clip."""
+    place = torch.arange(length, device=device)
+    return (place.unsqueeze(0) - place.unsqueeze(1)).abs() <= radius
+
+
+class Attention(nn.Module):
+    """Multi-head attention over time (banded, aware of distances), or over other tokens.
+
+    Args:
+        width: d.
+        heads: divides d.
+        radius: distances in time beyond it share one code; None for attention without time.
+
+    Raises:
+        ValueError: the heads do not divide the width.
+    """
+
+    def __init__(self, width: int, heads: int, radius: int | None = None):
+        super().__init__()
+        if width % heads:
+            raise ValueError(f"{heads} heads do not divide a width of {width}")
+        self.heads = heads
+        self.radius = radius
+        self.norm = nn.LayerNorm(width)
+        self.query = nn.Linear(width, width)
+        self.key_value = nn.Linear(width, 2 * width)
+        self.out = nn.Linear(width, width)
+        if radius is not None:
+            self.distance = nn.Parameter(torch.zeros(heads, 2 * radius + 1))
+
+    def forward(
+        self,
+        x: Tensor,
+        other: Tensor | None = None,
+        *,
+        mask: Tensor | None = None,
+        times: Tensor | None = None,
+        band: Tensor | None = None,
+    ) -> Tensor:
+        """What to add to ``x``.
+
+        Args:
+            x: (B, Q, d).
+            other: (B, N, d) tokens to read; ``x`` itself if none.
+            mask: (B, N) True where ``other`` has a token.
+            times: (V, Q) frame numbers, V divides B: row i of V serves the i-th B/V rows.
+            band: (Q, Q) True where attention over time is allowed.
+        """
+        b, q, d = x.shape
+        x = self.norm(x)
+        query = self._split(self.query(x))  # (B, heads, Q, d / heads)
+        key, value = self.key_value(x if other is None else other).chunk(2, dim=2)
+        bias = None
+        if times is not None and band is not None:
+            bias = self._time_bias(times, band, b).to(query.dtype)
+        elif mask is not None:
+            bias = mask.view(b, 1, 1, -1)
+        mixed = F.scaled_dot_product_attention(
+            query, self._split(key), self._split(value), attn_mask=bias
+        )
+        return self.out(mixed.transpose(1, 2).reshape(b, q, d))
+
+    def _split(self, x: Tensor) -> Tensor:
+        """(B, N, d) to (B, heads, N, d / heads)."""
+        b, n, d = x.shape
+        return x.view(b, n, self.heads, d // self.heads).transpose(1, 2)
+
+    def _time_bias(self, times: Tensor, band: Tensor, batch: int) -> Tensor:
+        """(B or 1, heads, Q, Q) learned bias of signed distances, minus infinity off the band."""
+        assert self.radius is not None
+        apart = times.unsqueeze(1) - times.unsqueeze(2)  # (V, Q, Q)
+        code = apart.clamp(-self.radius, self.radius) + self.radius
+        bias = self.distance[:, code].transpose(0, 1)  # (V, heads, Q, Q)
+        bias = bias.masked_fill(~band, -torch.inf)
+        if len(bias) == 1:
+            return bias
+        return bias.repeat_interleave(batch // len(bias), dim=0)
+
+
+class ClipBlock(nn.Module):
+    """One block of the adapter: read the sentence, the other frames, the neighbourhood."""
+
+    def __init__(self, width: int, heads: int, radius: int):
+        super().__init__()
+        self.to_text = Attention(width, heads)
+        self.to_time = Attention(width, heads, radius)
+        self.space_norm = nn.LayerNorm(width)
+        self.space = nn.Conv2d(width, width, 3, padding=1)
+        self.mlp = nn.Sequential(
+            nn.LayerNorm(width), nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width)
+        )
+
+    def forward(
+        self,
+        x: Tensor,
+        side: tuple[int, int],
+        text: Tensor,
+        text_mask: Tensor,
+        times: Tensor,
+        band: Tensor,
+    ) -> Tensor:
+        """One round.
+
+        Args:
+            x: (E, T, hh, d).
+            side: (h, h).
+            text: (E, N, d) tokens.
+            text_mask: (E, N) True where there is a token.
+            times: (V, T) frame numbers, V is E or 1.
+            band: (T, T) frames that see each other.
+
+        Returns:
+            (E, T, hh, d).
+        """
+        e, t, n, d = x.shape
+        x = x + self.to_text(x.reshape(e, t * n, d), text, mask=text_mask).view(e, t, n, d)
+        across = x.transpose(1, 2).reshape(e * n, t, d)
+        moved = self.to_time(across, times=times, band=band)
+        x = x + moved.view(e, n, t, d).transpose(1, 2)
+        grid = F.gelu(self.space_norm(x)).view(e * t, *side, d).permute(0, 3, 1, 2)
+        x = x + self.space(grid).permute(0, 2, 3, 1).reshape(e, t, n, d)
+        return x + self.mlp(x)

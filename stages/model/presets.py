@@ -1,0 +1,88 @@
+"""A tiny SAM 2 of the same classes as the real one: the toy pipeline's backbone, and the tests'."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from schemas.errors import ConfigError
+
+SIZE_MULTIPLE = 32
+TOY_CHANNELS = 128
+TOY_WIDTHS = (24, 48, 96, 192)
+
+
+def toy_preset(size: int = 128) -> Any:
+    """Configuration of a SAM 2 video model with 2.2 million parameters.
+
+    Args:
+        size: image side in pixels, a multiple of 32 (the coarsest window of the encoder).
+
+    Returns:
+        A ``Sam2VideoConfig``.
+
+    Raises:
+        ConfigError: the size is no multiple of 32.
+    """
+    from transformers import Sam2VideoConfig
+
+    if size < SIZE_MULTIPLE or size % SIZE_MULTIPLE:
+        raise ConfigError(f"image size {size} is no multiple of {SIZE_MULTIPLE}")
+    return Sam2VideoConfig(
+        vision_config=_vision(size),
+        prompt_encoder_config={
+            "hidden_size": TOY_CHANNELS,
+            "image_size": size,
+            "patch_size": 16,
+            "mask_input_channels": 16,
+        },
+        mask_decoder_config={
+            "hidden_size": TOY_CHANNELS,
+            "mlp_dim": 256,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 8,
+            "attention_downsample_rate": 2,
+            "iou_head_hidden_dim": TOY_CHANNELS,
+            "dynamic_multimask_via_stability": False,
+        },
+        image_size=size,
+        num_maskmem=7,
+        memory_attention_hidden_size=TOY_CHANNELS,
+        memory_attention_num_layers=2,
+        memory_attention_num_attention_heads=1,
+        memory_attention_feed_forward_hidden_size=256,
+        memory_attention_rope_feat_sizes=[size // 16, size // 16],
+        memory_encoder_hidden_size=TOY_CHANNELS,
+        memory_encoder_output_channels=64,
+        mask_downsampler_embed_dim=TOY_CHANNELS,
+        memory_fuser_embed_dim=TOY_CHANNELS,
+        memory_fuser_intermediate_dim=256,
+        memory_fuser_layer_scale_init_value=0.1,
+        # Dropout in a model this small only slows it down; SAM 2 ships with 0.1.
+        memory_attention_dropout=0.0,
+        memory_attention_rope_dropout=0.0,
+    )
+
+
+def _vision(size: int) -> dict[str, Any]:
+    """The Hiera encoder and its feature pyramid."""
+    return {
+        "model_type": "sam2_vision_model",
+        "backbone_config": {
+            "model_type": "sam2_hiera_det_model",
+            "hidden_size": TOY_WIDTHS[0],
+            "num_attention_heads": 1,
+            "image_size": [size, size],
+            "blocks_per_stage": [1, 1, 2, 1],
+            "embed_dim_per_stage": list(TOY_WIDTHS),
+            "num_attention_heads_per_stage": [1, 2, 4, 8],
+            "window_size_per_stage": [8, 4, 8, 4],
+            "global_attention_blocks": [3],
+            "num_query_pool_stages": 3,
+            "window_positional_embedding_background_size": [7, 7],
+        },
+        "backbone_channel_list": list(reversed(TOY_WIDTHS)),
+        "backbone_feature_sizes": [[size // stride, size // stride] for stride in (4, 8, 16)],
+        "fpn_hidden_size": TOY_CHANNELS,
+        "fpn_top_down_levels": [2, 3],
+        "num_feature_levels": 3,
+    }
