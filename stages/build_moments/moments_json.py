@@ -1,0 +1,87 @@
+"""The JSON interchange form of moments: spans per expression and referent, half-open, in frames."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from schemas.errors import CorruptInput, MissingInput, SchemaMismatch
+
+FORMAT = "tgl-moments"
+VERSION = 1
+ALL_REFERENTS = "ALL"
+SOURCE = "annotated"
+
+Row = dict[str, Any]
+
+
+def read_moments_json(path: Path) -> Iterator[Row]:
+    """Rows of the moments table from a tgl-moments file.
+
+    Raises:
+        MissingInput: no such file.
+        SchemaMismatch: another format, version or unit.
+        CorruptInput: a span is no pair of frame numbers.
+    """
+    document = _load(path)
+    if document.get("format") != FORMAT or document.get("version") != VERSION:
+        raise SchemaMismatch(
+            f"is {document.get('format')} version {document.get('version')}, "
+            f"expected {FORMAT} version {VERSION}",
+            where=path,
+        )
+    if document.get("frame_unit") != "index":
+        raise SchemaMismatch(
+            f"frame_unit is {document.get('frame_unit')!r}, expected 'index'", where=path
+        )
+    for video_id, video in _items(document.get("videos"), f"{path}, videos"):
+        where = f"{path}, video {video_id}"
+        for expression_id, body in _items(_field(video, "expressions"), where):
+            place = f"{where}, expression {expression_id}"
+            for referent, spans in _items(_field(body, "moments"), place):
+                for start, end in _spans(spans, f"{place}, referent {referent}"):
+                    yield {
+                        "video_id": video_id,
+                        "expression_id": expression_id,
+                        "anno_id": None if referent == ALL_REFERENTS else referent,
+                        "start_frame": start,
+                        "end_frame": end,
+                        "source": SOURCE,
+                        "score": None,
+                    }
+
+
+def _load(path: Path) -> Mapping[str, Any]:
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise MissingInput("no such moments file", where=path) from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise CorruptInput(f"is not readable JSON ({error})", where=path) from error
+    if not isinstance(document, Mapping):
+        raise CorruptInput("is not a JSON object", where=path)
+    return document
+
+
+def _field(value: object, name: str) -> object:
+    return value.get(name) if isinstance(value, Mapping) else None
+
+
+def _items(value: object, where: str) -> list[tuple[str, Any]]:
+    if not isinstance(value, Mapping):
+        raise CorruptInput("a JSON object is needed", where=where)
+    return list(value.items())
+
+
+def _spans(value: object, where: str) -> Iterator[tuple[int, int]]:
+    if not isinstance(value, list):
+        raise CorruptInput("the spans are not a list", where=where)
+    for span in value:
+        fits = isinstance(span, list) and len(span) == 2
+        if not fits or any(isinstance(n, bool) or not isinstance(n, int) for n in span):
+            raise CorruptInput(f"{span!r} is not [start, end] in frames", where=where)
+        if not 0 <= span[0] < span[1] <= 2**31 - 1:
+            raise CorruptInput(f"{span!r} is no half-open span of frames", where=where)
+        yield span[0], span[1]

@@ -1,0 +1,132 @@
+"""Mask tracks to masks.parquet: sorted by anno id although the source is streamed unsorted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from pycocotools import mask as coco
+
+from schemas.errors import CorruptInput
+from schemas.parquet import TableWriter
+from schemas.tables import MASKS
+from stages.engine.progress import Task
+from stages.index.masks import Rle
+
+# Small groups: a look-up of one track then reads little more than that track.
+ROW_GROUP_ROWS = 256
+
+
+@dataclass
+class TrackCounts:
+    """What was written, and what of it no expression names."""
+
+    tracks: int = 0
+    masks: int = 0
+    unreferenced: int = 0
+
+
+def write_masks(
+    tracks: Iterable[tuple[str, list[Rle | None]]],
+    lengths: Mapping[str, int],
+    target: Path,
+    scratch: Path,
+    task: Task,
+) -> TrackCounts:
+    """Write every track; the order of the file is that of the anno ids.
+
+    Two passes keep memory at one track: the stream goes to an Arrow file, one batch a track, and
+    from there in sorted order to Parquet.
+
+    Args:
+        lengths: number of frames of the video of each referenced anno id.
+        scratch: a folder for the intermediate file.
+
+    Raises:
+        CorruptInput: a track is shorter or longer than its video, stands twice, or a referenced
+            one is not there.
+    """
+    spill = scratch / "tracks.arrow"
+    counts = TrackCounts()
+    places = _spill(tracks, lengths, spill, counts, task, target)
+    missing = sorted(set(lengths) - set(places))
+    if missing and places:
+        shown = ", ".join(missing[:5])
+        raise CorruptInput(
+            f"{len(missing)} anno ids of the expressions have no masks, first {shown}",
+            where="mask_dict.json",
+            hint="the files of the split do not belong together",
+        )
+    _write_sorted(spill, places, target)
+    spill.unlink()
+    return counts
+
+
+def _spill(
+    tracks: Iterable[tuple[str, list[Rle | None]]],
+    lengths: Mapping[str, int],
+    spill: Path,
+    counts: TrackCounts,
+    task: Task,
+    target: Path,
+) -> dict[str, int]:
+    """Write the stream to an Arrow file; batch numbers by anno id."""
+    places: dict[str, int] = {}
+    with pa.OSFile(str(spill), "wb") as sink, pa.ipc.new_file(sink, MASKS.schema) as writer:
+        for anno_id, masks in tracks:
+            if anno_id in places:
+                raise CorruptInput(f"anno id {anno_id} stands twice", where=target)
+            expected = lengths.get(anno_id)
+            if expected is None:
+                counts.unreferenced += 1
+            elif expected != len(masks):
+                raise CorruptInput(
+                    f"anno id {anno_id} has {len(masks)} masks, its video {expected} frames",
+                    where="mask_dict.json",
+                )
+            batch = _batch(anno_id, masks)
+            places[anno_id] = counts.tracks
+            writer.write_batch(batch)
+            counts.tracks += 1
+            counts.masks += batch.num_rows
+            task.advance()
+    return places
+
+
+def _batch(anno_id: str, masks: list[Rle | None]) -> pa.RecordBatch:
+    seen = [(frame, mask) for frame, mask in enumerate(masks) if mask is not None]
+    areas = coco.area([mask for _, mask in seen]) if seen else []
+    visible = [(f, m, int(a)) for (f, m), a in zip(seen, np.atleast_1d(areas), strict=True) if a]
+    return pa.RecordBatch.from_arrays(
+        [
+            pa.array([anno_id] * len(visible), pa.string()),
+            pa.array([frame for frame, _, _ in visible], pa.int32()),
+            pa.array([mask["size"][0] for _, mask, _ in visible], pa.int32()),
+            pa.array([mask["size"][1] for _, mask, _ in visible], pa.int32()),
+            pa.array([mask["counts"] for _, mask, _ in visible], pa.binary()),
+            pa.array([area for _, _, area in visible], pa.int64()),
+        ],
+        schema=MASKS.schema,
+    )
+
+
+def _write_sorted(spill: Path, places: Mapping[str, int], target: Path) -> None:
+    with (
+        pa.memory_map(str(spill)) as source,
+        TableWriter(target, MASKS, row_group_rows=ROW_GROUP_ROWS, dictionary=["anno_id"]) as writer,
+    ):
+        file = pa.ipc.open_file(source)
+        pending: list[pa.RecordBatch] = []
+        rows = 0
+        for anno_id in sorted(places):
+            batch = file.get_batch(places[anno_id])
+            pending.append(batch)
+            rows += batch.num_rows
+            if rows >= ROW_GROUP_ROWS:
+                writer.write(pa.Table.from_batches(pending))
+                pending, rows = [], 0
+        if pending:
+            writer.write(pa.Table.from_batches(pending))
