@@ -1,0 +1,1 @@
+"""precompute-text: every distinct sentence is encoded once."""
