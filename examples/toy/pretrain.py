@@ -1,0 +1,422 @@
+"""Pretrain the tiny SAM 2 of the toy pipeline from random weights, on one CPU core.
+
+It learns what SAM 2's published weights know of real videos, on moving shapes: to segment what a
+mask, a box or a few clicks point at in one frame, and to follow it through the clip by memory. No
+sentence and no moment is used. Clips are made on the fly and are never those of the data set's
+splits.
+
+    python examples/toy/pretrain.py runs/pretrain --minutes 60
+    python examples/toy/pretrain.py runs/pretrain --evaluate valid --clips 60
+
+The first command can be interrupted and repeated; it writes OUT/state.pt every few minutes and the
+averaged weights to OUT/backbone, a folder that `tgl train --backbone` takes. The second one prints
+the propagation IoU of OUT/backbone on a split.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from stages.model.backbone import Backbone, Prompts, build_backbone, load_backbone
+from stages.model.features import FrameFeatures
+from stages.model.preprocess import normalise
+from stages.model.presets import toy_preset
+from stages.model.prompted import PromptedTracker, TrackedFrame
+from stages.toy.clip import Clip, make_clip
+from stages.toy.config import ToyConfig
+
+SPLIT = "pretrain"
+POOL_CLIPS = 320
+FRESH_EVERY = 2
+"""Steps between two new clips in the pool."""
+PLAIN_SHARE = 0.15
+CLIPS_A_STEP, OBJECTS_A_CLIP = 4, 3
+WINDOWS = ((0.0, 3), (0.15, 5), (0.5, 7))
+"""(share of the training, frames a window): short ones first, they teach to segment soonest."""
+LONGEST_STRIDE = 3
+LEAST_AREA = 30
+"""Pixels of an object that is worth a prompt."""
+TRACK_FRAMES = 24
+"""Length that the pointers' positions are scaled by, as if the window were part of a clip."""
+MASK_SHARE, BOX_SHARE = 0.6, 0.2
+BOX_JITTER = 0.1
+MOST_CLICKS = 3
+GATE_FROM = 0.3
+"""Share of the training after which absent objects blank the memory, as at inference."""
+PEAK_RATE, LAST_RATE = 8e-4, 1e-5
+WARM_UP_STEPS = 150
+WEIGHT_DECAY, GRADIENT_NORM = 0.01, 1.0
+LAYER_SCALE, CODE_DEVIATION = 0.1, 0.02
+AVERAGE_DECAY = 0.998
+FOCAL_WEIGHT, FOCAL_ALPHA, FOCAL_GAMMA = 20.0, 0.25, 2.0
+IOU_WEIGHT, OBJECT_WEIGHT = 0.5, 0.5
+SAVE_SECONDS = 240
+CHECK_SECONDS = 600
+CHECK_CLIPS = 10
+LOG_STEPS = 25
+
+
+@dataclass(frozen=True)
+class Tracks:
+    """A batch: windows of clips, and objects to follow in them.
+
+    Attributes:
+        pixels: (N * T, 3, S, S), N windows one after another.
+        masks: (B, T, S, S) float, the visible truth of B objects.
+        frames: (B, T) index into `pixels` of each object's frames.
+    """
+
+    pixels: Tensor
+    masks: Tensor
+    frames: Tensor
+
+
+class ClipPool:
+    """Clips in memory, renewed one by one; what it yields depends on the seed alone."""
+
+    def __init__(self, size: int, seed: int, step: int):
+        self.rng = np.random.default_rng([seed, step])
+        self._config = ToyConfig(seed=seed, size=size, frames=TRACK_FRAMES)
+        self._next = step // FRESH_EVERY
+        self._clips = [self._make() for _ in range(POOL_CLIPS)]
+
+    def _make(self) -> tuple[np.ndarray, np.ndarray]:
+        style = "plain" if self.rng.random() < PLAIN_SHARE else "varied"
+        clip = make_clip(replace(self._config, style=style), SPLIT, self._next)
+        self._next += 1
+        return clip.frames, clip.labels
+
+    def renew(self) -> None:
+        """Replace one clip."""
+        self._clips[self.rng.integers(len(self._clips))] = self._make()
+
+    def batch(self, frames: int) -> Tracks:
+        """CLIPS_A_STEP windows with up to OBJECTS_A_CLIP objects each."""
+        parts: list[tuple[Tensor, Tensor, Tensor]] = []
+        while len(parts) < CLIPS_A_STEP:
+            window = self._window(frames)
+            if window is not None:
+                pixels, masks = window
+                rows = torch.arange(frames) + len(parts) * frames
+                parts.append((pixels, masks, rows.expand(len(masks), -1)))
+        return Tracks(*(torch.cat(part) for part in zip(*parts, strict=True)))
+
+    def _window(self, frames: int) -> tuple[Tensor, Tensor] | None:
+        """Pixels (T, 3, S, S) and masks (B, T, S, S) of a window; None if nothing is prompted."""
+        rng = self.rng
+        pictures, labels = self._clips[rng.integers(len(self._clips))]
+        stride = rng.integers(1, min(LONGEST_STRIDE, (len(labels) - 1) // (frames - 1)) + 1)
+        start = rng.integers(len(labels) - stride * (frames - 1))
+        times = start + stride * np.arange(frames)
+        if rng.random() < 1 / 2:
+            times = times[::-1]
+        pictures, labels = _turn(pictures[times], labels[times], rng)
+        seen = np.bincount(labels[0].ravel())
+        present = [label for label in range(1, len(seen)) if seen[label] >= LEAST_AREA]
+        if not present:
+            return None
+        chosen = rng.permutation(present)[:OBJECTS_A_CLIP]
+        masks = labels[None] == chosen[:, None, None, None]
+        pixels = normalise(torch.from_numpy(_recolour(pictures, rng)).permute(0, 3, 1, 2))
+        return pixels, torch.from_numpy(masks).float()
+
+
+def _turn(
+    pictures: np.ndarray, labels: np.ndarray, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """One of the square's eight symmetries, for pictures (T, S, S, 3) and labels (T, S, S)."""
+    turns, flip = int(rng.integers(4)), rng.random() < 1 / 2
+    pictures, labels = np.rot90(pictures, turns, (1, 2)), np.rot90(labels, turns, (1, 2))
+    return (pictures[:, :, ::-1], labels[:, :, ::-1]) if flip else (pictures, labels)
+
+
+def _recolour(pictures: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Other colours and another brightness, so that more than the named colours are known."""
+    mixed = pictures[..., rng.permutation(3)] if rng.random() < 1 / 2 else pictures
+    bright = mixed * rng.uniform(0.7, 1.15) + rng.uniform(-15, 15)
+    return np.clip(bright, 0, 255).astype(np.uint8)
+
+
+def draw_prompts(masks: Tensor, rng: np.random.Generator) -> Prompts:
+    """A mask, box or clicks for B objects from their masks (B, S, S), one kind a batch."""
+    point = rng.random()
+    if point < MASK_SHARE:
+        return Prompts(mask=masks)
+    if point < MASK_SHARE + BOX_SHARE:
+        return Prompts(boxes=torch.stack([_box(mask, rng) for mask in masks]))
+    clicks = int(rng.integers(1, MOST_CLICKS + 1))
+    points = torch.stack([_clicks(mask, clicks, rng) for mask in masks])
+    return Prompts(points=points, labels=torch.ones(points.shape[:2], dtype=torch.int64))
+
+
+def _box(mask: Tensor, rng: np.random.Generator) -> Tensor:
+    """(4,) x0, y0, x1, y1 around a mask (S, S), a little off."""
+    rows, columns = torch.nonzero(mask, as_tuple=True)
+    low = torch.stack([columns.min(), rows.min()]).float()
+    high = torch.stack([columns.max(), rows.max()]).float() + 1
+    noise = torch.from_numpy(rng.uniform(-BOX_JITTER, BOX_JITTER, size=4)).float()
+    return torch.cat([low, high]) + noise * (high - low).repeat(2)
+
+
+def _clicks(mask: Tensor, count: int, rng: np.random.Generator) -> Tensor:
+    """(P, 2) x, y of points inside a mask (S, S)."""
+    inside = torch.nonzero(mask)
+    return inside[torch.from_numpy(rng.integers(len(inside), size=count))].flip(1).float() + 0.5
+
+
+def track(
+    backbone: Backbone, features: FrameFeatures, frames: Tensor, prompts: Prompts, *, gate: bool
+) -> Iterator[TrackedFrame]:
+    """Answers for B objects, frame by frame, from prompts on the first of their frames (B, T)."""
+    tracker = PromptedTracker(backbone, TRACK_FRAMES, gate)
+    for time_index in range(frames.shape[1]):
+        given = prompts if time_index == 0 else None
+        yield tracker.step(time_index, features[frames[:, time_index]], given)
+
+
+def batch_loss(backbone: Backbone, tracks: Tracks, prompts: Prompts, *, gate: bool) -> Tensor:
+    """Mean loss of all answers that were not given."""
+    features = backbone.encode(tracks.pixels)
+    answers = track(backbone, features, tracks.frames, prompts, gate=gate)
+    losses = [
+        frame_loss(answer, tracks.masks[:, answer.frame])
+        for answer in answers
+        if not (answer.prompted and prompts.mask is not None)
+    ]
+    return torch.stack(losses).mean()
+
+
+def frame_loss(answer: TrackedFrame, masks: Tensor) -> Tensor:
+    """Loss of one frame's answers against masks (B, S, S).
+
+    Every candidate learns the whole object: a toy object has no parts that one could mean instead.
+    """
+    decoded = answer.decoded
+    logits = F.interpolate(
+        decoded.candidates, size=masks.shape[-2:], mode="bilinear", align_corners=False
+    )  # (B, M, S, S)
+    target = masks.unsqueeze(1).expand_as(logits)
+    chance = logits.sigmoid()
+    entropy = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
+    miss = (chance - target).abs() ** FOCAL_GAMMA
+    share = FOCAL_ALPHA * target + (1 - FOCAL_ALPHA) * (1 - target)
+    focal = (share * miss * entropy).mean((2, 3))
+    overlap, total = (chance * target).sum((2, 3)), (chance + target).sum((2, 3))
+    dice = 1 - (2 * overlap + 1) / (total + 1)
+    with torch.no_grad():
+        true_iou = iou(logits > 0, target > 0)
+    present = masks.flatten(1).any(1).float()
+    return (
+        FOCAL_WEIGHT * focal.mean()
+        + dice.mean()
+        + IOU_WEIGHT * (decoded.iou - true_iou).abs().mean()
+        + OBJECT_WEIGHT * F.binary_cross_entropy_with_logits(decoded.object_score, present)
+    )
+
+
+def iou(first: Tensor, second: Tensor) -> Tensor:
+    """(...,) overlap of boolean masks (..., S, S); 1 where both are empty."""
+    union = (first | second).sum((-2, -1)).float()
+    both = (first & second).sum((-2, -1)).float()
+    return torch.where(union > 0, both / union.clamp(min=1), torch.ones_like(union))
+
+
+@torch.no_grad()
+def evaluate(backbone: Backbone, config: ToyConfig, split: str, clips: int) -> dict[str, float]:
+    """Propagation IoU: every object, from its true mask in the first frame it is whole enough.
+
+    The mean is over the frames after the prompted one; absent and found absent counts as 1.
+    `visible` leaves out the frames in which the object is not to be seen.
+    """
+    backbone.eval()
+    found: list[Tensor] = []
+    shown: list[Tensor] = []
+    for index in range(clips):
+        values, visible = _evaluate_clip(backbone, make_clip(config, split, index))
+        found.append(values)
+        shown.append(values[visible])
+    values, visible = torch.cat(found), torch.cat(shown)
+    return {
+        "clips": clips,
+        "frames": len(values),
+        "iou": values.mean().item(),
+        "iou_visible": visible.mean().item(),
+    }
+
+
+def _evaluate_clip(backbone: Backbone, clip: Clip) -> tuple[Tensor, Tensor]:
+    """IoU and visibility, both (frames,), of all objects after their prompts."""
+    features = backbone.encode(normalise(torch.from_numpy(clip.frames).permute(0, 3, 1, 2)))
+    masks = torch.from_numpy(np.stack(list(clip.masks.values())))  # (B, T, S, S)
+    first = [int((track.flatten(1).sum(1) >= LEAST_AREA).int().argmax()) for track in masks]
+    found, visible = [], []
+    for start in sorted(set(first)):
+        truth = masks[[row for row, frame in enumerate(first) if frame == start], start:]
+        frames = torch.arange(start, masks.shape[1]).expand(len(truth), -1)
+        prompts = Prompts(mask=truth[:, 0].float())
+        for answer in track(backbone, features, frames, prompts, gate=True):
+            if not answer.prompted:
+                size = truth.shape[-2:]
+                logits = F.interpolate(answer.gated_logits[:, None], size=size, mode="bilinear")
+                found.append(iou(logits[:, 0] > 0, truth[:, answer.frame]))
+                visible.append(truth[:, answer.frame].flatten(1).any(1))
+    return torch.cat(found), torch.cat(visible)
+
+
+@torch.no_grad()
+def wake_zeros(backbone: Backbone) -> None:
+    """Give codes and layer scales that start at zero small values, so that all learn at once."""
+    for name, parameter in backbone.named_parameters():
+        if name.endswith(".scale"):
+            parameter.fill_(LAYER_SCALE)
+        elif not parameter.any() and not name.endswith(".bias"):
+            nn.init.trunc_normal_(parameter, std=CODE_DEVIATION)
+
+
+class Pretraining:
+    """The state of a run: weights, their running average, optimiser, steps and seconds done."""
+
+    def __init__(self, out: Path, size: int, seed: int, minutes: float):
+        torch.manual_seed(seed)
+        self.out, self.size, self.seed, self.seconds = out, size, seed, minutes * 60
+        self.backbone = build_backbone(toy_preset(size))
+        wake_zeros(self.backbone)
+        self.average = build_backbone(toy_preset(size))
+        self.average.load_state_dict(self.backbone.state_dict())
+        self.optimiser = torch.optim.AdamW(
+            self.backbone.parameters(), lr=PEAK_RATE, weight_decay=WEIGHT_DECAY
+        )
+        self.step, self.elapsed = 0, 0.0
+        self.history: list[dict[str, float]] = []
+        if self.state_file.exists():
+            self._resume()
+
+    @property
+    def state_file(self) -> Path:
+        return self.out / "state.pt"
+
+    @property
+    def share(self) -> float:
+        """How much of the time is used, 0 to 1."""
+        return min(1.0, self.elapsed / self.seconds)
+
+    def run(self) -> None:
+        """Train until the time is used up."""
+        pool = ClipPool(self.size, self.seed, self.step)
+        started = time.monotonic() - self.elapsed
+        saved = checked = self.elapsed
+        losses: list[float] = []
+        while self.share < 1:
+            losses.append(self._train(pool))
+            self.elapsed = time.monotonic() - started
+            if self.step % LOG_STEPS == 0:
+                print(f"{self.step} {self.elapsed:.0f}s loss {np.mean(losses):.4f}", flush=True)
+                losses.clear()
+            if self.elapsed - checked > CHECK_SECONDS:
+                checked = self.elapsed
+                self._check()
+            if self.elapsed - saved > SAVE_SECONDS:
+                saved = self.elapsed
+                self.save()
+        self._check()
+        self.save()
+
+    def _train(self, pool: ClipPool) -> float:
+        """One optimiser step; returns its loss."""
+        frames = [length for share, length in WINDOWS if self.share >= share][-1]
+        tracks = pool.batch(frames)
+        prompts = draw_prompts(tracks.masks[:, 0], pool.rng)
+        self.backbone.train()
+        loss = batch_loss(self.backbone, tracks, prompts, gate=self.share >= GATE_FROM)
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.backbone.parameters(), GRADIENT_NORM)
+        for group in self.optimiser.param_groups:
+            group["lr"] = self._rate()
+        self.optimiser.step()
+        self.step += 1
+        self._average()
+        if self.step % FRESH_EVERY == 0:
+            pool.renew()
+        return loss.item()
+
+    def _rate(self) -> float:
+        """Learning rate: linear warm-up in steps, then a cosine in time."""
+        cosine = LAST_RATE + (PEAK_RATE - LAST_RATE) * (1 + math.cos(math.pi * self.share)) / 2
+        return cosine * min(1.0, (self.step + 1) / WARM_UP_STEPS)
+
+    @torch.no_grad()
+    def _average(self) -> None:
+        """Move the average towards the weights, faster at the beginning."""
+        decay = min(AVERAGE_DECAY, self.step / (self.step + 10))
+        pairs = zip(self.average.parameters(), self.backbone.parameters(), strict=True)
+        for kept, new in pairs:
+            kept.lerp_(new, 1 - decay)
+
+    def _check(self) -> None:
+        config = ToyConfig(seed=self.seed, size=self.size, frames=TRACK_FRAMES)
+        figures = evaluate(self.average, config, "dev", CHECK_CLIPS)
+        self.history.append({"step": self.step, "seconds": self.elapsed, **figures})
+        print(json.dumps(self.history[-1]), flush=True)
+
+    def save(self) -> None:
+        """Write the state under another name and move it; then the averaged weights."""
+        state: dict[str, Any] = {
+            "backbone": self.backbone.state_dict(),
+            "average": self.average.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "step": self.step,
+            "elapsed": self.elapsed,
+            "history": self.history,
+        }
+        temporary = self.state_file.with_suffix(".partial")
+        torch.save(state, temporary)
+        temporary.replace(self.state_file)
+        self.average.sam.save_pretrained(self.out / "backbone")
+        text = "".join(json.dumps(row) + "\n" for row in self.history)
+        (self.out / "history.jsonl").write_text(text)
+
+    def _resume(self) -> None:
+        state = torch.load(self.state_file, weights_only=True)
+        self.backbone.load_state_dict(state["backbone"])
+        self.average.load_state_dict(state["average"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.step, self.elapsed = state["step"], state["elapsed"]
+        self.history = state["history"]
+
+
+def main() -> None:
+    """Parse, then train or evaluate."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("out", type=Path, help="folder for the run's state and weights")
+    parser.add_argument("--minutes", type=float, default=60.0, help="time to train in all")
+    parser.add_argument("--size", type=int, default=128, help="side of the pictures in pixels")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--evaluate", metavar="SPLIT", help="only evaluate OUT/backbone on a split")
+    parser.add_argument("--clips", type=int, default=40, help="clips to evaluate on")
+    parser.add_argument("--threads", type=int, default=1)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    if options.evaluate:
+        config = ToyConfig(seed=options.seed, size=options.size, frames=TRACK_FRAMES)
+        backbone = load_backbone(options.out / "backbone")
+        print(json.dumps(evaluate(backbone, config, options.evaluate, options.clips)))
+        return
+    options.out.mkdir(parents=True, exist_ok=True)
+    Pretraining(options.out, options.size, options.seed, options.minutes).run()
+
+
+if __name__ == "__main__":
+    main()
