@@ -268,7 +268,9 @@ class Backbone(nn.Module):
     def _point_at(self, token: Tensor, visible: Tensor) -> Tensor:
         """(B, C) pointers from mask tokens (B, C), for the rows that ``visible`` (B,) names."""
         share = visible.to(token.dtype).unsqueeze(1)  # (B, 1)
-        return share * self.sam.object_pointer_proj(token) + (1 - share) * self.sam.no_object_pointer
+        return (
+            share * self.sam.object_pointer_proj(token) + (1 - share) * self.sam.no_object_pointer
+        )
 
     def remember(
         self, coarse: Tensor, mask: Tensor, object_score: Tensor, *, gate: bool, binarise: bool

@@ -63,9 +63,7 @@ class LossConfig(Settings):
     dice_weight: float = setting(1.0, "Weight of the dice loss.", low=0)
     iou_weight: float = setting(0.25, "Weight of the predicted IoU's error.", low=0)
     object_weight: float = setting(0.25, "Weight of the object score's cross-entropy.", low=0)
-    relevance_weight: float = setting(
-        0.5, "Weight of the relevance head's cross-entropy.", low=0
-    )
+    relevance_weight: float = setting(0.5, "Weight of the relevance head's cross-entropy.", low=0)
     heatmap_weight: float = setting(
         0.5, "Weight of the coarse target map's loss, on guided frames.", low=0
     )

@@ -102,7 +102,9 @@ def nearest_frames(frames: Sequence[int], frame: int, count: int) -> list[int]:
     return sorted(frames, key=lambda other: (abs(other - frame), other))[:count]
 
 
-def read_nearest(bank: MemoryBank, frame: int, memory_frames: int, backbone: Backbone) -> MemoryRead:
+def read_nearest(
+    bank: MemoryBank, frame: int, memory_frames: int, backbone: Backbone
+) -> MemoryRead:
     """The K entries nearest in time, from both sides; positions are ranks (docs/model.md).
 
     A frame does not read itself.

@@ -117,16 +117,16 @@ class PromptedTracker:
     def _remember(
         self, frame: int, features: FrameFeatures, decoded: Decoded, prompts: Prompts | None
     ) -> None:
-        given = prompts is not None and prompts.mask is not None
+        mask = None if prompts is None else prompts.mask
+        given = mask is not None
         pointer = self.backbone.pointer(decoded, gate=self.gate)
-        if given:
-            assert prompts is not None and prompts.mask is not None
-            mask = prompts.mask.to(decoded.candidates.dtype) * MASK_SCALE + MASK_BIAS
+        if mask is None:
+            logits = decoded.mask_logits
         else:
-            mask = decoded.mask_logits
+            logits = mask.to(decoded.candidates.dtype) * MASK_SCALE + MASK_BIAS
         memory = self.backbone.remember(
             features.coarse,
-            mask,
+            logits,
             decoded.object_score,
             gate=self.gate or given,
             binarise=prompts is not None and not self.backbone.training,

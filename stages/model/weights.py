@@ -32,7 +32,7 @@ def read_config(folder: Path, *, kind: str | None = None) -> dict[str, Any]:
         raise MissingInput(
             "no such folder",
             where=folder,
-            hint=f"name a local folder with {CONFIG_NAME} and {WEIGHTS_NAME}; nothing is downloaded",
+            hint=f"name a local folder that holds {CONFIG_NAME} and {WEIGHTS_NAME}",
         )
     path = folder / CONFIG_NAME
     if not path.is_file():

@@ -1,0 +1,126 @@
+"""A TGL checkpoint: a folder of model.safetensors and config.json, loaded whole or not at all."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+from schemas.errors import ConfigError, SchemaMismatch
+from stages.model.backbone import Backbone, build_backbone
+from stages.model.config import ModelConfig
+from stages.model.tgl import TglModel
+from stages.model.weights import CONFIG_NAME, WEIGHTS_NAME, read_config, read_weights, strict_load
+
+FORMAT = "tgl-checkpoint"
+VERSION = 1
+
+
+def save_checkpoint(folder: Path, model: TglModel, *, encoder: str) -> None:
+    """Write a checkpoint; each file appears whole or not at all.
+
+    Args:
+        folder: made if it does not exist.
+        model: weights of the backbone, frozen parts included, and of the adapter.
+        encoder: identity of the text encoder that the model was trained with.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    document = {
+        "format": FORMAT,
+        "version": VERSION,
+        "model": dataclasses.asdict(model.config),
+        "text": {"dim": model.text_dim, "encoder": encoder},
+        "backbone": model.backbone.sam.config.to_dict(),
+    }
+    text = json.dumps(document, indent=2, sort_keys=True, default=str) + "\n"
+    _replace(folder / CONFIG_NAME, lambda path: path.write_text(text, encoding="utf-8"))
+    save_weights(folder / WEIGHTS_NAME, model)
+
+
+def save_weights(path: Path, model: TglModel) -> None:
+    """Write all tensors of a model to one safetensors file."""
+    from safetensors.torch import save_file
+
+    tensors = {
+        name: tensor.detach().to("cpu").contiguous() for name, tensor in model.state_dict().items()
+    }
+    _replace(path, lambda temporary: save_file(tensors, temporary))
+
+
+def _replace(path: Path, write: Any) -> None:
+    temporary = path.with_name(path.name + ".partial")
+    write(temporary)
+    temporary.replace(path)
+
+
+def load_checkpoint(folder: Path | str) -> TglModel:
+    """Read a checkpoint, in eval mode, on the CPU.
+
+    Raises:
+        MissingInput: the folder or one of its files is not there.
+        CorruptInput: a file is damaged.
+        SchemaMismatch: no checkpoint of a known version, or weights that do not fit its config.
+    """
+    folder = Path(folder)
+    document = read_document(folder)
+    model = TglModel(
+        _model_config(document, folder), _backbone(document, folder), text_dim(document)
+    )
+    strict_load(model, read_weights(folder), folder)
+    return model.eval()
+
+
+def read_document(folder: Path) -> dict[str, Any]:
+    """config.json of a checkpoint, its format and version checked.
+
+    Raises:
+        MissingInput, CorruptInput: as ``read_config``.
+        SchemaMismatch: it is no TGL checkpoint, or of an unknown version.
+    """
+    document = read_config(folder)
+    where = folder / CONFIG_NAME
+    if document.get("format") != FORMAT:
+        raise SchemaMismatch("not a TGL checkpoint", where=where, hint="make one with `tgl train`")
+    if document.get("version") != VERSION:
+        raise SchemaMismatch(
+            f"checkpoint version {document.get('version')!r}, this tgl reads {VERSION}",
+            where=where,
+            hint="train again with `tgl train`",
+        )
+    for key in ("model", "text", "backbone"):
+        if not isinstance(document.get(key), dict):
+            raise SchemaMismatch(f"no section {key!r}", where=where)
+    return document
+
+
+def text_dim(document: dict[str, Any]) -> int:
+    """D of the text that a checkpoint was trained with."""
+    return int(document["text"]["dim"])
+
+
+def text_encoder(document: dict[str, Any]) -> str:
+    """Identity of the text encoder that a checkpoint was trained with."""
+    return str(document["text"]["encoder"])
+
+
+def _model_config(document: dict[str, Any], folder: Path) -> ModelConfig:
+    known = {field.name for field in dataclasses.fields(ModelConfig)}
+    unknown = sorted(document["model"].keys() - known)
+    if unknown:
+        raise SchemaMismatch(
+            f"unknown model settings {', '.join(unknown)}", where=folder / CONFIG_NAME
+        )
+    try:
+        return ModelConfig(**document["model"])
+    except ConfigError as error:
+        raise SchemaMismatch(str(error), where=folder / CONFIG_NAME) from error
+
+
+def _backbone(document: dict[str, Any], folder: Path) -> Backbone:
+    from transformers import Sam2VideoConfig
+
+    kind = document["backbone"].get("model_type")
+    if kind != Sam2VideoConfig.model_type:
+        raise SchemaMismatch(f"unknown backbone {kind!r}", where=folder / CONFIG_NAME)
+    return build_backbone(Sam2VideoConfig.from_dict(document["backbone"]))
