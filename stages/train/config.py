@@ -1,0 +1,171 @@
+"""Settings and inputs of `tgl train`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import TypeVar
+
+from schemas.errors import ConfigError
+from stages.engine.digest import artifact_digest, tree_digest
+from stages.engine.settings import Settings, setting
+from stages.model.config import LossConfig, ModelConfig
+
+SAMPLINGS = ("moment", "random")
+
+_Part = TypeVar("_Part", bound=Settings)
+
+
+@dataclass(frozen=True)
+class TrainConfig(ModelConfig, LossConfig):
+    """How a model is trained, with the model's and the losses' own settings.
+
+    The defaults are TGL on real data: every switch of the paper on, and the learning rates of its
+    closest public peer (docs/training.md).
+    """
+
+    sampling: str = setting(
+        "moment",
+        "Clips around the moment of their sentence, or from the whole video (paper, section 3).",
+        choices=SAMPLINGS,
+    )
+    mdp: bool = setting(
+        True,
+        "Dual-path propagation: only relevant frames are guided by language and enter the memory.",
+    )
+    oss: bool = setting(
+        True,
+        "Object-level selective supervision: only referents whose moment the clip meets are"
+        " targets.",
+    )
+    seed: int = setting(0, "Seed of the new weights, the order and every clip.", low=0)
+
+    steps: int = setting(20000, "Optimiser steps.", low=1)
+    batch: int = setting(4, "Clips in a batch of one process, one sentence each.", low=1)
+    accumulate: int = setting(1, "Batches whose gradients make one optimiser step.", low=1)
+    clip_frames: int = setting(8, "Frames of a clip.", low=1)
+    relevant_frames: int = setting(
+        4, "Frames of a moment clip inside the moment, n+; the others, n-, lie outside.", low=1
+    )
+    max_stride: int = setting(
+        4, "Widest step between frames of a clip, drawn from 1 to this.", low=1
+    )
+    spread: float = setting(
+        0.5,
+        "Share of the clips whose frames come from anywhere instead of a strided run.",
+        low=0,
+        high=1,
+    )
+    flip: float = setting(
+        0.5,
+        "Chance of a mirrored clip; where a sentence says left or right its mirrored sentence must"
+        " be among the texts, else the clip stays as it is.",
+        low=0,
+        high=1,
+    )
+    colour: float = setting(
+        0.0,
+        "Strength of brightness, contrast and saturation changes; none where the sentence names a"
+        " colour.",
+        low=0,
+        high=1,
+    )
+    lr: float = setting(1e-5, "Learning rate of pretrained weights.", low=0)
+    lr_new: float = setting(1e-4, "Learning rate of new weights.", low=0)
+    weight_decay: float = setting(0.0, "Weight decay of AdamW (matrices only).", low=0)
+    warmup: int = setting(100, "Steps of linear warm-up; a cosine to zero follows.", low=0)
+    clip_norm: float = setting(1.0, "Largest norm of the gradient; 0 does not clip.", low=0)
+    ema: float = setting(
+        0.0, "Decay of the averaged weights that are written; 0 writes the last.", low=0, high=1
+    )
+    freeze: tuple[str, ...] = setting(
+        (),
+        "Parts that stay as they are beside the image encoder: prefixes of parameter names, such"
+        " as memory_attention or mask_decoder.",
+    )
+
+    valid_every: int = setting(
+        0, "Steps between validations on the held-out index; 0 validates at the end.", low=0
+    )
+    valid_expressions: int = setting(
+        100, "Sentences of a validation, evenly taken from the held-out index.", low=1
+    )
+    valid_frames: int = setting(32, "Most frames of a video in a validation, evenly taken.", low=1)
+    cache_features: float = setting(
+        0.0,
+        "Gigabytes of disk for features of the frozen encoder; 0 encodes each clip anew. Cached"
+        " features are kept as float16.",
+        low=0,
+    )
+    tensorboard: bool = setting(
+        False, "Write TensorBoard event files into the artifact's folder tensorboard/."
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.relevant_frames > self.clip_frames:
+            raise ConfigError(
+                f"{self.relevant_frames} relevant frames do not fit a clip of {self.clip_frames}",
+                where="--relevant-frames",
+            )
+        if self.cache_features and self.colour:
+            raise ConfigError(
+                "cached features cannot have changing colours",
+                where="--cache-features",
+                hint="set --colour 0 or --cache-features 0",
+            )
+
+    @property
+    def reads_moments(self) -> bool:
+        """Whether any part of the training looks at a moment label.
+
+        The undivided baseline (random clips, one path, all referents) must not, so the relevance
+        loss hangs on this and not on its weight alone.
+        """
+        return self.sampling == "moment" or self.mdp or self.oss
+
+    def model_config(self) -> ModelConfig:
+        """What the checkpoint keeps."""
+        return _part(self, ModelConfig)
+
+    def loss_config(self) -> LossConfig:
+        """The loss weights that apply: no relevance loss for an arm that reads no moments."""
+        weights = _part(self, LossConfig)
+        return weights if self.reads_moments else replace(weights, relevance_weight=0.0)
+
+
+def _part(config: TrainConfig, kind: type[_Part]) -> _Part:
+    """The fields of `config` that it has from one of its parents."""
+    return kind(**{field.name: getattr(config, field.name) for field in fields(kind)})  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class TrainInputs:
+    """What `tgl train` reads.
+
+    Attributes:
+        index: folder of build-moments; its frames lie where it says.
+        text: folder of precompute-text, with every sentence of `index`.
+        backbone: folder of a SAM 2 video model (config.json and model.safetensors).
+        valid: a held-out index.
+        valid_text: its sentences; None if they are in `text` too.
+    """
+
+    index: Path
+    text: Path
+    backbone: Path
+    valid: Path | None = None
+    valid_text: Path | None = None
+
+    def digests(self) -> dict[str, str]:
+        """Digests of the tables by content and of the backbone by name, size and time."""
+        found = {
+            "index": artifact_digest(self.index),
+            "text": artifact_digest(self.text),
+            "backbone": tree_digest(self.backbone),
+        }
+        if self.valid is not None:
+            found["valid"] = artifact_digest(self.valid)
+            if self.valid_text is not None:
+                found["valid_text"] = artifact_digest(self.valid_text)
+        return found

@@ -1,0 +1,119 @@
+"""One training step's arithmetic: clips in, losses out, all inside one forward.
+
+Distributed data parallelism hooks into a forward; the loop over a clip's frames therefore must not
+leave it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from stages.model.config import LossConfig
+from stages.model.features import FrameFeatures
+from stages.model.losses import clip_losses
+from stages.model.text import TextBatch
+from stages.model.tgl import TglModel
+from stages.train.dataset import Sample
+
+
+@dataclass(frozen=True)
+class ClipBatch:
+    """E clips of T frames, one sentence each.
+
+    Attributes:
+        features: of E * T frames, clip after clip.
+        text: of E sentences.
+        times: int64 (E, T) positions in the video, ascending.
+        guided: bool (E, T) frames of the language path.
+        relevant: bool (E, T) labels of the relevance loss.
+        targets: uint8 (E, T, S, S).
+    """
+
+    features: FrameFeatures
+    text: TextBatch
+    times: Tensor
+    guided: Tensor
+    relevant: Tensor
+    targets: Tensor
+
+    @staticmethod
+    def of(samples: Sequence[Sample], features: FrameFeatures, device: torch.device) -> ClipBatch:
+        """Stack samples whose features are at hand."""
+        return ClipBatch(
+            features=features,
+            text=TextBatch.of([sample.text for sample in samples]).to(device),
+            times=torch.stack([torch.from_numpy(s.frames) for s in samples]).to(device),
+            guided=torch.stack([s.guided for s in samples]).to(device),
+            relevant=torch.stack([s.relevant for s in samples]).to(device),
+            targets=torch.stack([s.targets for s in samples]).to(device),
+        )
+
+    def clip(self, number: int) -> ClipBatch:
+        """One of the clips, as a batch of one."""
+        one = slice(number, number + 1)
+        t = self.times.shape[1]
+        return ClipBatch(
+            self.features[number * t : (number + 1) * t],
+            self.text[one],
+            self.times[one],
+            self.guided[one],
+            self.relevant[one],
+            self.targets[one],
+        )
+
+
+class ClipLearner(nn.Module):
+    """The model with its losses.
+
+    Args:
+        mdp: dual-path propagation; False guides every frame.
+        use_relevance: False keeps moment labels out of the losses altogether.
+    """
+
+    def __init__(self, model: TglModel, losses: LossConfig, *, mdp: bool, use_relevance: bool):
+        super().__init__()
+        self.model = model
+        self._losses = losses
+        self._mdp = mdp
+        self._use_relevance = use_relevance
+
+    def forward(self, batch: ClipBatch) -> dict[str, Tensor]:
+        """Loss terms and `total` as ``clip_losses`` names them, and `J`, the clips' mean IoU."""
+        e, t = batch.times.shape
+        frames = torch.arange(e * t, device=batch.times.device).view(e, t)
+        out = self.model.clip(
+            batch.features,
+            batch.text,
+            batch.guided if self._mdp else torch.ones_like(batch.guided),
+            frames=frames,
+            times=batch.times,
+            mdp=self._mdp,
+        )
+        relevant = batch.relevant if self._use_relevance else None
+        terms = clip_losses(out, batch.targets, relevant, self._losses)
+        return terms | {"J": mean_iou(out.masks(), batch.targets)}
+
+
+@torch.no_grad()
+def mean_iou(masks: Tensor, targets: Tensor) -> Tensor:
+    """Mean IoU over all frames, 1 where both are empty.
+
+    Args:
+        masks: bool (E, T, s, s).
+        targets: (E, T, S, S); compared at the side of `masks`.
+    """
+    side = masks.shape[-1]
+    if targets.shape[-1] != side:
+        targets = F.adaptive_avg_pool2d(targets.float(), side)
+    truth = targets >= HALF
+    intersection = (masks & truth).flatten(2).sum(2)
+    union = (masks | truth).flatten(2).sum(2)
+    return torch.where(union > 0, intersection / union.clamp(min=1), 1.0).mean()
+
+
+HALF = 0.5

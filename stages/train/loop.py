@@ -1,0 +1,263 @@
+"""The training loop: batches in, weights out; resumable after any kill."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+from torch.nn import Parameter
+
+from schemas.errors import TrainingDiverged
+from stages.engine.progress import Progress, Task
+from stages.train.config import TrainConfig
+from stages.train.dataset import BatchNumbers, ClipDataset, Sample, make_loader
+from stages.train.distributed import share
+from stages.train.features import FeatureSource
+from stages.train.learner import ClipBatch, ClipLearner
+from stages.train.schedule import AveragedWeights, make_optimizer, schedule_factor, set_rates
+from stages.train.state import TrainState, load_state, save_state
+from stages.train.validate import Score
+
+SAVE_SECONDS = 30.0
+"""Between two saves of the state: what a kill costs at most. It does not change the result."""
+
+_SHOWN_STEPS = 20
+_SEED_STRIDE = 1_000_003  # a prime, so that seeds of neighbouring runs do not meet
+
+
+@dataclass(frozen=True)
+class Trainer:
+    """Everything a run is made of.
+
+    Attributes:
+        learner: the model with its losses, not yet wrapped for several processes.
+        trained: parameters that have a gradient, by name.
+        validate: scores the model as it is; None without a held-out index.
+        save_model: writes a checkpoint of the model as it is into a folder.
+        autocast: context for the network's arithmetic.
+        keep: folder of the resumable state; None in all processes but the first.
+        workers: processes that make batches beside this one.
+    """
+
+    config: TrainConfig
+    dataset: ClipDataset
+    features: FeatureSource
+    learner: ClipLearner
+    groups: dict[str, dict[str, Parameter]]
+    trained: dict[str, Parameter]
+    validate: Callable[[], Score] | None
+    save_model: Callable[[Path], None]
+    accelerator: Accelerator
+    autocast: Callable[[], AbstractContextManager[object]]
+    keep: Path | None
+    workers: int
+
+    def run(self, progress: Progress) -> TrainState:
+        """Train to the last step; afterwards the model holds the weights to write.
+
+        Raises:
+            TrainingDiverged: a loss or a gradient is not finite; names step, video and sentence.
+        """
+        optimizer = make_optimizer(self.groups, self.config)
+        state = self._resume(optimizer)
+        average = self._average(state)
+        learner, optimizer = self.accelerator.prepare(self.learner, optimizer)
+        clock = _Clock()
+        with progress.task("train", self.config.steps, "steps") as task:
+            task.advance(state.step)
+            batches = self._batches(state.step)
+            shown: deque[dict[str, float]] = deque(maxlen=_SHOWN_STEPS)
+            for step in range(state.step, self.config.steps):
+                figures = self._step(step, batches, learner, optimizer)
+                if average is not None:
+                    average.update(self.trained)
+                figures["seconds"] = clock.lap()
+                state.step = step + 1
+                _record(state, figures)
+                self._validate(state, average)
+                if clock.save_is_due():
+                    self._save(state, optimizer, average)
+                shown.append(figures)
+                _show(task, shown, figures["lr"])
+        self._save(state, optimizer, average)
+        if average is not None:
+            average.swap(self.trained)
+        return state
+
+    def _step(
+        self,
+        step: int,
+        batches: Iterator[list[Sample]],
+        learner: torch.nn.Module,
+        optimizer: torch.optim.Optimizer,
+    ) -> dict[str, float]:
+        """One optimiser step; the mean of its loss terms over all clips of all processes."""
+        config, accelerator = self.config, self.accelerator
+        factor = schedule_factor(step, warmup=config.warmup, steps=config.steps)
+        set_rates(optimizer, factor)
+        torch.manual_seed(
+            (config.seed * _SEED_STRIDE + step) * accelerator.num_processes
+            + accelerator.process_index
+        )
+        optimizer.zero_grad(set_to_none=True)
+        learner.train()
+        taken: list[ClipBatch] = []
+        met: list[Sample] = []
+        sums: dict[str, Tensor] = {}
+        for part in range(config.accumulate):
+            samples = next(batches)
+            batch = ClipBatch.of(samples, self.features.of_batch(samples), accelerator.device)
+            last = part == config.accumulate - 1
+            with nullcontext() if last else accelerator.no_sync(learner):
+                with self.autocast():
+                    terms = learner(batch)
+                accelerator.backward(terms["total"] / config.accumulate)
+            for name, value in terms.items():
+                sums[name] = sums.get(name, 0) + value.detach().float() / config.accumulate
+            taken.append(batch)
+            met.extend(samples)
+        figures = self._mean_over_processes(sums)
+        figures["norm"] = self._clip_gradients()
+        if not (math.isfinite(figures["total"]) and math.isfinite(figures["norm"])):
+            raise self._diverged(step, taken, met, figures)
+        optimizer.step()
+        return figures | {"lr": config.lr * factor, "lr_new": config.lr_new * factor}
+
+    def _mean_over_processes(self, sums: dict[str, Tensor]) -> dict[str, float]:
+        values = torch.stack(list(sums.values()))
+        values = self.accelerator.reduce(values, reduction="mean")
+        return dict(zip(sums, values.tolist(), strict=True))
+
+    def _clip_gradients(self) -> float:
+        """Clip the gradient's norm where asked; the norm before."""
+        limit = self.config.clip_norm or math.inf
+        return float(torch.nn.utils.clip_grad_norm_(list(self.trained.values()), limit))
+
+    def _diverged(
+        self,
+        step: int,
+        batches: Sequence[ClipBatch],
+        samples: Sequence[Sample],
+        figures: dict[str, float],
+    ) -> TrainingDiverged:
+        """Name the first clip whose own loss is not finite, else all of the step's."""
+        guilty = []
+        with torch.no_grad():
+            for part, batch in enumerate(batches):
+                for number in range(len(batch.times)):
+                    with self.autocast():
+                        total = self.learner(batch.clip(number))["total"]
+                    if not torch.isfinite(total):
+                        guilty.append(samples[part * self.config.batch + number])
+        named = guilty[:1] or samples
+        clips = ", ".join(f"video {s.video_id} expression {s.expression_id}" for s in named)
+        what = "loss" if not math.isfinite(figures["total"]) else "gradient"
+        return TrainingDiverged(
+            f"the {what} of step {step + 1} is not finite",
+            where=clips,
+            hint="lower --lr and --lr-new, lengthen --warmup, or look at this clip; the same"
+            " command goes on from the last saved step",
+        )
+
+    def _batches(self, step: int) -> Iterator[list[Sample]]:
+        numbers = BatchNumbers(
+            step * self.config.accumulate,
+            self.config.steps * self.config.accumulate,
+            self.config.batch,
+            self.accelerator.process_index,
+            self.accelerator.num_processes,
+        )
+        return iter(make_loader(self.dataset, numbers, self.workers))
+
+    def _resume(self, optimizer: torch.optim.Optimizer) -> TrainState:
+        """The state that the first process finds, in every process; weights put in place."""
+        found = load_state(self.keep) if self.keep is not None else None
+        state = share(found, self.accelerator) or TrainState()
+        if state.step:
+            with torch.no_grad():
+                for name, parameter in self.trained.items():
+                    parameter.copy_(state.weights[name])
+            optimizer.load_state_dict(state.optimizer)
+        return state
+
+    def _average(self, state: TrainState) -> AveragedWeights | None:
+        if not self.config.ema:
+            return None
+        average = AveragedWeights.start(self.config.ema, self.trained)
+        for name, value in state.average.items():
+            average.values[name].copy_(value)
+        return average
+
+    def _validate(self, state: TrainState, average: AveragedWeights | None) -> None:
+        """Score the weights that would be written now, where it is time, and keep the best."""
+        last = state.step == self.config.steps
+        due = self.config.valid_every and state.step % self.config.valid_every == 0
+        if self.validate is None or not (due or last):
+            return
+        if average is not None:
+            average.swap(self.trained)
+        score = self.validate()
+        state.history += [(state.step, f"valid_{name}", value) for name, value in score.items()]
+        if not state.best_step or score["J"] > state.best_score:
+            state.best_step, state.best_score = state.step, score["J"]
+            if self.keep is not None:
+                self.save_model(best_folder(self.keep, state.step))
+        if average is not None:
+            average.swap(self.trained)
+
+    def _save(
+        self,
+        state: TrainState,
+        optimizer: torch.optim.Optimizer,
+        average: AveragedWeights | None,
+    ) -> None:
+        if self.keep is None:
+            return
+        state.weights = {name: p.detach() for name, p in self.trained.items()}
+        state.optimizer = optimizer.state_dict()
+        state.average = {} if average is None else average.values
+        save_state(self.keep, state)
+
+
+def best_folder(keep: Path, step: int) -> Path:
+    """Where the checkpoint of the best validation waits for the end of the run."""
+    return keep / f"best-{step}"
+
+
+class _Clock:
+    """Time of single steps, and since the last save."""
+
+    def __init__(self) -> None:
+        self._lap = self._saved = time.monotonic()
+
+    def lap(self) -> float:
+        """Seconds since the last call."""
+        before, self._lap = self._lap, time.monotonic()
+        return self._lap - before
+
+    def save_is_due(self) -> bool:
+        """Whether SAVE_SECONDS have passed; starts anew then."""
+        due = time.monotonic() - self._saved >= SAVE_SECONDS
+        if due:
+            self._saved = time.monotonic()
+        return due
+
+
+def _record(state: TrainState, figures: dict[str, float]) -> None:
+    """Add a step's figures to the history, the weighted sum under the name `loss`."""
+    names = {"total": "loss"}
+    state.history += [(state.step, names.get(name, name), value) for name, value in figures.items()]
+
+
+def _show(task: Task, shown: Sequence[dict[str, float]], rate: float) -> None:
+    """Count a step; loss and J beside the bar are means over the last steps."""
+    mean = {name: sum(f[name] for f in shown) / len(shown) for name in ("total", "J")}
+    task.advance(loss=mean["total"], J=mean["J"], lr=rate)

@@ -1,0 +1,116 @@
+"""Learning rates over the run, the groups that have them, and averaged weights."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import Parameter
+
+from schemas.errors import ConfigError
+from stages.train.config import TrainConfig
+
+
+def schedule_factor(step: int, *, warmup: int, steps: int) -> float:
+    """Share of the full learning rate at a step (from 0): linear warm-up, then cosine to zero.
+
+    A function of the step alone, so that a resumed run needs no scheduler state.
+    """
+    if step < warmup:
+        return (step + 1) / (warmup + 1)
+    done = (step - warmup) / max(steps - warmup, 1)
+    return (1 + math.cos(math.pi * done)) / 2
+
+
+def freeze_parts(groups: Mapping[str, Mapping[str, Parameter]], prefixes: Iterable[str]) -> None:
+    """Take the gradient from the parameters whose names begin with one of `prefixes`.
+
+    Raises:
+        ConfigError: a prefix fits no parameter.
+    """
+    named = {name: p for group in groups.values() for name, p in group.items()}
+    for prefix in prefixes:
+        chosen = [p for name, p in named.items() if _begins(name, prefix)]
+        if not chosen:
+            parts = sorted({name.split(".")[0] for name in named})
+            raise ConfigError(
+                f"no parameter is called {prefix}",
+                where="--freeze",
+                hint=f"the parts are {', '.join(parts)}",
+            )
+        for parameter in chosen:
+            parameter.requires_grad_(False)
+
+
+def make_optimizer(
+    groups: Mapping[str, Mapping[str, Parameter]], config: TrainConfig
+) -> torch.optim.AdamW:
+    """AdamW over what has a gradient: new and pretrained parts with their own learning rates.
+
+    Vectors and scalars (norms, biases, prompt tokens) are not decayed.
+
+    Args:
+        groups: as ``TglModel.parameter_groups`` gives them.
+
+    Raises:
+        ConfigError: everything is frozen.
+    """
+    rates = {"new": config.lr_new, "pretrained": config.lr}
+    chosen = []
+    for group, rate in rates.items():
+        live = [p for p in groups[group].values() if p.requires_grad]
+        for decay, parameters in (
+            (config.weight_decay, [p for p in live if p.ndim > 1]),
+            (0.0, [p for p in live if p.ndim <= 1]),
+        ):
+            if parameters:
+                chosen.append(
+                    {"params": parameters, "lr": rate, "base_lr": rate, "weight_decay": decay}
+                )
+    if not chosen:
+        raise ConfigError("every part of the model is frozen", where="--freeze")
+    return torch.optim.AdamW(chosen)
+
+
+def set_rates(optimizer: torch.optim.Optimizer, factor: float) -> None:
+    """Set every group's learning rate to `factor` of its own full rate."""
+    for group in optimizer.param_groups:
+        group["lr"] = group["base_lr"] * factor
+
+
+@dataclass
+class AveragedWeights:
+    """Exponential moving average of the trained weights.
+
+    Attributes:
+        values: by parameter name.
+    """
+
+    decay: float
+    values: dict[str, Tensor]
+
+    @classmethod
+    def start(cls, decay: float, trained: Mapping[str, Parameter]) -> AveragedWeights:
+        """The average of one set of weights."""
+        return cls(decay, {name: p.detach().clone() for name, p in trained.items()})
+
+    @torch.no_grad()
+    def update(self, trained: Mapping[str, Parameter]) -> None:
+        """Move towards the weights of now."""
+        for name, parameter in trained.items():
+            self.values[name].lerp_(parameter, 1 - self.decay)
+
+    @torch.no_grad()
+    def swap(self, trained: Mapping[str, Parameter]) -> None:
+        """Exchange the averaged and the live weights; twice is as before."""
+        for name, parameter in trained.items():
+            live = parameter.detach().clone()
+            parameter.copy_(self.values[name])
+            self.values[name].copy_(live)
+
+
+def _begins(name: str, prefix: str) -> bool:
+    return name == prefix or name.startswith(prefix + ".")

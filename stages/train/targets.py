@@ -1,0 +1,83 @@
+"""What a training clip supervises: which referents, and their masks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+from pycocotools import mask as coco
+
+Spans = Sequence[tuple[int, int]]
+
+
+def frames_in(spans: Iterable[tuple[int, int]], frames: np.ndarray) -> np.ndarray:
+    """Which of `frames` lie in one of the half-open spans; bool (T,)."""
+    inside = np.zeros(len(frames), dtype=bool)
+    for start, end in spans:
+        inside |= (frames >= start) & (frames < end)
+    return inside
+
+
+def relevant_frames(moments: Mapping[str | None, Spans], frames: np.ndarray) -> np.ndarray:
+    """t in M+ for each of `frames`: the union over all referents; bool (T,)."""
+    return frames_in((span for spans in moments.values() for span in spans), frames)
+
+
+def target_referents(
+    anno_ids: Sequence[str],
+    moments: Mapping[str | None, Spans],
+    frames: np.ndarray,
+    *,
+    oss: bool,
+) -> tuple[str, ...]:
+    """The referents that a clip supervises (paper, object-level selective supervision).
+
+    A_c = {o : span(o) meets the clip's frames in M+}. A referent's own frames in M+ are the clip's
+    frames in its spans, because M+ is the union of all spans. Spans under the key None belong to
+    every referent.
+
+    Args:
+        anno_ids: all referents of the sentence.
+        frames: int (T,) frames of the clip.
+        oss: False takes all referents, and `moments` is not looked at.
+    """
+    if not oss:
+        return tuple(anno_ids)
+    shared = moments.get(None, ())
+    return tuple(
+        anno_id
+        for anno_id in anno_ids
+        if frames_in([*moments.get(anno_id, ()), *shared], frames).any()
+    )
+
+
+def union_mask(rles: Sequence[Mapping[str, object]], size: int) -> np.ndarray:
+    """The union of COCO RLEs at the training size; uint8 (size, size), 0 or 1.
+
+    A pixel is on where at least half of its area in the source is, and the pixel that covers the
+    mask best is on in any case: a small object does not vanish.
+    """
+    if not rles:
+        return np.zeros((size, size), np.uint8)
+    full = coco.decode(coco.merge([dict(rle) for rle in rles]))
+    if full.shape == (size, size) or not full.any():
+        return full if full.shape == (size, size) else np.zeros((size, size), np.uint8)
+    share = _resize_area(full.astype(np.float32), size)
+    return (share >= min(HALF, float(share.max()))).astype(np.uint8)
+
+
+HALF = 0.5
+
+
+def _resize_area(image: np.ndarray, size: int) -> np.ndarray:
+    """Mean of `image` (H, W) over each cell of a size x size grid, cells cut exactly."""
+    return _area_weights(image.shape[0], size) @ image @ _area_weights(image.shape[1], size).T
+
+
+def _area_weights(source: int, size: int) -> np.ndarray:
+    """(size, source): the share that each source pixel has in each cell; rows sum to 1."""
+    edges = np.linspace(0, source, size + 1)
+    pixels = np.arange(source)
+    overlap = np.minimum(edges[1:, None], pixels + 1) - np.maximum(edges[:-1, None], pixels)
+    weights = np.clip(overlap, 0, None) * (size / source)
+    return weights.astype(np.float32)
