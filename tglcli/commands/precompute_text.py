@@ -1,0 +1,24 @@
+"""tgl precompute-text."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from stages.precompute_text.config import TextConfig, TextInputs, local_encoder
+from tglcli.options import RunOptions, stage_command
+
+
+@stage_command(TextConfig, runtime=("device", "precision"))
+def precompute_text(
+    index: Annotated[Path, typer.Argument(help="An index, for its sentences.", show_default=False)],
+    out: Annotated[Path, typer.Argument(help="The folder to make.", show_default=False)],
+    config: TextConfig,
+    run: RunOptions,
+) -> None:
+    """Encode every distinct sentence once."""
+    from stages.precompute_text.stage import STAGE
+
+    run.execute(STAGE, config, TextInputs(index, local_encoder(config.encoder)), out)

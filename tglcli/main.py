@@ -1,0 +1,71 @@
+"""The app: its commands, and the one place where a TglError becomes a line and an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from schemas.errors import TglError
+from tglcli.commands.build_moments import build_moments
+from tglcli.commands.extract_frames import extract_frames
+from tglcli.commands.precompute_text import precompute_text
+from tglcli.commands.toy import toy
+
+STAGES = "Stages, in order"
+HELPERS = "Helpers"
+
+app = typer.Typer(
+    name="tgl",
+    help="Referring video object segmentation with temporally grounded learning: "
+    "from videos and sentences to masks and scores, stage by stage.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+app.command("extract-frames", rich_help_panel=STAGES)(extract_frames)
+app.command("build-moments", rich_help_panel=STAGES)(build_moments)
+app.command("precompute-text", rich_help_panel=STAGES)(precompute_text)
+app.command("toy", rich_help_panel=HELPERS)(toy)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from stages.engine.version import TGL_VERSION
+
+        typer.echo(f"tgl {TGL_VERSION}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Print the version.", callback=_print_version, is_eager=True
+        ),
+    ] = False,
+) -> None:
+    """Options of tgl itself."""
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    # Several processes on few cores: spinning threads of OpenMP would take them from each other.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    try:
+        app()
+    except TglError as error:
+        typer.secho("error: ", fg="red", bold=True, nl=False, err=True)
+        typer.echo(str(error), err=True)
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        # The reader of our output went away (tgl ... | head): nothing is wrong.
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,219 @@
+"""Options made from config dataclasses, so that a default, its limits and its help stand once."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
+
+import typer
+
+from stages.engine.runtime import PRECISIONS, Runtime, usable_cores
+from stages.engine.settings import Setting, Settings, option_name, settings_of
+from tglcli.summary import print_outcome
+
+if TYPE_CHECKING:
+    from stages.engine.execute import Outcome
+    from stages.engine.stage import Stage
+
+SETTINGS_PANEL = "Settings"
+RUN_PANEL = "How it runs (does not change the result)"
+_INTERRUPTED = 130
+
+_RUNTIME_OPTIONS: dict[str, tuple[Any, Any]] = {
+    "workers": (
+        Annotated[
+            int,
+            typer.Option(
+                "--workers",
+                help="Processes or threads that work side by side.",
+                rich_help_panel=RUN_PANEL,
+                show_default="the usable cores",
+            ),
+        ],
+        None,
+    ),
+    "scheduler": (
+        Annotated[
+            str,
+            typer.Option(
+                "--scheduler",
+                help="Address of a Dask scheduler (tcp://host:port) that takes the work instead.",
+                rich_help_panel=RUN_PANEL,
+            ),
+        ],
+        None,
+    ),
+    "device": (
+        Annotated[
+            str,
+            typer.Option(
+                "--device",
+                help="cpu, cuda, cuda:1, mps, or auto for the best one.",
+                rich_help_panel=RUN_PANEL,
+            ),
+        ],
+        "auto",
+    ),
+    "precision": (
+        Annotated[
+            Literal[PRECISIONS],
+            typer.Option(
+                "--precision", help="Arithmetic of the network.", rich_help_panel=RUN_PANEL
+            ),
+        ],
+        "fp32",
+    ),
+    "compile": (
+        Annotated[
+            bool,
+            typer.Option(
+                "--compile/--no-compile",
+                help="Use torch.compile.",
+                rich_help_panel=RUN_PANEL,
+            ),
+        ],
+        False,
+    ),
+}
+_FORCE = Annotated[
+    bool,
+    typer.Option(
+        "--force", help="Work anew, keeping nothing of earlier runs.", rich_help_panel=RUN_PANEL
+    ),
+]
+_QUIET = Annotated[
+    bool,
+    typer.Option("--quiet", "-q", help="No bars and no summary.", rich_help_panel=RUN_PANEL),
+]
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What the user said about how a command runs."""
+
+    runtime: Runtime
+    force: bool
+    quiet: bool
+
+    def execute(self, stage: Stage[Any, Any], config: Settings, inputs: Any, out: Path) -> Outcome:
+        """Execute a stage under a bar and print its summary.
+
+        Raises:
+            IncompleteRun: some inputs failed; each was printed on a line of its own.
+        """
+        from stages.engine.execute import execute
+        from tglcli.progress import TerminalProgress
+
+        progress = TerminalProgress(quiet=self.quiet)
+        outcome = execute(
+            stage,
+            config,
+            inputs,
+            out,
+            runtime=self.runtime,
+            progress=progress,
+            force=self.force,
+        )
+        print_outcome(stage.name, outcome, quiet=self.quiet)
+        return outcome
+
+
+def stage_command(
+    kind: type[Settings], *, runtime: tuple[str, ...] = ()
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command an option for every setting of `kind`, and the common ones.
+
+    The function takes `config` (an instance of `kind`) and `run` (:class:`RunOptions`) beside its
+    own arguments.
+
+    Args:
+        runtime: which of workers, scheduler, device, precision, compile the command knows.
+    """
+
+    def decorate(function: Callable[..., None]) -> Callable[..., None]:
+        own = {
+            name: parameter
+            for name, parameter in inspect.signature(function).parameters.items()
+            if name not in ("config", "run")
+        }
+        hints = get_type_hints(function, include_extras=True)
+        made = _setting_parameters(kind) + _run_parameters(runtime)
+        parameters = [
+            parameter.replace(annotation=hints[name], kind=inspect.Parameter.KEYWORD_ONLY)
+            for name, parameter in own.items()
+        ]
+
+        @functools.wraps(function)
+        def command(**given: Any) -> None:
+            config = kind(**{name: _taken(given.pop(name)) for name in settings_of(kind)})
+            run = _run_options(given, runtime)
+            try:
+                function(**given, config=config, run=run)
+            except KeyboardInterrupt:
+                typer.echo("interrupted; run the same command again to go on from here", err=True)
+                raise typer.Exit(_INTERRUPTED) from None
+
+        everything = parameters + made
+        command.__signature__ = inspect.Signature(everything)  # type: ignore[attr-defined]
+        command.__annotations__ = {p.name: p.annotation for p in everything}
+        return command
+
+    return decorate
+
+
+def _taken(value: Any) -> Any:
+    """Settings are immutable: a list from the command line becomes a tuple."""
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _setting_parameters(kind: type[Settings]) -> list[inspect.Parameter]:
+    hints = get_type_hints(kind)
+    return [
+        inspect.Parameter(
+            field.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=list(field.default) if isinstance(field.default, tuple) else field.default,
+            annotation=_annotation(field.name, hints[field.name], settings_of(kind)[field.name]),
+        )
+        for field in dataclasses.fields(kind)  # type: ignore[arg-type]
+        if field.name in settings_of(kind)
+    ]
+
+
+def _annotation(name: str, hint: Any, known: Setting) -> Any:
+    """The typer annotation of a setting."""
+    option = option_name(name, known)
+    declared = option
+    if hint is bool:
+        declared = f"{option}/--no-{option[2:]}"
+    elif hint == tuple[str, ...]:
+        hint = list[str]
+    if known.choices is not None:
+        hint = Literal[known.choices]
+    return Annotated[
+        hint,
+        typer.Option(declared, help=known.help, rich_help_panel=SETTINGS_PANEL),
+    ]
+
+
+def _run_parameters(runtime: tuple[str, ...]) -> list[inspect.Parameter]:
+    chosen = {name: _RUNTIME_OPTIONS[name] for name in runtime}
+    chosen |= {"force": (_FORCE, False), "quiet": (_QUIET, False)}
+    return [
+        inspect.Parameter(
+            name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation
+        )
+        for name, (annotation, default) in chosen.items()
+    ]
+
+
+def _run_options(given: dict[str, Any], runtime: tuple[str, ...]) -> RunOptions:
+    values = {name: given.pop(name) for name in runtime}
+    if "workers" in values and values["workers"] is None:
+        values["workers"] = usable_cores()
+    return RunOptions(Runtime(**values), given.pop("force"), given.pop("quiet"))

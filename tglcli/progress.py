@@ -1,0 +1,44 @@
+"""The only terminal bar: the progress protocol drawn with tqdm."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tqdm import tqdm
+
+from stages.engine.progress import Task
+
+
+class _Bar:
+    """A task that moves a tqdm bar."""
+
+    def __init__(self, bar: tqdm):
+        self._bar = bar
+
+    def advance(self, n: int = 1, **figures: float | str) -> None:
+        """Count units and show the figures beside the bar."""
+        if figures:
+            self._bar.set_postfix(figures, refresh=False)
+        self._bar.update(n)
+
+
+class TerminalProgress:
+    """Bars and warnings on standard error; bars only where that is a terminal."""
+
+    def __init__(self, *, quiet: bool = False):
+        self._quiet = quiet
+
+    @contextmanager
+    def task(self, name: str, total: int | None, unit: str) -> Iterator[Task]:
+        """A bar that is removed when the task ends; the summary takes its place."""
+        disable = True if self._quiet else None  # None: tqdm asks whether it is a terminal
+        with tqdm(
+            total=total, desc=name, unit=f" {unit}", leave=False, disable=disable, file=sys.stderr
+        ) as bar:
+            yield _Bar(bar)
+
+    def warn(self, message: str) -> None:
+        """A line above the bars."""
+        tqdm.write(f"warning: {message}", file=sys.stderr)

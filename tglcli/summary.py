@@ -1,0 +1,76 @@
+"""What a command prints when it is done."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import typer
+
+from schemas.errors import IncompleteRun
+
+if TYPE_CHECKING:
+    from stages.engine.execute import Outcome
+
+_MINUTE = 60
+_BYTE_UNITS = ("B", "kB", "MB", "GB", "TB")
+_BYTE_STEP = 1000
+
+
+def print_outcome(stage: str, outcome: Outcome, *, quiet: bool) -> None:
+    """One line of what was done and where it is; a line for every input that failed.
+
+    Raises:
+        IncompleteRun: some inputs failed.
+    """
+    for failure in outcome.failures:
+        typer.echo(f"failed: {failure}", err=True)
+    if not quiet:
+        verb = "up to date" if outcome.skipped else f"done in {duration(outcome.seconds)}"
+        typer.echo(f"{stage}: {verb}: {counts_text(outcome.counts)} -> {shown(outcome.path)}")
+    if outcome.failures:
+        raise IncompleteRun(
+            f"{len(outcome.failures)} inputs failed, the others are done",
+            where=shown(outcome.path),
+            hint="mend them and run the same command again; only they are worked",
+        )
+
+
+def counts_text(counts: Mapping[str, int | float]) -> str:
+    """Counts as words; what was dropped stands there only when something was."""
+    parts = []
+    for name, value in counts.items():
+        if name == "bytes":
+            parts.append(size(int(value)))
+        elif value:
+            number = f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
+            parts.append(f"{number} {name}")
+    return ", ".join(parts) or "nothing"
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a person says them: 1.8 s, 3 min 5 s."""
+    if seconds < _MINUTE:
+        return f"{seconds:.1f} s"
+    return f"{int(seconds // _MINUTE)} min {int(seconds % _MINUTE)} s"
+
+
+def size(count: int) -> str:
+    """Bytes as a person says them: 21.4 MB."""
+    value = float(count)
+    for unit in _BYTE_UNITS[:-1]:
+        if value < _BYTE_STEP:
+            return f"{value:.0f} B" if unit == "B" else f"{value:.1f} {unit}"
+        value /= _BYTE_STEP
+    return f"{value:.1f} {_BYTE_UNITS[-1]}"
+
+
+def shown(path: object) -> str:
+    """A path relative to where the user is, if it lies below."""
+    from pathlib import Path
+
+    full = Path(str(path))
+    try:
+        return str(full.relative_to(Path.cwd()))
+    except ValueError:
+        return str(full)
