@@ -1,0 +1,1 @@
+"""The stage score: predictions and ground truth in, exact J and F out."""

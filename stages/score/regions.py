@@ -1,0 +1,266 @@
+"""Region similarity J and boundary measure F as integer counts, on masks packed into 64-bit rows.
+
+The definition is that of the DAVIS benchmark (Perazzi et al., "A Benchmark Dataset and Evaluation
+Methodology for Video Object Segmentation", sections 5.1 and 5.2), which MeViS uses too: J is
+intersection over union, F the harmonic mean of the precision and recall of boundary pixels that
+have a boundary pixel of the other mask within a disk. Everything is counted in integers, so equal
+masks give equal scores on every machine; docs/scoring.md spells the definition out.
+
+Legend: H, W height and width in pixels; a mask's *rows* are uint64 (H, ceil(W / 64)), in which bit
+`b` of word `k` is the pixel at column 64 k + b. Bits behind column W are always 0.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+
+Rows = npt.NDArray[np.uint64]
+
+WORD = 64
+_BYTES_PER_WORD = 8
+_TOLERANCE = 0.008  # the boundary's tolerance as a share of the image diagonal, DAVIS' value
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """All that J and F of one frame depend on, in pixels.
+
+    Attributes:
+        intersection: pixels in both masks.
+        predicted_area, true_area: pixels of the prediction and of the ground truth.
+        predicted_edge, true_edge: boundary pixels of either.
+        precise: boundary pixels of the prediction within reach of the truth's boundary.
+        recalled: boundary pixels of the truth within reach of the prediction's boundary.
+    """
+
+    intersection: int
+    predicted_area: int
+    true_area: int
+    predicted_edge: int
+    true_edge: int
+    precise: int
+    recalled: int
+
+    @property
+    def union(self) -> int:
+        """Pixels in either mask."""
+        return self.predicted_area + self.true_area - self.intersection
+
+
+def pack(mask: np.ndarray) -> Rows:
+    """Rows of a mask (H, W); every value but 0 is foreground."""
+    height, width = mask.shape
+    packed = np.packbits(mask, axis=1, bitorder="little")  # (H, ceil(W / 8))
+    return words_of(packed, height, width)
+
+
+def words_of(packed: np.ndarray, height: int, width: int) -> Rows:
+    """Bytes (H, ceil(W / 8)) of eight pixels, lowest bit first, as rows of words."""
+    row_bytes = words_in(width) * _BYTES_PER_WORD
+    if packed.shape[1] != row_bytes:
+        padded = np.zeros((height, row_bytes), np.uint8)
+        padded[:, : packed.shape[1]] = packed
+        packed = padded
+    return np.ascontiguousarray(packed).view("<u8")
+
+
+def unpack(rows: Rows, width: int) -> np.ndarray:
+    """The mask (H, W) of bool that `rows` holds."""
+    bits = np.unpackbits(np.ascontiguousarray(rows).view(np.uint8), axis=1, bitorder="little")
+    return bits[:, :width].astype(bool)
+
+
+def words_in(width: int) -> int:
+    """Words that a row of `width` pixels takes."""
+    return -(-width // WORD)
+
+
+def blank(height: int, width: int) -> Rows:
+    """The rows of an empty mask."""
+    return np.zeros((height, words_in(width)), np.uint64)
+
+
+def area(rows: Rows) -> int:
+    """Foreground pixels."""
+    return int(np.bitwise_count(rows).sum(dtype=np.int64))
+
+
+def boundary_radius(height: int, width: int) -> int:
+    """Radius of the tolerance disk: ceil(0.008 x diagonal) pixels."""
+    return math.ceil(_TOLERANCE * math.sqrt(height * height + width * width))
+
+
+def boundary(rows: Rows, width: int) -> Rows:
+    """Pixels that differ from their neighbour to the east, south or south-east.
+
+    In the last row only the eastern neighbour counts, in the last column only the southern one,
+    and the corner is never boundary.
+    """
+    east = rows >> np.uint64(1)  # bit x holds pixel x + 1
+    east[:, :-1] |= rows[:, 1:] << np.uint64(WORD - 1)
+    edge = rows ^ east
+    edge[:-1] |= rows[:-1] ^ rows[1:]
+    edge[:-1] |= rows[:-1] ^ east[1:]
+    word, bit = divmod(width - 1, WORD)
+    last = np.uint64(1 << bit)
+    edge[:, word] &= ~last
+    edge[:-1, word] |= (rows[:-1, word] ^ rows[1:, word]) & last
+    return edge
+
+
+@lru_cache(maxsize=64)
+def _disk_rectangles(radius: int) -> tuple[tuple[int, int], ...]:
+    """The disk x^2 + y^2 <= radius^2 as a union of centred rectangles.
+
+    Returns:
+        (half width, half height), widest first; every half height occurs once.
+    """
+    widest = {math.isqrt(radius * radius - x * x): x for x in range(radius + 1)}
+    return tuple(sorted(((x, y) for y, x in widest.items()), reverse=True))
+
+
+def dilate(rows: Rows, radius: int) -> Rows:
+    """Pixels within `radius` (Euclidean, inclusive) of a foreground pixel, inside the same window.
+
+    The disk is a union of rectangles. A rectangle is a run down and a run across; runs down are
+    unions of the same bits read at other rows, and the runs across are nested, so that each
+    rectangle only adds what the next wider one lacks. Bits are spread to higher columns only and
+    moved back once at the end.
+    """
+    if radius < 1:
+        return rows.copy()
+    height, words = rows.shape
+    rectangles = _disk_rectangles(radius)
+    stride = words + -(-2 * radius // WORD)  # spare words catch the bits that leave a row
+    padded = np.zeros((height + 2 * radius + 1, stride), np.uint64)
+    padded[radius : radius + height, :words] = rows
+    runs = _runs_down(padded.reshape(-1), stride, height, radius, rectangles)
+    spread, moved = runs[0], 0
+    halves = [half for half, _ in rectangles] + [0]
+    for index in range(len(rectangles)):
+        step = halves[index] - halves[index + 1]
+        spread, moved = _spread(spread, 2 * step), moved + step
+        if index + 1 < len(rectangles):
+            spread = _or_moved(spread, runs[index + 1], moved)
+    return _moved_back(spread, moved).reshape(height, stride)[:, :words]
+
+
+def _runs_down(
+    flat: Rows, stride: int, height: int, radius: int, rectangles: Sequence[tuple[int, int]]
+) -> list[Rows]:
+    """For each rectangle, the union over its half height up and down, height * stride words."""
+    current, length, runs = flat, 1, []
+    for _, half in rectangles:
+        while length < 2 * half + 1:
+            step = min(length, 2 * half + 1 - length)
+            current = current[: -step * stride] | current[step * stride :]
+            length += step
+        first = (radius - half) * stride
+        runs.append(current[first : first + height * stride])
+    return runs
+
+
+def _spread(bits: Rows, columns: int) -> Rows:
+    """The union of `bits` moved by 0, 1, ..., `columns` columns."""
+    length = 1
+    while length < columns + 1:
+        step = min(length, columns + 1 - length)
+        bits = _or_moved(bits, bits, step)
+        length += step
+    return bits
+
+
+def _or_moved(base: Rows, bits: Rows, columns: int) -> Rows:
+    """`base` or `bits` moved by `columns` towards higher columns; both flat."""
+    words, shift = divmod(columns, WORD)
+    if words:
+        bits = np.concatenate([np.zeros(words, np.uint64), bits[:-words]])
+    moved = bits << np.uint64(shift)
+    if shift:
+        moved[1:] |= bits[:-1] >> np.uint64(WORD - shift)
+    moved |= base
+    return moved
+
+
+def _moved_back(bits: Rows, columns: int) -> Rows:
+    """`bits` moved by `columns` towards lower columns; flat."""
+    words, shift = divmod(columns, WORD)
+    if words:
+        bits = np.concatenate([bits[words:], np.zeros(words, np.uint64)])
+    moved = bits >> np.uint64(shift)
+    if shift:
+        moved[:-1] |= bits[1:] << np.uint64(WORD - shift)
+    return moved
+
+
+class Target:
+    """The ground truth of one frame, made ready to be compared with many predictions.
+
+    Boundary matching only ever looks near the truth's boundary, so its window is cut out once.
+
+    Args:
+        rows: the true mask.
+        width: W of the frame.
+    """
+
+    def __init__(self, rows: Rows, width: int):
+        self.rows = rows
+        self.width = width
+        self.area = area(rows)
+        self.radius = boundary_radius(rows.shape[0], width)
+        edge = boundary(rows, width)
+        self.edge_area = area(edge)
+        self._window = _window(edge, self.radius)
+        self._edge = np.ascontiguousarray(edge[self._window])
+        self._reach = dilate(self._edge, self.radius)
+
+    def compare(self, rows: Rows) -> Counts:
+        """The counts of a prediction with the same shape as the truth."""
+        if rows.shape != self.rows.shape:
+            raise ValueError(f"expected rows {self.rows.shape}, got {rows.shape}")
+        pixels = area(rows)
+        if not pixels:
+            return Counts(0, 0, self.area, 0, self.edge_area, 0, 0)
+        shared = area(rows & self.rows) if self.area else 0
+        edge = boundary(rows, self.width)
+        near = np.ascontiguousarray(edge[self._window])
+        precise = recalled = 0
+        if near.any():
+            precise = area(near & self._reach)
+            recalled = area(dilate(near, self.radius) & self._edge)
+        return Counts(shared, pixels, self.area, area(edge), self.edge_area, precise, recalled)
+
+
+def _window(edge: Rows, radius: int) -> tuple[slice, slice]:
+    """Rows and words that hold everything within `radius` of a set bit; empty if none is set."""
+    rows = np.flatnonzero(edge.any(axis=1))
+    if not len(rows):
+        return slice(0, 0), slice(0, 0)
+    words = np.flatnonzero(edge.any(axis=0))
+    spare = -(-radius // WORD)
+    top, left = max(int(rows[0]) - radius, 0), max(int(words[0]) - spare, 0)
+    return slice(top, int(rows[-1]) + radius + 1), slice(left, int(words[-1]) + spare + 1)
+
+
+def jaccard(counts: Counts) -> float:
+    """J of a frame; 1 where both masks are empty."""
+    return counts.intersection / counts.union if counts.union else 1.0
+
+
+def f_measure(counts: Counts) -> float:
+    """F of a frame; 1 where neither mask has a boundary, 0 where only one has."""
+    if not counts.predicted_edge and not counts.true_edge:
+        return 1.0
+    if not counts.predicted_edge or not counts.true_edge:
+        return 0.0
+    precision = counts.precise / counts.predicted_edge
+    recall = counts.recalled / counts.true_edge
+    if precision + recall == 0:
+        return 0.0
+    return 2 * precision * recall / (precision + recall)
