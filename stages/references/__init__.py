@@ -1,0 +1,1 @@
+"""Trivial predictions made of true masks, to stand beside a model's scores."""
