@@ -1,0 +1,48 @@
+# Two commands do everything on a fresh machine: `make demo` and `make test`.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+PYTEST := $(BIN)/python -m pytest
+
+.PHONY: help install demo test test-slow check format wheel-test clean
+
+help:  ## List the targets.
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+install: $(READY)  ## Set up the virtual environment with pinned versions.
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+demo: $(READY)  ## Run every stage on the toy data set, offline, ending in scores and a report.
+	$(MAKE) --no-print-directory -C examples/toy TGL=$(abspath $(BIN)/tgl)
+
+test: $(READY)  ## Run the tests.
+	OMP_NUM_THREADS=1 $(PYTEST) -n 2 -m "not slow"
+
+test-slow: $(READY)  ## Run the tests that take minutes or gigabytes too.
+	$(PYTEST) -m slow --timeout 1800
+
+check: $(READY)  ## Format, lint, types and import direction.
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(PYTEST) tests/test_imports.py
+
+format: $(READY)  ## Put the code in form.
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+wheel-test: $(READY)  ## Build the wheel and run `tgl --help` from it in a clean environment.
+	rm -rf build dist .venv-wheel
+	$(BIN)/python -m build --wheel --outdir dist .
+	$(PYTHON) -m venv .venv-wheel
+	.venv-wheel/bin/python -m pip install --quiet --constraint constraints.txt dist/tgl-*.whl
+	cd / && $(abspath .venv-wheel)/bin/tgl --help
+	rm -rf .venv-wheel
+
+clean:  ## Remove what the demo, the benchmarks and the builds made.
+	rm -rf examples/toy/work benchmarks/work build dist .venv-wheel

@@ -1,0 +1,25 @@
+"""Fixtures that every test may use."""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+import pytest
+
+from stages.engine.progress import SilentProgress
+from stages.engine.runtime import Runtime
+
+
+@pytest.fixture
+def runtime() -> Runtime:
+    """One worker on the CPU."""
+    return Runtime(workers=1, device="cpu")
+
+
+@pytest.fixture
+def progress() -> SilentProgress:
+    """Keeps warnings for the test to read."""
+    return SilentProgress()

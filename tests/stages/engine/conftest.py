@@ -1,0 +1,20 @@
+"""The engine's tests import the stage beside them."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """A folder of three small files."""
+    folder = tmp_path / "source"
+    folder.mkdir()
+    for name in ("a", "b", "c"):
+        (folder / name).write_text(f"text {name} ")
+    return folder
