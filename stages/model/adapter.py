@@ -7,7 +7,7 @@ outputs are projected by layers that start at zero: an untrained adapter leaves 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -38,6 +38,15 @@ class Guidance:
     middle: Tensor
     coarse: Tensor
     prompts: Tensor
+
+    def added_to(self, features: FrameFeatures) -> FrameFeatures:
+        """F_Adp = F_SAM + residual, for the B items' frames."""
+        return replace(
+            features,
+            fine=features.fine + self.fine,
+            middle=features.middle + self.middle,
+            coarse=features.coarse + self.coarse,
+        )
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import groupby
 from typing import Protocol
 
 import numpy as np
@@ -29,6 +30,8 @@ from stages.model.memory import (
 )
 
 ITEMS_PER_CALL = 256
+POSITIONS_PER_ROUND = 16
+"""Frames that unguided items of one round come from, where features are not all in memory."""
 
 
 @dataclass
@@ -166,7 +169,7 @@ class Segmenter:
             self._round(items, tracks, times, fetch, language, emit, items_per_call)
         for track in tracks:
             self._forget(track, times)
-        for items in self._other_rounds(tracks, times):
+        for items in self._other_rounds(tracks, times, by_time=by_time):
             self._round(items, tracks, times, fetch, None, emit, items_per_call)
 
     def _forget(self, track: Track, times: np.ndarray) -> None:
@@ -179,7 +182,9 @@ class Segmenter:
             wanted.update(nearest_frames(frames, int(row[position]), most))
         track.bank.keep_only(wanted)
 
-    def _other_rounds(self, tracks: Sequence[Track], times: np.ndarray) -> Iterator[list[Item]]:
+    def _other_rounds(
+        self, tracks: Sequence[Track], times: np.ndarray, *, by_time: bool
+    ) -> Iterator[list[Item]]:
         """All unguided items at once; one a track, near ones first, if they may be written."""
         if self.config.irrelevant_memory == "none":
             items = [
@@ -187,7 +192,13 @@ class Segmenter:
                 for index, track in enumerate(tracks)
                 for position in track.others
             ]
-            yield sorted(items, key=lambda item: (item.position, item.track))
+            items.sort(key=lambda item: (item.position, item.track))
+            if not by_time:
+                yield items
+                return
+            # A round's items are grouped by what they read, which undoes the order of time.
+            blocks = groupby(items, key=lambda item: item.position // POSITIONS_PER_ROUND)
+            yield from (list(block) for _, block in blocks)
             return
         orders = [_outwards(track, times[track.expression]) for track in tracks]
         for rank in range(max((len(order) for order in orders), default=0)):

@@ -104,14 +104,12 @@ class AdapterPath:
             self.text.context[rows],
             self.text.motion[rows],
         )
-        adapted = FrameFeatures(
-            fine=features.fine + guidance.fine,
-            middle=features.middle + guidance.middle,
-            coarse=features.coarse + guidance.coarse,
-            position=features.position,
-        )
         return segment(
-            self.backbone, adapted, memory, multimask=self.multimask, prompts=guidance.prompts
+            self.backbone,
+            guidance.added_to(features),
+            memory,
+            multimask=self.multimask,
+            prompts=guidance.prompts,
         )
 
 

@@ -1,0 +1,116 @@
+"""Settings and inputs of `tgl propagate`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from schemas.errors import ConfigError, MissingInput
+from schemas.layouts import CHECKPOINT_CONFIG, WEIGHTS_FILE
+from stages.engine.digest import artifact_digest, file_digest, text_digest
+from stages.engine.settings import Settings, setting
+
+MOMENTS = ("annotated", "predicted", "all", "file")
+UNCHANGED = "trained"
+
+GIGABYTE = 1_000_000_000
+
+
+@dataclass(frozen=True)
+class PropagateConfig(Settings):
+    """How frames are routed and what is remembered; see docs/model.md."""
+
+    moments: str = setting(
+        "predicted",
+        "What routes the frames: annotated (the index's moments), predicted (the relevance head), "
+        "all (every frame guided: the undivided baseline), or file (a moments table).",
+        choices=MOMENTS,
+    )
+    relevance_threshold: float = setting(
+        0.5, "Probability from which a frame is predicted relevant.", low=0, high=1
+    )
+    fill_gaps: int = setting(
+        2, "Predicted moments with at most so many frames between them become one.", low=0
+    )
+    drop_specks: int = setting(1, "Predicted moments of at most so many frames are dropped.", low=0)
+    no_target_threshold: float = setting(
+        0.0,
+        "If no frame's relevance reaches this probability, all masks are empty; 0 never does that.",
+        low=0,
+        high=1,
+    )
+    memory_frames: int = setting(
+        0, "K: remembered frames that a frame reads; 0 is what the model was trained with.", low=0
+    )
+    irrelevant_memory: str = setting(
+        UNCHANGED,
+        "Irrelevant frames that are remembered: none, confident ones, or as in the checkpoint.",
+        choices=(UNCHANGED, "none", "confident"),
+    )
+    banks: str = setting(
+        UNCHANGED,
+        "Memory banks of a sentence: one, one a moment (and the union), or as in the checkpoint.",
+        choices=(UNCHANGED, "one", "moment"),
+    )
+    object_gate: bool = setting(
+        True, "Blank masks and memories where the object score says that nothing is visible."
+    )
+    expressions_per_batch: int = setting(
+        0, "Sentences of a video that run together; 0 is up to 16. Changes no result.", low=0
+    )
+    feature_memory: float = setting(
+        2.0,
+        "Gigabytes for features of a video's frames; what does not fit is encoded again when it "
+        "is needed. Changes no result.",
+        low=0,
+    )
+    chunk_frames: int = setting(
+        8, "Frames that are decoded and encoded together. Changes no result.", low=1
+    )
+
+    def to_dict(self) -> dict[str, Any]:
+        """What the artifact depends on: without the settings that change no result."""
+        neutral = ("expressions_per_batch", "feature_memory", "chunk_frames")
+        return {name: value for name, value in super().to_dict().items() if name not in neutral}
+
+
+@dataclass(frozen=True)
+class PropagateInputs:
+    """What the stage reads.
+
+    Attributes:
+        index: from `tgl build-moments`.
+        text: from `tgl precompute-text`.
+        checkpoint: from `tgl train`.
+        moments: a moments table (Parquet), with `--moments file`.
+    """
+
+    index: Path
+    text: Path
+    checkpoint: Path
+    moments: Path | None = None
+
+    def digests(self) -> dict[str, str]:
+        """See ``stages.engine.stage.Inputs``."""
+        found = {
+            "index": artifact_digest(self.index),
+            "text": artifact_digest(self.text),
+            "checkpoint": checkpoint_digest(self.checkpoint),
+        }
+        if self.moments is not None:
+            found["moments"] = file_digest(self.moments)
+        return found
+
+    def check(self, config: PropagateConfig) -> None:
+        """Raise ConfigError unless a moments file is named exactly when one is routed by."""
+        if (config.moments == "file") != (self.moments is not None):
+            raise ConfigError("a moments table and --moments file go together", where="--moments")
+
+
+def checkpoint_digest(folder: Path) -> str:
+    """Digest of a checkpoint by the content of its two files."""
+    if not folder.is_dir():
+        raise MissingInput("no such checkpoint", where=folder, hint="make one with tgl train")
+    files = (folder / CHECKPOINT_CONFIG, folder / WEIGHTS_FILE)
+    return text_digest(" ".join(file_digest(file) for file in files))

@@ -1,0 +1,153 @@
+"""Features of one video's frames: each encoded once, as long as the memory allowed suffices."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, Future
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from schemas.errors import CorruptInput
+from stages.index.frames import read_frame
+from stages.index.index import Video
+from stages.model.features import FrameFeatures
+from stages.model.preprocess import normalise, resize_frames
+
+Encode = Callable[[Tensor], FrameFeatures]
+"""(n, 3, S, S) float32 pixels to features on the device."""
+FEWEST_CHUNKS = 2
+"""Chunks that are kept whatever the budget: a chunk's neighbours are asked for next."""
+
+
+class VideoFeatures:
+    """Features by frame number, made chunk by chunk.
+
+    A chunk always holds the same frames, so a frame's features are the same to the bit whenever
+    and however often they are made.
+
+    Args:
+        video: whose frames.
+        encode: the frozen encoder.
+        size: S.
+        device: where pixels are taken to.
+        budget: bytes that features may take.
+        chunk: frames in a chunk.
+        decoders: threads that read and resize frames.
+    """
+
+    def __init__(
+        self,
+        video: Video,
+        encode: Encode,
+        *,
+        size: int,
+        device: torch.device,
+        budget: float,
+        chunk: int,
+        decoders: Executor,
+    ):
+        self.video = video
+        self.encoded = 0
+        self._encode = encode
+        self._size = size
+        self._device = device
+        self._budget = budget
+        self._chunk = chunk
+        self._decoders = decoders
+        self._kept: OrderedDict[int, FrameFeatures] = OrderedDict()
+        self._ahead: dict[int, list[Future[Tensor]]] = {}
+
+    def __len__(self) -> int:
+        return self.video.num_frames
+
+    @property
+    def resident(self) -> bool:
+        """All frames' features fit the budget together (known after the first chunk)."""
+        first = self._get(0)
+        return first.nbytes / len(first) * len(self) <= self._budget
+
+    def of(self, frames: Sequence[int]) -> FrameFeatures:
+        """Features of some frames, in the order asked for (repeats allowed).
+
+        Raises:
+            MissingInput, CorruptInput: a frame's file is not there or cannot be used.
+        """
+        numbers = np.asarray(frames)
+        chunks, inverse = np.unique(numbers // self._chunk, return_inverse=True)
+        if len(chunks) == 1:
+            return self._get(int(chunks[0]))[_index(numbers % self._chunk, self._device)]
+        parts, place = [], np.empty(len(numbers), np.int64)
+        start = 0
+        for order, chunk in enumerate(chunks):
+            own = inverse == order
+            within = numbers[own] % self._chunk
+            parts.append(self._get(int(chunk))[_index(within, self._device)])
+            place[own] = start + np.arange(len(within))
+            start += len(within)
+        return FrameFeatures.cat(parts)[_index(place, self._device)]
+
+    def close(self) -> None:
+        """Forget everything and cancel what is still to be decoded."""
+        for futures in self._ahead.values():
+            for future in futures:
+                future.cancel()
+        self._ahead.clear()
+        self._kept.clear()
+
+    def _get(self, chunk: int) -> FrameFeatures:
+        found = self._kept.get(chunk)
+        if found is not None:
+            self._kept.move_to_end(chunk)
+            return found
+        pixels = torch.stack([future.result() for future in self._decode(chunk)])
+        self._prefetch(chunk + 1)
+        found = self._encode(normalise(pixels.to(self._device)))
+        self.encoded += len(found)
+        self._kept[chunk] = found
+        self._evict()
+        return found
+
+    def _decode(self, chunk: int) -> list[Future[Tensor]]:
+        """The chunk's frames as uint8 (3, S, S), under way or ready."""
+        ahead = self._ahead.pop(chunk, None)
+        if ahead is not None:
+            return ahead
+        first = chunk * self._chunk
+        frames = range(first, min(first + self._chunk, len(self)))
+        return [self._decoders.submit(_read, self.video, frame, self._size) for frame in frames]
+
+    def _prefetch(self, chunk: int) -> None:
+        """Start on the next chunk while this one is encoded; drop guesses that were wrong."""
+        for futures in self._ahead.values():
+            for future in futures:
+                future.cancel()
+        self._ahead.clear()
+        if chunk * self._chunk < len(self) and chunk not in self._kept:
+            self._ahead[chunk] = self._decode(chunk)
+
+    def _evict(self) -> None:
+        """Forget the chunk used longest ago until the budget holds."""
+        total = sum(features.nbytes for features in self._kept.values())
+        while total > self._budget and len(self._kept) > FEWEST_CHUNKS:
+            _, oldest = self._kept.popitem(last=False)
+            total -= oldest.nbytes
+
+
+def _read(video: Video, frame: int, size: int) -> Tensor:
+    """One frame, uint8 (3, S, S): resized at once, so that large frames never gather."""
+    path = video.frame_path(frame)
+    picture = read_frame(path)
+    if picture.shape[:2] != (video.height, video.width):
+        raise CorruptInput(
+            f"the frame is {picture.shape[1]} x {picture.shape[0]} pixels, "
+            f"the index says {video.width} x {video.height}",
+            where=path,
+        )
+    return resize_frames(np.ascontiguousarray(picture)[None], size)[0]
+
+
+def _index(numbers: np.ndarray, device: torch.device) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(numbers, np.int64)).to(device)

@@ -1,0 +1,181 @@
+"""One video: relevance, routes, both paths, masks; for all of its sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import torch
+
+from schemas.parquet import concatenate
+from schemas.tables import PROPAGATION
+from stages.engine.progress import Task
+from stages.engine.runtime import Runtime
+from stages.index.index import Expression, Video
+from stages.index.texts import TextStore
+from stages.model.device import arithmetic
+from stages.model.segmenter import Segmenter, plan_tracks
+from stages.model.text import TextBatch
+from stages.model.tgl import TglModel
+from stages.propagate.answers import Answers, MaskWriter
+from stages.propagate.config import GIGABYTE, PropagateConfig
+from stages.propagate.frames import VideoFeatures
+from stages.propagate.routing import Route, choose_route
+from stages.propagate.views import VideoAdapterPath, VideoViews
+
+MOST_EXPRESSIONS = 16
+
+
+@dataclass(frozen=True)
+class Job:
+    """One video's work.
+
+    Attributes:
+        video: whose frames.
+        expressions: its sentences.
+        known: (T,) bool moment of each sentence from the index or a file, or None.
+    """
+
+    video: Video
+    expressions: Sequence[Expression]
+    known: Sequence[np.ndarray | None]
+
+
+class VideoRunner:
+    """Runs videos one after another on one device.
+
+    Args:
+        model: on its device, in eval mode, configured as ``config`` wants.
+        texts: embeddings of the sentences.
+        config: routing and limits.
+        runtime: precision.
+        device: of the model.
+        threads: decode frames and write masks.
+    """
+
+    def __init__(
+        self,
+        model: TglModel,
+        texts: TextStore,
+        config: PropagateConfig,
+        *,
+        runtime: Runtime,
+        device: torch.device,
+        decoders: Executor,
+    ):
+        self.model = model
+        self.texts = texts
+        self.config = config
+        self.runtime = runtime
+        self.device = device
+        self.decoders = decoders
+        self.routes: dict[str, int] = {}
+
+    @torch.inference_mode()
+    def run(self, job: Job, writer: MaskWriter, task: Task) -> pa.Table:
+        """Write the masks of a video; returns its rows of the propagation table.
+
+        Raises:
+            MissingInput, CorruptInput: a frame or a sentence's embedding cannot be read.
+        """
+        features = VideoFeatures(
+            job.video,
+            self.model.encode,
+            size=self.model.backbone.image_size,
+            device=self.device,
+            budget=self.config.feature_memory * GIGABYTE,
+            chunk=self.config.chunk_frames,
+            decoders=self.decoders,
+        )
+        size = self.config.expressions_per_batch or MOST_EXPRESSIONS
+        tables = []
+        try:
+            with arithmetic(self.runtime.precision, self.device):
+                for start in range(0, len(job.expressions), size):
+                    batch = slice(start, start + size)
+                    part = Job(job.video, job.expressions[batch], job.known[batch])
+                    tables.append(self._batch(part, features, writer))
+                    task.advance(len(part.expressions))
+            writer.wait()
+        finally:
+            features.close()
+        return concatenate(tables, PROPAGATION)
+
+    def _batch(self, job: Job, features: VideoFeatures, writer: MaskWriter) -> pa.Table:
+        """Some sentences together."""
+        embeddings = [self.texts.get(expression.text) for expression in job.expressions]
+        text = TextBatch.of(embeddings).to(self.device)
+        text.check_dim(self.model.text_dim)
+        encoded = self.model.adapter.text(text)
+        views = VideoViews(self.model, features, encoded, self.config.feature_memory * GIGABYTE)
+        relevance = views.relevance().float().sigmoid().cpu().numpy()
+        routes = [
+            choose_route(
+                relevance[row],
+                job.known[row],
+                has_target=bool(expression.anno_ids),
+                config=self.config,
+            )
+            for row, expression in enumerate(job.expressions)
+        ]
+        for route in routes:
+            self.routes[route.source] = self.routes.get(route.source, 0) + 1
+        answers = self._segment(job, routes, features, views, writer)
+        return _rows(job, routes, relevance, answers)
+
+    def _segment(
+        self,
+        job: Job,
+        routes: Sequence[Route],
+        features: VideoFeatures,
+        views: VideoViews,
+        writer: MaskWriter,
+    ) -> Answers:
+        """Both paths for the sentences that have a target, black masks for the others."""
+        config = self.model.config
+        guided = np.stack([route.guided for route in routes])
+        tracks = [
+            track
+            for track in plan_tracks(guided, per_moment=config.per_moment_banks)
+            if not routes[track.expression].empty
+        ]
+        gate = self.config.object_gate and config.object_gate != "never"
+        answers = Answers(job.video, job.expressions, tracks, writer, gate=gate)
+        times = np.broadcast_to(np.arange(job.video.num_frames), guided.shape)
+        Segmenter(self.model.backbone, config, gate=gate).run(
+            tracks,
+            times,
+            lambda items: features.of([item.position for item in items]),
+            VideoAdapterPath(self.model, views),
+            answers.add,
+            by_time=not (features.resident and views.resident),
+        )
+        black = np.zeros((job.video.height, job.video.width), bool)
+        for route, expression in zip(routes, job.expressions, strict=True):
+            if route.empty:
+                for frame in range(job.video.num_frames):
+                    writer.write(job.video, expression, frame, black)
+        return answers
+
+
+def _rows(job: Job, routes: Sequence[Route], relevance: np.ndarray, answers: Answers) -> pa.Table:
+    """Rows of the propagation table for the sentences of a job."""
+    parts = []
+    for row, (expression, route) in enumerate(zip(job.expressions, routes, strict=True)):
+        frames = job.video.num_frames
+        columns = {
+            "video_id": [expression.video_id] * frames,
+            "expression_id": [expression.expression_id] * frames,
+            "frame": np.arange(frames, dtype=np.int32),
+            "route": route.words(),
+            "relevance": relevance[row].astype(np.float32),
+            "object_score": pa.array(
+                answers.scores[row], pa.float32(), mask=np.full(frames, route.empty)
+            ),
+            "mask_area": answers.areas[row],
+        }
+        parts.append(pa.table(columns, schema=PROPAGATION.schema))
+    return concatenate(parts, PROPAGATION)

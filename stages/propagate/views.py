@@ -1,0 +1,130 @@
+"""The adapter over a whole video, block by block, as if it saw all frames at once.
+
+A frame's tokens depend on ``Adapter.halo`` frames on each side; a block is read with its halo and
+then cut back to itself.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from stages.model.adapter import EncodedText
+from stages.model.backbone import Decoded
+from stages.model.features import FrameFeatures
+from stages.model.memory import MemoryTokens
+from stages.model.segmenter import Item, segment
+from stages.model.tgl import TglModel
+from stages.propagate.frames import VideoFeatures
+
+BLOCK = 32
+
+
+class VideoViews:
+    """What the adapter sees of a video for E sentences.
+
+    Args:
+        model: whose adapter.
+        features: of the video.
+        text: of the E sentences.
+        budget: bytes that tokens may take; at least one block is kept.
+    """
+
+    def __init__(self, model: TglModel, features: VideoFeatures, text: EncodedText, budget: float):
+        self.text = text
+        self._adapter = model.adapter
+        self._features = features
+        self._budget = budget
+        self._kept: OrderedDict[int, Tensor] = OrderedDict()
+        self._frame: Tensor | None = None
+
+    @property
+    def resident(self) -> bool:
+        """All tokens fit the budget together."""
+        first = self._tokens(0)
+        return first.nbytes / first.shape[1] * len(self._features) <= self._budget
+
+    def frame_tokens(self) -> Tensor:
+        """(E, T, d): one token a frame; reads the whole video on the first call."""
+        if self._frame is None:
+            blocks = range(0, len(self._features), BLOCK)
+            self._frame = torch.cat([self._look(start // BLOCK) for start in blocks], dim=1)
+        return self._frame
+
+    def relevance(self) -> Tensor:
+        """(E, T) logits."""
+        frame = self.frame_tokens()
+        times = torch.arange(frame.shape[1], device=frame.device).unsqueeze(0)
+        return self._adapter.relevance(frame, times)
+
+    def tokens(self, rows: Sequence[int], frames: Sequence[int]) -> Tensor:
+        """(B, d, h, h) tokens of B pairs of sentence and frame."""
+        return torch.stack(
+            [
+                self._tokens(frame // BLOCK)[row, frame % BLOCK]
+                for row, frame in zip(rows, frames, strict=True)
+            ]
+        )
+
+    def _tokens(self, block: int) -> Tensor:
+        """(E, n, d, h, h) tokens of a block."""
+        if block not in self._kept:
+            self._look(block)
+        self._kept.move_to_end(block)
+        return self._kept[block]
+
+    def _look(self, block: int) -> Tensor:
+        """Read a block with its halo, keep its tokens, and give its frame tokens (E, n, d)."""
+        total = len(self._features)
+        first, last = block * BLOCK, min((block + 1) * BLOCK, total)
+        start, end = max(0, first - self._adapter.halo), min(total, last + self._adapter.halo)
+        features = self._features.of(range(start, end))
+        device = features.coarse.device
+        times = torch.arange(start, end, device=device).unsqueeze(0)
+        frames = torch.arange(end - start, device=device).unsqueeze(0)
+        view = self._adapter.look(features, frames, times, self.text)
+        inside = slice(first - start, last - start)
+        # A copy: a view would keep the halo alive.
+        self._kept[block] = view.tokens[:, inside].clone()
+        total_bytes = sum(tokens.nbytes for tokens in self._kept.values())
+        while total_bytes > self._budget and len(self._kept) > 1:
+            _, oldest = self._kept.popitem(last=False)
+            total_bytes -= oldest.nbytes
+        return view.frame[:, inside]
+
+
+class VideoAdapterPath:
+    """The trained adapter as the language path of a whole video; see ``LanguagePath``.
+
+    Args:
+        model: trained.
+        views: of the video and its sentences.
+    """
+
+    def __init__(self, model: TglModel, views: VideoViews):
+        self._model = model
+        self._views = views
+
+    def answer(
+        self, items: Sequence[Item], features: FrameFeatures, memory: MemoryTokens | None
+    ) -> Decoded:
+        """Masks of B guided items."""
+        rows = [item.expression for item in items]
+        places = [item.position for item in items]
+        views, model = self._views, self._model
+        guidance = model.adapter.guide(
+            views.tokens(rows, places),
+            views.frame_tokens()[rows, places],
+            views.text.context[rows],
+            views.text.motion[rows],
+        )
+        return segment(
+            model.backbone,
+            guidance.added_to(features),
+            memory,
+            multimask=model.config.multimask,
+            prompts=guidance.prompts,
+        )
