@@ -12,7 +12,10 @@ from schemas.errors import TglError
 from tglcli.commands.build_moments import build_moments
 from tglcli.commands.extract_frames import extract_frames
 from tglcli.commands.precompute_text import precompute_text
+from tglcli.commands.propagate import propagate
+from tglcli.commands.references import references
 from tglcli.commands.toy import toy
+from tglcli.commands.train import train
 
 STAGES = "Stages, in order"
 HELPERS = "Helpers"
@@ -29,6 +32,9 @@ app = typer.Typer(
 app.command("extract-frames", rich_help_panel=STAGES)(extract_frames)
 app.command("build-moments", rich_help_panel=STAGES)(build_moments)
 app.command("precompute-text", rich_help_panel=STAGES)(precompute_text)
+app.command("train", rich_help_panel=STAGES)(train)
+app.command("propagate", rich_help_panel=STAGES)(propagate)
+app.command("references", rich_help_panel=HELPERS)(references)
 app.command("toy", rich_help_panel=HELPERS)(toy)
 
 

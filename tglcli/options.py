@@ -124,7 +124,7 @@ class RunOptions:
 
 
 def stage_command(
-    kind: type[Settings], *, runtime: tuple[str, ...] = ()
+    kind: type[Settings], *, runtime: tuple[str, ...] = (), own: tuple[str, ...] = ()
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give a command an option for every setting of `kind`, and the common ones.
 
@@ -133,24 +133,27 @@ def stage_command(
 
     Args:
         runtime: which of workers, scheduler, device, precision, compile the command knows.
+        own: settings for which the command has an option of its own form; `config` has their
+            defaults.
     """
+    offered = [name for name in settings_of(kind) if name not in own]
 
     def decorate(function: Callable[..., None]) -> Callable[..., None]:
-        own = {
+        arguments = {
             name: parameter
             for name, parameter in inspect.signature(function).parameters.items()
             if name not in ("config", "run")
         }
         hints = get_type_hints(function, include_extras=True)
-        made = _setting_parameters(kind) + _run_parameters(runtime)
+        made = _setting_parameters(kind, offered) + _run_parameters(runtime)
         parameters = [
             parameter.replace(annotation=hints[name], kind=inspect.Parameter.KEYWORD_ONLY)
-            for name, parameter in own.items()
+            for name, parameter in arguments.items()
         ]
 
         @functools.wraps(function)
         def command(**given: Any) -> None:
-            config = kind(**{name: _taken(given.pop(name)) for name in settings_of(kind)})
+            config = kind(**{name: _taken(given.pop(name)) for name in offered})
             run = _run_options(given, runtime)
             try:
                 function(**given, config=config, run=run)
@@ -171,7 +174,7 @@ def _taken(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-def _setting_parameters(kind: type[Settings]) -> list[inspect.Parameter]:
+def _setting_parameters(kind: type[Settings], offered: list[str]) -> list[inspect.Parameter]:
     hints = get_type_hints(kind)
     return [
         inspect.Parameter(
@@ -181,7 +184,7 @@ def _setting_parameters(kind: type[Settings]) -> list[inspect.Parameter]:
             annotation=_annotation(field.name, hints[field.name], settings_of(kind)[field.name]),
         )
         for field in dataclasses.fields(kind)  # type: ignore[arg-type]
-        if field.name in settings_of(kind)
+        if field.name in offered
     ]
 
 

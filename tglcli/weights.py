@@ -1,0 +1,49 @@
+"""Which folder of weights the user means: a folder, the packaged toy, or a model on a hub."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from schemas.errors import MissingInput
+
+TOY = "toy"
+TOY_BACKBONE = Path(__file__).resolve().parent.parent / "stages" / "model" / "toy_backbone"
+_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+_WANTED_FILES = ["*.json", "*.safetensors"]
+
+
+def backbone_folder(name: str) -> Path:
+    """The folder of a SAM 2 video model.
+
+    Args:
+        name: `toy`, a local folder, or a hub id such as facebook/sam2.1-hiera-base-plus, which is
+            downloaded unless it is in the local cache: naming it is asking for it.
+
+    Raises:
+        MissingInput: there is no such folder, or the hub cannot be reached.
+    """
+    if name == TOY:
+        return TOY_BACKBONE
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        return folder
+    if not _HUB_ID.fullmatch(name):
+        raise MissingInput(
+            "no such folder", where=name, hint="name a folder, a hub id or toy with --backbone"
+        )
+    return _from_hub(name)
+
+
+def _from_hub(name: str) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(name, allow_patterns=_WANTED_FILES))
+    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
+        raise MissingInput(
+            "is no folder here, and the hub does not have it or cannot be reached",
+            where=name,
+            hint="download it elsewhere and name its folder with --backbone",
+        ) from error
