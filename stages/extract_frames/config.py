@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from schemas.errors import ConfigError
@@ -12,6 +14,7 @@ from stages.engine.settings import Settings, setting
 
 BEST_QUALITY = 1
 WORST_QUALITY = 31
+REF_YOUTUBE_VOS = "ref-youtube-vos"
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,9 @@ class ExtractConfig(Settings):
     short_side: int = setting(
         0, "Scale so that the shorter side has this many pixels; 0 keeps the size.", low=0
     )
+    size: str | None = setting(
+        None, "Exact size of the pictures in pixels as WIDTHxHEIGHT, for instance 854x480."
+    )
     format: str = setting("jpg", "Picture format.", choices=("jpg", "png"))
     quality: int = setting(
         2,
@@ -34,12 +40,39 @@ class ExtractConfig(Settings):
         low=BEST_QUALITY,
         high=WORST_QUALITY,
     )
+    frame_names: str = setting(
+        "mevis",
+        "Numbers in the file names: mevis and davis count the pictures written; ref-youtube-vos "
+        "counts the video's frames, so that --stride 5 gives 00000, 00005, 00010.",
+        choices=("mevis", "davis", REF_YOUTUBE_VOS),
+    )
     digits: int = setting(5, "Digits of a frame's file name, as in 00000.jpg.", low=1, high=12)
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.size is not None and self.short_side:
+            raise ConfigError("excludes --short-side", where="--size", hint="give one of them")
+        self.exact_size()
         if self.end and self.end <= self.start:
             raise ConfigError(f"{self.end} is not after --start {self.start}", where="--end")
+
+    def exact_size(self) -> tuple[int, int] | None:
+        """(width, height) of `size`, None where the size is not fixed.
+
+        Raises:
+            ConfigError: it is not WIDTHxHEIGHT.
+        """
+        if self.size is None:
+            return None
+        found = re.fullmatch(r"([1-9][0-9]{0,4})x([1-9][0-9]{0,4})", self.size)
+        if found is None:
+            raise ConfigError(f"{self.size!r} is not WIDTHxHEIGHT in pixels", where="--size")
+        return int(found[1]), int(found[2])
+
+    @property
+    def number_step(self) -> int:
+        """From one picture's number in its file name to the next one's."""
+        return self.stride if self.frame_names == REF_YOUTUBE_VOS else 1
 
 
 @dataclass(frozen=True)
@@ -52,9 +85,11 @@ class ExtractInputs:
         """Videos by id, in the order given.
 
         Raises:
-            ConfigError: two videos have the same id.
+            ConfigError: there is no video, or two have the same id.
             UnsafeName: a name cannot be a folder's.
         """
+        if not self.videos:
+            raise ConfigError("no video is named", where="VIDEO")
         found: dict[str, Path] = {}
         for path in self.videos:
             video_id = safe_name(path.stem, where=path)
@@ -67,4 +102,18 @@ class ExtractInputs:
 
     def digests(self) -> dict[str, str]:
         """SHA-256 of every video."""
-        return {video_id: file_digest(path) for video_id, path in self.by_id().items()}
+        return {video_id: _digest(path) for video_id, path in self.by_id().items()}
+
+
+def _digest(path: Path) -> str:
+    """As file_digest; a file is read again only when its size or time of change is another."""
+    try:
+        status = path.stat()
+    except OSError:
+        return file_digest(path)
+    return _remembered_digest(path.absolute(), status.st_size, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=100_000)
+def _remembered_digest(path: Path, size: int, changed_ns: int) -> str:
+    return file_digest(path)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import ffmpeg
 
@@ -21,6 +22,11 @@ _ERROR = re.compile(r"\[(?:error|fatal|panic)\] *(.*)")
 # What an ffmpeg of any age prints after the real reason.
 _NOISE = ("Task finished", "Terminating thread", "Conversion failed", "Error while")
 _LOCAL_ONLY = "file,pipe"
+_GLOBAL = (
+    *("-hide_banner", "-nostats", "-nostdin", "-xerror", "-loglevel", "level+info"),
+    # With --start, time stamps still count from the video's own beginning, unrounded.
+    *("-copyts", "-start_at_zero"),
+)
 
 
 @dataclass(frozen=True)
@@ -38,9 +44,12 @@ def decode_video(
     config: ExtractConfig,
     *,
     threads: int,
-    on_frame: Callable[[], None],
+    on_frame: Callable[[], None] | None = None,
 ) -> list[Stamp]:
     """Write the frames of `video` as `folder/<00000>.jpg` and return a stamp for each.
+
+    Sound is ignored, rotation metadata is honoured, frames are neither doubled nor dropped to even
+    out a variable rate, and 10-bit pictures become 8-bit ones.
 
     Args:
         folder: exists and is empty.
@@ -68,7 +77,8 @@ def decode_video(
         for line in process.stderr:
             if found := _FRAME.search(line):
                 stamps.append(_stamp(found, base))
-                on_frame()
+                if on_frame is not None:
+                    on_frame()
             elif found := _TIME_BASE.search(line):
                 base = Fraction(int(found[1]), int(found[2]))
             elif found := _ERROR.search(line):
@@ -94,25 +104,32 @@ def _command(video: Path, config: ExtractConfig, threads: int) -> list[str]:
         **timing,
         **({"threads": threads} if threads else {}),
     )
-    stream = source["v:0"]
+    stream = _filtered(source["v:0"], config).filter("showinfo", checksum=0)
+    options: dict[str, object] = {"fps_mode": "passthrough", "start_number": 0, "f": "image2"}
+    if config.format == "jpg":
+        options |= {"c:v": "mjpeg", "qscale:v": config.quality}
+    else:
+        options |= {"c:v": "png", "pix_fmt": "rgb24"}
+    if threads:
+        options |= {"threads": threads}
+    output = stream.output(f"%0{config.digits}d.{config.format}", **options)
+    return output.global_args(*_GLOBAL).compile(cmd=ffmpeg_binary())
+
+
+def _filtered(stream: Any, config: ExtractConfig) -> Any:
     if config.fps:
         stream = stream.filter("fps", fps=config.fps)
     if config.stride > 1:
         stream = stream.filter("select", f"not(mod(n,{config.stride}))")
-    if config.short_side:
+    exact = config.exact_size()
+    if exact is not None:
+        stream = stream.filter("scale", *exact, flags="bicubic").filter("setsar", 1)
+    elif config.short_side:
         side = config.short_side
         stream = stream.filter(
             "scale", f"if(gt(iw,ih),-2,{side})", f"if(gt(iw,ih),{side},-2)", flags="bicubic"
         )
-    stream = stream.filter("showinfo", checksum=0)
-    options: dict[str, object] = {"fps_mode": "passthrough", "start_number": 0, "f": "image2"}
-    if config.format == "jpg":
-        options |= {"c:v": "mjpeg", "qscale:v": config.quality}
-    if threads:
-        options |= {"threads": threads}
-    output = stream.output(f"%0{config.digits}d.{config.format}", **options)
-    globals_ = ["-hide_banner", "-nostats", "-nostdin", "-xerror", "-loglevel", "level+info"]
-    return output.global_args(*globals_).compile(cmd=ffmpeg_binary())
+    return stream
 
 
 def _stamp(found: re.Match[str], base: Fraction) -> Stamp:

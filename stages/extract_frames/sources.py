@@ -1,32 +1,87 @@
-"""Which videos the user means: files, or folders of them."""
+"""From what a user names (videos, folders, globs, list files) to the videos themselves."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import glob
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from schemas.errors import MissingInput
+from schemas.errors import CorruptInput, MissingInput
 
-VIDEO_SUFFIXES = frozenset(
-    ".3gp .asf .avi .flv .m2ts .m4v .mkv .mov .mp4 .mpeg .mpg .mts .mxf .ogv .ts .webm .wmv".split()
+# What is taken from a folder; a file that is named itself may end as it likes.
+_VIDEO_SUFFIX = re.compile(
+    r"\.(3gp|asf|avi|flv|gif|m2ts|m4v|mkv|mov|mp4|mpe?g|mts|mxf|ogv|ts|webm|wmv|y4m)",
+    re.IGNORECASE,
 )
+LIST_MARK = "@"
+_COMMENT = "#"
 
 
-def find_videos(paths: Sequence[Path]) -> tuple[Path, ...]:
-    """The files among `paths`, and the videos directly below its folders, sorted.
+def find_videos(names: Sequence[str | Path]) -> tuple[Path, ...]:
+    """Every video that `names` mean, in their order, each once.
+
+    Args:
+        names: each a video, a folder (its videos, sorted by name, without subfolders), a glob
+            pattern, or `@FILE`, a text file with one such name a line; names in it are relative
+            to it, empty lines and lines that begin with # are ignored.
 
     Raises:
-        MissingInput: a path does not exist, or a folder holds no video.
+        MissingInput: a name that stands for no video.
+        CorruptInput: a list file that is not UTF-8 text, or names another list file.
     """
-    found: list[Path] = []
-    for path in paths:
-        if path.is_dir():
-            inside = sorted(p for p in path.iterdir() if p.suffix.lower() in VIDEO_SUFFIXES)
-            if not inside:
-                raise MissingInput("the folder holds no video", where=path)
-            found += inside
-        elif path.is_file():
-            found.append(path)
-        else:
-            raise MissingInput("no such video", where=path)
+    found = dict.fromkeys(path for name in names for path in _expand(str(name)))
     return tuple(found)
+
+
+def _expand(name: str) -> Iterator[Path]:
+    if name.startswith(LIST_MARK) and not Path(name).exists():
+        yield from _listed(Path(name.removeprefix(LIST_MARK)))
+    else:
+        yield from _named(name)
+
+
+def _named(name: str) -> Iterator[Path]:
+    path = Path(name).expanduser()
+    if path.is_dir():
+        yield from _required(_in_folder(path), path, "holds no video")
+    elif path.exists() or not glob.has_magic(name):
+        yield path  # one that is not there is reported with all inputs' digests
+    else:
+        matches = (Path(match) for match in _matches(str(path)))
+        yield from _required(matches, path, "matches no file")
+
+
+def _matches(pattern: str) -> list[str]:
+    return sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207 (Path takes no absolute one)
+
+
+def _in_folder(folder: Path) -> list[Path]:
+    return sorted(
+        path for path in folder.iterdir() if _VIDEO_SUFFIX.fullmatch(path.suffix) and path.is_file()
+    )
+
+
+def _required(paths: Iterable[Path], where: Path, what: str) -> Iterator[Path]:
+    empty = True
+    for path in paths:
+        empty = False
+        yield path
+    if empty:
+        raise MissingInput(what, where=where)
+
+
+def _listed(path: Path) -> Iterator[Path]:
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError as error:
+        raise MissingInput("no such list of videos", where=path) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise CorruptInput("is not a readable text file", where=path) from error
+    for number, line in enumerate(lines, start=1):
+        name = line.strip()
+        if not name or name.startswith(_COMMENT):
+            continue
+        if name.startswith(LIST_MARK) or "\0" in name:
+            raise CorruptInput(f"{name!r} is not the name of a video", where=f"{path}, {number}")
+        yield from _named(str(path.parent / Path(name).expanduser()))

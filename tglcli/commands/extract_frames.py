@@ -15,7 +15,11 @@ from tglcli.options import RunOptions, stage_command
 @stage_command(ExtractConfig, runtime=("workers", "scheduler"))
 def extract_frames(
     videos: Annotated[
-        list[Path], typer.Argument(help="Videos, or folders of videos.", show_default=False)
+        list[str],
+        typer.Argument(
+            help="Videos, folders of videos, glob patterns, or @FILE with one of these a line.",
+            show_default=False,
+        ),
     ],
     out: Annotated[Path, typer.Argument(help="The folder to make.", show_default=False)],
     config: ExtractConfig,

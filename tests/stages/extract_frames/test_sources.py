@@ -1,0 +1,64 @@
+"""From names to videos: folders, globs and list files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from schemas.errors import ConfigError, CorruptInput, MissingInput
+from stages.extract_frames.config import ExtractInputs
+from stages.extract_frames.sources import find_videos
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """b.mp4, a.MKV, notes.txt and sub/c.mp4."""
+    (tmp_path / "sub").mkdir()
+    for name in ("b.mp4", "a.MKV", "notes.txt", "sub/c.mp4"):
+        (tmp_path / name).touch()
+    return tmp_path
+
+
+def test_a_folder_gives_its_videos_by_name(folder: Path) -> None:
+    assert find_videos([str(folder)]) == (folder / "a.MKV", folder / "b.mp4")
+
+
+def test_a_named_file_may_end_as_it_likes(folder: Path) -> None:
+    assert find_videos([str(folder / "notes.txt")]) == (folder / "notes.txt",)
+
+
+def test_globs_reach_into_folders(folder: Path) -> None:
+    found = find_videos([str(folder / "**" / "*.mp4"), str(folder / "b.mp4")])
+    assert found == (folder / "b.mp4", folder / "sub" / "c.mp4")
+
+
+def test_a_file_whose_name_is_a_pattern_is_a_file(tmp_path: Path) -> None:
+    odd = tmp_path / "a[1].mp4"
+    odd.touch()
+    assert find_videos([str(odd)]) == (odd,)
+
+
+def test_a_list_is_relative_to_itself(folder: Path) -> None:
+    (folder / "list.txt").write_text("# two of them\n\nsub\n  b.mp4  \nb.mp4\n")
+    found = find_videos([f"@{folder / 'list.txt'}"])
+    assert found == (folder / "sub" / "c.mp4", folder / "b.mp4")
+
+
+def test_what_stands_for_nothing_is_refused(folder: Path) -> None:
+    with pytest.raises(MissingInput, match="matches no file"):
+        find_videos([str(folder / "*.webm")])
+    (folder / "empty").mkdir()
+    with pytest.raises(MissingInput, match="holds no video"):
+        find_videos([str(folder / "empty")])
+    with pytest.raises(MissingInput, match="no such list"):
+        find_videos([f"@{folder / 'absent.txt'}"])
+    with pytest.raises(ConfigError, match="no video is named"):
+        ExtractInputs(find_videos([])).digests()
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe\x00", b"@again.txt\n", b"a\0b.mp4\n"])
+def test_lists_that_are_none(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "list.txt").write_bytes(content)
+    with pytest.raises(CorruptInput, match=r"list\.txt"):
+        find_videos([f"@{tmp_path / 'list.txt'}"])
