@@ -25,7 +25,10 @@ def resize_frames(frames: np.ndarray | Tensor, size: int) -> Tensor:
     Returns:
         uint8 (T, 3, size, size).
     """
-    tensor = torch.from_numpy(frames) if isinstance(frames, np.ndarray) else frames
+    if isinstance(frames, np.ndarray):
+        # torch warns of arrays that it must not write to, such as Pillow's.
+        frames = torch.from_numpy(frames if frames.flags.writeable else frames.copy())
+    tensor = frames
     if tensor.ndim != 4 or tensor.shape[-1] != 3 or tensor.dtype != torch.uint8:
         raise ValueError(
             f"frames are {tensor.dtype} {tuple(tensor.shape)}, expected uint8 (T, H, W, 3)"
