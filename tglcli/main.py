@@ -14,6 +14,9 @@ from tglcli.commands.extract_frames import extract_frames
 from tglcli.commands.precompute_text import precompute_text
 from tglcli.commands.propagate import propagate
 from tglcli.commands.references import references
+from tglcli.commands.score import score
+from tglcli.commands.score import score
+from tglcli.commands.table import table
 from tglcli.commands.toy import toy
 from tglcli.commands.train import train
 
@@ -34,6 +37,9 @@ app.command("build-moments", rich_help_panel=STAGES)(build_moments)
 app.command("precompute-text", rich_help_panel=STAGES)(precompute_text)
 app.command("train", rich_help_panel=STAGES)(train)
 app.command("propagate", rich_help_panel=STAGES)(propagate)
+app.command("score", rich_help_panel=STAGES)(score)
+app.command("score", rich_help_panel=STAGES)(score)
+app.command("table", rich_help_panel=HELPERS)(table)
 app.command("references", rich_help_panel=HELPERS)(references)
 app.command("toy", rich_help_panel=HELPERS)(toy)
 

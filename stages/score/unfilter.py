@@ -71,7 +71,9 @@ def _decode(changed: Rows, filters: np.ndarray, width: int) -> Rows:
     for row in np.flatnonzero(filters == _PAETH) + 1:
         above = known[base[row - 1]] ^ sums[row - 1]
         known[row] = _paeth(changed[row - 1], above, width) ^ sums[row]
-    return (known[base] ^ sums)[1:]
+    known = known[base]
+    known ^= sums
+    return known[1:]
 
 
 def _running_parity(bits: Rows, width: int) -> Rows:

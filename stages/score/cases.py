@@ -1,0 +1,109 @@
+"""What is to be scored: cases, the tracks that hold their truth, and faults."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from stages.score.regions import Rows
+
+Span = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Something that cannot be scored.
+
+    Attributes:
+        kind: a few words, the same for all faults of a kind.
+        where: video, expression and frame, as far as it goes.
+        frames: how many frames it takes the score from.
+    """
+
+    kind: str
+    where: str
+    frames: int = 1
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.kind}"
+
+
+class TruthFault(Exception):
+    """The ground truth of a frame cannot be had; the text is the fault's kind."""
+
+
+class TrackReader(Protocol):
+    """Ground truth masks of one video, open in one process."""
+
+    def rows(self, track: str, frame: int) -> tuple[Rows, int] | None:
+        """The rows and the width of a track's mask in a frame; None where it has no pixel.
+
+        Raises:
+            TruthFault: the track or its frame is not there.
+            CorruptInput: it cannot be read.
+        """
+
+
+class Tracks(Protocol):
+    """Where a video's ground truth is; travels to the process that reads it."""
+
+    def open(self) -> TrackReader:
+        """A reader for one process."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One row of the scores: an expression (or an object) of a video.
+
+    Attributes:
+        text: the sentence; empty where the ground truth has none.
+        tracks: whose union is the truth; empty for an expression without a target.
+        frames: positions that are scored, ascending.
+        folder: of the predictions, relative to their root, as posix text.
+        label: the object number to look for in each prediction; None takes any foreground.
+        moments: spans of each referent, half-open; None where no moments are known.
+    """
+
+    video_id: str
+    expression_id: str
+    text: str
+    tracks: tuple[str, ...]
+    frames: tuple[int, ...]
+    folder: str
+    label: int | None = None
+    moments: tuple[tuple[Span, ...], ...] | None = None
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What identifies the row; a sentence alone does not."""
+        return self.video_id, self.expression_id
+
+    @property
+    def spans(self) -> tuple[Span, ...] | None:
+        """All spans of all referents."""
+        if self.moments is None:
+            return None
+        return tuple(span for spans in self.moments for span in spans)
+
+
+@dataclass(frozen=True)
+class VideoCases:
+    """All cases of a video.
+
+    Attributes:
+        frame_names: file names without suffix, in order; positions count in it.
+        size: (H, W), None where only the masks say.
+        pictures: folder of the video's pictures for the report, and their suffix; empty if unknown.
+    """
+
+    video_id: str
+    frame_names: tuple[str, ...]
+    size: tuple[int, int] | None
+    cases: tuple[Case, ...]
+    tracks: Tracks
+    pictures: tuple[str, str] = ("", "")
+
+    @property
+    def num_frames(self) -> int:
+        """T."""
+        return len(self.frame_names)

@@ -1,0 +1,70 @@
+"""Settings and inputs of score."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from schemas.layouts import (
+    INDEX_TABLES,
+    MEVIS_EXPRESSIONS,
+    MEVIS_EXPRESSIONS_V2,
+    MEVIS_MASKS,
+    MOMENTS_FILE,
+)
+from stages.engine.digest import file_digest, require_folder, text_digest, tree_digest
+from stages.engine.settings import Settings, setting
+
+PROTOCOLS = ("mevis", "davis", "ref-davis", "ref-youtube-vos")
+ERROR, ZERO = "error", "zero"
+
+_META_FILES = (*INDEX_TABLES, MEVIS_EXPRESSIONS, MEVIS_EXPRESSIONS_V2, MOMENTS_FILE)
+
+
+@dataclass(frozen=True)
+class ScoreConfig(Settings):
+    """What is compared, and what happens where something cannot be; see docs/scoring.md."""
+
+    protocol: str = setting(
+        "mevis",
+        "mevis (every frame), davis (semi-supervised: object numbers, first and last frame "
+        "skipped), ref-davis (four annotators, averaged), ref-youtube-vos (frames that have "
+        "ground truth).",
+        choices=PROTOCOLS,
+    )
+    missing: str = setting(
+        ERROR,
+        "What a missing, unreadable or wrongly sized mask does: error stops and lists them, zero "
+        "counts each as 0 and says so beside the score.",
+        choices=(ERROR, ZERO),
+    )
+
+
+@dataclass(frozen=True)
+class ScoreInputs:
+    """What is compared.
+
+    Attributes:
+        preds: `<video>/<expression id>/<frame>.png`, as propagate writes it; for the protocols
+            davis and ref-davis see docs/scoring.md.
+        gt: an index, a split folder of MeViS, or a folder of masks like `preds`.
+    """
+
+    preds: Path
+    gt: Path
+
+    def digests(self) -> dict[str, str]:
+        """Predictions by names, sizes and times; ground truth likewise, its tables by content."""
+        return {"preds": tree_digest(self.preds), "gt": self.truth_digest()}
+
+    def truth_digest(self) -> str:
+        """Digest of the ground truth alone."""
+        meta = [path for name in _META_FILES if (path := require_folder(self.gt) / name).is_file()]
+        if not meta:
+            return tree_digest(self.gt)
+        parts = [file_digest(path) for path in meta]
+        masks = self.gt / MEVIS_MASKS
+        if masks.is_file():  # near 1 GB: told apart by size and time
+            status = masks.stat()
+            parts.append(f"{status.st_size} {status.st_mtime_ns}")
+        return text_digest(" ".join(parts))

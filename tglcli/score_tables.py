@@ -1,0 +1,111 @@
+"""What `tgl score` prints: the data set's figures, their breakdowns, and the worst expressions."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from schemas.layouts import SCORES_TABLE, SUMMARY_FILE
+from schemas.parquet import read_table
+from schemas.tables import SCORES
+
+_WORST = 10
+_PERCENT = 100
+
+
+def print_json(artifact: Path) -> None:
+    """The summary as it is stored, on standard output."""
+    typer.echo((artifact / SUMMARY_FILE).read_text(encoding="utf-8"), nl=False)
+
+
+def print_scores(artifact: Path) -> None:
+    """All tables of an artifact of score, on standard output."""
+    summary = json.loads((artifact / SUMMARY_FILE).read_text(encoding="utf-8"))
+    scores = read_table(artifact / SCORES_TABLE, SCORES)
+    console = Console(highlight=False)
+    for table in (summary_table(summary), parts_table(summary), worst_table(scores)):
+        if table is not None and table.row_count:
+            console.print(table)
+    faults = summary["faults"]
+    if faults["frames"]:
+        kinds = ", ".join(f"{count}: {kind}" for kind, count in faults["by_kind"].items())
+        console.print(f"[bold red]{faults['frames']} frames counted as 0[/] ({kinds})")
+
+
+def summary_table(summary: Mapping[str, Any]) -> Table:
+    """The main figures in percent."""
+    table = Table(title=_title(summary), title_justify="left")
+    names = ["J&F", "J", "F", "J recall", "J decay", "F recall", "F decay"]
+    keys = ["JF", "J", "F", "J_recall", "J_decay", "F_recall", "F_decay"]
+    values = [summary[key] for key in keys]
+    if summary["no_target"]:
+        names += ["N-acc", "T-acc", "Final"]
+        values += [summary["no_target"][key] for key in ("N_acc", "T_acc", "Final")]
+    for name in names:
+        table.add_column(name, justify="right")
+    table.add_row(*(percent(value) for value in values))
+    return table
+
+
+def _title(summary: Mapping[str, Any]) -> str:
+    return (
+        f"{summary['expressions']:,} expressions of {summary['videos']:,} videos, "
+        f"{summary['frames']:,} frames ({summary['protocol']} protocol)"
+    )
+
+
+def parts_table(summary: Mapping[str, Any]) -> Table:
+    """Scores by kind of frame, by referents and by moment length."""
+    table = Table(title="Where the score comes from", title_justify="left")
+    table.add_column("part")
+    for name in ("expressions", "J&F", "J", "F"):
+        table.add_column(name, justify="right")
+    for name, part in _parts(summary):
+        table.add_row(
+            name,
+            f"{part['expressions']:,}",
+            *(percent(part[key]) for key in ("JF", "J", "F")),
+        )
+    return table
+
+
+def _parts(summary: Mapping[str, Any]) -> Iterable[tuple[str, Mapping[str, Any]]]:
+    for key in ("relevant", "irrelevant"):
+        if summary[key]:
+            yield f"{key} frames", summary[key]
+    if len(summary["by_referents"]) > 1:
+        for part in summary["by_referents"]:
+            word = "referent" if part["group"] == "1" else "referents"
+            yield f"{part['group']} {word}", part
+    for part in summary["by_moment_length"]:
+        yield f"moment of {part['group']}", part
+
+
+def worst_table(scores: pa.Table) -> Table:
+    """The expressions with the lowest J&F."""
+    table = Table(title="Worst expressions", title_justify="left")
+    for name in ("video", "expression"):
+        table.add_column(name)
+    for name in ("J&F", "J", "F", "frames"):
+        table.add_column(name, justify="right")
+    order = pc.sort_indices(
+        scores,
+        sort_keys=[("JF", "ascending"), ("video_id", "ascending"), ("expression_id", "ascending")],
+    )
+    for row in scores.take(order[:_WORST]).to_pylist():
+        figures = [percent(row[key]) for key in ("JF", "J", "F")]
+        table.add_row(row["video_id"], row["expression_id"], *figures, str(row["frames"]))
+    return table
+
+
+def percent(value: float | None) -> str:
+    """A share as percent with one decimal; a dash where it is unknown."""
+    return "-" if value is None else f"{_PERCENT * value:.1f}"
