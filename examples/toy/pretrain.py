@@ -43,7 +43,7 @@ FRESH_EVERY = 2
 """Steps between two new clips in the pool."""
 PLAIN_SHARE = 0.15
 CLIPS_A_STEP, OBJECTS_A_CLIP = 4, 3
-WINDOWS = ((0.0, 3), (0.15, 5), (0.5, 7))
+WINDOWS = ((0.0, 2), (0.1, 3), (0.3, 5), (0.6, 7))
 """(share of the training, frames a window): short ones first, they teach to segment soonest."""
 LONGEST_STRIDE = 3
 LEAST_AREA = 30
@@ -55,12 +55,14 @@ BOX_JITTER = 0.1
 MOST_CLICKS = 3
 GATE_FROM = 0.3
 """Share of the training after which absent objects blank the memory, as at inference."""
-PEAK_RATE, LAST_RATE = 8e-4, 1e-5
+PEAK_RATE, LAST_RATE = 6e-4, 1e-5
 WARM_UP_STEPS = 150
 WEIGHT_DECAY, GRADIENT_NORM = 0.01, 1.0
 LAYER_SCALE, CODE_DEVIATION = 0.1, 0.02
 AVERAGE_DECAY = 0.998
-FOCAL_WEIGHT, FOCAL_ALPHA, FOCAL_GAMMA = 20.0, 0.25, 2.0
+PIXEL_WEIGHT = 3.0
+FIRST_FOREGROUND, BALANCED_FROM = 5.0, 0.25
+"""Objects are small: at first a foreground pixel counts this often, from that share on once."""
 IOU_WEIGHT, OBJECT_WEIGHT = 0.5, 0.5
 SAVE_SECONDS = 240
 CHECK_SECONDS = 600
@@ -186,20 +188,33 @@ def track(
         yield tracker.step(time_index, features[frames[:, time_index]], given)
 
 
-def batch_loss(backbone: Backbone, tracks: Tracks, prompts: Prompts, *, gate: bool) -> Tensor:
-    """Mean loss of all answers that were not given."""
+@dataclass(frozen=True)
+class Score:
+    """Loss and IoU of answers, both scalars."""
+
+    loss: Tensor
+    iou: Tensor
+
+
+def batch_score(
+    backbone: Backbone, tracks: Tracks, prompts: Prompts, *, foreground: float, gate: bool
+) -> Score:
+    """Means over all answers that were not given."""
     features = backbone.encode(tracks.pixels)
     answers = track(backbone, features, tracks.frames, prompts, gate=gate)
-    losses = [
-        frame_loss(answer, tracks.masks[:, answer.frame])
+    scores = [
+        frame_score(answer, tracks.masks[:, answer.frame], foreground)
         for answer in answers
         if not (answer.prompted and prompts.mask is not None)
     ]
-    return torch.stack(losses).mean()
+    return Score(
+        torch.stack([score.loss for score in scores]).mean(),
+        torch.stack([score.iou for score in scores]).mean(),
+    )
 
 
-def frame_loss(answer: TrackedFrame, masks: Tensor) -> Tensor:
-    """Loss of one frame's answers against masks (B, S, S).
+def frame_score(answer: TrackedFrame, masks: Tensor, foreground: float) -> Score:
+    """Score of one frame's answers against masks (B, S, S); foreground pixels count so often.
 
     Every candidate learns the whole object: a toy object has no parts that one could mean instead.
     """
@@ -208,22 +223,22 @@ def frame_loss(answer: TrackedFrame, masks: Tensor) -> Tensor:
         decoded.candidates, size=masks.shape[-2:], mode="bilinear", align_corners=False
     )  # (B, M, S, S)
     target = masks.unsqueeze(1).expand_as(logits)
+    entropy = F.binary_cross_entropy_with_logits(
+        logits, target, pos_weight=torch.tensor(foreground)
+    )
     chance = logits.sigmoid()
-    entropy = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
-    miss = (chance - target).abs() ** FOCAL_GAMMA
-    share = FOCAL_ALPHA * target + (1 - FOCAL_ALPHA) * (1 - target)
-    focal = (share * miss * entropy).mean((2, 3))
     overlap, total = (chance * target).sum((2, 3)), (chance + target).sum((2, 3))
     dice = 1 - (2 * overlap + 1) / (total + 1)
     with torch.no_grad():
         true_iou = iou(logits > 0, target > 0)
     present = masks.flatten(1).any(1).float()
-    return (
-        FOCAL_WEIGHT * focal.mean()
+    loss = (
+        PIXEL_WEIGHT * entropy
         + dice.mean()
         + IOU_WEIGHT * (decoded.iou - true_iou).abs().mean()
         + OBJECT_WEIGHT * F.binary_cross_entropy_with_logits(decoded.object_score, present)
     )
+    return Score(loss, true_iou.mean())
 
 
 def iou(first: Tensor, second: Tensor) -> Tensor:
@@ -276,8 +291,18 @@ def _evaluate_clip(backbone: Backbone, clip: Clip) -> tuple[Tensor, Tensor]:
 
 
 @torch.no_grad()
-def wake_zeros(backbone: Backbone) -> None:
-    """Give codes and layer scales that start at zero small values, so that all learn at once."""
+def start_weights(backbone: Backbone) -> None:
+    """Draw the weights anew, at scales with which a model this narrow starts to learn at once.
+
+    The library draws all weights with a deviation of 0.02, meant for wide pretrained models: masks
+    are then products of vanishing numbers, and training stands still for long. Codes and layer
+    scales that start at zero get small values too.
+    """
+    for module in backbone.modules():
+        if isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
+            nn.init.xavier_uniform_(module.weight)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
     for name, parameter in backbone.named_parameters():
         if name.endswith(".scale"):
             parameter.fill_(LAYER_SCALE)
@@ -292,7 +317,7 @@ class Pretraining:
         torch.manual_seed(seed)
         self.out, self.size, self.seed, self.seconds = out, size, seed, minutes * 60
         self.backbone = build_backbone(toy_preset(size))
-        wake_zeros(self.backbone)
+        start_weights(self.backbone)
         self.average = build_backbone(toy_preset(size))
         self.average.load_state_dict(self.backbone.state_dict())
         self.optimiser = torch.optim.AdamW(
@@ -317,13 +342,18 @@ class Pretraining:
         pool = ClipPool(self.size, self.seed, self.step)
         started = time.monotonic() - self.elapsed
         saved = checked = self.elapsed
-        losses: list[float] = []
+        scores: list[Score] = []
         while self.share < 1:
-            losses.append(self._train(pool))
+            scores.append(self._train(pool))
             self.elapsed = time.monotonic() - started
             if self.step % LOG_STEPS == 0:
-                print(f"{self.step} {self.elapsed:.0f}s loss {np.mean(losses):.4f}", flush=True)
-                losses.clear()
+                loss = np.mean([score.loss.item() for score in scores])
+                overlap = np.mean([score.iou.item() for score in scores])
+                print(
+                    f"{self.step} {self.elapsed:.0f}s loss {loss:.4f} iou {overlap:.3f}",
+                    flush=True,
+                )
+                scores.clear()
             if self.elapsed - checked > CHECK_SECONDS:
                 checked = self.elapsed
                 self._check()
@@ -333,15 +363,18 @@ class Pretraining:
         self._check()
         self.save()
 
-    def _train(self, pool: ClipPool) -> float:
-        """One optimiser step; returns its loss."""
+    def _train(self, pool: ClipPool) -> Score:
+        """One optimiser step."""
         frames = [length for share, length in WINDOWS if self.share >= share][-1]
         tracks = pool.batch(frames)
         prompts = draw_prompts(tracks.masks[:, 0], pool.rng)
         self.backbone.train()
-        loss = batch_loss(self.backbone, tracks, prompts, gate=self.share >= GATE_FROM)
+        late = min(1.0, self.share / BALANCED_FROM)
+        foreground = FIRST_FOREGROUND + late * (1 - FIRST_FOREGROUND)
+        gate = self.share >= GATE_FROM
+        score = batch_score(self.backbone, tracks, prompts, foreground=foreground, gate=gate)
         self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+        score.loss.backward()
         nn.utils.clip_grad_norm_(self.backbone.parameters(), GRADIENT_NORM)
         for group in self.optimiser.param_groups:
             group["lr"] = self._rate()
@@ -350,7 +383,7 @@ class Pretraining:
         self._average()
         if self.step % FRESH_EVERY == 0:
             pool.renew()
-        return loss.item()
+        return Score(score.loss.detach(), score.iou)
 
     def _rate(self) -> float:
         """Learning rate: linear warm-up in steps, then a cosine in time."""
