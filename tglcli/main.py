@@ -14,7 +14,7 @@ from tglcli.commands.extract_frames import extract_frames
 from tglcli.commands.precompute_text import precompute_text
 from tglcli.commands.propagate import propagate
 from tglcli.commands.references import references
-from tglcli.commands.score import score
+from tglcli.commands.render import render
 from tglcli.commands.score import score
 from tglcli.commands.table import table
 from tglcli.commands.toy import toy
@@ -38,9 +38,9 @@ app.command("precompute-text", rich_help_panel=STAGES)(precompute_text)
 app.command("train", rich_help_panel=STAGES)(train)
 app.command("propagate", rich_help_panel=STAGES)(propagate)
 app.command("score", rich_help_panel=STAGES)(score)
-app.command("score", rich_help_panel=STAGES)(score)
-app.command("table", rich_help_panel=HELPERS)(table)
 app.command("references", rich_help_panel=HELPERS)(references)
+app.command("render", rich_help_panel=HELPERS)(render)
+app.command("table", rich_help_panel=HELPERS)(table)
 app.command("toy", rich_help_panel=HELPERS)(toy)
 
 

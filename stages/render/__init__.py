@@ -1,0 +1,1 @@
+"""render: predictions drawn over frames, against the truth where it is known."""

@@ -1,0 +1,289 @@
+"""What there is to draw: predictions joined with frames, sentences, moments and truth."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from schemas.errors import ConfigError, CorruptInput, MissingInput
+from schemas.layouts import (
+    FRAMES_FOLDER,
+    FRAMES_TABLE,
+    MASK_SUFFIX,
+    MASKS_TABLE,
+    PROPAGATION_TABLE,
+)
+from schemas.parquet import open_parquet, read_table
+from schemas.tables import FRAMES, MASKS, PROPAGATION
+from stages.index.frames import frame_size
+from stages.index.index import Index, Video
+from stages.render.config import RenderConfig, RenderInputs
+
+PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png")
+LANGUAGE_ROUTE = "language"
+
+
+@dataclass(frozen=True)
+class Shot:
+    """The predictions of one expression.
+
+    Attributes:
+        masks: folder of its PNGs.
+        annotated: bool (T,), the frames of its moments; None where none are known.
+        routed: bool (T,), the frames that the language-guided path worked; None if not recorded.
+        anno_ids: its referents' tracks in the masks table.
+    """
+
+    expression_id: str
+    sentence: str
+    masks: Path
+    annotated: np.ndarray | None = None
+    routed: np.ndarray | None = None
+    anno_ids: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A video with the predictions that are drawn on it.
+
+    Attributes:
+        truth: the masks table; None where the truth is not known.
+    """
+
+    video_id: str
+    frames: tuple[Path, ...]
+    height: int
+    width: int
+    fps: float | None
+    shots: tuple[Shot, ...]
+    truth: Path | None = None
+
+    def mask_path(self, shot: Shot, frame: int) -> Path:
+        """The prediction of a frame: the file that has the frame's name."""
+        return shot.masks / f"{self.frames[frame].stem}{MASK_SUFFIX}"
+
+
+@dataclass(frozen=True)
+class Found:
+    """What :func:`find_clips` came upon.
+
+    Attributes:
+        without_prediction: expressions of the index for which there is no folder.
+        unknown: folders of predictions that the frames or the index know nothing of.
+    """
+
+    clips: tuple[Clip, ...]
+    without_prediction: int
+    unknown: int
+
+
+def find_clips(config: RenderConfig, inputs: RenderInputs) -> Found:
+    """Join predictions and frames, in the order of the index or of names.
+
+    Raises:
+        MissingInput: there are no predictions, or none of what `--only` names.
+        ConfigError: `--compare truth` without truth.
+    """
+    present = _predictions(inputs.preds)
+    routes = _Routes(inputs.preds / PROPAGATION_TABLE)
+    if inputs.has_index:
+        found = _from_index(inputs.frames, present, routes)
+    elif config.compare == "truth":
+        raise ConfigError(
+            "--compare truth needs an index, this is a bare folder of frames", where=inputs.frames
+        )
+    else:
+        found = _from_folder(inputs.frames, present, routes)
+    if config.compare == "truth" and not all(clip.truth for clip in found.clips):
+        raise ConfigError("--compare truth: the index holds no masks", where=inputs.frames)
+    clips = tuple(_limited(_selected(found.clips, config.only), config.limit))
+    if not clips:
+        wanted = f" of {', '.join(config.only)}" if config.only else ""
+        raise MissingInput(
+            f"no predictions{wanted} that fit the frames",
+            where=inputs.preds,
+            hint="they stand at VIDEO/EXPRESSION/FRAME.png, named as in the index",
+        )
+    return Found(clips, found.without_prediction, found.unknown)
+
+
+def _predictions(preds: Path) -> dict[str, list[str]]:
+    """Expression ids by video, both sorted."""
+    videos = {
+        folder.name: sorted(path.name for path in folder.iterdir() if path.is_dir())
+        for folder in sorted(preds.iterdir())
+        if folder.is_dir() and not folder.name.startswith(".")
+    }
+    return {video_id: names for video_id, names in videos.items() if names}
+
+
+def _from_index(root: Path, present: dict[str, list[str]], routes: _Routes) -> Found:
+    index = Index.open(root)
+    truth = root / MASKS_TABLE if _has_masks(root / MASKS_TABLE) else None
+    clips = []
+    known = missing = 0
+    for video_id, video in index.videos.items():
+        folders = set(present.get(video_id, ()))
+        shots = []
+        for expression in index.expressions_of(video_id):
+            if expression.expression_id not in folders:
+                missing += 1
+                continue
+            annotated = None
+            if index.moments(*expression.key) or (truth and not expression.anno_ids):
+                annotated = index.relevant(*expression.key)
+            shots.append(
+                Shot(
+                    expression_id=expression.expression_id,
+                    sentence=expression.text,
+                    masks=routes.preds / video_id / expression.expression_id,
+                    annotated=annotated,
+                    routed=routes.of(*expression.key, video.num_frames),
+                    anno_ids=expression.anno_ids,
+                )
+            )
+        known += len(shots)
+        if shots:
+            clips.append(_indexed_clip(video, tuple(shots), truth))
+    return Found(tuple(clips), missing, sum(map(len, present.values())) - known)
+
+
+def _indexed_clip(video: Video, shots: tuple[Shot, ...], truth: Path | None) -> Clip:
+    return Clip(
+        video_id=video.video_id,
+        frames=tuple(map(video.frame_path, range(video.num_frames))),
+        height=video.height,
+        width=video.width,
+        fps=video.fps,
+        shots=shots,
+        truth=truth,
+    )
+
+
+def _has_masks(path: Path) -> bool:
+    with open_parquet(path, MASKS) as file:
+        return bool(file.metadata.num_rows)
+
+
+def _from_folder(root: Path, present: dict[str, list[str]], routes: _Routes) -> Found:
+    rates = _rates(root / FRAMES_TABLE)
+    clips = []
+    unknown = 0
+    for video_id, names in present.items():
+        frames = _frames_of(root, video_id, alone=len(present) == 1)
+        if not frames:
+            unknown += len(names)
+            continue
+        height, width = frame_size(frames[0])
+        shots = tuple(
+            Shot(
+                expression_id=name,
+                sentence=f"expression {name}",
+                masks=routes.preds / video_id / name,
+                routed=routes.of(video_id, name, len(frames)),
+            )
+            for name in names
+        )
+        clips.append(Clip(video_id, frames, height, width, rates.get(video_id), shots))
+    return Found(tuple(clips), 0, unknown)
+
+
+def _frames_of(root: Path, video_id: str, *, alone: bool) -> tuple[Path, ...]:
+    """Pictures of a video in any of the layouts of a bare folder, sorted by name."""
+    folders = [root / FRAMES_FOLDER / video_id, root / video_id]
+    if alone:
+        folders.append(root)
+    for folder in folders:
+        if folder.is_dir():
+            found = sorted(p for p in folder.iterdir() if p.suffix.lower() in PICTURE_SUFFIXES)
+            if found:
+                return tuple(found)
+    return ()
+
+
+def _rates(path: Path) -> dict[str, float]:
+    """Mean frames a second by video, from the time stamps of extract-frames."""
+    if not path.is_file():
+        return {}
+    table = read_table(path, FRAMES, columns=["video_id", "frame", "pts_seconds"])
+    times: dict[str, list[float]] = {}
+    for row in table.to_pylist():
+        if row["pts_seconds"] is not None:
+            times.setdefault(row["video_id"], []).append(row["pts_seconds"])
+    return {
+        video_id: (len(stamps) - 1) / (max(stamps) - min(stamps))
+        for video_id, stamps in times.items()
+        if max(stamps) > min(stamps)
+    }
+
+
+class _Routes:
+    """Which frames the language-guided path worked, from propagation.parquet if it is there."""
+
+    def __init__(self, path: Path):
+        self.preds = path.parent
+        self._path = path
+        self._frames: dict[tuple[str, str], list[int]] = {}
+        self._known: set[tuple[str, str]] = set()
+        if not path.is_file():
+            return
+        columns = ["video_id", "expression_id", "frame", "route"]
+        table = read_table(path, PROPAGATION, columns=columns)
+        pairs = table.select(columns[:2]).group_by(columns[:2]).aggregate([])
+        self._known = set(_pairs(pairs))
+        guided = table.filter(pc.equal(table["route"], LANGUAGE_ROUTE))
+        frames = guided["frame"].to_pylist()
+        for pair, frame in zip(_pairs(guided), frames, strict=True):
+            self._frames.setdefault(pair, []).append(frame)
+
+    def of(self, video_id: str, expression_id: str, frames: int) -> np.ndarray | None:
+        """bool (T,); None where nothing is recorded."""
+        if (video_id, expression_id) not in self._known:
+            return None
+        chosen = self._frames.get((video_id, expression_id), [])
+        if chosen and max(chosen) >= frames:
+            raise CorruptInput(
+                f"names frame {max(chosen)} of video {video_id}, which has {frames}",
+                where=self._path,
+                hint="these predictions belong to another index",
+            )
+        routed = np.zeros(frames, dtype=bool)
+        routed[chosen] = True
+        return routed
+
+
+def _pairs(table: pa.Table) -> Iterator[tuple[str, str]]:
+    columns = (table[name].to_pylist() for name in ("video_id", "expression_id"))
+    return zip(*columns, strict=True)
+
+
+def _selected(clips: tuple[Clip, ...], only: tuple[str, ...]) -> Iterator[Clip]:
+    for clip in clips:
+        shots = tuple(
+            shot
+            for shot in clip.shots
+            if not only or clip.video_id in only or f"{clip.video_id}/{shot.expression_id}" in only
+        )
+        if shots:
+            yield _with_shots(clip, shots)
+
+
+def _limited(clips: Iterator[Clip], limit: int) -> Iterator[Clip]:
+    left = limit
+    for clip in clips:
+        if not limit:
+            yield clip
+        elif left > 0:
+            yield _with_shots(clip, clip.shots[:left])
+            left -= len(clip.shots[:left])
+
+
+def _with_shots(clip: Clip, shots: tuple[Shot, ...]) -> Clip:
+    if len(shots) == len(clip.shots):
+        return clip
+    return Clip(clip.video_id, clip.frames, clip.height, clip.width, clip.fps, shots, clip.truth)
