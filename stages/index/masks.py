@@ -45,6 +45,8 @@ class MaskStore:
     def __init__(self, path: Path):
         self._path = path
         self._file = open_parquet(path, MASKS)
+        meta = self._file.metadata
+        self._groups = [g for g in range(meta.num_row_groups) if meta.row_group(g).num_rows]
         self._firsts, self._lasts = self._group_bounds()
         self._cache: OrderedDict[str, Track] = OrderedDict()
 
@@ -77,7 +79,7 @@ class MaskStore:
         column = self._file.schema_arrow.names.index("anno_id")
         firsts: list[str] = []
         lasts: list[str] = []
-        for group in range(meta.num_row_groups):
+        for group in self._groups:
             statistics = meta.row_group(group).column(column).statistics
             if statistics is None or not statistics.has_min_max:
                 bounds = self._read_bounds(group)
@@ -103,7 +105,7 @@ class MaskStore:
         if first >= last:
             return {}
         table = self._read(
-            list(range(first, last)), ["anno_id", "frame", "height", "width", "counts"]
+            self._groups[first:last], ["anno_id", "frame", "height", "width", "counts"]
         )
         ids = table.column("anno_id").to_pylist()
         low, high = bisect_left(ids, anno_id), bisect_right(ids, anno_id)

@@ -69,9 +69,10 @@ class TransformerEncoder:
         ids = found["input_ids"][i]
         own = vectors[-len(ids) :] if padding_left else vectors[: len(ids)]
         tokens = tuple(self._tokenizer.convert_ids_to_tokens(ids))
-        ranges = found["offset_mapping"][i] if self._tokenizer.is_fast else [(0, 0)] * len(ids)
+        fast = self._tokenizer.is_fast
+        ranges = found["offset_mapping"][i] if fast else [(0, 0)] * len(ids)
         pooled = own.mean(axis=0) if self._pooling == "mean" else own[0]
-        cut = len(ids) >= self._max_tokens
+        cut = bool(found.encodings[i].overflowing) if fast else len(ids) == self._max_tokens
         return Encoded(tokens, tuple(tuple(r) for r in ranges), own, pooled, cut)
 
 

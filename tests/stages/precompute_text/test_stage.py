@@ -1,0 +1,202 @@
+"""precompute-text through execute(), with hashed words and with a real transformers encoder."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from transformers import AutoModel, AutoTokenizer
+
+from schemas.directories import list_folder
+from schemas.errors import CorruptInput, MissingInput, TglError
+from stages.index.texts import TextStore
+from stages.precompute_text.config import TextConfig, TextInputs, local_encoder
+from stages.precompute_text.stage import STAGE
+
+SENTENCES = [
+    "the left giraffe bending its neck down",
+    "a cat jumping",
+    "a cat jumping",
+    "the dog runs",
+    "the one",
+]
+
+
+def _inputs(index: Path, encoder: str = "hash") -> TextInputs:
+    return TextInputs(index, local_encoder(encoder))
+
+
+def test_distinct_sentences_once(
+    run_stage: Callable, sentences_index: Callable, tmp_path: Path
+) -> None:
+    index = sentences_index(SENTENCES)
+    outcome = run_stage(STAGE, TextConfig(dim=32), _inputs(index), tmp_path / "text")
+    assert outcome.counts["expressions"] == 5
+    assert outcome.counts["distinct sentences"] == 4
+    store = TextStore.open(tmp_path / "text")
+    text = store.get("the left giraffe bending its neck down")
+    assert store.dim == 32
+    assert text.tokens == ("the", "left", "giraffe", "bending", "its", "neck", "down")
+    assert text.embeddings.shape == (7, 32)
+    assert text.embeddings.dtype == np.float32
+    assert np.allclose(text.pooled, text.embeddings.mean(axis=0), atol=2e-3)
+    assert [t for t, m in zip(text.tokens, text.motion, strict=True) if m] == ["left", "bending"]
+    with pytest.raises(MissingInput, match="no embedding of 'an owl'"):
+        store.get("an owl")
+
+
+def test_hash_is_the_same_on_every_machine(
+    run_stage: Callable, sentences_index: Callable, tmp_path: Path
+) -> None:
+    run_stage(STAGE, TextConfig(dim=8), _inputs(sentences_index(["a cat"])), tmp_path / "text")
+    vector = TextStore.open(tmp_path / "text").get("a cat").embeddings[1]
+    known = [0.0632, -0.5503, 0.3608, 1.3232, -0.2644, -0.6694, 0.7813, 0.8413]
+    assert np.allclose(vector, known, atol=1e-3), vector.tolist()
+
+
+def test_words_of_one_stem_are_near_each_other(
+    run_stage: Callable, sentences_index: Callable, tmp_path: Path
+) -> None:
+    index = sentences_index(["jumps", "jumping", "sleeps"])
+    run_stage(STAGE, TextConfig(), _inputs(index), tmp_path / "text")
+    store = TextStore.open(tmp_path / "text")
+    jumps, jumping, sleeps = (store.get(w).pooled for w in ("jumps", "jumping", "sleeps"))
+
+    def cosine(a: np.ndarray, b: np.ndarray) -> float:
+        return float(a @ b / np.linalg.norm(a) / np.linalg.norm(b))
+
+    assert cosine(jumps, jumping) > 0.6 > cosine(jumps, sleeps)
+
+
+def test_second_run_skips_and_other_settings_run_again(
+    run_stage: Callable, sentences_index: Callable, tmp_path: Path
+) -> None:
+    index, out = sentences_index(SENTENCES), tmp_path / "text"
+    assert not run_stage(STAGE, TextConfig(), _inputs(index), out).skipped
+    assert run_stage(STAGE, TextConfig(), _inputs(index), out).skipped
+    assert not run_stage(STAGE, TextConfig(pooling="first"), _inputs(index), out).skipped
+    sentences_index([*SENTENCES, "a new one"])
+    assert not run_stage(STAGE, TextConfig(pooling="first"), _inputs(index), out).skipped
+
+
+def test_a_killed_run_completes_with_the_same_artifact(
+    run_stage: Callable, killed_run: Callable, sentences_index: Callable, tmp_path: Path
+) -> None:
+    inputs = _inputs(sentences_index(SENTENCES))
+    run_stage(STAGE, TextConfig(), inputs, tmp_path / "whole")
+    killed_run(STAGE, TextConfig(), inputs, tmp_path / "text", after=4)
+    assert not (tmp_path / "text").exists()
+    run_stage(STAGE, TextConfig(), inputs, tmp_path / "text")
+    assert list_folder(tmp_path / "text") == list_folder(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("pooling", ["mean", "first"])
+def test_a_transformers_encoder_gives_its_own_states(
+    run_stage: Callable,
+    sentences_index: Callable,
+    tiny_roberta: Path,
+    tmp_path: Path,
+    pooling: str,
+) -> None:
+    config = TextConfig(encoder=str(tiny_roberta), pooling=pooling)
+    inputs = _inputs(sentences_index(SENTENCES), str(tiny_roberta))
+    run_stage(STAGE, config, inputs, tmp_path / "text")
+    store = TextStore.open(tmp_path / "text")
+    tokenizer = AutoTokenizer.from_pretrained(tiny_roberta)
+    model = AutoModel.from_pretrained(tiny_roberta, add_pooling_layer=False).eval()
+    for sentence in set(SENTENCES):
+        with torch.no_grad():
+            states = model(**tokenizer(sentence, return_tensors="pt")).last_hidden_state[0]
+        found = store.get(sentence)
+        truth = states.numpy()  # (L, D)
+        assert np.allclose(found.embeddings, truth, atol=2e-3)
+        pooled = truth.mean(axis=0) if pooling == "mean" else truth[0]
+        assert np.allclose(found.pooled, pooled, atol=2e-3)
+    found = store.get("a cat jumping")
+    assert found.tokens == ("<s>", "a", "cat", "jumping", "</s>")
+    assert found.motion.tolist() == [False, False, False, True, False]
+
+
+def test_long_sentences_are_cut_and_counted(
+    run_stage: Callable, sentences_index: Callable, tiny_roberta: Path, tmp_path: Path
+) -> None:
+    long = " ".join(["cat"] * 500)
+    config = TextConfig(encoder=str(tiny_roberta))
+    inputs = _inputs(sentences_index([long, "a cat", "a " * 9 + "cat"]), str(tiny_roberta))
+    outcome = run_stage(STAGE, config, inputs, tmp_path / "text")
+    assert outcome.counts["cut to max-tokens"] == 1
+    assert len(TextStore.open(tmp_path / "text").get(long).tokens) == 12
+    hashed = run_stage(STAGE, TextConfig(max_tokens=5), _inputs(inputs.index), tmp_path / "hash")
+    assert hashed.counts["cut to max-tokens"] == 2
+
+
+@pytest.mark.parametrize("sentence", ["", "   ", "!?", "🦒", "\x00", "né à l'été", "a\nb"])
+def test_odd_sentences(
+    run_stage: Callable,
+    sentences_index: Callable,
+    tiny_roberta: Path,
+    tmp_path: Path,
+    sentence: str,
+) -> None:
+    index = sentences_index([sentence, "the cat"])
+    for name, encoder in (("hash", "hash"), ("roberta", str(tiny_roberta))):
+        config = TextConfig(encoder=encoder)
+        run_stage(STAGE, config, _inputs(index, encoder), tmp_path / name)
+        text = TextStore.open(tmp_path / name).get(sentence)
+        assert len(text.tokens) == len(text.embeddings) >= 1
+        assert np.isfinite(text.embeddings).all()
+
+
+def _refused(run_stage: Callable, index: Path, encoder: str, out: Path) -> TglError:
+    with pytest.raises(TglError) as caught:
+        run_stage(STAGE, TextConfig(encoder=encoder), _inputs(index, encoder), out)
+    assert "\n" not in str(caught.value)
+    return caught.value
+
+
+def test_encoders_that_cannot_be_read(
+    run_stage: Callable, sentences_index: Callable, tiny_roberta: Path, tmp_path: Path
+) -> None:
+    index, out = sentences_index(SENTENCES), tmp_path / "text"
+    assert isinstance(_refused(run_stage, index, "./absent", out), MissingInput)
+    (tmp_path / "empty").mkdir()
+    error = _refused(run_stage, index, str(tmp_path / "empty"), out)
+    assert "config.json" in str(error)
+    broken = tmp_path / "broken"
+    shutil.copytree(tiny_roberta, broken)
+    weights = broken / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    assert isinstance(_refused(run_stage, index, str(broken), out), CorruptInput)
+    weights.unlink()
+    assert isinstance(_refused(run_stage, index, str(broken), out), CorruptInput)
+    (broken / "config.json").write_text("{")
+    assert isinstance(_refused(run_stage, index, str(broken), out), CorruptInput)
+    (broken / "config.json").write_text(json.dumps({"model_type": "no_such_model"}))
+    assert isinstance(_refused(run_stage, index, str(broken), out), CorruptInput)
+
+
+def test_a_hub_id_offline_fails_at_once(
+    run_stage: Callable, sentences_index: Callable, tmp_path: Path
+) -> None:
+    index = sentences_index(SENTENCES)
+    started = time.monotonic()
+    error = _refused(run_stage, index, "nobody/no-such-encoder", tmp_path / "text")
+    assert isinstance(error, MissingInput)
+    assert "nobody/no-such-encoder" in str(error)
+    assert "--encoder" in str(error)
+    assert time.monotonic() - started < 2
+
+
+def test_an_index_without_sentences(
+    run_stage: Callable, sentences_index: Callable, tmp_path: Path
+) -> None:
+    with pytest.raises(CorruptInput, match="holds no sentence"):
+        run_stage(STAGE, TextConfig(), _inputs(sentences_index([])), tmp_path / "text")
+    with pytest.raises(MissingInput):
+        run_stage(STAGE, TextConfig(), _inputs(tmp_path / "absent"), tmp_path / "text")
