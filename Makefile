@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help install demo test test-slow check format wheel-test clean
+.PHONY: help install demo test test-slow check format docs wheel-test clean
 
 help:  ## List the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -35,6 +35,9 @@ check: $(READY)  ## Format, lint, types and import direction.
 format: $(READY)  ## Put the code in form.
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+docs: $(READY)  ## Write docs/commands.md from the commands.
+	$(BIN)/python -m tglcli.reference > docs/commands.md
 
 wheel-test: $(READY)  ## Build the wheel and run `tgl --help` from it in a clean environment.
 	rm -rf build dist .venv-wheel

@@ -1,0 +1,84 @@
+"""Options made from a config dataclass."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from schemas.errors import ConfigError
+from stages.engine.settings import Settings, setting
+from tglcli.options import RunOptions, stage_command
+
+
+@dataclass(frozen=True)
+class Config(Settings):
+    count: int = setting(3, "How many.", low=1, high=9)
+    rate: float = setting(0.5, "How often.", low=0)
+    oss: bool = setting(True, "Whether.")
+    kind: str = setting("a", "Which.", choices=("a", "b"))
+    parts: tuple[str, ...] = setting((), "Some.")
+    hidden: str = setting("x", "Not offered.")
+
+
+def invoke(*arguments: str) -> tuple[int, list[tuple[Config, RunOptions]], str]:
+    taken: list[tuple[Config, RunOptions]] = []
+    app = typer.Typer()
+
+    @app.command()
+    @stage_command(Config, runtime=("workers", "device"), own=("hidden",))
+    def work(name: str, config: Config, run: RunOptions) -> None:
+        """Work."""
+        taken.append((config, run))
+
+    done = CliRunner().invoke(app, ["name", *arguments])
+    if isinstance(done.exception, ConfigError):
+        raise done.exception
+    return done.exit_code, taken, done.output
+
+
+def test_defaults_are_those_of_the_dataclass() -> None:
+    _, [(config, run)], _ = invoke()
+    assert config == Config()
+    assert (run.force, run.quiet, run.runtime.device) == (False, False, "auto")
+    assert run.runtime.workers >= 1
+
+
+def test_every_kind_of_value() -> None:
+    arguments = "--count 4 --rate 0.25 --no-oss --kind b --parts u --parts v --workers 7 --force"
+    _, [(config, run)], _ = invoke(*arguments.split())
+    assert config == Config(4, 0.25, False, "b", ("u", "v"))
+    assert (run.runtime.workers, run.force) == (7, True)
+
+
+def test_limits_are_those_of_the_setting() -> None:
+    with pytest.raises(ConfigError, match=r"--count: 10 is outside \[1, 9\]"):
+        invoke("--count", "10")
+
+
+@pytest.mark.parametrize("arguments", [("--kind", "c"), ("--hidden", "y"), ("--count", "x")])
+def test_what_is_not_offered_is_a_usage_error(arguments: tuple[str, str]) -> None:
+    assert invoke(*arguments)[0] == 2
+
+
+def test_help_shows_default_and_text() -> None:
+    _, _, output = invoke("--help")
+    assert "How many." in output
+    assert "default: 3" in output
+    assert "a|b" in output
+
+
+def test_ctrl_c_exits_130() -> None:
+    app = typer.Typer()
+
+    @app.command()
+    @stage_command(Config)
+    def work(config: Config, run: RunOptions) -> None:
+        """Work."""
+        raise KeyboardInterrupt
+
+    done = CliRunner().invoke(app, [])
+    assert done.exit_code == 130
+    assert "run the same command again" in done.output
