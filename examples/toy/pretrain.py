@@ -55,8 +55,9 @@ BOX_JITTER = 0.1
 MOST_CLICKS = 3
 GATE_FROM = 0.3
 """Share of the training after which absent objects blank the memory, as at inference."""
-PEAK_RATE, LAST_RATE = 6e-4, 1e-5
-WARM_UP_STEPS = 150
+PEAK_RATE, LAST_RATE = 3.5e-4, 5e-6
+BETAS = (0.9, 0.98)
+WARM_UP_STEPS = 200
 WEIGHT_DECAY, GRADIENT_NORM = 0.01, 1.0
 LAYER_SCALE, CODE_DEVIATION = 0.1, 0.02
 AVERAGE_DECAY = 0.998
@@ -64,8 +65,8 @@ PIXEL_WEIGHT = 3.0
 FIRST_FOREGROUND, BALANCED_FROM = 5.0, 0.25
 """Objects are small: at first a foreground pixel counts this often, from that share on once."""
 IOU_WEIGHT, OBJECT_WEIGHT = 0.5, 0.5
-SAVE_SECONDS = 240
-CHECK_SECONDS = 600
+SAVE_SECONDS = 120
+CHECK_SECONDS = 480
 CHECK_CLIPS = 10
 LOG_STEPS = 25
 
@@ -321,7 +322,7 @@ class Pretraining:
         self.average = build_backbone(toy_preset(size))
         self.average.load_state_dict(self.backbone.state_dict())
         self.optimiser = torch.optim.AdamW(
-            self.backbone.parameters(), lr=PEAK_RATE, weight_decay=WEIGHT_DECAY
+            self.backbone.parameters(), lr=PEAK_RATE, betas=BETAS, weight_decay=WEIGHT_DECAY
         )
         self.step, self.elapsed = 0, 0.0
         self.history: list[dict[str, float]] = []

@@ -21,6 +21,8 @@ EDGE = 0.015
 APART = 1.1
 APART_AT_START = 0.8
 APART_CROSSING = 0.55
+COVER = 1.05
+"""A centre keeps this many radii of the larger object away from it: no small object is covered."""
 SMALLEST_SCALE, LARGEST_SCALE = 0.5, 1.9
 PLACE_TRIES = 60
 SCENE_TRIES = 300
@@ -124,5 +126,7 @@ def _fits(thing: SceneObject, placed: list[SceneObject]) -> bool:
             if ratio.min() < APART:
                 return False
         elif ratio[0] < APART_AT_START or ratio.min() < APART_CROSSING:
+            return False
+        elif (distance < COVER * np.maximum(thing.reach(), other.reach())).any():
             return False
     return True
