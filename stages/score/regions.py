@@ -214,38 +214,94 @@ class Target:
         self.width = width
         self.area = area(rows)
         self.radius = boundary_radius(rows.shape[0], width)
-        edge = boundary(rows, width)
+        edge, self._window = _cut(*_edge(rows, width), rows.shape, self.radius)
         self.edge_area = area(edge)
-        self._window = _window(edge, self.radius)
-        self._edge = np.ascontiguousarray(edge[self._window])
-        self._reach = dilate(self._edge, self.radius)
+        self._near = edge
+        self._reach = dilate(edge, self.radius)
 
     def compare(self, rows: Rows) -> Counts:
         """The counts of a prediction with the same shape as the truth."""
         if rows.shape != self.rows.shape:
             raise ValueError(f"expected rows {self.rows.shape}, got {rows.shape}")
-        pixels = area(rows)
-        if not pixels:
+        edge, corner = _edge(rows, self.width)
+        if not edge.size:
             return Counts(0, 0, self.area, 0, self.edge_area, 0, 0)
-        shared = area(rows & self.rows) if self.area else 0
-        edge = boundary(rows, self.width)
-        near = np.ascontiguousarray(edge[self._window])
+        part = _at(corner, edge.shape)
+        pixels = area(rows[part])
+        shared = area(rows[part] & self.rows[part]) if self.area else 0
+        near = _move(edge, corner, self._window)
         precise = recalled = 0
         if near.any():
             precise = area(near & self._reach)
-            recalled = area(dilate(near, self.radius) & self._edge)
+            recalled = area(dilate(near, self.radius) & self._near)
         return Counts(shared, pixels, self.area, area(edge), self.edge_area, precise, recalled)
 
 
-def _window(edge: Rows, radius: int) -> tuple[slice, slice]:
-    """Rows and words that hold everything within `radius` of a set bit; empty if none is set."""
-    rows = np.flatnonzero(edge.any(axis=1))
-    if not len(rows):
-        return slice(0, 0), slice(0, 0)
-    words = np.flatnonzero(edge.any(axis=0))
+Corner = tuple[int, int]
+
+
+def _at(corner: Corner, shape: tuple[int, ...]) -> tuple[slice, slice]:
+    """The slices of a part of `shape` whose first row and word are `corner`."""
+    return slice(corner[0], corner[0] + shape[0]), slice(corner[1], corner[1] + shape[1])
+
+
+def _edge(rows: Rows, width: int) -> tuple[Rows, Corner]:
+    """The boundary of a mask and its place; only the part around the foreground is looked at.
+
+    The part has a margin of one row and word of background on each side, or ends with the frame.
+    """
+    part, corner = _around(rows, 1, 1)
+    edge = (
+        boundary(part, min(width - corner[1] * WORD, part.shape[1] * WORD)) if part.size else part
+    )
+    return edge, corner
+
+
+def _around(rows: Rows, spare_rows: int, spare_words: int) -> tuple[Rows, Corner]:
+    """The part of `rows` that holds all set bits and a margin, inside the frame; maybe empty."""
+    lines = np.flatnonzero(rows.any(axis=1))
+    if not len(lines):
+        return rows[:0, :0], (0, 0)
+    words = np.flatnonzero(rows.any(axis=0))
+    top, left = max(int(lines[0]) - spare_rows, 0), max(int(words[0]) - spare_words, 0)
+    bottom, right = int(lines[-1]) + spare_rows + 1, int(words[-1]) + spare_words + 1
+    return rows[top:bottom, left:right], (top, left)
+
+
+Window = tuple[int, int, int, int]
+
+
+def _cut(edge: Rows, corner: Corner, frame: tuple[int, ...], radius: int) -> tuple[Rows, Window]:
+    """The edge in a window with room for everything within `radius` of it, inside the frame.
+
+    Returns:
+        the edge, and the window's first and last (exclusive) row and word.
+    """
+    held, offset = _around(edge, 0, 0)
+    top, left = corner[0] + offset[0], corner[1] + offset[1]
+    if not held.size:
+        return held, (0, 0, 0, 0)
     spare = -(-radius // WORD)
-    top, left = max(int(rows[0]) - radius, 0), max(int(words[0]) - spare, 0)
-    return slice(top, int(rows[-1]) + radius + 1), slice(left, int(words[-1]) + spare + 1)
+    window = (
+        max(top - radius, 0),
+        min(top + held.shape[0] + radius, frame[0]),
+        max(left - spare, 0),
+        min(left + held.shape[1] + spare, frame[1]),
+    )
+    return _move(held, (top, left), window), window
+
+
+def _move(part: Rows, corner: Corner, window: Window) -> Rows:
+    """What lies inside a window of a part that lies at `corner`; 0 where the part is not."""
+    top, bottom, left, right = window
+    moved = np.zeros((bottom - top, right - left), np.uint64)
+    first, start = max(corner[0], top), max(corner[1], left)
+    last = min(corner[0] + part.shape[0], bottom)
+    stop = min(corner[1] + part.shape[1], right)
+    if first < last and start < stop:
+        inside = part[first - corner[0] : last - corner[0], start - corner[1] : stop - corner[1]]
+        moved[first - top : last - top, start - left : stop - left] = inside
+    return moved
 
 
 def jaccard(counts: Counts) -> float:

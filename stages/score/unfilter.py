@@ -38,17 +38,44 @@ def binary_rows(raw: np.ndarray) -> tuple[Rows, int] | None:
     used = np.flatnonzero(body.any(axis=1))
     if not len(used):
         return result, 0
-    top = int(used[0])  # the rows above hold zeros only, whatever their filter
+    top, bottom = int(used[0]), int(used[-1]) + 1
+    columns = np.flatnonzero(np.bitwise_or.reduce(body[top:bottom], axis=0))
+    left, right = int(columns[0]) // WORD * WORD, int(columns[-1]) + 1
     value = int(body[top, np.flatnonzero(body[top])[0]])
-    body, filters = body[top:], filters[top:]
-    rising, changed = pack(body == value), pack(body)
-    falling = pack(body == _BYTE_VALUES - value)
-    rows = _decode(changed, filters, width)
-    ours = np.array_equal(rows & changed, rising) and np.array_equal(~rows & changed, falling)
-    if not ours and (2 * value != _BYTE_VALUES or not np.array_equal(rising, changed)):
+    # Above and to the left of the first byte that is not 0 all pixels are 0, whatever the filter;
+    # below and to the right of the last one too, unless the next pixels repeat what is there.
+    bottom, right = min(bottom + 1, height), min(right + 1, width)
+    rows = _decode_part(body[top:bottom, left:right], filters[top:bottom], value)
+    if rows is not None and _reaches_on(rows, right - left, bottom < height, right < width):
+        bottom, right = height, width
+        rows = _decode_part(body[top:, left:], filters[top:], value)
+    if rows is None:
         return None
-    result[top:] = rows
+    first = left // WORD
+    result[top:bottom, first : first + rows.shape[1]] = rows
     return result, value
+
+
+def _reaches_on(rows: Rows, width: int, below: bool, beside: bool) -> bool:
+    """Whether a part is foreground at an edge behind which the picture goes on."""
+    word, bit = divmod(width - 1, WORD)
+    touches = beside and bool((rows[:, word] >> np.uint64(bit)).any())
+    return touches or (below and bool(rows[-1].any()))
+
+
+def _decode_part(body: np.ndarray, filters: np.ndarray, value: int) -> Rows | None:
+    """Decode filtered samples (H, W) in which all pixels above and to the left are 0.
+
+    Returns:
+        None where the pixels are not all 0 or `value`.
+    """
+    rising, changed = pack(body == value), pack(body)
+    rows = _decode(changed, filters, body.shape[1])
+    if 2 * value == _BYTE_VALUES:  # v and 256 - v are the same byte
+        return rows if np.array_equal(rising, changed) else None
+    falling = pack(body == _BYTE_VALUES - value)
+    exact = np.array_equal(rows & changed, rising) and np.array_equal(~rows & changed, falling)
+    return rows if exact else None
 
 
 def _decode(changed: Rows, filters: np.ndarray, width: int) -> Rows:

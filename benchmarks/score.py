@@ -1,0 +1,202 @@
+"""Seconds per 1,000 frame pairs at 480 x 854: tgl score, vos-benchmark and TrackEval on the same masks.
+
+    python benchmarks/score.py --peer-python PEERS/bin/python [--pairs 10000] [--peer-pairs 1000]
+
+The peers live in an environment of their own, since they bring other versions of the same packages:
+
+    python -m venv PEERS && PEERS/bin/pip install vos-benchmark trackeval tabulate matplotlib scipy
+
+Every figure is the wall time of a whole command, start-up included, with two processes, on moving
+blobs written as PNG by Pillow. Scores are compared before times are. The limit printed last is what
+inflating the PNG files alone takes, with nothing else done.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+HEIGHT, WIDTH = 480, 854
+FRAMES = 100
+PROCESSES = 2
+WORK = Path(__file__).parent / "work" / "score"
+
+VOS_BENCHMARK = """
+import json, sys
+from vos_benchmark.benchmark import benchmark
+gt, preds, out = sys.argv[1:]
+jf, j, f, _ = benchmark([gt], [preds], num_processes=2, verbose=False, skip_first_and_last=False)
+json.dump({"J": float(j[0]) / 100, "F": float(f[0]) / 100}, open(out, "w"))
+"""
+
+TRACKEVAL = """
+import json, os, sys
+import trackeval
+gt, preds, out = sys.argv[1:]
+quiet = {"PRINT_CONFIG": False, "PRINT_RESULTS": False, "OUTPUT_SUMMARY": False,
+         "OUTPUT_DETAILED": False, "PLOT_CURVES": False, "TIME_PROGRESS": False,
+         "OUTPUT_EMPTY_CLASSES": False, "USE_PARALLEL": True, "NUM_PARALLEL_CORES": 2,
+         "LOG_ON_ERROR": None}
+frames = {name: len(os.listdir(os.path.join(gt, name))) for name in sorted(os.listdir(gt))}
+data = trackeval.datasets.DAVIS({"GT_FOLDER": gt, "TRACKERS_FOLDER": os.path.dirname(preds),
+    "TRACKERS_TO_EVAL": [os.path.basename(preds)], "TRACKER_SUB_FOLDER": "", "SEQ_INFO": frames,
+    "PRINT_CONFIG": False})
+results, _ = trackeval.Evaluator(quiet).evaluate([data], [trackeval.metrics.JAndF()])
+total = results["DAVIS"][os.path.basename(preds)]["COMBINED_SEQ"]["general"]["JAndF"]
+json.dump({"J": float(total["J-Mean"]), "F": float(total["F-Mean"])}, open(out, "w"))
+"""
+
+
+def blob(rng: np.random.Generator, frames: int) -> np.ndarray:
+    """A blob with a lobed outline that drifts and turns, bool (frames, H, W)."""
+    ys, xs = np.mgrid[:HEIGHT, :WIDTH].astype(np.float32)
+    centre = rng.uniform((140, 200), (340, 650))
+    drift = rng.uniform(-1.5, 1.5, 2)
+    radius = rng.uniform(40, 120)
+    lobes, depth = rng.integers(3, 9), rng.uniform(0.1, 0.35)
+    masks = np.empty((frames, HEIGHT, WIDTH), bool)
+    for index in range(frames):
+        y, x = centre + drift * index
+        angle = np.arctan2(ys - y, xs - x) + 0.03 * index
+        outline = radius * (1 + depth * np.sin(lobes * angle) + 0.05 * np.sin(23 * angle))
+        masks[index] = (ys - y) ** 2 + (xs - x) ** 2 < outline**2
+    return masks
+
+
+def make_video(root: Path, number: int) -> None:
+    """Ground truth and predictions of one video: <tree>/<video>/0/<frame>.png."""
+    rng = np.random.default_rng(number)
+    true = blob(rng, FRAMES)
+    predicted = np.roll(true, rng.integers(-6, 7, 2), axis=(1, 2))
+    holes = rng.random((FRAMES, HEIGHT // 20, WIDTH // 14 + 1)) < 0.02
+    predicted &= ~np.kron(holes, np.ones((1, 20, 14), bool))[:, :HEIGHT, :WIDTH]
+    for tree, masks in (("gt", true), ("preds", predicted)):
+        folder = root / tree / f"video{number:03}" / "0"
+        folder.mkdir(parents=True)
+        for index, mask in enumerate(masks):
+            Image.fromarray((mask * 255).astype(np.uint8)).save(folder / f"{index:05}.png")
+
+
+def make_data(root: Path, videos: int) -> None:
+    """Videos that are not there yet, and the flat trees of the peers as links."""
+    todo = [n for n in range(videos) if not (root / "preds" / f"video{n:03}").exists()]
+    with ProcessPoolExecutor(PROCESSES) as pool:
+        list(pool.map(make_video, [root] * len(todo), todo))
+
+
+def flat_tree(root: Path, tree: str, videos: int) -> Path:
+    """`videos` videos as <video>/<frame>.png, as the peers want them."""
+    flat = root / f"{tree}-flat-{videos}"
+    flat.mkdir(exist_ok=True)
+    for number in range(videos):
+        link = flat / f"video{number:03}"
+        if not link.exists():
+            link.symlink_to((root / tree / link.name / "0").resolve())
+    return flat
+
+
+def nested_tree(root: Path, tree: str, videos: int) -> Path:
+    """`videos` videos as <video>/0/<frame>.png."""
+    nested = root / f"{tree}-{videos}"
+    nested.mkdir(exist_ok=True)
+    for number in range(videos):
+        link = nested / f"video{number:03}"
+        if not link.exists():
+            link.symlink_to((root / tree / link.name).resolve())
+    return nested
+
+
+def timed(command: list[str]) -> tuple[float, float]:
+    """Wall seconds and processor seconds of a command and its children."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    before, start = os.times(), time.perf_counter()
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    wall, after = time.perf_counter() - start, os.times()
+    if done.returncode:
+        raise SystemExit(f"{command[:3]} failed:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
+    used = after.children_user + after.children_system
+    return wall, used - before.children_user - before.children_system
+
+
+def run_tgl(root: Path, videos: int, out: Path) -> tuple[float, float, dict[str, float]]:
+    """The whole command `tgl score preds gt`."""
+    trees = [str(nested_tree(root, tree, videos)) for tree in ("preds", "gt")]
+    options = ["--workers", str(PROCESSES), "--out", str(out), "--quiet"]
+    tgl = [sys.executable, "-c", "from tglcli.main import main; main()"]
+    wall, used = timed([*tgl, "score", *trees, *options])
+    return wall, used, json.loads((out / "summary.json").read_text())
+
+
+def run_peer(
+    python: str, code: str, root: Path, videos: int, out: Path
+) -> tuple[float, float, dict[str, float]]:
+    """A peer's whole command on the first `videos` videos."""
+    trees = [str(flat_tree(root, tree, videos)) for tree in ("gt", "preds")]
+    wall, used = timed([python, "-c", code, *trees, str(out)])
+    return wall, used, json.loads(out.read_text())
+
+
+def inflate_seconds(root: Path, videos: int) -> float:
+    """Processor seconds that reading and inflating all PNG files takes, and nothing else."""
+    from zlib_ng import zlib_ng
+
+    start = time.process_time()
+    for number in range(videos):
+        for tree in ("gt", "preds"):
+            for path in (root / tree / f"video{number:03}" / "0").iterdir():
+                content = path.read_bytes()
+                first = content.index(b"IDAT")
+                length = int.from_bytes(content[first - 4 : first], "big")
+                zlib_ng.decompressobj().decompress(content[first + 4 : first + 4 + length])
+    return time.process_time() - start
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--pairs", type=int, default=10_000)
+    parser.add_argument("--peer-pairs", type=int, default=1_000)
+    parser.add_argument("--peer-python", help="a Python that has vos-benchmark and trackeval")
+    options = parser.parse_args()
+    videos, peer_videos = options.pairs // FRAMES, options.peer_pairs // FRAMES
+    WORK.mkdir(parents=True, exist_ok=True)
+    make_data(WORK, max(videos, peer_videos))
+    print(f"{'command':<16}{'pairs':>8}{'wall s':>9}{'cpu s':>9}{'s per 1,000':>13}{'ratio':>8}")
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        wall, used, _ = run_tgl(WORK, videos, folder / "tgl")
+        ours = wall / options.pairs * 1000
+        _row("tgl score", options.pairs, wall, used, ours, ours)
+        if options.peer_python:
+            _, _, same = run_tgl(WORK, peer_videos, folder / "same")
+            for name, code in (("vos-benchmark", VOS_BENCHMARK), ("trackeval", TRACKEVAL)):
+                file = folder / f"{name}.json"
+                peer = run_peer(options.peer_python, code, WORK, peer_videos, file)
+                for key, value in peer[2].items():
+                    if abs(value - same[key]) > 1e-9:
+                        raise SystemExit(f"{name} gives {key} {value}, tgl {same[key]}")
+                theirs = peer[0] / options.peer_pairs * 1000
+                _row(name, options.peer_pairs, peer[0], peer[1], theirs, ours)
+        limit = inflate_seconds(WORK, videos)
+        print(
+            f"limit: inflating the {2 * options.pairs} PNG files takes {limit:.2f} s of processor "
+            f"time, {limit / used:.0%} of the command's {used:.2f} s"
+        )
+
+
+def _row(name: str, pairs: int, wall: float, used: float, rate: float, ours: float) -> None:
+    print(f"{name:<16}{pairs:>8}{wall:>9.2f}{used:>9.2f}{rate:>13.3f}{rate / ours:>7.1f}x")
+
+
+if __name__ == "__main__":
+    main()
