@@ -27,12 +27,14 @@ def table(
     from rich.table import Table
 
     rows = [(folder, _summary(folder)) for folder in scores]
-    grid = Table(caption="per cent; means over (video, expression) pairs")
-    grid.add_column("run")
-    for name in ("J&F", "J", "F", "one referent", "several", "no target", "expressions"):
+    grid = Table(caption="J&F in per cent, means over sentences; then J&F by number of referents")
+    grid.add_column("run", overflow="fold")
+    for name in ("J&F", "J", "F", "1 referent", "several", "none", "sentences"):
         grid.add_column(name, justify="right")
+    names = {folder.name for folder in scores}
     for folder, summary in rows:
-        grid.add_row(shown(folder), *_cells(summary))
+        name = folder.name if len(names) == len(scores) else shown(folder)
+        grid.add_row(name, *_cells(summary))
     Console().print(grid)
 
 
