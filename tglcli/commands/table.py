@@ -23,13 +23,14 @@ def table(
     ],
 ) -> None:
     """Show the scores of several runs side by side, a row a run."""
+    from rich import box
     from rich.console import Console
     from rich.table import Table
 
     rows = [(folder, _summary(folder)) for folder in scores]
-    grid = Table(caption="J&F in per cent, means over sentences; then J&F by number of referents")
+    grid = Table(box=box.SIMPLE_HEAD, caption="J&F in per cent, means over sentences; then J&F by number of referents")
     grid.add_column("run", overflow="fold")
-    for name in ("J&F", "J", "F", "1 referent", "several", "none", "sentences"):
+    for name in ("J&F", "J", "F", "1 referent", "several", "none", "n"):
         grid.add_column(name, justify="right")
     names = {folder.name for folder in scores}
     for folder, summary in rows:
