@@ -30,6 +30,7 @@ from stages.model.memory import (
 )
 
 ITEMS_PER_CALL = 256
+"""Most items in one batch."""
 POSITIONS_PER_ROUND = 16
 """Frames that unguided items of one round come from, where features are not all in memory."""
 
@@ -149,7 +150,6 @@ class Segmenter:
         emit: Emit,
         *,
         by_time: bool = False,
-        items_per_call: int = ITEMS_PER_CALL,
     ) -> None:
         """Guided frames first, in order of time; then all others.
 
@@ -162,15 +162,14 @@ class Segmenter:
             by_time: step through the frames of all tracks together, so that features are needed
                 once, in order of time; else step through each track's own frames together,
                 which makes larger batches. The results are equal.
-            items_per_call: most items in one batch.
         """
         rounds = _rounds_by_time(tracks) if by_time else _rounds_by_rank(tracks)
         for items in rounds:
-            self._round(items, tracks, times, fetch, language, emit, items_per_call)
+            self._round(items, tracks, times, fetch, language, emit)
         for track in tracks:
             self._forget(track, times)
         for items in self._other_rounds(tracks, times, by_time=by_time):
-            self._round(items, tracks, times, fetch, None, emit, items_per_call)
+            self._round(items, tracks, times, fetch, None, emit)
 
     def _forget(self, track: Track, times: np.ndarray) -> None:
         """Drop memories that no later frame reads: they lie deep inside a moment."""
@@ -216,7 +215,6 @@ class Segmenter:
         fetch: Fetch,
         language: LanguagePath | None,
         emit: Emit,
-        items_per_call: int,
     ) -> None:
         """Items that do not depend on each other, in batches that read equally much."""
         groups: dict[tuple[int, int], list[tuple[Item, MemoryRead]]] = {}
@@ -226,8 +224,8 @@ class Segmenter:
             read = read_nearest(bank, frame, self.config.memory_frames, self.backbone)
             groups.setdefault(read.shape, []).append((item, read))
         for group in groups.values():
-            for start in range(0, len(group), items_per_call):
-                part = group[start : start + items_per_call]
+            for start in range(0, len(group), ITEMS_PER_CALL):
+                part = group[start : start + ITEMS_PER_CALL]
                 self._call(part, tracks, times, fetch, language, emit)
 
     def _call(

@@ -1,0 +1,313 @@
+"""Speed of `tgl propagate` against the plain loop and against transformers' own video session.
+
+    python benchmarks/propagate.py                        # toy size, 128 px
+    python benchmarks/propagate.py --size 128 --frames 60 --expressions 8
+    python benchmarks/propagate.py --model base-plus --size 1024 --frames 4 --expressions 2
+
+The plain loop is what public code does: for every sentence the frames are decoded and encoded
+again, one at a time. Weights are random: they change no time. Half of each sentence's frames are
+relevant. The session tracks one object a sentence from a mask, without language.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import numpy as np
+import torch
+from PIL import Image
+from transformers import Sam2VideoConfig, Sam2VideoInferenceSession
+
+from stages.engine.progress import SilentTask
+from stages.engine.runtime import Runtime
+from stages.index.frames import read_frame
+from stages.index.index import Expression, Video
+from stages.index.texts import TextEmbedding
+from stages.model import segmenter
+from stages.model.backbone import build_backbone
+from stages.model.config import ModelConfig
+from stages.model.device import pick_device
+from stages.model.preprocess import preprocess
+from stages.model.presets import toy_preset
+from stages.model.tgl import TglModel
+from stages.propagate import answers, frames
+from stages.propagate.answers import MaskWriter
+from stages.propagate.config import PropagateConfig
+from stages.propagate.video import Job, VideoRunner
+
+TEXT_DIM, WORDS = 64, 8
+SESSION_OBJECTS = 2
+"""The session runs objects one after another; two of them give the time of one."""
+
+
+class Texts:
+    """Random embeddings of any sentence."""
+
+    dim = TEXT_DIM
+
+    def get(self, sentence: str) -> TextEmbedding:
+        generator = np.random.default_rng(len(sentence))
+        vectors = generator.normal(size=(WORDS, TEXT_DIM)).astype(np.float32)
+        return TextEmbedding(("word",) * WORDS, vectors, vectors.mean(0), np.zeros(WORDS, bool))
+
+
+def make_video(folder: Path, count: int, height: int, width: int) -> Video:
+    """A square that moves over noise, as JPEGs."""
+    generator = np.random.default_rng(0)
+    small = generator.integers(0, 255, (height // 8 + 1, width // 8 + 1, 3), np.uint8)
+    noise = np.kron(small, np.ones((8, 8, 1), np.uint8))[:height, :width]
+    names = tuple(f"{frame:05d}" for frame in range(count))
+    for frame, name in enumerate(names):
+        picture = noise.copy()
+        left = (width - height // 3) * frame // max(1, count - 1)
+        picture[height // 3 : 2 * height // 3, left : left + height // 3] = (250, 200, 30)
+        Image.fromarray(picture).save(folder / f"{name}.jpg", quality=90)
+    return Video("bench", count, height, width, None, names, ".jpg", folder)
+
+
+def make_job(video: Video, expressions: int) -> Job:
+    """Sentences with moments of half the video, in different places."""
+    sentences, known = [], []
+    for number in range(expressions):
+        moment = np.zeros(video.num_frames, bool)
+        half = max(1, video.num_frames // 2)
+        start = number * (video.num_frames - half) // max(1, expressions - 1)
+        moment[start : start + half] = True
+        sentences.append(Expression("bench", str(number), "sentence " * (number + 1), (), ("1",)))
+        known.append(moment)
+    return Job(video, sentences, known)
+
+
+def make_model(kind: str, size: int) -> TglModel:
+    """Random weights of toy or real size."""
+    torch.manual_seed(0)
+    config = toy_preset(size) if kind == "toy" else real_config(kind, size)
+    return TglModel(ModelConfig(), build_backbone(config), TEXT_DIM).eval()
+
+
+def real_config(kind: str, size: int) -> Sam2VideoConfig:
+    """SAM 2.1 as published, at another image size if asked for."""
+    hiera = {
+        "tiny": {},
+        "base-plus": {
+            "hidden_size": 112,
+            "num_attention_heads": 2,
+            "blocks_per_stage": [2, 3, 16, 3],
+            "embed_dim_per_stage": [112, 224, 448, 896],
+            "num_attention_heads_per_stage": [2, 4, 8, 16],
+            "global_attention_blocks": [12, 16, 20],
+            "window_positional_embedding_background_size": [14, 14],
+        },
+    }[kind]
+    widths = hiera.get("embed_dim_per_stage", [96, 192, 384, 768])
+    sides = [[size // stride, size // stride] for stride in (4, 8, 16)]
+    return Sam2VideoConfig(
+        vision_config={
+            "model_type": "sam2_vision_model",
+            "backbone_config": {
+                "model_type": "sam2_hiera_det_model",
+                "image_size": [size, size],
+                **hiera,
+            },
+            "backbone_channel_list": list(reversed(widths)),
+            "backbone_feature_sizes": sides,
+        },
+        prompt_encoder_config={"image_size": size},
+        image_size=size,
+        memory_attention_rope_feat_sizes=sides[-1],
+    )
+
+
+class Bench:
+    """One video, one model, measured in several ways.
+
+    Args:
+        model: on its device.
+        job: video and sentences.
+        runtime: precision and threads.
+        device: of the model.
+        out: where masks go.
+    """
+
+    def __init__(
+        self, model: TglModel, job: Job, runtime: Runtime, device: torch.device, out: Path
+    ):
+        self.model, self.job, self.runtime, self.device, self.out = model, job, runtime, device, out
+
+    def _run(self, job: Job, **limits: Any) -> None:
+        config = PropagateConfig(moments="annotated", **limits)
+        with (
+            ThreadPoolExecutor(self.runtime.workers) as decoders,
+            ThreadPoolExecutor(1) as writers,
+        ):
+            runner = VideoRunner(
+                self.model,
+                Texts(),  # type: ignore[arg-type]
+                config,
+                runtime=self.runtime,
+                device=self.device,
+                decoders=decoders,
+            )
+            runner.run(job, MaskWriter(self.out, writers), SilentTask())
+
+    def together(self) -> None:
+        """As `tgl propagate` runs."""
+        self._run(self.job)
+
+    def plain(self) -> None:
+        """Every sentence alone; every frame decoded, encoded and segmented one at a time."""
+        with mock.patch.object(segmenter, "ITEMS_PER_CALL", 1):
+            for expression, known in zip(self.job.expressions, self.job.known, strict=True):
+                self._run(Job(self.job.video, [expression], [known]), chunk_frames=1)
+
+    def session(self) -> float:
+        """Seconds of transformers' session for E objects: it runs them one by one."""
+        sam, size = self.model.backbone.sam, self.model.backbone.image_size
+        video = self.job.video
+        start = time.perf_counter()
+        pictures = [read_frame(video.frame_path(frame)) for frame in range(video.num_frames)]
+        pixels = preprocess(np.stack(pictures), size)
+        first = torch.zeros(1, 1, size, size)
+        first[..., size // 3 : size // 2, : size // 3] = 1
+        objects = min(SESSION_OBJECTS, len(self.job.expressions))
+        before = time.perf_counter() - start
+        times = []
+        for count in range(1, objects + 1):
+            begin = time.perf_counter()
+            self._track(sam, pixels, first, count)
+            times.append(time.perf_counter() - begin)
+        more = times[-1] - times[0] if objects > 1 else 0.0
+        return before + times[0] + more * (len(self.job.expressions) - 1)
+
+    def _track(self, sam: Any, pixels: torch.Tensor, mask: torch.Tensor, objects: int) -> None:
+        session = Sam2VideoInferenceSession(
+            video=pixels,
+            video_height=self.job.video.height,
+            video_width=self.job.video.width,
+            inference_device=self.device,
+            dtype=torch.float32,
+        )
+        for number in range(1, objects + 1):
+            index = session.obj_id_to_idx(number)
+            session.add_mask_inputs(index, 0, mask.to(self.device))
+        session.obj_with_new_inputs = list(range(1, objects + 1))
+        sam(session, frame_idx=0)
+        for _ in sam.propagate_in_video_iterator(session, start_frame_idx=0):
+            pass
+
+
+@contextmanager
+def timed_parts(model: TglModel, device: torch.device) -> Iterator[Counter[str]]:
+    """Seconds spent in each part while the context lasts."""
+    seconds: Counter[str] = Counter()
+
+    def timed(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*args: Any, **kwargs: Any) -> Any:
+            _settle(device)
+            start = time.perf_counter()
+            try:
+                return function(*args, **kwargs)
+            finally:
+                _settle(device)
+                seconds[name] += time.perf_counter() - start
+
+        return call
+
+    backbone, adapter = model.backbone, model.adapter
+    parts = [
+        (frames, "_read", "decode and resize frames"),
+        (backbone, "encode", "image encoder"),
+        (adapter, "look", "adapter"),
+        (adapter, "guide", "adapter"),
+        (backbone, "attend", "memory attention"),
+        (backbone, "decode", "mask decoder"),
+        (backbone, "remember", "memory encoder"),
+        (answers, "enlarge", "enlarge masks"),
+        (answers, "_write", "PNG"),
+    ]
+    with ExitStack() as stack:
+        for owner, name, title in parts:
+            stack.enter_context(mock.patch.object(owner, name, timed(title, getattr(owner, name))))
+        yield seconds
+
+
+def _settle(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def measure(function: Callable[[], None], device: torch.device, repeats: int) -> float:
+    """Best of several runs, after one to warm up if there are several."""
+    if repeats > 1:
+        function()
+    times = []
+    for _ in range(repeats):
+        _settle(device)
+        start = time.perf_counter()
+        function()
+        _settle(device)
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", choices=("toy", "tiny", "base-plus"), default="toy")
+    parser.add_argument("--size", type=int, default=128)
+    parser.add_argument("--frames", type=int, default=40)
+    parser.add_argument("--expressions", type=int, default=8)
+    parser.add_argument("--height", type=int, default=128)
+    parser.add_argument("--width", type=int, default=160)
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--precision", default="fp32")
+    parser.add_argument("--repeats", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=0, help="0: as torch chooses")
+    options = parser.parse_args()
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    device = pick_device(options.device)
+    runtime = Runtime(device=str(device), precision=options.precision)
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        video = make_video(root, options.frames, options.height, options.width)
+        job = make_job(video, options.expressions)
+        model = make_model(options.model, options.size).to(device)
+        bench = Bench(model, job, runtime, device, root / "out")
+        report(bench, device, options)
+
+
+def report(bench: Bench, device: torch.device, options: argparse.Namespace) -> None:
+    """Run everything and print one table."""
+    work = options.frames * options.expressions
+    together = measure(bench.together, device, options.repeats)
+    plain = measure(bench.plain, device, options.repeats)
+    session = bench.session()
+    print(
+        f"{options.model}, {options.size} px, {options.frames} frames of "
+        f"{options.width}x{options.height}, {options.expressions} sentences, {device}, "
+        f"{options.precision}, {torch.get_num_threads()} threads"
+    )
+    rows = (("tgl propagate", together), ("plain loop", plain), ("session, mask prompt", session))
+    for name, seconds in rows:
+        print(f"  {name:22} {seconds:8.2f} s  {work / seconds:8.1f} frames x sentences / s", end="")
+        print(f"  {seconds / together:5.2f}x")
+    with timed_parts(bench.model, device) as seconds_of:
+        start = time.perf_counter()
+        bench.together()
+        whole = time.perf_counter() - start
+    print(f"  shares of {whole:.2f} s (decoding and PNG run beside the network)")
+    for name, seconds in seconds_of.most_common():
+        print(f"    {name:26} {seconds:7.3f} s {100 * seconds / whole:5.1f} %")
+
+
+if __name__ == "__main__":
+    main()
