@@ -25,7 +25,7 @@ _COLOUR_WORDS = re.compile(
     r"\b(amber|beige|black|blonde?|blue|bright|brown|brunette|colou?r(ed|ful)|cream|crimson|cyan"
     r"|dark|gold(en)?|gr[ae]y|green|indigo|ivory|khaki|lavender|lime|magenta|maroon|navy|ochre"
     r"|olive|orange|pale|pink|purple|red|rose|ruby|scarlet|silver|tan|teal|turquoise|violet|white"
-    r"|yellow)(ish)?\b"
+    r"|yellow)(d?ish)?\b"
 )
 
 # ITU-R BT.601, the weights of the greyscale that saturation is measured from.

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,8 +27,8 @@ from stages.train.schedule import AveragedWeights, make_optimizer, schedule_fact
 from stages.train.state import TrainState, load_state, save_state
 from stages.train.validate import Score
 
-SAVE_SECONDS = 30.0
-"""Between two saves of the state: what a kill costs at most. It does not change the result."""
+SAVE_SHARE = 0.05
+"""Share of the time that may go into saving the state; it does not change the result."""
 
 _SHOWN_STEPS = 20
 _SEED_STRIDE = 1_000_003  # a prime, so that seeds of neighbouring runs do not meet
@@ -83,8 +84,10 @@ class Trainer:
                 state.step = step + 1
                 _record(state, figures)
                 self._validate(state, average)
+                self.accelerator.log(_last_figures(state), step=state.step)
                 if clock.save_is_due():
-                    self._save(state, optimizer, average)
+                    with clock.saving():
+                        self._save(state, optimizer, average)
                 shown.append(figures)
                 _show(task, shown, figures["lr"])
         self._save(state, optimizer, average)
@@ -237,6 +240,7 @@ class _Clock:
 
     def __init__(self) -> None:
         self._lap = self._saved = time.monotonic()
+        self._cost = 0.0
 
     def lap(self) -> float:
         """Seconds since the last call."""
@@ -244,17 +248,28 @@ class _Clock:
         return self._lap - before
 
     def save_is_due(self) -> bool:
-        """Whether SAVE_SECONDS have passed; starts anew then."""
-        due = time.monotonic() - self._saved >= SAVE_SECONDS
-        if due:
-            self._saved = time.monotonic()
-        return due
+        """Whether a save as dear as the last one stays within its share of the time."""
+        return (time.monotonic() - self._saved) * SAVE_SHARE >= self._cost
+
+    @contextmanager
+    def saving(self) -> Iterator[None]:
+        """Take the time of a save."""
+        started = time.monotonic()
+        yield
+        self._saved = time.monotonic()
+        self._cost = self._saved - started
 
 
 def _record(state: TrainState, figures: dict[str, float]) -> None:
     """Add a step's figures to the history, the weighted sum under the name `loss`."""
     names = {"total": "loss"}
     state.history += [(state.step, names.get(name, name), value) for name, value in figures.items()]
+
+
+def _last_figures(state: TrainState) -> dict[str, float]:
+    """The history's rows of the last step, for a tracker."""
+    rows = itertools.takewhile(lambda row: row[0] == state.step, reversed(state.history))
+    return {name: value for _, name, value in rows}
 
 
 def _show(task: Task, shown: Sequence[dict[str, float]], rate: float) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
@@ -16,7 +17,7 @@ from schemas.layouts import HISTORY_TABLE
 from schemas.parquet import rows_of, write_table
 from schemas.receipts import read_receipt
 from schemas.tables import HISTORY
-from stages.engine.execute import Outcome, execute
+from stages.engine.execute import Outcome
 from stages.engine.progress import Progress, SilentProgress
 from stages.engine.runtime import Runtime
 from stages.engine.stage import Result, Stage
@@ -29,7 +30,7 @@ from stages.model.features import FrameFeatures
 from stages.model.tgl import TglModel
 from stages.train.config import TrainConfig, TrainInputs
 from stages.train.dataset import ClipDataset
-from stages.train.distributed import launched_processes, make_accelerator, share
+from stages.train.distributed import TRACKER, launched_processes, make_accelerator, share
 from stages.train.features import CachedFeatures, DiskBudget, FeatureSource, LiveFeatures
 from stages.train.learner import ClipLearner
 from stages.train.loop import Trainer, best_folder
@@ -53,13 +54,16 @@ def run(
 ) -> Result:
     """Train; see :func:`stages.engine.execute.execute`.
 
-    Under a launcher this is the first process's part; use :func:`execute_together` there.
+    Under a launcher this is the first process's part; see :func:`together`.
     """
     accelerator = make_accelerator(runtime, out.path if config.tensorboard else None)
     share(_WORK, accelerator)
+    if config.tensorboard:
+        accelerator.init_trackers(TRACKER)
     index, texts = _open(inputs)
     trainer = _trainer(config, inputs, index, texts, accelerator, runtime, out.keep)
     state = trainer.run(progress)
+    accelerator.end_training()
     model = trainer.learner.model
     save_checkpoint(out.path, model, encoder=encoder_name(inputs.text))
     if state.best_step:
@@ -72,30 +76,28 @@ def run(
 STAGE = Stage("train", 1, TrainConfig, TrainInputs, run)
 
 
-def execute_together(
-    config: TrainConfig,
-    inputs: TrainInputs,
-    out: Path,
-    *,
-    runtime: Runtime,
-    progress: Progress,
-    force: bool = False,
+def together(
+    work: Callable[[], Outcome], config: TrainConfig, inputs: TrainInputs, runtime: Runtime
 ) -> Outcome | None:
-    """As ``execute`` of this stage, in one process or in all that a launcher started.
+    """Execute this stage in one process, or in all that a launcher started.
+
+    Args:
+        work: executes the stage with the same config, inputs and runtime; called in the first
+            process alone.
 
     Returns:
-        The outcome in the first process, None in the others.
+        What `work` returned in the first process, None in the others.
     """
     if launched_processes() == 1:
-        return execute(STAGE, config, inputs, out, runtime=runtime, progress=progress, force=force)
+        return work()
     accelerator = make_accelerator(runtime)
-    if not accelerator.is_main_process:
-        while share(_REST, accelerator) == _WORK:
-            _follow(config, inputs, accelerator, runtime)
-        return None
-    outcome = execute(STAGE, config, inputs, out, runtime=runtime, progress=progress, force=force)
-    share(_REST, accelerator)
-    return outcome
+    if accelerator.is_main_process:
+        outcome = work()
+        share(_REST, accelerator)
+        return outcome
+    while share(_REST, accelerator) == _WORK:
+        _follow(config, inputs, accelerator, runtime)
+    return None
 
 
 def _follow(

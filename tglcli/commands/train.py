@@ -39,6 +39,7 @@ def train(
     The switches --sampling, --mdp and --oss stand each for one part of the method; all on is TGL.
     """
     folder = backbone_folder(backbone)
-    from stages.train.stage import STAGE
+    from stages.train.stage import STAGE, together
 
-    run.execute(STAGE, config, TrainInputs(index, text, folder, valid, valid_text), out)
+    inputs = TrainInputs(index, text, folder, valid, valid_text)
+    together(lambda: run.execute(STAGE, config, inputs, out), config, inputs, run.runtime)

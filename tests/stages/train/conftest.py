@@ -1,0 +1,46 @@
+"""Inputs of a training run of a few small steps."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from stages.train.config import TrainInputs
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from train_mini import SENTENCES, SIZE, write_index, write_texts
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Comparisons to the bit need equal thread counts everywhere."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def backbone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The toy backbone with random weights."""
+    from stages.model.backbone import build_backbone
+    from stages.model.presets import toy_preset
+
+    folder = tmp_path_factory.mktemp("backbone") / "tiny"
+    torch.manual_seed(0)
+    build_backbone(toy_preset(SIZE)).sam.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def inputs(tmp_path_factory: pytest.TempPathFactory, backbone: Path) -> TrainInputs:
+    """The miniature index, its texts and the backbone; nobody may write into them."""
+    root = tmp_path_factory.mktemp("data")
+    write_index(root / "index")
+    write_texts(root / "text", [text for text, _ in SENTENCES.values()])
+    return TrainInputs(root / "index", root / "text", backbone)

@@ -1,0 +1,338 @@
+"""The whole stage on a miniature index."""
+
+import dataclasses
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from train_mini import SENTENCES, SPANS, VIDEO_IDS, small, write_index, write_texts
+
+from schemas.errors import (
+    ConfigError,
+    CorruptInput,
+    MissingInput,
+    SchemaMismatch,
+    TglError,
+    TrainingDiverged,
+)
+from schemas.layouts import HISTORY_TABLE, MASKS_TABLE, TEXTS_TABLE, WEIGHTS_FILE
+from schemas.parquet import read_table
+from schemas.tables import HISTORY
+from stages.engine.execute import Outcome
+from stages.engine.progress import SilentProgress
+from stages.model.checkpoint import load_checkpoint
+from stages.train import learner
+from stages.train.config import TrainConfig, TrainInputs
+from stages.train.stage import STAGE
+
+Run = Callable[..., Outcome]
+BASE = {"sampling": "random", "mdp": False, "oss": False}
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return load_file(folder / WEIGHTS_FILE)
+
+
+def same(one: Path, two: Path) -> bool:
+    first, second = weights(one), weights(two)
+    assert first.keys() == second.keys()
+    return all(torch.equal(first[name], second[name]) for name in first)
+
+
+def history(folder: Path, name: str) -> list[float]:
+    rows = read_table(folder / HISTORY_TABLE, HISTORY).to_pylist()
+    return [row["value"] for row in rows if row["name"] == name]
+
+
+def test_a_run_gives_a_checkpoint_and_its_history(
+    run_stage: Run, inputs: TrainInputs, tmp_path: Path
+) -> None:
+    valid = dataclasses.replace(inputs, valid=inputs.index)
+    outcome = run_stage(STAGE, small(valid_every=2), valid, tmp_path / "out")
+    model = load_checkpoint(tmp_path / "out")
+    assert model.text_dim == 16
+    assert load_checkpoint(tmp_path / "out" / "best").config == model.config
+    for name in ("loss", "mask", "dice", "relevance", "J", "lr", "lr_new", "norm", "seconds"):
+        assert len(history(tmp_path / "out", name)) == 4, name
+    assert len(history(tmp_path / "out", "valid_J")) == 2
+    assert all(0 <= j <= 1 for j in history(tmp_path / "out", "valid_J"))
+    assert outcome.counts["steps"] == 4
+    assert outcome.counts["expressions"] == len(SENTENCES) * len(VIDEO_IDS)
+    assert outcome.counts["without target"] == len(VIDEO_IDS)
+    assert outcome.counts["without moments, whole video taken"] == len(VIDEO_IDS)
+    names = {p.name for p in (tmp_path / "out").iterdir() if not p.name.startswith(".")}
+    assert names == {"model.safetensors", "config.json", "history.parquet", "receipt.json", "best"}
+
+
+def test_frozen_weights_stay_and_the_others_move(
+    run_stage: Run, inputs: TrainInputs, tmp_path: Path
+) -> None:
+    config = small(freeze=("backbone.sam.memory_encoder",))
+    run_stage(STAGE, config, inputs, tmp_path / "out")
+    start = load_file(inputs.backbone / WEIGHTS_FILE)
+    moved = {
+        name.removeprefix("backbone.sam.").split(".")[0]
+        for name, value in weights(tmp_path / "out").items()
+        if name.startswith("backbone.sam.")
+        and not torch.equal(value, start.get(name.removeprefix("backbone.sam."), value))
+    }
+    assert {"memory_attention", "mask_decoder"} <= moved
+    assert not moved & {"vision_encoder", "memory_encoder", "prompt_encoder"}
+
+
+def test_a_second_run_skips_and_a_changed_one_does_not(
+    run_stage: Run, inputs: TrainInputs, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    assert not run_stage(STAGE, small(steps=1), inputs, out).skipped
+    assert run_stage(STAGE, small(steps=1), inputs, out).skipped
+    assert not run_stage(STAGE, small(steps=1, seed=1), inputs, out).skipped
+
+
+def test_the_same_settings_give_the_same_weights(
+    run_stage: Run, inputs: TrainInputs, tmp_path: Path
+) -> None:
+    run_stage(STAGE, small(steps=2), inputs, tmp_path / "one")
+    run_stage(STAGE, small(steps=2), inputs, tmp_path / "two", workers=2)
+    assert same(tmp_path / "one", tmp_path / "two")
+
+
+def test_accumulated_batches_are_one_large_batch(
+    run_stage: Run, inputs: TrainInputs, tmp_path: Path
+) -> None:
+    """Frames are all guided here: the heat-map loss averages over guided frames of a batch."""
+    common = {"steps": 1, "mdp": False, "lr": 1e-6, "lr_new": 1e-6}
+    run_stage(STAGE, small(batch=4, **common), inputs, tmp_path / "one")
+    run_stage(STAGE, small(batch=2, accumulate=2, **common), inputs, tmp_path / "two")
+    for name in ("loss", "norm", "J"):
+        one, two = history(tmp_path / "one", name), history(tmp_path / "two", name)
+        assert one == pytest.approx(two, rel=1e-4), name
+
+
+def test_averaged_weights_lie_between_first_and_last(
+    run_stage: Run, inputs: TrainInputs, tmp_path: Path
+) -> None:
+    run_stage(STAGE, small(), inputs, tmp_path / "last")
+    run_stage(STAGE, small(ema=0.999), inputs, tmp_path / "average")
+    start = load_file(inputs.backbone / WEIGHTS_FILE)
+    name = "memory_attention.layers.0.linear1.weight"
+    last = (weights(tmp_path / "last")[f"backbone.sam.{name}"] - start[name]).norm()
+    average = (weights(tmp_path / "average")[f"backbone.sam.{name}"] - start[name]).norm()
+    assert 0 < average < last / 10
+
+
+def test_cached_features_train_nearly_the_same(
+    run_stage: Run, inputs: TrainInputs, tmp_path: Path
+) -> None:
+    run_stage(STAGE, small(steps=2), inputs, tmp_path / "live")
+    run_stage(STAGE, small(steps=2, cache_features=0.1), inputs, tmp_path / "cached")
+    live, cached = history(tmp_path / "live", "loss"), history(tmp_path / "cached", "loss")
+    assert live == pytest.approx(cached, rel=1e-2)
+    assert not list((tmp_path / "cached").rglob("*features*"))
+
+
+def test_tensorboard_files_are_part_of_the_artifact(
+    run_stage: Run, inputs: TrainInputs, tmp_path: Path
+) -> None:
+    pytest.importorskip("tensorboard")
+    run_stage(STAGE, small(steps=1, tensorboard=True), inputs, tmp_path / "out")
+    assert list((tmp_path / "out" / "tensorboard").rglob("events.out.*"))
+
+
+# --- switches ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def guided(monkeypatch: pytest.MonkeyPatch) -> list[torch.Tensor]:
+    """Which frames took the language path, for every clip batch."""
+    met: list[torch.Tensor] = []
+    original = learner.clip_losses
+
+    def spy(out, targets, relevant, config):  # type: ignore[no-untyped-def]
+        met.append(out.guided)
+        return original(out, targets, relevant, config)
+
+    monkeypatch.setattr(learner, "clip_losses", spy)
+    return met
+
+
+def test_without_mdp_no_frame_takes_the_agnostic_path(
+    run_stage: Run, inputs: TrainInputs, tmp_path: Path, guided: list[torch.Tensor]
+) -> None:
+    run_stage(STAGE, small(mdp=False), inputs, tmp_path / "out")
+    assert len(guided) == 4
+    assert all(batch.all() for batch in guided)
+
+
+def test_with_mdp_frames_outside_the_moment_take_it(
+    run_stage: Run, inputs: TrainInputs, tmp_path: Path, guided: list[torch.Tensor]
+) -> None:
+    run_stage(STAGE, small(), inputs, tmp_path / "out")
+    assert not all(batch.all() for batch in guided)
+
+
+@pytest.mark.parametrize("switches", [BASE, {"sampling": "moment"}])
+def test_moments_move_weights_of_all_arms_but_the_baseline(
+    run_stage: Run, inputs: TrainInputs, tmp_path: Path, switches: dict[str, object]
+) -> None:
+    """Other moments, same everything: the baseline's weights must not notice."""
+    shuffled = {"a": SPANS["b"], "b": [(0, 9)], "c": [(4, 5)]}
+    write_index(tmp_path / "index", spans=shuffled)
+    other = dataclasses.replace(inputs, index=tmp_path / "index")
+    config = small(steps=3, relevance_weight=5.0, **switches)
+    run_stage(STAGE, config, inputs, tmp_path / "one")
+    run_stage(STAGE, config, other, tmp_path / "two")
+    assert same(tmp_path / "one", tmp_path / "two") == (switches == BASE)
+    assert bool(history(tmp_path / "one", "relevance")) == (switches != BASE)
+
+
+# --- interruption -----------------------------------------------------------------------------
+
+
+def assert_same_run(one: Path, two: Path) -> None:
+    assert same(one, two)
+    for name in ("loss", "J", "norm"):
+        assert history(one, name) == history(two, name)
+
+
+def test_a_killed_run_goes_on_to_identical_weights(
+    run_stage: Run, killed_run: Callable[..., None], inputs: TrainInputs, tmp_path: Path
+) -> None:
+    config = small(steps=5, ema=0.9, accumulate=2, cache_features=0.1)
+    run_stage(STAGE, config, inputs, tmp_path / "whole")
+    killed_run(STAGE, config, inputs, tmp_path / "killed", 3)
+    assert not (tmp_path / "killed").exists()
+    states = list(tmp_path.glob(".killed.*.work/.tgl/keep/state.pt"))
+    assert torch.load(states[0], weights_only=True)["step"] > 0
+    run_stage(STAGE, config, inputs, tmp_path / "killed")
+    assert_same_run(tmp_path / "whole", tmp_path / "killed")
+
+
+class Interrupting(SilentProgress):
+    """Presses Ctrl-C after a number of steps."""
+
+    def __init__(self, after: int):
+        super().__init__()
+        self.left = after
+
+    @contextmanager
+    def task(self, name: str, total: int | None, unit: str) -> Iterator["Interrupting"]:
+        yield self
+
+    def advance(self, n: int = 1, **figures: float | str) -> None:
+        self.left -= n
+        if self.left <= 0:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("after", [1, 3])
+def test_an_interrupted_run_goes_on_to_identical_weights(
+    run_stage: Run, inputs: TrainInputs, tmp_path: Path, after: int
+) -> None:
+    config = small(valid_every=2, valid_expressions=2)
+    valid = dataclasses.replace(inputs, valid=inputs.index)
+    run_stage(STAGE, config, valid, tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        run_stage(STAGE, config, valid, tmp_path / "cut", progress=Interrupting(after))
+    run_stage(STAGE, config, valid, tmp_path / "cut")
+    assert_same_run(tmp_path / "whole", tmp_path / "cut")
+    assert same(tmp_path / "whole" / "best", tmp_path / "cut" / "best")
+    assert len(list((tmp_path / "cut").rglob("best*"))) == 1
+
+
+# --- failures ---------------------------------------------------------------------------------
+
+
+def test_a_loss_that_is_not_finite_names_its_clip(
+    run_stage: Run, inputs: TrainInputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = learner.clip_losses
+
+    def poisoned(out, targets, relevant, config):  # type: ignore[no-untyped-def]
+        terms = original(out, targets, relevant, config)
+        empty = ~targets.flatten(1).bool().any(dim=1)  # the sentence "2" has no target
+        return terms | {"total": terms["total"] * (math.nan if empty.any() else 1.0)}
+
+    monkeypatch.setattr(learner, "clip_losses", poisoned)
+    with pytest.raises(TrainingDiverged) as caught:
+        run_stage(STAGE, small(steps=50), inputs, tmp_path / "out")
+    line = str(caught.value)
+    assert "expression 2: the loss of step" in line
+    assert "expression 0" not in line
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_sentence_without_embedding_is_refused_before_the_first_step(
+    run_stage: Run, inputs: TrainInputs, tmp_path: Path
+) -> None:
+    write_texts(tmp_path / "text", ["another sentence"])
+    other = dataclasses.replace(inputs, text=tmp_path / "text")
+    with pytest.raises(MissingInput, match="no embedding of"):
+        run_stage(STAGE, small(), other, tmp_path / "out")
+
+
+def truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+@pytest.mark.parametrize(
+    ("damage", "error", "line"),
+    [
+        (lambda i: truncate(i.index / MASKS_TABLE), CorruptInput, "masks.parquet"),
+        (lambda i: truncate(i.text / TEXTS_TABLE), CorruptInput, "texts.parquet"),
+        (lambda i: (i.text / TEXTS_TABLE).unlink(), MissingInput, "precompute-text"),
+        (lambda i: truncate(i.backbone / WEIGHTS_FILE), CorruptInput, WEIGHTS_FILE),
+        (lambda i: (i.backbone / "config.json").unlink(), MissingInput, "config.json"),
+    ],
+)
+def test_damaged_inputs_give_one_line(
+    run_stage: Run,
+    inputs: TrainInputs,
+    tmp_path: Path,
+    damage: Callable[[TrainInputs], None],
+    error: type[TglError],
+    line: str,
+) -> None:
+    import shutil
+
+    own = TrainInputs(tmp_path / "i", tmp_path / "t", tmp_path / "b")
+    for source, target in (
+        (inputs.index, own.index),
+        (inputs.text, own.text),
+        (inputs.backbone, own.backbone),
+    ):
+        shutil.copytree(source, target)
+    damage(own)
+    with pytest.raises(error, match=line) as caught:
+        run_stage(STAGE, small(), own, tmp_path / "out")
+    assert "\n" not in str(caught.value)
+
+
+def test_settings_that_contradict_each_other_are_refused() -> None:
+    with pytest.raises(ConfigError, match="relevant frames do not fit"):
+        TrainConfig(clip_frames=3, relevant_frames=4)
+    with pytest.raises(ConfigError, match="changing colours"):
+        TrainConfig(colour=0.2, cache_features=1.0)
+    with pytest.raises(ConfigError, match="sampling"):
+        TrainConfig(sampling="all")
+
+
+def test_an_unknown_part_cannot_be_frozen(
+    run_stage: Run, inputs: TrainInputs, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError, match="no parameter is called nose"):
+        run_stage(STAGE, small(freeze=("nose",)), inputs, tmp_path / "out")
+
+
+def test_a_model_of_another_kind_is_refused(
+    run_stage: Run, inputs: TrainInputs, tmp_path: Path
+) -> None:
+    other = tmp_path / "bert"
+    other.mkdir()
+    (other / "config.json").write_text('{"model_type": "bert"}')
+    with pytest.raises(SchemaMismatch, match="bert"):
+        run_stage(STAGE, small(), dataclasses.replace(inputs, backbone=other), tmp_path / "out")

@@ -1,0 +1,58 @@
+"""The resumable state: whole or not there."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from stages.train.state import TrainState, load_state, save_state
+
+STATE = TrainState(
+    step=7,
+    weights={"w": torch.arange(3.0)},
+    optimizer={"state": {0: {"step": torch.tensor(7.0)}}, "param_groups": [{"lr": 0.1}]},
+    history=[(7, "loss", 0.5)],
+    best_step=4,
+    best_score=0.25,
+)
+
+
+def test_a_state_comes_back(tmp_path: Path) -> None:
+    save_state(tmp_path, STATE)
+    found = load_state(tmp_path)
+    assert found is not None
+    assert (found.step, found.history, found.best_step, found.best_score) == (
+        7,
+        [(7, "loss", 0.5)],
+        4,
+        0.25,
+    )
+    assert torch.equal(found.weights["w"], STATE.weights["w"])
+    assert found.optimizer["param_groups"] == [{"lr": 0.1}]
+
+
+def test_no_state_is_none(tmp_path: Path) -> None:
+    assert load_state(tmp_path) is None
+
+
+@pytest.mark.parametrize("length", [0, 10, 500])
+def test_a_damaged_state_counts_as_none(tmp_path: Path, length: int) -> None:
+    save_state(tmp_path, STATE)
+    path = tmp_path / "state.pt"
+    path.write_bytes(path.read_bytes()[:length])
+    assert load_state(tmp_path) is None
+
+
+def test_foreign_objects_are_not_unpickled(tmp_path: Path) -> None:
+    torch.save({"step": Path("x")}, tmp_path / "state.pt")
+    assert load_state(tmp_path) is None
+
+
+def test_a_save_that_fails_leaves_the_one_before(tmp_path: Path) -> None:
+    save_state(tmp_path, STATE)
+    broken = TrainState(step=8, weights={"w": (lambda: None)})  # type: ignore[dict-item]
+    with pytest.raises(Exception, match="pickle"):
+        save_state(tmp_path, broken)
+    found = load_state(tmp_path)
+    assert found is not None
+    assert found.step == 7
