@@ -1,0 +1,105 @@
+"""The pretraining script of the toy backbone, in small."""
+
+import importlib.util
+import math
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from stages.model.backbone import load_backbone
+from stages.toy.config import ToyConfig
+
+SCRIPT = Path(__file__).parents[2] / "examples" / "toy" / "pretrain.py"
+SIZE = 32
+
+
+@pytest.fixture(scope="module")
+def pretrain():
+    spec = importlib.util.spec_from_file_location("pretrain_script", SCRIPT)
+    assert spec is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    assert spec.loader is not None
+    spec.loader.exec_module(module)
+    module.POOL_CLIPS = 3
+    module.LEAST_AREA = 8
+    return module
+
+
+@pytest.fixture(scope="module")
+def run(pretrain, tmp_path_factory):
+    return pretrain.Pretraining(tmp_path_factory.mktemp("run"), SIZE, 0, minutes=60)
+
+
+def test_windows_hold_frames_and_the_masks_of_objects_seen_first(pretrain):
+    tracks = pretrain.ClipPool(SIZE, 0, 0).batch(3)
+    count = pretrain.CLIPS_A_STEP * 3
+    assert tracks.pixels.shape == (count, 3, SIZE, SIZE)
+    assert tracks.masks.shape == (len(tracks.frames), 3, SIZE, SIZE)
+    assert (tracks.masks[:, 0].flatten(1).sum(1) >= pretrain.LEAST_AREA).all()
+    assert tracks.frames.min() == 0
+    assert tracks.frames.max() == count - 1
+
+
+def test_prompts_lie_on_their_objects(pretrain):
+    masks = torch.zeros(2, SIZE, SIZE)
+    masks[0, 5:9, 10:20] = 1
+    masks[1, 20:30, 2:6] = 1
+    rng = np.random.default_rng(0)
+    points = torch.stack([pretrain._clicks(mask, 4, rng) for mask in masks])
+    for mask, clicks in zip(masks, points, strict=True):
+        assert all(mask[int(y), int(x)] == 1 for x, y in clicks)
+    box = pretrain._box(masks[0], rng)
+    assert torch.allclose(box, torch.tensor([10.0, 5.0, 20.0, 9.0]), atol=1.01)
+
+
+def test_iou_counts_empty_against_empty_as_one(pretrain):
+    empty, full = torch.zeros(4, 4, dtype=torch.bool), torch.ones(4, 4, dtype=torch.bool)
+    half = full.clone()
+    half[:2] = False
+    pairs = [(empty, empty), (empty, full), (half, full)]
+    assert [pretrain.iou(a, b).item() for a, b in pairs] == [1.0, 0.0, 0.5]
+
+
+@pytest.mark.parametrize("kind", ["mask", "box", "points"])
+def test_every_kind_of_prompt_teaches_encoder_memory_and_decoder(pretrain, run, kind, monkeypatch):
+    shares = {"mask": (1.0, 0.0), "box": (0.0, 1.0), "points": (0.0, 0.0)}[kind]
+    monkeypatch.setattr(pretrain, "MASK_SHARE", shares[0])
+    monkeypatch.setattr(pretrain, "BOX_SHARE", shares[1])
+    pool = pretrain.ClipPool(SIZE, 0, 0)
+    tracks = pool.batch(2)
+    prompts = pretrain.draw_prompts(tracks.masks[:, 0], pool.rng)
+    run.backbone.train()
+    run.backbone.zero_grad()
+    score = pretrain.batch_score(run.backbone, tracks, prompts, foreground=2.0, gate=False)
+    score.loss.backward()
+    assert math.isfinite(score.loss.item())
+    sam = run.backbone.sam
+    for part in (sam.vision_encoder, sam.memory_attention, sam.mask_decoder, sam.memory_encoder):
+        moved = [p.grad.abs().sum() for p in part.parameters() if p.grad is not None]
+        assert sum(moved) > 0
+
+
+def test_a_run_goes_on_from_its_state_and_exports_what_train_loads(pretrain, run):
+    pool = pretrain.ClipPool(SIZE, 0, 0)
+    for _ in range(2):
+        run._train(pool)
+    run.save()
+    again = pretrain.Pretraining(run.out, SIZE, 0, minutes=60)
+    assert again.step == run.step
+    for name, value in run.backbone.state_dict().items():
+        assert torch.equal(value, again.backbone.state_dict()[name])
+    exported = load_backbone(run.out / "backbone")
+    for name, value in run.average.state_dict().items():
+        assert torch.equal(value, exported.state_dict()[name])
+
+
+def test_evaluation_is_a_share_and_repeats(pretrain, run):
+    config = ToyConfig(size=SIZE, frames=16)
+    first = pretrain.evaluate(run.average, config, "dev", 1)
+    assert first == pretrain.evaluate(run.average, config, "dev", 1)
+    assert 0 <= first["iou_visible"] <= 1
+    assert first["frames"] > 0
