@@ -63,7 +63,8 @@ def run(
     index, texts = _open(inputs)
     trainer = _trainer(config, inputs, index, texts, accelerator, runtime, out.keep)
     state = trainer.run(progress)
-    accelerator.end_training()
+    for tracker in accelerator.trackers:
+        tracker.finish()
     model = trainer.learner.model
     save_checkpoint(out.path, model, encoder=encoder_name(inputs.text))
     if state.best_step:
