@@ -127,6 +127,8 @@ class Adapter(nn.Module):
         self.text = TextReader(text_dim, width)
         self.coarse_in = nn.Conv2d(channels, width, 1)
         self.middle_in = nn.Conv2d(channels // 4, width, 3, stride=2, padding=1)
+        self.fine_in = nn.Conv2d(channels // 8, width, 4, stride=4)
+        self.stem_norm = nn.LayerNorm(width)
         self.motion_in = nn.Conv2d(3 * width, width, 3, padding=1)
         self.blocks = nn.ModuleList(
             ClipBlock(width, config.adapter_heads, config.temporal_radius)
@@ -181,6 +183,9 @@ class Adapter(nn.Module):
     def _stem(self, features: FrameFeatures, frames: Tensor) -> Tensor:
         """(V, T, d, h, h): each frame with its differences to the neighbours in its clip."""
         seen = self.coarse_in(features.coarse) + self.middle_in(features.middle)  # (N, d, h, h)
+        # Small motions and turns show at stride 4 and are gone at stride 16.
+        seen = seen + self.fine_in(features.fine)
+        seen = self.stem_norm(seen.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
         clip = seen[frames]  # (V, T, d, h, h)
         step = clip[:, 1:] - clip[:, :-1]
         none = torch.zeros_like(clip[:, :1])
