@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-SHARED = {"engine", "index", "model"}
+SHARED = {"datasets", "engine", "index", "model"}
 LIGHT = {"numpy", "pyarrow"}
 
 

@@ -8,10 +8,22 @@ from pathlib import Path
 from stages.engine.digest import artifact_digest, file_digest, tree_digest
 from stages.engine.settings import Settings, setting
 
+AUTO = "auto"
+# Folders that Ref-YouTube-VOS and Ref-DAVIS17 keep beside a split's own.
+_BESIDE = ("meta_expressions", "davis_text_annotations")
+
 
 @dataclass(frozen=True)
 class IndexConfig(Settings):
-    """How moments are found."""
+    """Which data set is read, and how moments are found."""
+
+    layout: str = setting(
+        AUTO,
+        "Layout of the data set: MeViS v1 or v2, Ref-YouTube-VOS (also a converted Ref-DAVIS17), "
+        "Ref-DAVIS17 as downloaded, or a plain folder of frames, palette PNGs and expressions.csv.",
+        choices=(AUTO, "mevis", "ref-youtube-vos", "ref-davis17", "folder"),
+    )
+    split: str | None = setting(None, "The split, where the folder holds several: train, val, ...")
 
     moments_from: str = setting(
         "file",
@@ -38,6 +50,9 @@ class IndexInputs:
     def digests(self) -> dict[str, str]:
         """Digests of the data set's files, of the frames and of the moments."""
         found = {"dataset": tree_digest(self.dataset)}
+        for name in _BESIDE:
+            if (self.dataset.parent / name).is_dir():
+                found[name] = tree_digest(self.dataset.parent / name)
         if self.frames is not None:
             found["frames"] = artifact_digest(self.frames)
         if self.moments is not None:

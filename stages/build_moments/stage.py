@@ -9,22 +9,22 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from schemas.errors import CorruptInput
 from schemas.layouts import (
     EXPRESSIONS_TABLE,
     MASKS_TABLE,
-    MOMENTS_FILE,
     MOMENTS_TABLE,
     VIDEOS_TABLE,
 )
 from schemas.parquet import rows_of, write_table
 from schemas.tables import EXPRESSIONS, MOMENTS, VIDEOS
-from stages.build_moments.config import IndexConfig, IndexInputs
-from stages.build_moments.dataset import RawExpression
-from stages.build_moments.mevis import MevisSplit
-from stages.build_moments.moments_json import Row, read_moments_json
-from stages.build_moments.pictures import Pictures, find_pictures
+from stages.build_moments.config import AUTO, IndexConfig, IndexInputs
 from stages.build_moments.tracks import write_masks
+from stages.datasets.consistency import Row, checked_moments, track_shapes
+from stages.datasets.faults import strict
+from stages.datasets.layouts import open_dataset
+from stages.datasets.moments_json import read_moments_json
+from stages.datasets.pictures import Pictures, find_pictures
+from stages.datasets.records import Dataset, RawExpression
 from stages.engine.progress import Progress
 from stages.engine.runtime import Runtime
 from stages.engine.stage import Result, Stage
@@ -41,15 +41,23 @@ def run(
     progress: Progress,
 ) -> Result:
     """Build the index; see :func:`stages.engine.execute.execute`."""
-    dataset = MevisSplit(inputs.dataset)
+    layout = None if config.layout == AUTO else config.layout
+    dataset = open_dataset(inputs.dataset, layout=layout, split=config.split)
     pictures = find_pictures(dataset, inputs.frames)
     expressions = dataset.expressions()
-    lengths = _track_lengths(expressions, pictures)
-    with progress.task("masks", None, "track") as task:
-        counts = write_masks(dataset.tracks(), lengths, out.path / MASKS_TABLE, out.keep, task)
+    shapes = track_shapes(expressions, pictures, strict)
+    with progress.task("masks", len(shapes) or None, "track") as task:
+        counts = write_masks(
+            dataset.tracks(runtime),
+            shapes,
+            out.path / MASKS_TABLE,
+            source=dataset.masks,
+            scratch=out.keep,
+            task=task,
+        )
     _write_videos(out.path, pictures)
     _write_expressions(out.path, expressions)
-    moments = _moments(config, inputs, out.path, expressions, pictures)
+    moments = _moments(config, inputs, dataset, out.path, expressions, pictures)
     write_table(out.path / MOMENTS_TABLE, moments, MOMENTS)
     return Result(
         {
@@ -61,31 +69,12 @@ def run(
             "tracks": counts.tracks,
             "masks": counts.masks,
             "unreferenced tracks": counts.unreferenced,
+            **dataset.notes,
         }
     )
 
 
 STAGE = Stage("build-moments", 1, IndexConfig, IndexInputs, run)
-
-
-def _track_lengths(
-    expressions: list[RawExpression], pictures: dict[str, Pictures]
-) -> dict[str, int]:
-    """Frames of the video of every referenced anno id.
-
-    Raises:
-        CorruptInput: two videos share an anno id.
-    """
-    owners: dict[str, str] = {}
-    for expression in expressions:
-        for anno_id in expression.anno_ids:
-            owner = owners.setdefault(anno_id, expression.video_id)
-            if owner != expression.video_id:
-                raise CorruptInput(
-                    f"anno id {anno_id} belongs to the videos {owner} and {expression.video_id}",
-                    where="expressions",
-                )
-    return {anno_id: len(pictures[video].frame_names) for anno_id, video in owners.items()}
 
 
 def _write_videos(root: Path, pictures: dict[str, Pictures]) -> None:
@@ -123,38 +112,19 @@ def _write_expressions(root: Path, expressions: list[RawExpression]) -> None:
 def _moments(
     config: IndexConfig,
     inputs: IndexInputs,
+    dataset: Dataset,
     root: Path,
     expressions: list[RawExpression],
     pictures: dict[str, Pictures],
 ) -> pa.Table:
     if config.moments_from == "visibility":
         return rows_of(_visible_moments(root, expressions), MOMENTS)
-    path = inputs.moments or inputs.dataset / MOMENTS_FILE
+    path = inputs.moments or dataset.moments
     if inputs.moments is None and not path.exists():
         return MOMENTS.schema.empty_table()
-    return rows_of(_checked(read_moments_json(path), path, expressions, pictures), MOMENTS)
-
-
-def _checked(
-    rows: Iterator[Row], path: Path, expressions: list[RawExpression], pictures: dict[str, Pictures]
-) -> Iterator[Row]:
-    """Rows as they are, each held against the expressions and the videos' lengths."""
-    known = {(e.video_id, e.expression_id): set(e.anno_ids) for e in expressions}
-    for row in rows:
-        where = f"{path}, video {row['video_id']}, expression {row['expression_id']}"
-        key = row["video_id"], row["expression_id"]
-        if key not in known:
-            raise CorruptInput("the data set has no such expression", where=where)
-        if row["anno_id"] is not None and row["anno_id"] not in known[key]:
-            raise CorruptInput(f"anno id {row['anno_id']} is no referent of it", where=where)
-        frames = len(pictures[row["video_id"]].frame_names)
-        if row["end_frame"] > frames:
-            raise CorruptInput(
-                f"the span [{row['start_frame']}, {row['end_frame']}) ends after the video's "
-                f"{frames} frames",
-                where=where,
-            )
-        yield row
+    lengths = {video: len(found.frame_names) for video, found in pictures.items()}
+    rows = checked_moments(read_moments_json(path), path, expressions, lengths, strict)
+    return rows_of(rows, MOMENTS)
 
 
 def _visible_moments(root: Path, expressions: list[RawExpression]) -> Iterator[Row]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from schemas.errors import CorruptInput, MissingInput, SchemaMismatch
+from schemas.errors import CorruptInput, SchemaMismatch
+from stages.datasets.json_values import load_object
 
 FORMAT = "tgl-moments"
 VERSION = 1
@@ -25,7 +25,7 @@ def read_moments_json(path: Path) -> Iterator[Row]:
         SchemaMismatch: another format, version or unit.
         CorruptInput: a span is no pair of frame numbers.
     """
-    document = _load(path)
+    document = load_object(path, what="moments file")
     if document.get("format") != FORMAT or document.get("version") != VERSION:
         raise SchemaMismatch(
             f"is {document.get('format')} version {document.get('version')}, "
@@ -51,18 +51,6 @@ def read_moments_json(path: Path) -> Iterator[Row]:
                         "source": SOURCE,
                         "score": None,
                     }
-
-
-def _load(path: Path) -> Mapping[str, Any]:
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise MissingInput("no such moments file", where=path) from error
-    except (OSError, ValueError, RecursionError) as error:
-        raise CorruptInput(f"is not readable JSON ({error})", where=path) from error
-    if not isinstance(document, Mapping):
-        raise CorruptInput("is not a JSON object", where=path)
-    return document
 
 
 def _field(value: object, name: str) -> object:

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
-from schemas.errors import CorruptInput, MissingInput
-from schemas.layouts import FRAMES_FOLDER, FRAMES_TABLE
+from schemas.errors import CorruptInput, MissingInput, TglError
+from schemas.layouts import FRAMES_TABLE
 from schemas.parquet import read_table
 from schemas.tables import FRAMES
-from stages.build_moments.dataset import Dataset, RawVideo
+from stages.datasets.faults import Faults, strict
+from stages.datasets.records import Dataset, RawVideo
 from stages.index.frames import frame_size
 
 SUFFIXES = (".jpg", ".jpeg", ".png")
@@ -31,22 +32,27 @@ class Pictures:
     fps: float | None
 
 
-def find_pictures(dataset: Dataset, frames: Path | None) -> dict[str, Pictures]:
+def find_pictures(
+    dataset: Dataset, frames: Path | None, faults: Faults = strict
+) -> dict[str, Pictures]:
     """Locate the pictures of every video of the data set.
 
     Args:
-        frames: an artifact of extract-frames, or None for the data set's own JPEGImages.
-
-    Raises:
-        MissingInput: a video or a frame has no picture.
-        CorruptInput: the artifact has other frames than the data set lists.
+        frames: an artifact of extract-frames, or None for the data set's own pictures.
+        faults: what happens at a fault: MissingInput where a video or a frame has no picture,
+            CorruptInput where the artifact has other frames than the data set lists.
     """
-    if frames is None:
-        root = dataset.root / FRAMES_FOLDER
-        return {
-            video.video_id: _in_folder(root / video.video_id, video) for video in dataset.videos()
-        }
-    return _in_artifact(dataset, frames)
+    rows = None if frames is None else _rows_by_video(frames)
+    found = {}
+    for video in dataset.videos():
+        try:
+            if frames is None or rows is None:
+                found[video.video_id] = _in_folder(dataset.pictures / video.video_id, video)
+            else:
+                found[video.video_id] = _from_rows(video, rows.get(video.video_id), frames)
+        except TglError as error:
+            faults(error)
+    return found
 
 
 def _in_folder(folder: Path, video: RawVideo) -> Pictures:
@@ -69,16 +75,13 @@ def _in_folder(folder: Path, video: RawVideo) -> Pictures:
     return Pictures(folder, video.frame_names, suffix, height, width, None)
 
 
-def _in_artifact(dataset: Dataset, frames: Path) -> dict[str, Pictures]:
+def _rows_by_video(frames: Path) -> dict[str, list[dict[str, object]]]:
     columns = ["video_id", "frame", "name", "path", "pts_seconds", "width", "height"]
     table = read_table(frames / FRAMES_TABLE, FRAMES, columns=columns)
     rows: dict[str, list[dict[str, object]]] = {}
     for row in table.to_pylist():
         rows.setdefault(row["video_id"], []).append(row)
-    return {
-        video.video_id: _from_rows(video, rows.get(video.video_id), frames)
-        for video in dataset.videos()
-    }
+    return rows
 
 
 def _from_rows(video: RawVideo, rows: list[dict[str, object]] | None, frames: Path) -> Pictures:

@@ -1,0 +1,52 @@
+"""JSON documents from strangers, read into checked values."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from schemas.errors import CorruptInput, MissingInput
+
+
+def load_object(path: Path, *, what: str = "file") -> Mapping[str, Any]:
+    """The JSON object in a file.
+
+    Raises:
+        MissingInput: no such file.
+        CorruptInput: not UTF-8, not JSON, too deep, or not an object.
+    """
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise MissingInput(f"no such {what}", where=path) from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise CorruptInput(f"is not readable JSON ({error})", where=path) from error
+    return mapping(document, path)
+
+
+def mapping(value: object, where: object) -> Mapping[str, Any]:
+    """`value` if it is a JSON object.
+
+    Raises:
+        CorruptInput: it is something else.
+    """
+    if not isinstance(value, Mapping):
+        found = "nothing" if value is None else type(value).__name__
+        raise CorruptInput(f"a JSON object is needed, found {found}", where=where)
+    return value
+
+
+def id_list(value: object, where: str) -> tuple[str, ...]:
+    """Ids as strings: a list of numbers or strings, a single one, or nothing.
+
+    Raises:
+        CorruptInput: an id is neither a number nor a string.
+    """
+    if value is None:
+        return ()
+    items = value if isinstance(value, list) else [value]
+    if any(isinstance(item, bool) or not isinstance(item, int | str) for item in items):
+        raise CorruptInput("has an id that is neither a number nor a string", where=where)
+    return tuple(str(item) for item in items)
