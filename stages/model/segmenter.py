@@ -9,6 +9,7 @@ Who makes the masks of the guided frames is not known here: a ``LanguagePath`` a
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
@@ -25,12 +26,13 @@ from stages.model.memory import (
     MemoryRead,
     MemoryTokens,
     collate,
-    nearest_frames,
     read_nearest,
 )
 
 ITEMS_PER_CALL = 256
 """Most items in one batch."""
+FORGET_EVERY = 64
+"""Writes to a bank between two looks at what it may forget."""
 POSITIONS_PER_ROUND = 16
 """Frames that unguided items of one round come from, where features are not all in memory."""
 
@@ -50,6 +52,27 @@ class Track:
     guided: tuple[int, ...]
     others: tuple[int, ...]
     bank: MemoryBank = field(default_factory=MemoryBank)
+
+    def forget(self, times: np.ndarray, most: int, *, writing: bool) -> None:
+        """Drop memories that no frame will read: they lie deep inside a moment.
+
+        An unguided frame reads the nearest memories on both sides of the run of unguided frames
+        that it lies in; a guided one reads the last ones.
+
+        Args:
+            times: (T,) ascending frame numbers of the clip's positions.
+            most: memories that one frame reads.
+            writing: more guided frames follow.
+        """
+        known = sorted(self.bank.frames)
+        wanted = set(known[-most:]) if writing else set()
+        others = np.asarray(self.others, int)
+        for run in np.split(others, np.flatnonzero(np.diff(others) != 1) + 1):
+            if len(run):
+                before = bisect_left(known, int(times[run[0]]))
+                after = bisect_right(known, int(times[run[-1]]))
+                wanted.update(known[max(0, before - most) : before], known[after : after + most])
+        self.bank.keep_only(wanted)
 
 
 @dataclass(frozen=True)
@@ -140,6 +163,7 @@ class Segmenter:
         self.backbone = backbone
         self.config = config
         self.gate = gate
+        self._most_read = max(config.memory_frames, backbone.max_pointers)
 
     def run(
         self,
@@ -167,19 +191,9 @@ class Segmenter:
         for items in rounds:
             self._round(items, tracks, times, fetch, language, emit)
         for track in tracks:
-            self._forget(track, times)
+            track.forget(times[track.expression], self._most_read, writing=False)
         for items in self._other_rounds(tracks, times, by_time=by_time):
             self._round(items, tracks, times, fetch, None, emit)
-
-    def _forget(self, track: Track, times: np.ndarray) -> None:
-        """Drop memories that no later frame reads: they lie deep inside a moment."""
-        row = times[track.expression]
-        most = max(self.config.memory_frames, self.backbone.max_pointers)
-        frames = track.bank.frames
-        wanted: set[int] = set()
-        for position in track.others:
-            wanted.update(nearest_frames(frames, int(row[position]), most))
-        track.bank.keep_only(wanted)
 
     def _other_rounds(
         self, tracks: Sequence[Track], times: np.ndarray, *, by_time: bool
@@ -249,7 +263,7 @@ class Segmenter:
             decoded = segment(self.backbone, features, memory, multimask=self.config.multimask)
             rows = self._confident_rows(items, tracks, decoded)
         if rows:
-            self._write(rows, items, tracks, times, features, decoded)
+            self._write(rows, items, tracks, times, features, decoded, guided=language is not None)
         emit(items, decoded, language is not None)
 
     def _confident_rows(
@@ -273,6 +287,8 @@ class Segmenter:
         times: np.ndarray,
         features: FrameFeatures,
         decoded: Decoded,
+        *,
+        guided: bool,
     ) -> None:
         """Remember some rows of a batch in their tracks' banks."""
         index = torch.tensor(rows, device=features.coarse.device)
@@ -287,7 +303,10 @@ class Segmenter:
         for place, row in enumerate(rows):
             item = items[row]
             frame = int(times[item.expression, item.position])
-            tracks[item.track].bank.write(frame, memory[place], pointer[row])
+            track = tracks[item.track]
+            track.bank.write(frame, memory[place], pointer[row])
+            if guided and len(track.bank) % FORGET_EVERY == 0:
+                track.forget(times[item.expression], self._most_read, writing=True)
 
 
 def segment(

@@ -18,9 +18,9 @@ from stages.model.backbone import Decoded
 from stages.model.segmenter import Item, Track
 from stages.propagate.png import encode_mask
 
-PENDING_FILES = 256
+PENDING_BYTES = 64_000_000
 """Masks that may wait for a writing thread; more would only fill the memory."""
-RESIZED_BYTES = 256_000_000
+RESIZED_BYTES = 64_000_000
 """Memory for the masks of one batch while they are enlarged."""
 FLOAT_BYTES = 4
 
@@ -37,6 +37,8 @@ class MaskWriter:
         self._root = root
         self._threads = threads
         self._waiting: list[Future[None]] = []
+        self._waiting_bytes = 0
+        self._folders: set[Path] = set()
         self.files: list[Path] = []
 
     def write(self, video: Video, expression: Expression, frame: int, mask: np.ndarray) -> None:
@@ -45,19 +47,22 @@ class MaskWriter:
             self._root, video.video_id, expression.expression_id, video.frame_names[frame]
         )
         self.files.append(path)
+        if path.parent not in self._folders:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._folders.add(path.parent)
         self._waiting.append(self._threads.submit(_write, path, mask))
-        if len(self._waiting) >= PENDING_FILES:
+        self._waiting_bytes += mask.nbytes
+        if self._waiting_bytes >= PENDING_BYTES:
             self.wait()
 
     def wait(self) -> None:
         """Until all queued masks are on disk."""
-        waiting, self._waiting = self._waiting, []
+        waiting, self._waiting, self._waiting_bytes = self._waiting, [], 0
         for future in waiting:
             future.result()
 
 
 def _write(path: Path, mask: np.ndarray) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(encode_mask(mask))
 
 

@@ -21,6 +21,9 @@ from stages.model.tgl import TglModel
 from stages.propagate.frames import VideoFeatures
 
 BLOCK = 32
+"""Frames whose tokens are made together."""
+RELEVANCE_BLOCK = 256
+"""Frames whose relevance is read together: attention over time is quadratic in them."""
 
 
 class VideoViews:
@@ -57,8 +60,15 @@ class VideoViews:
     def relevance(self) -> Tensor:
         """(E, T) logits."""
         frame = self.frame_tokens()
-        times = torch.arange(frame.shape[1], device=frame.device).unsqueeze(0)
-        return self._adapter.relevance(frame, times)
+        total, halo = frame.shape[1], self._adapter.config.relevance_radius
+        parts = []
+        for first in range(0, total, RELEVANCE_BLOCK):
+            start, last = max(0, first - halo), min(total, first + RELEVANCE_BLOCK)
+            end = min(total, last + halo)
+            times = torch.arange(start, end, device=frame.device).unsqueeze(0)
+            logits = self._adapter.relevance(frame[:, start:end], times)
+            parts.append(logits[:, first - start : last - start])
+        return torch.cat(parts, dim=1)
 
     def tokens(self, rows: Sequence[int], frames: Sequence[int]) -> Tensor:
         """(B, d, h, h) tokens of B pairs of sentence and frame."""

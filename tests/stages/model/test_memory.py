@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
@@ -13,6 +14,7 @@ from stages.model.memory import (
     read_nearest,
     read_session,
 )
+from stages.model.segmenter import plan_tracks
 
 SIDE = (4, 4)
 
@@ -96,3 +98,31 @@ def test_items_that_read_differently_much_do_not_collate(backbone: Backbone) -> 
     reads = [read_nearest(bank, 0, 1, backbone), read_nearest(bank, 0, 2, backbone)]
     with pytest.raises(ValueError, match="read differently much"):
         collate(reads, backbone, SIDE)
+
+
+@pytest.mark.parametrize("writing", [True, False])
+def test_what_is_forgotten_is_never_read(backbone: Backbone, writing: bool) -> None:
+    """Every unguided frame, and the next guided one, read the same from the smaller bank."""
+    generator = np.random.default_rng(0)
+    most = max(3, backbone.max_pointers)
+    for _ in range(20):
+        guided = generator.random(120) < 0.8
+        times = np.cumsum(generator.integers(1, 4, 120))
+        track = plan_tracks(guided[None], per_moment=False)[0]
+        done = len(track.guided) // 2 if writing else len(track.guided)
+        track.bank = filled([int(times[place]) for place in track.guided[:done]])
+        readers = [*track.others, *track.guided[done : done + 1]]
+        before = [read_nearest(track.bank, int(times[p]), 3, backbone) for p in readers]
+        size = len(track.bank)
+        track.forget(times, most, writing=writing)
+        assert [read_nearest(track.bank, int(times[p]), 3, backbone) for p in readers] == before
+        assert len(track.bank) <= size
+
+
+def test_a_long_moment_is_forgotten_but_for_its_ends() -> None:
+    guided = np.ones(300, bool)
+    guided[:10] = False
+    track = plan_tracks(guided[None], per_moment=False)[0]
+    track.bank = filled(list(track.guided))
+    track.forget(np.arange(300), 16, writing=True)
+    assert track.bank.frames == [*range(10, 26), *range(284, 300)]
