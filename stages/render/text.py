@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import unicodedata
+from bisect import bisect_right
+from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 
@@ -94,24 +96,23 @@ class Face:
         return spelled if self.width(spelled) <= width else self._cut(spelled, width)
 
     def _cut(self, line: str, width: int) -> str:
-        while line and self.width(line + ELLIPSIS) > width:
-            line = line[:-1]
-        return line.rstrip() + ELLIPSIS
+        room = max(0, width - self.width(ELLIPSIS) - 1)
+        return line[: self._fitting(line, room)].rstrip() + ELLIPSIS
 
-    def _short_words(self, text: str, width: int) -> list[str]:
+    def _short_words(self, text: str, width: int) -> Iterator[str]:
         """Words; one that is wider than a line is broken where the line ends."""
-        words = []
         for word in text.split(" "):
             rest = word
             while len(rest) > 1 and self.width(rest) > width:
-                fits = next(n for n in range(len(rest) - 1, 0, -1) if self._fits(rest, n, width))
-                words.append(rest[:fits])
+                fits = max(1, self._fitting(rest, width))
+                yield rest[:fits]
                 rest = rest[fits:]
-            words.append(rest)
-        return words
+            yield rest
 
-    def _fits(self, word: str, length: int, width: int) -> bool:
-        return length == 1 or self.width(word[:length]) <= width
+    def _fitting(self, text: str, width: int) -> int:
+        """How many characters of `text` fit into `width` pixels."""
+        lengths = range(1, len(text) + 1)
+        return bisect_right(lengths, width, key=lambda length: self.width(text[:length]))
 
     def _spell(self, char: str) -> str:
         if self._has(char):
