@@ -62,7 +62,7 @@ class PropagateConfig(Settings):
     feature_memory: float = setting(
         2.0,
         "Gigabytes for features of a video's frames; what does not fit is encoded again when it "
-        "is needed. Changes no result.",
+        "is needed. As much again may go to what the adapter says of them. Changes no result.",
         low=0,
     )
     chunk_frames: int = setting(

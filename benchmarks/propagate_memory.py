@@ -1,0 +1,83 @@
+"""Peak memory of propagation for short and long videos, each in a process of its own.
+
+    python benchmarks/propagate_memory.py                 # 200 and 2,000 frames, 128 px
+
+The frames of the long video are links to a few files: only their number matters here.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import torch
+from propagate import Texts, make_job, make_model, make_video  # the benchmark beside this one
+
+from stages.engine.progress import SilentTask
+from stages.engine.runtime import Runtime
+from stages.index.index import Video
+from stages.propagate.answers import MaskWriter
+from stages.propagate.config import PropagateConfig
+from stages.propagate.video import VideoRunner
+
+DISTINCT_FRAMES = 16
+KIBIBYTE, MEBIBYTE = 1024, 1024**2
+
+
+def run(frames: int, expressions: int, megabytes: float) -> None:
+    """One video; prints seconds and the peak resident memory."""
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        made = make_video(root, DISTINCT_FRAMES, 128, 160)
+        names = tuple(made.frame_names[frame % DISTINCT_FRAMES] for frame in range(frames))
+        video = Video("long", frames, 128, 160, None, names, ".jpg", root)
+        job = make_job(video, expressions)
+        runtime = Runtime(workers=1, device="cpu")
+        config = PropagateConfig(moments="annotated", feature_memory=megabytes / 1000)
+        with ThreadPoolExecutor(1) as decoders, ThreadPoolExecutor(1) as writers:
+            runner = VideoRunner(
+                make_model("toy", 128),
+                Texts(),  # type: ignore[arg-type]
+                config,
+                runtime=runtime,
+                device=torch.device("cpu"),
+                decoders=decoders,
+            )
+            start = time.perf_counter()
+            runner.run(job, MaskWriter(root / "out", writers), SilentTask())
+            seconds = time.perf_counter() - start
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * KIBIBYTE / MEBIBYTE
+    print(f"{frames} {seconds:.1f} {peak:.0f}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--frames", type=int, nargs="+", default=[200, 2000])
+    parser.add_argument("--expressions", type=int, default=4)
+    parser.add_argument("--feature-megabytes", type=float, default=20)
+    parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.one:
+        run(options.one, options.expressions, options.feature_megabytes)
+        return
+    peaks = []
+    for frames in options.frames:
+        command = [sys.executable, __file__, "--one", str(frames)]
+        command += ["--expressions", str(options.expressions)]
+        command += ["--feature-megabytes", str(options.feature_megabytes)]
+        done = subprocess.run(command, check=True, capture_output=True, text=True)
+        _, seconds, peak = done.stdout.split()
+        peaks.append(float(peak))
+        print(f"{frames:6} frames  {float(seconds):7.1f} s  peak {float(peak):6.0f} MiB")
+    print(f"ratio of the last to the first: {peaks[-1] / peaks[0]:.2f}")
+
+
+if __name__ == "__main__":
+    main()
