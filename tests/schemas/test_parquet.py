@@ -57,8 +57,8 @@ def test_names_and_versions_are_pinned() -> None:
         "masks": (1, 6, ("anno_id", "frame")),
         "texts": (1, 7, ("text_id",)),
         "propagation": (1, 7, ("video_id", "expression_id", "frame")),
-        "scores": (1, 14, ("video_id", "expression_id")),
-        "score_frames": (1, 7, ("video_id", "expression_id", "frame")),
+        "scores": (1, 22, ("video_id", "expression_id")),
+        "score_frames": (1, 15, ("video_id", "expression_id", "frame")),
         "history": (1, 3, ("step", "name")),
     }
 
