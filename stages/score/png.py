@@ -19,8 +19,7 @@ import numpy as np
 
 from schemas.errors import CorruptInput
 from stages.score.greys import colour_is_foreground
-from stages.score.regions import Rows, pack
-from stages.score.unfilter import binary_rows
+from stages.score.regions import WORD, Rows, blank, pack
 
 _decompressor: Callable[[], Any] = zlib.decompressobj
 _adler32: Callable[[bytes], int] = zlib.adler32
@@ -57,6 +56,8 @@ _LARGEST_AREA = 1 << 28
 _STORED_BLOCK = 0xFFFF
 _SRGB_GAMMA = 45455
 _BYTE = 8
+_LAST_FILTER = 4
+_BLOCK = 8  # rows that are looked at together
 _GREY_LEVELS = 256
 
 
@@ -174,12 +175,66 @@ def foreground(picture: Picture) -> Rows:
     """
     raw = _inflate(picture)
     if _plain_bytes(picture):
-        found = binary_rows(_lines(picture, raw))
         bright = _bright(picture)
-        if found is not None and not bright[0]:
-            rows, value = found
-            return rows if bright[value] else np.zeros_like(rows)
+        if not bright[0]:
+            return _sparse(picture, raw, bright)
     return pack(_dense(picture, raw))
+
+
+def _sparse(picture: Picture, raw: bytes, bright: np.ndarray) -> Rows:
+    """Rows of a plain picture, decoding only the part that holds anything.
+
+    Where all filtered samples above and to the left are 0, so are the pixels, whatever the filter;
+    the same holds below and to the right unless pixels at that edge are not 0 and repeat.
+    """
+    lines = _lines(picture, raw)
+    if lines[:, 0].max() > _LAST_FILTER:
+        raise CorruptInput("has a row filter that means nothing", where=picture.path)
+    rows = blank(picture.height, picture.width)
+    part = _used_part(lines)
+    if part is None:
+        return rows
+    top, bottom, left, right = part
+    levels = _decode_part(picture, lines, part)
+    if (bottom < picture.height and levels[-1].any()) or (
+        right < picture.width and levels[:, -1].any()
+    ):
+        bottom, right = picture.height, picture.width
+        levels = _decode_part(picture, lines, (top, bottom, left, right))
+    found = pack(levels if picture.palette is None else bright[levels])
+    rows[top:bottom, left // WORD : left // WORD + found.shape[1]] = found
+    return rows
+
+
+def _used_part(lines: np.ndarray) -> tuple[int, int, int, int] | None:
+    """Top, bottom, left and right of the filtered samples that are not 0, with a margin of one
+    sample below and to the right; top is rounded to blocks, left to words. None if all are 0.
+    """
+    height = len(lines) // _BLOCK * _BLOCK
+    blocks = lines[:height].reshape(-1, _BLOCK, lines.shape[1])  # (H / 8, 8, 1 + W)
+    union = np.bitwise_or.reduce(blocks, axis=1)[:, 1:]
+    tail = np.bitwise_or.reduce(lines[height:, 1:], axis=0)  # zeros where no row is left over
+    union = np.concatenate([union, tail[None]])
+    used = np.flatnonzero(union.any(axis=1))
+    if not len(used):
+        return None
+    columns = np.flatnonzero(np.bitwise_or.reduce(union, axis=0))
+    bottom = min((int(used[-1]) + 1) * _BLOCK + 1, len(lines))
+    right = min(int(columns[-1]) + 2, union.shape[1])
+    return int(used[0]) * _BLOCK, bottom, int(columns[0]) // WORD * WORD, right
+
+
+def _decode_part(
+    picture: Picture, lines: np.ndarray, part: tuple[int, int, int, int]
+) -> np.ndarray:
+    """Samples of a part of a plain picture, uint8 (H', W')."""
+    top, bottom, left, right = part
+    chosen = np.empty((bottom - top, 1 + right - left), np.uint8)
+    chosen[:, 0] = lines[top:bottom, 0]
+    chosen[:, 1:] = lines[top:bottom, 1 + left : 1 + right]
+    if not chosen[:, 0].any():
+        return chosen[:, 1:]
+    return _unfilter(picture.path, (right - left, bottom - top), chosen.tobytes(), "L", "L")
 
 
 def read_labels(path: Path) -> np.ndarray:
@@ -261,13 +316,19 @@ def _decode(picture: Picture, raw: bytes, mode: str, form: str) -> np.ndarray:
     Args:
         mode, form: Pillow's names of the picture in memory and of its samples in the file.
     """
+    size = (picture.width, picture.height)
+    return _unfilter(picture.path, size, raw, mode, form, picture.interlaced)
+
+
+def _unfilter(
+    path: Path, size: tuple[int, int], raw: bytes, mode: str, form: str, interlaced: bool = False
+) -> np.ndarray:
     from PIL import Image
 
-    size = (picture.width, picture.height)
     try:
-        image = Image.frombytes(mode, size, _stored(raw), "zip", form, int(picture.interlaced))
+        image = Image.frombytes(mode, size, _stored(raw), "zip", form, int(interlaced))
     except (ValueError, OSError) as error:
-        raise CorruptInput(f"cannot be decoded ({error})", where=picture.path) from error
+        raise CorruptInput(f"cannot be decoded ({error})", where=path) from error
     return np.asarray(image)
 
 

@@ -14,21 +14,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 Rows = npt.NDArray[np.uint64]
+Corner = tuple[int, int]
 
 WORD = 64
 _BYTES_PER_WORD = 8
 _TOLERANCE = 0.008  # the boundary's tolerance as a share of the image diagonal, DAVIS' value
 
 
-@dataclass(frozen=True, slots=True)
-class Counts:
+class Counts(NamedTuple):
     """All that J and F of one frame depend on, in pixels.
 
     Attributes:
@@ -132,15 +132,21 @@ def dilate(rows: Rows, radius: int) -> Rows:
     unions of the same bits read at other rows, and the runs across are nested, so that each
     rectangle only adds what the next wider one lacks. Bits are spread to higher columns only and
     moved back once at the end.
+
+    Args:
+        rows: uint64 (H, words), or (N, H, words) for several masks at once.
     """
-    if radius < 1:
+    if radius < 1 or not rows.size:
         return rows.copy()
-    height, words = rows.shape
+    height, words = rows.shape[-2:]
+    planes = rows.reshape(-1, height, words)
     rectangles = _disk_rectangles(radius)
     stride = words + -(-2 * radius // WORD)  # spare words catch the bits that leave a row
-    padded = np.zeros((height + 2 * radius + 1, stride), np.uint64)
-    padded[radius : radius + height, :words] = rows
-    runs = _runs_down(padded.reshape(-1), stride, height, radius, rectangles)
+    # `radius` blank rows above and below each plane, and one at the end for the spare bits.
+    tall = height + 2 * radius
+    padded = np.zeros((len(planes) * tall + 1, stride), np.uint64)
+    padded[:-1].reshape(-1, tall, stride)[:, radius : radius + height, :words] = planes
+    runs = _runs_down(padded.reshape(-1), stride, radius, rectangles)
     spread, moved = runs[0], 0
     halves = [half for half, _ in rectangles] + [0]
     for index in range(len(rectangles)):
@@ -148,21 +154,27 @@ def dilate(rows: Rows, radius: int) -> Rows:
         spread, moved = _spread(spread, 2 * step), moved + step
         if index + 1 < len(rectangles):
             spread = _or_moved(spread, runs[index + 1], moved)
-    return _moved_back(spread, moved).reshape(height, stride)[:, :words]
+    result = np.zeros(len(planes) * tall * stride, np.uint64)
+    result[: len(spread)] = _moved_back(spread, moved)
+    return result.reshape(-1, tall, stride)[:, :height, :words].reshape(rows.shape)
 
 
 def _runs_down(
-    flat: Rows, stride: int, height: int, radius: int, rectangles: Sequence[tuple[int, int]]
+    flat: Rows, stride: int, radius: int, rectangles: Sequence[tuple[int, int]]
 ) -> list[Rows]:
-    """For each rectangle, the union over its half height up and down, height * stride words."""
+    """For each rectangle, the union over its half height up and down.
+
+    Row `y` of a run is centred at row `y + radius` of `flat`; the last 2 x radius rows go.
+    """
     current, length, runs = flat, 1, []
+    size = len(flat) - 2 * radius * stride
     for _, half in rectangles:
         while length < 2 * half + 1:
             step = min(length, 2 * half + 1 - length)
             current = current[: -step * stride] | current[step * stride :]
             length += step
         first = (radius - half) * stride
-        runs.append(current[first : first + height * stride])
+        runs.append(current[first : first + size])
     return runs
 
 
@@ -214,30 +226,39 @@ class Target:
         self.width = width
         self.area = area(rows)
         self.radius = boundary_radius(rows.shape[0], width)
-        edge, self._window = _cut(*_edge(rows, width), rows.shape, self.radius)
-        self.edge_area = area(edge)
-        self._near = edge
-        self._reach = dilate(edge, self.radius)
+        self._near, self._window = _cut(*_edge(rows, width), rows.shape, self.radius)
+        self.edge_area = area(self._near)
 
     def compare(self, rows: Rows) -> Counts:
         """The counts of a prediction with the same shape as the truth."""
+        return self.compare_all([rows])[0]
+
+    def compare_all(self, predictions: Sequence[Rows]) -> list[Counts]:
+        """The counts of several predictions of the frame."""
+        edges = [self._prediction_edge(rows) for rows in predictions]
+        near = [self._near] + [_move(edge, corner, self._window) for edge, corner in edges]
+        reach = dilate(np.stack(near), self.radius)  # (1 + predictions, H', words)
+        counts = []
+        for index, (edge, corner) in enumerate(edges):
+            part = _at(corner, edge.shape)
+            rows = predictions[index][part]
+            counts.append(
+                Counts(
+                    intersection=area(rows & self.rows[part]),
+                    predicted_area=area(rows),
+                    true_area=self.area,
+                    predicted_edge=area(edge),
+                    true_edge=self.edge_area,
+                    precise=area(near[index + 1] & reach[0]),
+                    recalled=area(self._near & reach[index + 1]),
+                )
+            )
+        return counts
+
+    def _prediction_edge(self, rows: Rows) -> tuple[Rows, Corner]:
         if rows.shape != self.rows.shape:
             raise ValueError(f"expected rows {self.rows.shape}, got {rows.shape}")
-        edge, corner = _edge(rows, self.width)
-        if not edge.size:
-            return Counts(0, 0, self.area, 0, self.edge_area, 0, 0)
-        part = _at(corner, edge.shape)
-        pixels = area(rows[part])
-        shared = area(rows[part] & self.rows[part]) if self.area else 0
-        near = _move(edge, corner, self._window)
-        precise = recalled = 0
-        if near.any():
-            precise = area(near & self._reach)
-            recalled = area(dilate(near, self.radius) & self._near)
-        return Counts(shared, pixels, self.area, area(edge), self.edge_area, precise, recalled)
-
-
-Corner = tuple[int, int]
+        return _edge(rows, self.width)
 
 
 def _at(corner: Corner, shape: tuple[int, ...]) -> tuple[slice, slice]:
@@ -259,10 +280,13 @@ def _edge(rows: Rows, width: int) -> tuple[Rows, Corner]:
 
 def _around(rows: Rows, spare_rows: int, spare_words: int) -> tuple[Rows, Corner]:
     """The part of `rows` that holds all set bits and a margin, inside the frame; maybe empty."""
-    lines = np.flatnonzero(rows.any(axis=1))
-    if not len(lines):
+    words = np.flatnonzero(np.bitwise_or.reduce(rows, axis=0))
+    if not len(words):
         return rows[:0, :0], (0, 0)
-    words = np.flatnonzero(rows.any(axis=0))
+    union = rows[:, words[0]]
+    for word in words[1:]:
+        union = union | rows[:, word]
+    lines = np.flatnonzero(union)
     top, left = max(int(lines[0]) - spare_rows, 0), max(int(words[0]) - spare_words, 0)
     bottom, right = int(lines[-1]) + spare_rows + 1, int(words[-1]) + spare_words + 1
     return rows[top:bottom, left:right], (top, left)

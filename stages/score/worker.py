@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import astuple, dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +19,9 @@ UNREADABLE = "mask cannot be read"
 WRONG_SIZE = "mask has another size than the ground truth"
 UNREADABLE_TRUTH = "ground truth cannot be read"
 
-_COLUMNS = len(fields(Counts))
-_NOTHING = Counts(0, 0, 0, 0, 0, 0, 0)
+_COLUMNS = len(Counts._fields)
+
+_Place = tuple[int, int]  # a case of the video, and the row of that case
 
 
 @dataclass(frozen=True)
@@ -50,63 +51,83 @@ def score_video(job: VideoJob) -> list[CaseResult]:
 
 
 class _VideoScorer:
-    """The state of scoring one video; frames run in order, cases inside each frame."""
+    """The state of scoring one video; frames run in order, cases of one truth side by side."""
 
     def __init__(self, job: VideoJob):
         self._video = job.video
         self._preds = job.preds
         self._reader: TrackReader = job.video.tracks.open()
         self._size = job.video.size
-        self._targets: dict[tuple[str, ...], Target | None] = {}
         self._labels: dict[str, np.ndarray] = {}
+        self._results = [
+            CaseResult(np.zeros((len(case.frames), _COLUMNS), np.int64), {})
+            for case in job.video.cases
+        ]
 
     def run(self) -> list[CaseResult]:
-        results = [
-            CaseResult(np.zeros((len(case.frames), _COLUMNS), np.int64), {})
-            for case in self._video.cases
-        ]
-        for frame, members in self._by_frame():
-            self._targets.clear()
+        for frame, groups in self._by_frame():
             self._labels.clear()
-            for index, row in members:
-                case = self._video.cases[index]
-                counts, kind = self._compare(case, frame)
-                results[index].counts[row] = astuple(counts)
-                if kind is not None:
-                    results[index].faults[row] = Fault(kind, self._where(case, frame))
-        return results
+            for tracks, places in groups.items():
+                self._score_group(frame, tracks, places)
+        return self._results
 
-    def _by_frame(self) -> Iterator[tuple[int, list[tuple[int, int]]]]:
-        """Frames with (case, row of that case) for each case that scores it."""
-        members: dict[int, list[tuple[int, int]]] = {}
+    def _by_frame(self) -> Iterator[tuple[int, dict[tuple[str, ...], list[_Place]]]]:
+        """Frames with the places that score them, by the tracks that hold their truth."""
+        frames: dict[int, dict[tuple[str, ...], list[_Place]]] = {}
         for index, case in enumerate(self._video.cases):
             for row, frame in enumerate(case.frames):
-                members.setdefault(frame, []).append((index, row))
-        for frame in sorted(members):
-            yield frame, members[frame]
+                frames.setdefault(frame, {}).setdefault(case.tracks, []).append((index, row))
+        for frame in sorted(frames):
+            yield frame, frames[frame]
 
-    def _compare(self, case: Case, frame: int) -> tuple[Counts, str | None]:
-        """The counts of one frame, and the kind of its fault if it has one."""
+    def _score_group(self, frame: int, tracks: tuple[str, ...], places: list[_Place]) -> None:
+        """Count a frame of all cases with the same truth."""
         try:
-            target = self._target(case, frame)
+            target = self._read_target(tracks, frame)
         except TruthFault as fault:
-            return _NOTHING, str(fault)
+            return self._note(frame, places, str(fault))
         except CorruptInput as error:
-            return _NOTHING, f"{UNREADABLE_TRUTH} ({_reason(error)})"
-        missed = _NOTHING
+            return self._note(frame, places, f"{UNREADABLE_TRUTH} ({_reason(error)})")
+        read: list[tuple[_Place, Rows]] = []
+        for place in places:
+            found = self._read_prediction(place, frame, target)
+            if found is None:
+                continue
+            rows, width = found
+            if target is None:  # an empty truth fits every size
+                self._keep(place, Target(np.zeros_like(rows), width).compare(rows))
+            else:
+                read.append((place, rows))
+        if target is not None and read:
+            for (place, _), counts in zip(
+                read, target.compare_all([rows for _, rows in read]), strict=True
+            ):
+                self._keep(place, counts)
+        return None
+
+    def _read_prediction(
+        self, place: _Place, frame: int, target: Target | None
+    ) -> tuple[Rows, int] | None:
+        """The rows and width of a prediction; None, and its fault noted, where there is none."""
         if target is not None:
-            missed = Counts(0, 0, target.area, 0, target.edge_area, 0, 0)
+            self._keep(place, Counts(0, 0, target.area, 0, target.edge_area, 0, 0))
         try:
-            rows, width = self._prediction(case, frame, target)
+            return self._prediction(self._video.cases[place[0]], frame, target)
         except (FileNotFoundError, NotADirectoryError):
-            return missed, MISSING_FRAME
+            self._note(frame, [place], MISSING_FRAME)
         except WrongSize:
-            return missed, WRONG_SIZE
+            self._note(frame, [place], WRONG_SIZE)
         except (CorruptInput, OSError) as error:
-            return missed, f"{UNREADABLE} ({_reason(error)})"
-        if target is None:  # an empty truth fits every size
-            target = Target(np.zeros_like(rows), width)
-        return target.compare(rows), None
+            self._note(frame, [place], f"{UNREADABLE} ({_reason(error)})")
+        return None
+
+    def _keep(self, place: _Place, counts: Counts) -> None:
+        self._results[place[0]].counts[place[1]] = counts
+
+    def _note(self, frame: int, places: list[_Place], kind: str) -> None:
+        for index, row in places:
+            where = self._where(self._video.cases[index], frame)
+            self._results[index].faults[row] = Fault(kind, where)
 
     def _prediction(self, case: Case, frame: int, target: Target | None) -> tuple[Rows, int]:
         path = self._preds / case.folder / f"{self._video.frame_names[frame]}.png"
@@ -121,13 +142,8 @@ class _VideoScorer:
             raise WrongSize("has another size", where=path)
         return pack(labels == case.label), labels.shape[1]
 
-    def _target(self, case: Case, frame: int) -> Target | None:
-        """The truth of a frame, kept for its other cases; None is an empty one of any size."""
-        if case.tracks not in self._targets:
-            self._targets[case.tracks] = self._read_target(case.tracks, frame)
-        return self._targets[case.tracks]
-
     def _read_target(self, tracks: tuple[str, ...], frame: int) -> Target | None:
+        """The truth of a frame; None is an empty one whose size is not known."""
         found = [self._reader.rows(track, frame) for track in tracks]
         union: Rows | None = None
         for mask in found:

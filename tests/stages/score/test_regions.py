@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import os
-from dataclasses import astuple
 from pathlib import Path
 
 import cv2
@@ -43,7 +42,7 @@ def random_mask(
 
 def fast_counts(predicted: np.ndarray, true: np.ndarray) -> tuple[int, ...]:
     """Counts by the path under test."""
-    return astuple(Target(pack(true), true.shape[1]).compare(pack(predicted)))
+    return tuple(Target(pack(true), true.shape[1]).compare(pack(predicted)))
 
 
 def official_counts(predicted: np.ndarray, true: np.ndarray) -> tuple[int, ...]:
@@ -188,7 +187,7 @@ def test_counts_on_real_masklets():
         for now, later in zip(frames[index], frames[index + 3], strict=True):
             true, predicted = (coco.decode(rle).astype(bool) for rle in (now, later))
             packed = [decode_runs(rle["counts"], *rle["size"], where=index) for rle in (now, later)]
-            counts = astuple(Target(packed[0], true.shape[1]).compare(packed[1]))
+            counts = tuple(Target(packed[0], true.shape[1]).compare(packed[1]))
             assert counts == official_counts(predicted, true)
             compared += 1
     assert compared >= 40
