@@ -16,6 +16,7 @@ from tglcli.commands.propagate import propagate
 from tglcli.commands.references import references
 from tglcli.commands.render import render
 from tglcli.commands.score import score
+from tglcli.commands.submit import submit
 from tglcli.commands.table import table
 from tglcli.commands.toy import toy
 from tglcli.commands.train import train
@@ -40,6 +41,7 @@ app.command("propagate", rich_help_panel=STAGES)(propagate)
 app.command("score", rich_help_panel=STAGES)(score)
 app.command("references", rich_help_panel=HELPERS)(references)
 app.command("render", rich_help_panel=HELPERS)(render)
+app.command("submit", rich_help_panel=HELPERS)(submit)
 app.command("table", rich_help_panel=HELPERS)(table)
 app.command("toy", rich_help_panel=HELPERS)(toy)
 

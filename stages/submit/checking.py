@@ -1,0 +1,118 @@
+"""Reading a submission back: every fault of a zip, nothing extracted."""
+
+from __future__ import annotations
+
+import stat
+import zipfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from schemas.errors import CorruptInput, MissingInput
+from stages.submit.config import PREFIXES
+from stages.submit.expected import ExpectedVideo, Size, read_expected
+from stages.submit.masks import LARGEST_FILE_BYTES, fault_of
+
+_ENCRYPTED = 0x1
+
+
+def check_submission(
+    path: Path,
+    meta: Path,
+    *,
+    server: str,
+    pictures: Path | None = None,
+    exclude: Path | None = None,
+) -> list[str]:
+    """Every fault of a zip, one line each; an empty list means that a server will take it.
+
+    Only entries that the meta file expects are ever read, each up to a bound, in memory.
+
+    Args:
+        path: the zip.
+        meta: the split's meta_expressions.json.
+        server: `mevis` or `ref-youtube-vos`.
+        pictures, exclude: see :func:`stages.submit.expected.read_expected`.
+
+    Raises:
+        MissingInput: no such file.
+        CorruptInput: not a zip, or the meta file is damaged.
+    """
+    expected = read_expected(meta, pictures=pictures, exclude=exclude)
+    if not path.is_file():
+        raise MissingInput("no such file", where=path)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return list(_faults(archive, expected, PREFIXES[server]))
+    except (zipfile.BadZipFile, OSError) as error:
+        raise CorruptInput(f"is not a whole zip ({error})", where=path) from error
+
+
+def _faults(archive: zipfile.ZipFile, expected: list[ExpectedVideo], prefix: str) -> Iterator[str]:
+    wanted = {f"{prefix}{path}" for video in expected for path in video.paths()}
+    entries: dict[str, zipfile.ZipInfo] = {}
+    for entry in archive.infolist():
+        fault = _name_fault(entry, entries)
+        if fault is not None:
+            yield f"{entry.orig_filename!r} {fault}"
+        elif not entry.is_dir():
+            entries[entry.filename] = entry
+    strangers = [name for name in entries if name not in wanted]
+    if strangers and not wanted & entries.keys():
+        yield _misplaced(strangers[0], prefix)
+    yield from (f"{name} is not expected" for name in strangers)
+    for video in expected:
+        yield from _video_faults(archive, video, entries, prefix)
+
+
+def _name_fault(entry: zipfile.ZipInfo, known: dict[str, zipfile.ZipInfo]) -> str | None:
+    """Why an entry must not be in a zip at all."""
+    name = entry.orig_filename
+    parts = name.rstrip("/").split("/")
+    if name.startswith("/") or ":" in parts[0] or "\\" in name or "\0" in name or ".." in parts:
+        return "leads out of the folder that it is unpacked to"
+    if stat.S_ISLNK(entry.external_attr >> 16):
+        return "is a symbolic link"
+    if entry.flag_bits & _ENCRYPTED:
+        return "is encrypted"
+    if entry.filename in known:
+        return "stands in the zip twice"
+    return None
+
+
+def _misplaced(example: str, prefix: str) -> str:
+    place = f"below {prefix}" if prefix else "at the root of the zip"
+    return f"no expected mask is in the zip: video folders stand {place}, here is {example}"
+
+
+def _video_faults(
+    archive: zipfile.ZipFile,
+    video: ExpectedVideo,
+    entries: dict[str, zipfile.ZipInfo],
+    prefix: str,
+) -> Iterator[str]:
+    size = video.size
+    for path in video.paths():
+        name = f"{prefix}{path}"
+        entry = entries.get(name)
+        if entry is None:
+            yield f"{name} is missing"
+            continue
+        fault, found = _entry_fault(archive, entry, size)
+        if fault is not None:
+            yield f"{name} {fault}"
+        elif size is None:
+            size = found
+
+
+def _entry_fault(
+    archive: zipfile.ZipFile, entry: zipfile.ZipInfo, size: Size | None
+) -> tuple[str | None, Size | None]:
+    if entry.file_size > LARGEST_FILE_BYTES:
+        return f"unpacks to {entry.file_size} bytes, which no mask needs", None
+    try:
+        with archive.open(entry) as file:
+            data = file.read(LARGEST_FILE_BYTES + 1)
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+        return f"cannot be unpacked ({error})", None
+    return fault_of(data, size)
