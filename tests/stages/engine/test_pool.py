@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from schemas.errors import ConfigError, CorruptInput, TglError
 from stages.engine.pool import map_jobs
 from stages.engine.runtime import Runtime
+
+PATIENCE_SECONDS = 30
 
 
 def double(number: int) -> int:
@@ -46,6 +52,42 @@ def test_a_bug_keeps_its_type(workers: int) -> None:
 def test_a_dead_worker_is_one_line() -> None:
     with pytest.raises(TglError, match="a worker process died"):
         list(map_jobs(die, [1, 2], runtime=Runtime(workers=2)))
+
+
+SLEEPERS = """
+import os, sys
+from pool_jobs import report_and_sleep
+from stages.engine.pool import map_jobs
+from stages.engine.runtime import Runtime
+if __name__ == "__main__":
+    list(map_jobs(report_and_sleep, [sys.argv[1], sys.argv[1]], runtime=Runtime(workers=2)))
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="asks /proc which processes live")
+def test_workers_end_with_a_killed_parent(tmp_path: Path) -> None:
+    parent = subprocess.Popen(
+        [sys.executable, "-c", SLEEPERS, str(tmp_path)],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while len(list(tmp_path.iterdir())) < 2 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    workers = [int(path.name) for path in tmp_path.iterdir()]
+    assert len(workers) == 2
+    parent.kill()
+    parent.wait()
+    while any(map(alive, workers)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not any(map(alive, workers))
+
+
+def alive(process: int) -> bool:
+    """Whether a process runs; a zombie that nobody has reaped yet does not."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rsplit(") ", 1)[1][0] != "Z"
+    except FileNotFoundError:
+        return False
 
 
 def test_few_jobs_wait() -> None:
