@@ -9,6 +9,11 @@ from stages.engine.digest import artifact_digest, file_digest, tree_digest
 from stages.engine.settings import Settings, setting
 
 AUTO = "auto"
+MOMENT_FORMATS = (
+    *("tgl", "parquet", "csv", "qvhighlights", "charades-sta"),
+    *("label-studio", "cvat", "via", "elan"),
+)
+REFUSE, OUTWARD, NEAREST = "refuse", "outward", "nearest"
 # Folders that Ref-YouTube-VOS and Ref-DAVIS17 keep beside a split's own.
 _BESIDE = ("meta_expressions", "davis_text_annotations")
 
@@ -31,6 +36,21 @@ class IndexConfig(Settings):
         "which a referent is visible (marked as such in the column source).",
         choices=("file", "visibility"),
     )
+    moments_format: str = setting(
+        AUTO, "Format of the moments file; auto goes by its name.", choices=(AUTO, *MOMENT_FORMATS)
+    )
+    fps: float = setting(
+        0.0,
+        "Frames a second, for moments in seconds; 0 takes what extract-frames found with --frames.",
+        low=0,
+        high=1000,
+    )
+    rounding: str = setting(
+        REFUSE,
+        "A moment in seconds that begins or ends between two frames: refuse it, let it grow "
+        "outward, or take the nearest frame.",
+        choices=(REFUSE, OUTWARD, NEAREST),
+    )
 
 
 @dataclass(frozen=True)
@@ -40,7 +60,8 @@ class IndexInputs:
     Attributes:
         dataset: the folder with meta_expressions.json.
         frames: an artifact of extract-frames; None takes `dataset/JPEGImages`.
-        moments: a moments file; None takes `dataset/moments.json` if there is one.
+        moments: a moments file, or a folder of those that hold one video each; None takes
+            `dataset/moments.json` if there is one.
     """
 
     dataset: Path
@@ -56,5 +77,6 @@ class IndexInputs:
         if self.frames is not None:
             found["frames"] = artifact_digest(self.frames)
         if self.moments is not None:
-            found["moments"] = file_digest(self.moments)
+            is_folder = self.moments.is_dir()
+            found["moments"] = (tree_digest if is_folder else file_digest)(self.moments)
         return found

@@ -18,11 +18,12 @@ from schemas.layouts import (
 from schemas.parquet import rows_of, write_table
 from schemas.tables import EXPRESSIONS, MOMENTS, VIDEOS
 from stages.build_moments.config import AUTO, IndexConfig, IndexInputs
+from stages.build_moments.formats.context import MomentContext, Timing
+from stages.build_moments.formats.registry import read_moments_file
 from stages.build_moments.tracks import write_masks
 from stages.datasets.consistency import Row, checked_moments, track_shapes
 from stages.datasets.faults import strict
 from stages.datasets.layouts import open_dataset
-from stages.datasets.moments_json import read_moments_json
 from stages.datasets.pictures import Pictures, find_pictures
 from stages.datasets.records import Dataset, RawExpression
 from stages.engine.progress import Progress
@@ -55,7 +56,7 @@ def run(
             scratch=out.keep,
             task=task,
         )
-    _write_videos(out.path, pictures)
+    _write_videos(out.path, pictures, config.fps or None)
     _write_expressions(out.path, expressions)
     moments = _moments(config, inputs, dataset, out.path, expressions, pictures)
     write_table(out.path / MOMENTS_TABLE, moments, MOMENTS)
@@ -74,17 +75,17 @@ def run(
     )
 
 
-STAGE = Stage("build-moments", 1, IndexConfig, IndexInputs, run)
+STAGE = Stage("build-moments", 2, IndexConfig, IndexInputs, run)
 
 
-def _write_videos(root: Path, pictures: dict[str, Pictures]) -> None:
+def _write_videos(root: Path, pictures: dict[str, Pictures], fps: float | None) -> None:
     rows = (
         {
             "video_id": video_id,
             "num_frames": len(found.frame_names),
             "height": found.height,
             "width": found.width,
-            "fps": found.fps,
+            "fps": fps if found.fps is None else found.fps,
             "frame_names": list(found.frame_names),
             "frame_suffix": found.suffix,
             # The scratch folder lies beside the final one: a relative path holds for both.
@@ -122,9 +123,16 @@ def _moments(
     path = inputs.moments or dataset.moments
     if inputs.moments is None and not path.exists():
         return MOMENTS.schema.empty_table()
-    lengths = {video: len(found.frame_names) for video, found in pictures.items()}
-    rows = checked_moments(read_moments_json(path), path, expressions, lengths, strict)
-    return rows_of(rows, MOMENTS)
+    timings = {name: _timing(found, config.fps) for name, found in pictures.items()}
+    context = MomentContext(tuple(expressions), timings, config.rounding)
+    name = None if config.moments_format == AUTO else config.moments_format
+    rows = read_moments_file(path, name, context)
+    lengths = {video: timing.frames for video, timing in timings.items()}
+    return rows_of(checked_moments(rows, path, expressions, lengths, strict), MOMENTS)
+
+
+def _timing(found: Pictures, fps: float) -> Timing:
+    return Timing(len(found.frame_names), fps or found.fps, found.height, found.width)
 
 
 def _visible_moments(root: Path, expressions: list[RawExpression]) -> Iterator[Row]:

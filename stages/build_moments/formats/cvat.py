@@ -1,0 +1,122 @@
+"""CVAT for video 1.1: a track's moment is where it is not outside.
+
+The format has no spans: a shape says that the object is there from its frame on, one with
+outside="1" that it is there no more. A track that is never outside lasts to the end of the video.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from xml.etree.ElementTree import Element, SubElement
+
+from schemas.errors import ConfigError, CorruptInput
+from stages.build_moments.formats.context import (
+    MomentContext,
+    Row,
+    frame_number,
+    row,
+    row_label,
+    whole_span,
+)
+from stages.build_moments.formats.xml_tree import attribute, read_xml, write_xml
+
+SUFFIX = ".xml"
+_ROOT = "annotations"
+_VERSION = "1.1"
+_SHAPES = ("box", "polygon", "polyline", "points", "mask", "ellipse", "cuboid", "skeleton")
+
+
+def read_cvat(path: Path, context: MomentContext) -> Iterator[Row]:
+    """Rows of one video's annotations; a label is an expression id, `id:anno id` or the sentence.
+
+    Raises:
+        CorruptInput: not such a document, frames were skipped when the task was made, or an
+            unknown label.
+    """
+    tree = read_xml(path, _ROOT)
+    if tree.findtext(".//frame_filter"):
+        raise CorruptInput(
+            "its task skipped frames, so that its numbers are not the video's", where=path
+        )
+    video_id = context.video(_video_name(tree, path), path)
+    frames = context.videos[video_id].frames
+    for number, track in enumerate(tree.iterfind("track")):
+        where = f"{path}, track {track.get('id', number)}"
+        label = attribute(track, "label", where)
+        expression_id, anno_id = context.label(video_id, label, where)
+        for start, end in _presence(track, frames, where):
+            span = whole_span(start, end, where)
+            yield row(video_id, expression_id, anno_id, span)
+
+
+def write_cvat(path: Path, video_id: str, rows: Iterable[Row], context: MomentContext) -> None:
+    """Write one video's spans as tracks of boxes over the whole picture.
+
+    Raises:
+        ConfigError: spans of one referent overlap or touch; a track could not hold them apart.
+    """
+    timing = context.videos[video_id]
+    tree = Element(_ROOT)
+    SubElement(tree, "version").text = _VERSION
+    task = SubElement(SubElement(tree, "meta"), "task")
+    SubElement(task, "name").text = video_id
+    SubElement(task, "size").text = str(timing.frames)
+    SubElement(task, "source").text = f"{video_id}.mp4"
+    tracks: dict[str, list[tuple[int, int]]] = {}
+    for moment in rows:
+        span = (moment["start_frame"], moment["end_frame"])
+        tracks.setdefault(row_label(moment), []).append(span)
+    for number, (label, spans) in enumerate(tracks.items()):
+        track = SubElement(tree, "track", id=str(number), label=label, source="manual")
+        for frame, outside in _key_frames(sorted(spans), timing.frames, label, path):
+            size = {"xtl": "0", "ytl": "0", "xbr": str(timing.width), "ybr": str(timing.height)}
+            state = {"frame": str(frame), "outside": str(int(outside)), "keyframe": "1"}
+            SubElement(track, "box", {**state, "occluded": "0", **size, "z_order": "0"})
+    write_xml(path, tree)
+
+
+def _video_name(tree: Element, path: Path) -> str:
+    for place in ("meta/source", "meta/task/source", "meta/task/name", "meta/job/source"):
+        name = tree.findtext(place)
+        if name and name.strip():
+            return name.strip()
+    raise CorruptInput("its meta names no video", where=path)
+
+
+def _presence(track: Element, frames: int, where: str) -> list[tuple[int, int]]:
+    """Half-open runs in which a track is not outside."""
+    states = sorted(
+        (frame_number(attribute(shape, "frame", where), where), shape.get("outside") == "1")
+        for shape in track
+        if shape.tag in _SHAPES
+    )
+    found: list[tuple[int, int]] = []
+    start: int | None = None
+    for frame, outside in states:
+        if outside and start is not None:
+            found.append((start, frame))
+            start = None
+        elif not outside and start is None:
+            start = frame
+    if start is not None:
+        found.append((start, frames))
+    return found
+
+
+def _key_frames(
+    spans: list[tuple[int, int]], frames: int, label: str, path: Path
+) -> Iterator[tuple[int, bool]]:
+    """(frame, whether the track is outside from it on) of spans in order."""
+    before = -1
+    for start, end in spans:
+        if start <= before:
+            raise ConfigError(
+                f"the spans of {label} overlap or touch at frame {start}, a CVAT track cannot "
+                "hold them apart",
+                where=path,
+            )
+        before = end
+        yield start, False
+        if end < frames:
+            yield end, True

@@ -1,0 +1,32 @@
+"""Reading the text files of strangers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from schemas.errors import CorruptInput, MissingInput
+
+
+def read_text(path: Path) -> str:
+    """A whole UTF-8 file, a byte order mark dropped.
+
+    Raises:
+        MissingInput: no such file.
+        CorruptInput: not UTF-8.
+    """
+    try:
+        return path.read_bytes().decode("utf-8-sig")
+    except FileNotFoundError as error:
+        raise MissingInput("no such moments file", where=path) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise CorruptInput("is not UTF-8 text", where=path) from error
+
+
+def numbered_lines(path: Path) -> list[tuple[str, str]]:
+    """(place for messages, line) of every line that is not blank."""
+    lines = read_text(path).split("\n")
+    return [
+        (f"{path}, line {number}", line.strip("\r"))
+        for number, line in enumerate(lines, start=1)
+        if line.strip()
+    ]

@@ -1,0 +1,111 @@
+"""Label Studio's JSON export of timeline labels: 1-based frame numbers, both ends included."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from schemas.directories import write_text_atomic
+from schemas.errors import CorruptInput
+from stages.build_moments.formats.context import (
+    MomentContext,
+    Row,
+    by_video,
+    frame_number,
+    row,
+    row_label,
+    whole_span,
+)
+from stages.build_moments.formats.files import read_text
+from stages.datasets.json_values import mapping
+
+_TYPE = "timelinelabels"
+_FROM, _TO = "moments", "video"
+
+
+def read_label_studio(path: Path, context: MomentContext) -> Iterator[Row]:
+    """Rows of an export; a label is an expression id, `id:anno id`, or the sentence.
+
+    Raises:
+        CorruptInput: not such a document, several annotations of one task, or an unknown label.
+    """
+    try:
+        tasks = json.loads(read_text(path))
+    except (ValueError, RecursionError) as error:
+        raise CorruptInput("is not readable JSON", where=path) from error
+    if not isinstance(tasks, list):
+        raise CorruptInput("is not a list of tasks", where=path)
+    for number, task in enumerate(tasks):
+        where = f"{path}, task {number}"
+        video_id = context.video(_video_of(mapping(task, where), where), where)
+        for value in _values(task, where):
+            yield from _moments(value, video_id, context, where)
+
+
+def write_label_studio(path: Path, rows: Iterable[Row], context: MomentContext) -> None:
+    """Write a task for each video, one result for each span."""
+    tasks = [
+        {
+            "id": number,
+            "data": {"video": f"{video_id}.mp4"},
+            "annotations": [{"id": number, "result": [_result(i, m) for i, m in enumerate(found)]}],
+        }
+        for number, (video_id, found) in enumerate(by_video(rows).items(), start=1)
+    ]
+    write_text_atomic(path, json.dumps(tasks, ensure_ascii=False) + "\n")
+
+
+def _video_of(task: Any, where: str) -> object:
+    data = mapping(task.get("data"), where)
+    for key in ("video", "video_url", "url"):
+        if key in data:
+            return data[key]
+    raise CorruptInput("its data names no video", where=where)
+
+
+def _values(task: Any, where: str) -> Iterator[Any]:
+    """The values of the timeline results of a task's one annotation."""
+    annotations = task.get("annotations", [])
+    if not isinstance(annotations, list):
+        raise CorruptInput("its annotations are not a list", where=where)
+    kept = [a for a in annotations if not mapping(a, where).get("was_cancelled")]
+    if len(kept) > 1:
+        raise CorruptInput(
+            f"has {len(kept)} annotations",
+            where=where,
+            hint="export one annotation a task, several would contradict each other",
+        )
+    for annotation in kept:
+        results = annotation.get("result")
+        if not isinstance(results, list):
+            raise CorruptInput("its result is not a list", where=where)
+        for result in results:
+            value = mapping(result, where).get("value")
+            if isinstance(value, dict) and _TYPE in value:
+                yield value
+
+
+def _moments(value: Any, video_id: str, context: MomentContext, where: str) -> Iterator[Row]:
+    labels, ranges = value.get(_TYPE), value.get("ranges")
+    if not isinstance(labels, list) or not isinstance(ranges, list):
+        raise CorruptInput("a result lacks labels or ranges", where=where)
+    for label in labels:
+        expression_id, anno_id = context.label(video_id, label, where)
+        for found in ranges:
+            ends = mapping(found, where)
+            first = frame_number(ends.get("start"), where)
+            last = frame_number(ends.get("end"), where)
+            yield row(video_id, expression_id, anno_id, whole_span(first - 1, last, where))
+
+
+def _result(number: int, moment: Row) -> dict[str, Any]:
+    ends = {"start": moment["start_frame"] + 1, "end": moment["end_frame"]}
+    return {
+        "id": str(number),
+        "type": _TYPE,
+        "from_name": _FROM,
+        "to_name": _TO,
+        "value": {"ranges": [ends], _TYPE: [row_label(moment)]},
+    }

@@ -1,0 +1,126 @@
+"""The formats by name: how each is recognised, read and written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+from schemas.errors import ConfigError, CorruptInput, MissingInput
+from schemas.layouts import safe_name
+from stages.build_moments.formats import cvat, elan
+from stages.build_moments.formats.charades import read_charades, write_charades
+from stages.build_moments.formats.context import MomentContext, Row, by_video
+from stages.build_moments.formats.label_studio import read_label_studio, write_label_studio
+from stages.build_moments.formats.qvhighlights import read_qvhighlights, write_qvhighlights
+from stages.build_moments.formats.tables import read_csv, read_parquet, write_csv, write_parquet
+from stages.build_moments.formats.tgl_json import read_tgl, write_tgl
+from stages.build_moments.formats.via import read_via, write_via
+
+Reader: TypeAlias = Callable[[Path, MomentContext], Iterator[Row]]
+Writer: TypeAlias = Callable[[Path, Iterable[Row], MomentContext], None]
+VideoWriter: TypeAlias = Callable[[Path, str, Iterable[Row], MomentContext], None]
+
+_HEAD_BYTES = 4096
+_VIA_MARKS = (b"temporal_", b"CSV_HEADER")
+
+
+@dataclass(frozen=True)
+class WholeFormat:
+    """One file for all videos."""
+
+    read: Reader
+    write: Writer
+
+
+@dataclass(frozen=True)
+class VideoFormat:
+    """One file a video, `<folder>/<video><suffix>`."""
+
+    suffix: str
+    read_one: Reader
+    write_one: VideoWriter
+
+    def read(self, path: Path, context: MomentContext) -> Iterator[Row]:
+        """Rows of one file, or of all files of a folder."""
+        if not path.is_dir():
+            yield from self.read_one(path, context)
+            return
+        files = sorted(path.glob(f"*{self.suffix}"))
+        if not files:
+            raise MissingInput(f"holds no {self.suffix} file", where=path)
+        for file in files:
+            yield from self.read_one(file, context)
+
+    def write(self, path: Path, rows: Iterable[Row], context: MomentContext) -> None:
+        """Write a file for each video into the folder `path`."""
+        path.mkdir(parents=True, exist_ok=True)
+        for video_id, moments in by_video(rows).items():
+            name = safe_name(video_id, where=path)
+            self.write_one(path / f"{name}{self.suffix}", video_id, moments, context)
+
+
+FORMATS: dict[str, WholeFormat | VideoFormat] = {
+    "tgl": WholeFormat(read_tgl, write_tgl),
+    "parquet": WholeFormat(read_parquet, write_parquet),
+    "csv": WholeFormat(read_csv, write_csv),
+    "qvhighlights": WholeFormat(read_qvhighlights, write_qvhighlights),
+    "charades-sta": WholeFormat(read_charades, write_charades),
+    "label-studio": WholeFormat(read_label_studio, write_label_studio),
+    "cvat": VideoFormat(cvat.SUFFIX, cvat.read_cvat, cvat.write_cvat),
+    "via": WholeFormat(read_via, write_via),
+    "elan": VideoFormat(elan.SUFFIX, elan.read_elan, elan.write_elan),
+}
+_BY_SUFFIX = {
+    ".parquet": "parquet",
+    ".jsonl": "qvhighlights",
+    ".txt": "charades-sta",
+    cvat.SUFFIX: "cvat",
+    elan.SUFFIX: "elan",
+}
+
+
+def read_moments_file(path: Path, name: str | None, context: MomentContext) -> Iterator[Row]:
+    """Rows of a moments file of any format.
+
+    Args:
+        name: of the format; None finds out.
+
+    Raises:
+        MissingInput: no such file.
+        ConfigError: the format cannot be told.
+        TglError: as the format's reader raises them.
+    """
+    if not path.exists():
+        raise MissingInput("no such moments file", where=path)
+    return FORMATS[name or detect_format(path)].read(path, context)
+
+
+def detect_format(path: Path) -> str:
+    """The format of a file by its suffix and its first bytes.
+
+    Raises:
+        ConfigError: it is not one that can be told.
+    """
+    if path.is_dir():
+        for name, known in FORMATS.items():
+            if isinstance(known, VideoFormat) and any(path.glob(f"*{known.suffix}")):
+                return name
+    found = _BY_SUFFIX.get(path.suffix.lower())
+    if found is not None:
+        return found
+    head = b"" if path.is_dir() else _head(path)
+    if path.suffix.lower() == ".csv":
+        return "via" if any(mark in head for mark in _VIA_MARKS) else "csv"
+    if path.suffix.lower() == ".json":
+        return "label-studio" if head.lstrip().startswith(b"[") else "tgl"
+    raise ConfigError("cannot tell its format", where=path, hint="name it with --moments-format")
+
+
+def _head(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(_HEAD_BYTES)
+    except OSError as error:
+        raise CorruptInput("cannot be read", where=path) from error

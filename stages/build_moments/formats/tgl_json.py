@@ -1,0 +1,39 @@
+"""The JSON interchange form, tgl-moments, version 1."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from schemas.directories import write_text_atomic
+from schemas.errors import ConfigError
+from stages.build_moments.formats.context import MomentContext, Row, by_video
+from stages.datasets.moments_json import ALL_REFERENTS, FORMAT, VERSION, read_moments_json
+
+
+def read_tgl(path: Path, context: MomentContext) -> Iterator[Row]:
+    """Rows of a tgl-moments file; see :mod:`stages.datasets.moments_json`."""
+    return read_moments_json(path)
+
+
+def write_tgl(path: Path, rows: Iterable[Row], context: MomentContext) -> None:
+    """Write spans by video, expression and referent; sources and scores have no place in it.
+
+    Raises:
+        ConfigError: a referent is called ALL.
+    """
+    videos: dict[str, Any] = {}
+    for video_id, moments in by_video(rows).items():
+        expressions: dict[str, Any] = {}
+        for moment in moments:
+            anno_id = moment["anno_id"]
+            if anno_id == ALL_REFERENTS:
+                raise ConfigError(f"an anno id {ALL_REFERENTS} cannot be told from all", where=path)
+            spans = expressions.setdefault(moment["expression_id"], {"moments": {}})["moments"]
+            span = [moment["start_frame"], moment["end_frame"]]
+            spans.setdefault(anno_id or ALL_REFERENTS, []).append(span)
+        videos[video_id] = {"fps": context.videos[video_id].fps, "expressions": expressions}
+    document = {"format": FORMAT, "version": VERSION, "frame_unit": "index", "videos": videos}
+    write_text_atomic(path, json.dumps(document, ensure_ascii=False) + "\n")

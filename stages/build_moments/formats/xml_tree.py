@@ -1,0 +1,82 @@
+"""XML of strangers as a tree: no document types, hence no entities that expand or reach out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+from xml.etree.ElementTree import Element, TreeBuilder, tostring
+from xml.parsers import expat
+
+from schemas.directories import write_bytes_atomic
+from schemas.errors import CorruptInput, MissingInput
+
+_DEEPEST = 100
+
+
+class _Depth:
+    """Counts open elements: nobody nests annotations this deep."""
+
+    def __init__(self, builder: TreeBuilder, path: Path):
+        self._builder = builder
+        self._path = path
+        self._depth = 0
+
+    def start(self, name: str, attributes: dict[str, str]) -> None:
+        self._depth += 1
+        if self._depth > _DEEPEST:
+            raise CorruptInput("is nested too deep", where=self._path)
+        self._builder.start(name, attributes)
+
+    def end(self, name: str) -> None:
+        self._depth -= 1
+        self._builder.end(name)
+
+
+def read_xml(path: Path, root: str) -> Element:
+    """The root element of an XML file.
+
+    Args:
+        root: the name it must have.
+
+    Raises:
+        MissingInput: no such file.
+        CorruptInput: not well-formed, with a document type, too deep, or with another root.
+    """
+
+    def refuse(*_: Any) -> None:
+        raise CorruptInput("has a document type, which annotations do not need", where=path)
+
+    builder = TreeBuilder()
+    parser = expat.ParserCreate()
+    depth = _Depth(builder, path)
+    parser.StartElementHandler = depth.start
+    parser.EndElementHandler = depth.end
+    parser.CharacterDataHandler = builder.data
+    parser.StartDoctypeDeclHandler = refuse
+    try:
+        parser.Parse(path.read_bytes(), True)
+    except FileNotFoundError as error:
+        raise MissingInput("no such moments file", where=path) from error
+    except (expat.ExpatError, OSError, ValueError, LookupError) as error:
+        raise CorruptInput(f"is not readable XML ({error})", where=path) from error
+    tree = builder.close()
+    if tree.tag != root:
+        raise CorruptInput(f"is XML of {tree.tag!r}, expected {root!r}", where=path)
+    return tree
+
+
+def write_xml(path: Path, root: Element) -> None:
+    """Write a tree as UTF-8 with a declaration."""
+    write_bytes_atomic(path, tostring(root, encoding="utf-8", xml_declaration=True) + b"\n")
+
+
+def attribute(element: Element, name: str, where: object) -> str:
+    """An attribute that must be there.
+
+    Raises:
+        CorruptInput: it is not.
+    """
+    value = element.get(name)
+    if value is None:
+        raise CorruptInput(f"an element {element.tag} lacks {name}", where=where)
+    return value
