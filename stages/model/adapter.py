@@ -130,6 +130,7 @@ class Adapter(nn.Module):
         self.fine_in = nn.Conv2d(channels // 8, width, 4, stride=4)
         self.stem_norm = nn.LayerNorm(width)
         self.motion_in = nn.Conv2d(3 * width, width, 3, padding=1)
+        self.gap_in = nn.Linear(2, width)
         self.blocks = nn.ModuleList(
             ClipBlock(width, config.adapter_heads, config.temporal_radius)
             for _ in range(config.adapter_layers)
@@ -165,7 +166,7 @@ class Adapter(nn.Module):
             times: (V, T) frame numbers, ascending.
             text: of E sentences.
         """
-        stem = self._stem(features, frames)  # (V, T, d, h, h)
+        stem = self._stem(features, frames, times)  # (V, T, d, h, h)
         v, t, d, h, w = stem.shape
         e = len(text.context)
         x = stem.permute(0, 1, 3, 4, 2).reshape(v, t, h * w, d).expand(e, -1, -1, -1)
@@ -180,7 +181,7 @@ class Adapter(nn.Module):
         tokens = x.view(e, t, h, w, d).permute(0, 1, 4, 2, 3)
         return ClipView(tokens, heat.view(e, t, h, w), frame)
 
-    def _stem(self, features: FrameFeatures, frames: Tensor) -> Tensor:
+    def _stem(self, features: FrameFeatures, frames: Tensor, times: Tensor) -> Tensor:
         """(V, T, d, h, h): each frame with its differences to the neighbours in its clip."""
         seen = self.coarse_in(features.coarse) + self.middle_in(features.middle)  # (N, d, h, h)
         # Small motions and turns show at stride 4 and are gone at stride 16.
@@ -192,7 +193,11 @@ class Adapter(nn.Module):
         before = torch.cat([none, step], dim=1)
         after = torch.cat([step, none], dim=1)
         mixed = self.motion_in(torch.cat([clip, before, after], dim=2).flatten(0, 1))
-        return F.gelu(mixed).view_as(clip) + clip
+        # A difference means little without the time that lies between.
+        gap = (times[:, 1:] - times[:, :-1]).clamp(min=0).to(clip.dtype).log1p()  # (V, T - 1)
+        gaps = torch.stack([F.pad(gap, (1, 0)), F.pad(gap, (0, 1))], dim=2)  # (V, T, 2)
+        mixed = mixed.view_as(clip) + self.gap_in(gaps)[..., None, None]
+        return F.gelu(mixed) + clip
 
     def relevance(self, frame: Tensor, times: Tensor) -> Tensor:
         """(E, T) logits of "this frame lies in the moment", from frame tokens (E, T, d)."""

@@ -142,7 +142,9 @@ def test_irrelevant_frames_never_change_the_bank(
     assert moved[3] > TOLERANCE
 
 
-def _constant_stem(adapter: torch.nn.Module, features: FrameFeatures, frames: Tensor) -> Tensor:
+def _constant_stem(
+    adapter: torch.nn.Module, features: FrameFeatures, frames: Tensor, times: Tensor
+) -> Tensor:
     """(V, T, d, h, h) of ones."""
     width = adapter.config.adapter_width
     return torch.ones(*frames.shape, width, *features.coarse.shape[-2:])
