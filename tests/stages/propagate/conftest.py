@@ -178,14 +178,24 @@ def write_texts(folder: Path, dim: int) -> None:
 
 def write_checkpoint(folder: Path) -> None:
     torch.manual_seed(0)
+    backbone = build_backbone(toy_preset(64))
+    add_noise(backbone, seed=1)
     config = ModelConfig(adapter_width=16, adapter_heads=2, temporal_radius=2, relevance_radius=3)
-    model = TglModel(config, build_backbone(toy_preset(64)), TEXT_DIM)
+    model = TglModel(config, backbone, TEXT_DIM)
+    add_noise(model.adapter, seed=2)
     with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.add_(torch.randn_like(parameter) * 0.05)
         # Random relevance is near one half everywhere, and random objects are barely visible.
         model.adapter.relevance_head[3].weight.mul_(4)
+        model.adapter.relevance_head[3].bias.sub_(0.8)
         head = model.backbone.sam.mask_decoder.pred_obj_score_head
         head.proj_out.weight.mul_(20)
-        head.proj_out.bias.add_(4.3)
+        head.proj_out.bias.add_(-0.9)
     save_checkpoint(folder, model, encoder="random")
+
+
+def add_noise(module: torch.nn.Module, seed: int) -> None:
+    """Move every parameter away from its neutral start."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.add_(torch.randn(parameter.shape, generator=generator) * 0.05)
