@@ -42,33 +42,60 @@ POOL_CLIPS = 320
 FRESH_EVERY = 2
 """Steps between two new clips in the pool."""
 PLAIN_SHARE = 0.15
-CLIPS_A_STEP, OBJECTS_A_CLIP = 4, 3
-WINDOWS = ((0.0, 2), (0.1, 3), (0.3, 5), (0.6, 7))
-"""(share of the training, frames a window): short ones first, they teach to segment soonest."""
 LONGEST_STRIDE = 3
 LEAST_AREA = 30
 """Pixels of an object that is worth a prompt."""
 TRACK_FRAMES = 24
 """Length that the pointers' positions are scaled by, as if the window were part of a clip."""
-MASK_SHARE, BOX_SHARE = 0.6, 0.2
+BOX_SHARE = 0.5
+"""Of the prompts that are no masks; the others are clicks."""
 BOX_JITTER = 0.1
 MOST_CLICKS = 3
 GATE_FROM = 0.3
 """Share of the training after which absent objects blank the memory, as at inference."""
-PEAK_RATE, LAST_RATE = 3.5e-4, 5e-6
+PEAK_RATE, LAST_RATE = 5e-4, 5e-6
 BETAS = (0.9, 0.98)
 WARM_UP_STEPS = 200
 WEIGHT_DECAY, GRADIENT_NORM = 0.01, 1.0
-LAYER_SCALE, CODE_DEVIATION = 0.1, 0.02
+LAYER_SCALE, CODE_DEVIATION, NECK_GAIN = 0.1, 0.02, 0.25
 AVERAGE_DECAY = 0.998
 PIXEL_WEIGHT = 3.0
-FIRST_FOREGROUND, BALANCED_FROM = 5.0, 0.25
+FIRST_FOREGROUND, BALANCED_FROM = 5.0, 0.15
 """Objects are small: at first a foreground pixel counts this often, from that share on once."""
 IOU_WEIGHT, OBJECT_WEIGHT = 0.5, 0.5
 SAVE_SECONDS = 120
 CHECK_SECONDS = 480
 CHECK_CLIPS = 10
 LOG_STEPS = 25
+
+
+@dataclass(frozen=True)
+class Phase:
+    """What a step looks like from a share of the training on.
+
+    Attributes:
+        start: the share of the training.
+        frames: of a window.
+        clips: windows a step.
+        objects: most objects a window.
+        masks: share of the steps whose prompts are masks.
+    """
+
+    start: float
+    frames: int
+    clips: int
+    objects: int
+    masks: float
+
+
+# Single pictures first: they teach at a tenth of the cost what an object is and where a prompt is.
+PHASES = (
+    Phase(0.0, frames=1, clips=6, objects=5, masks=0.0),
+    Phase(0.12, frames=2, clips=4, objects=4, masks=0.6),
+    Phase(0.25, frames=3, clips=4, objects=3, masks=0.7),
+    Phase(0.45, frames=5, clips=4, objects=3, masks=0.75),
+    Phase(0.85, frames=7, clips=4, objects=3, masks=0.8),
+)
 
 
 @dataclass(frozen=True)
@@ -105,24 +132,24 @@ class ClipPool:
         """Replace one clip."""
         self._clips[self.rng.integers(len(self._clips))] = self._make()
 
-    def batch(self, frames: int) -> Tracks:
-        """CLIPS_A_STEP windows with up to OBJECTS_A_CLIP objects each."""
+    def batch(self, phase: Phase) -> Tracks:
+        """The windows of a step."""
         parts: list[tuple[Tensor, Tensor, Tensor]] = []
-        while len(parts) < CLIPS_A_STEP:
-            window = self._window(frames)
+        while len(parts) < phase.clips:
+            window = self._window(phase)
             if window is not None:
                 pixels, masks = window
-                rows = torch.arange(frames) + len(parts) * frames
+                rows = torch.arange(phase.frames) + len(parts) * phase.frames
                 parts.append((pixels, masks, rows.expand(len(masks), -1)))
         return Tracks(*(torch.cat(part) for part in zip(*parts, strict=True)))
 
-    def _window(self, frames: int) -> tuple[Tensor, Tensor] | None:
+    def _window(self, phase: Phase) -> tuple[Tensor, Tensor] | None:
         """Pixels (T, 3, S, S) and masks (B, T, S, S) of a window; None if nothing is prompted."""
         rng = self.rng
         pictures, labels = self._clips[rng.integers(len(self._clips))]
-        stride = rng.integers(1, min(LONGEST_STRIDE, (len(labels) - 1) // (frames - 1)) + 1)
-        start = rng.integers(len(labels) - stride * (frames - 1))
-        times = start + stride * np.arange(frames)
+        stride = rng.integers(1, LONGEST_STRIDE + 1)
+        start = rng.integers(len(labels) - stride * (phase.frames - 1))
+        times = start + stride * np.arange(phase.frames)
         if rng.random() < 1 / 2:
             times = times[::-1]
         pictures, labels = _turn(pictures[times], labels[times], rng)
@@ -130,7 +157,7 @@ class ClipPool:
         present = [label for label in range(1, len(seen)) if seen[label] >= LEAST_AREA]
         if not present:
             return None
-        chosen = rng.permutation(present)[:OBJECTS_A_CLIP]
+        chosen = rng.permutation(present)[: phase.objects]
         masks = labels[None] == chosen[:, None, None, None]
         pixels = normalise(torch.from_numpy(_recolour(pictures, rng)).permute(0, 3, 1, 2))
         return pixels, torch.from_numpy(masks).float()
@@ -152,12 +179,11 @@ def _recolour(pictures: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return np.clip(bright, 0, 255).astype(np.uint8)
 
 
-def draw_prompts(masks: Tensor, rng: np.random.Generator) -> Prompts:
-    """A mask, box or clicks for B objects from their masks (B, S, S), one kind a batch."""
-    point = rng.random()
-    if point < MASK_SHARE:
+def draw_prompts(masks: Tensor, mask_share: float, rng: np.random.Generator) -> Prompts:
+    """Masks, boxes or clicks for B objects from their masks (B, S, S), one kind a batch."""
+    if rng.random() < mask_share:
         return Prompts(mask=masks)
-    if point < MASK_SHARE + BOX_SHARE:
+    if rng.random() < BOX_SHARE:
         return Prompts(boxes=torch.stack([_box(mask, rng) for mask in masks]))
     clicks = int(rng.integers(1, MOST_CLICKS + 1))
     points = torch.stack([_clicks(mask, clicks, rng) for mask in masks])
@@ -296,14 +322,21 @@ def start_weights(backbone: Backbone) -> None:
     """Draw the weights anew, at scales with which a model this narrow starts to learn at once.
 
     The library draws all weights with a deviation of 0.02, meant for wide pretrained models: masks
-    are then products of vanishing numbers, and training stands still for long. Codes and layer
-    scales that start at zero get small values too.
+    are then products of vanishing numbers, and training stands still for long. Queries and keys of
+    the decoder start equal, so that a prompt attends to its own place from the first step; pictures
+    start quiet beside the code of places for the same reason. Codes and layer scales that start at
+    zero get small values.
     """
     for module in backbone.modules():
         if isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
             nn.init.xavier_uniform_(module.weight)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
+    for module in backbone.sam.mask_decoder.modules():
+        if hasattr(module, "q_proj"):
+            module.k_proj.weight.copy_(module.q_proj.weight)
+    for convolution in backbone.sam.vision_encoder.neck.convs:
+        convolution.weight.mul_(NECK_GAIN)
     for name, parameter in backbone.named_parameters():
         if name.endswith(".scale"):
             parameter.fill_(LAYER_SCALE)
@@ -366,9 +399,9 @@ class Pretraining:
 
     def _train(self, pool: ClipPool) -> Score:
         """One optimiser step."""
-        frames = [length for share, length in WINDOWS if self.share >= share][-1]
-        tracks = pool.batch(frames)
-        prompts = draw_prompts(tracks.masks[:, 0], pool.rng)
+        phase = [phase for phase in PHASES if self.share >= phase.start][-1]
+        tracks = pool.batch(phase)
+        prompts = draw_prompts(tracks.masks[:, 0], phase.masks, pool.rng)
         self.backbone.train()
         late = min(1.0, self.share / BALANCED_FROM)
         foreground = FIRST_FOREGROUND + late * (1 - FIRST_FOREGROUND)

@@ -35,8 +35,9 @@ def run(pretrain, tmp_path_factory):
 
 
 def test_windows_hold_frames_and_the_masks_of_objects_seen_first(pretrain):
-    tracks = pretrain.ClipPool(SIZE, 0, 0).batch(3)
-    count = pretrain.CLIPS_A_STEP * 3
+    phase = pretrain.Phase(0.0, frames=3, clips=4, objects=2, masks=1.0)
+    tracks = pretrain.ClipPool(SIZE, 0, 0).batch(phase)
+    count = 3 * phase.clips
     assert tracks.pixels.shape == (count, 3, SIZE, SIZE)
     assert tracks.masks.shape == (len(tracks.frames), 3, SIZE, SIZE)
     assert (tracks.masks[:, 0].flatten(1).sum(1) >= pretrain.LEAST_AREA).all()
@@ -66,12 +67,13 @@ def test_iou_counts_empty_against_empty_as_one(pretrain):
 
 @pytest.mark.parametrize("kind", ["mask", "box", "points"])
 def test_every_kind_of_prompt_teaches_encoder_memory_and_decoder(pretrain, run, kind, monkeypatch):
-    shares = {"mask": (1.0, 0.0), "box": (0.0, 1.0), "points": (0.0, 0.0)}[kind]
-    monkeypatch.setattr(pretrain, "MASK_SHARE", shares[0])
-    monkeypatch.setattr(pretrain, "BOX_SHARE", shares[1])
+    monkeypatch.setattr(pretrain, "BOX_SHARE", float(kind == "box"))
+    phase = pretrain.Phase(0.0, frames=2, clips=2, objects=2, masks=float(kind == "mask"))
     pool = pretrain.ClipPool(SIZE, 0, 0)
-    tracks = pool.batch(2)
-    prompts = pretrain.draw_prompts(tracks.masks[:, 0], pool.rng)
+    tracks = pool.batch(phase)
+    prompts = pretrain.draw_prompts(tracks.masks[:, 0], phase.masks, pool.rng)
+    given = {"mask": prompts.mask, "box": prompts.boxes, "points": prompts.points}
+    assert [name for name, value in given.items() if value is not None] == [kind]
     run.backbone.train()
     run.backbone.zero_grad()
     score = pretrain.batch_score(run.backbone, tracks, prompts, foreground=2.0, gate=False)

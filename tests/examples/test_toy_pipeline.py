@@ -1,0 +1,50 @@
+"""The toy pipeline of examples/toy, in small: every stage in turn, then nothing left to do."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+SMALL = {
+    "TOY": "--train-clips 3 --valid-clips 1 --dev-clips 0 --frames 16 --expressions 3",
+    "TRAIN": "--steps 2 --batch 2 --device cpu",
+}
+
+
+def make(work: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run the example's Makefile with this interpreter's tgl."""
+    settings = SMALL | variables | {"WORK": str(work), "TGL": f"{sys.executable} -m tglcli.main"}
+    return subprocess.run(
+        ["make", "-C", str(ROOT / "examples" / "toy"), *(f"{k}={v}" for k, v in settings.items())],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"PYTHONPATH": str(ROOT), "NO_COLOR": "1", "COLUMNS": "100"},
+    )
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
+def test_the_pipeline_runs_then_skips_then_follows_a_setting(tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    first = make(work)
+    assert first.returncode == 0, first.stderr
+    for row in ("annotated", "predicted", "look-alikes", "one-at-random", "all-objects"):
+        assert row in first.stdout
+    assert list((work / "pictures").rglob("*.png"))
+    assert (work / "scores" / "predicted" / "report.html").is_file()
+
+    second = make(work)
+    assert second.returncode == 0
+    assert "done in" not in second.stdout
+
+    third = make(work, TRAIN="--steps 3 --batch 2 --device cpu")
+    assert third.returncode == 0, third.stderr
+    done = [line.split(":")[0] for line in third.stdout.splitlines() if "done in" in line]
+    assert done[:3] == ["train", "propagate", "propagate"]
+    assert "toy: up to date" in third.stdout
