@@ -1,0 +1,182 @@
+"""What each switch of the method does: arms, seeds, three ways to route, with intervals.
+
+    python examples/toy/ablation.py WORK --seeds 3 --steps 340 --write docs/ablation.md
+
+Every arm is trained and run by the commands that a user types, on the toy data set, from the same
+backbone, with the same masks, texts and number of steps. Each command skips what is up to date and
+resumes what was interrupted, so the script can be stopped and repeated; the report is written anew
+after every arm, from what is there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from ablation_report import Run, read_sentences, write_report
+
+BASE, TGL = "BASE", "TGL"
+ARMS: dict[str, tuple[str, ...]] = {
+    BASE: ("--sampling", "random", "--no-mdp", "--no-oss"),
+    "+ moment sampling": ("--sampling", "moment", "--no-mdp", "--no-oss"),
+    "+ MDP": ("--sampling", "random", "--mdp", "--no-oss"),
+    "+ OSS": ("--sampling", "random", "--no-mdp", "--oss"),
+    "TGL without OSS": ("--sampling", "moment", "--mdp", "--no-oss"),
+    TGL: ("--sampling", "moment", "--mdp", "--oss"),
+}
+ROUTES = ("annotated", "predicted", "all")
+REFERENCES = ("look-alikes", "one-at-random", "all-objects")
+TRAINED_ON, SCORED_ON = "train", "valid"
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """Where everything is, and the program that does it.
+
+    Attributes:
+        work: folder of all artifacts.
+        split: that the arms are compared on.
+        options: of every training, the same for all arms.
+    """
+
+    tgl: tuple[str, ...]
+    work: Path
+    split: str
+    backbone: str
+    options: tuple[str, ...]
+
+    def command(self, *words: object) -> None:
+        """Run one tgl command; its own message tells what went wrong."""
+        line = [*self.tgl, *map(str, words)]
+        if subprocess.run(line, check=False).returncode:
+            sys.exit(f"failed: {shlex.join(line)}")
+
+    def prepare(self, clips: dict[str, int]) -> None:
+        """Data, indexes, texts and trivial references."""
+        data = self.work / "data"
+        sizes = [word for name, count in clips.items() for word in (f"--{name}-clips", count)]
+        self.command("toy", data, *sizes, "--quiet")
+        for split in {TRAINED_ON, self.split}:
+            self.command("build-moments", data / split, self.index(split), "--quiet")
+            self.command(
+                "precompute-text", self.index(split), self.text(split), "--encoder", "hash", "-q"
+            )
+        for kind in REFERENCES:
+            masks = self.work / "masks" / self.split / kind
+            objects = data / self.split / "objects.json"
+            self.command(
+                "references",
+                self.index(self.split),
+                masks,
+                *("--kind", kind, "--objects", objects, "--quiet"),
+            )
+            self._score(masks, self.scores(kind))
+
+    def run(self, arm: str, seed: int) -> None:
+        """Train one arm with one seed, and run it on the split in every way that it can."""
+        folder = Path(f"{_slug(arm)}-{seed}")
+        checkpoint = self.work / "checkpoint" / folder
+        self.command(
+            "train",
+            self.index(TRAINED_ON),
+            self.text(TRAINED_ON),
+            checkpoint,
+            *("--backbone", self.backbone, "--seed", seed, "--quiet"),
+            *self.options,
+            *ARMS[arm],
+        )
+        for route in routes(arm):
+            name = folder / route
+            masks = self.work / "masks" / self.split / name
+            self.command(
+                "propagate",
+                self.index(self.split),
+                self.text(self.split),
+                checkpoint,
+                masks,
+                *("--moments", route, "--quiet"),
+            )
+            self._score(masks, self.scores(str(name)))
+
+    def result(self, arm: str, seed: int) -> list[Run]:
+        """What an arm came to with a seed, as far as it is done."""
+        folder = f"{_slug(arm)}-{seed}"
+        found = []
+        for route in routes(arm):
+            scores = self.scores(f"{folder}/{route}") / "scores.parquet"
+            if scores.is_file():
+                history = self.work / "checkpoint" / folder / "history.parquet"
+                found.append(Run.read(arm, route, seed, scores, history))
+        return found
+
+    def references(self) -> list[Run]:
+        """The trivial answers."""
+        tables = [(kind, self.scores(kind) / "scores.parquet") for kind in REFERENCES]
+        return [Run.read(kind, "", 0, path, None) for kind, path in tables if path.is_file()]
+
+    def index(self, split: str) -> Path:
+        return self.work / "index" / split
+
+    def text(self, split: str) -> Path:
+        return self.work / "text" / split
+
+    def scores(self, name: str) -> Path:
+        return self.work / "scores" / self.split / name
+
+    def _score(self, masks: Path, out: Path) -> None:
+        self.command("score", masks, self.index(self.split), "--out", out, "--quiet")
+
+
+def routes(arm: str) -> tuple[str, ...]:
+    """How an arm can be run: the baseline has no relevance head that was trained."""
+    return tuple(route for route in ROUTES if arm != BASE or route != "predicted")
+
+
+def _slug(arm: str) -> str:
+    return arm.lower().replace("+", "").strip().replace(" ", "-")
+
+
+def main() -> None:
+    """Parse, prepare, run what is missing, report."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("work", type=Path, help="folder of everything that is made")
+    parser.add_argument("--tgl", default="tgl", help="the program")
+    parser.add_argument("--backbone", default="toy")
+    parser.add_argument("--arms", nargs="+", default=list(ARMS), choices=list(ARMS))
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--split", default=SCORED_ON, choices=("valid", "dev"))
+    parser.add_argument("--train-clips", type=int, default=160)
+    parser.add_argument("--clips", type=int, default=60, help="of the split that is scored")
+    parser.add_argument("--train", default="", help="options of tgl train, for every arm alike")
+    parser.add_argument("--write", type=Path, help="the report, a .md; its plot stands beside it")
+    given = parser.parse_args()
+    options = shlex.split(given.train)
+    ablation = Ablation(
+        tuple(shlex.split(given.tgl)), given.work, given.split, given.backbone, tuple(options)
+    )
+    others = {"valid": 0, "dev": 0} | {given.split: given.clips}
+    ablation.prepare({TRAINED_ON: given.train_clips, **others})
+    for seed in range(given.seeds):
+        for arm in given.arms:
+            started = time.monotonic()
+            ablation.run(arm, seed)
+            print(f"{arm}, seed {seed}: {time.monotonic() - started:.0f} s", flush=True)
+            _report(ablation, given)
+    _report(ablation, given)
+
+
+def _report(ablation: Ablation, given: argparse.Namespace) -> None:
+    """Print the table of what is there so far, and write the report where asked."""
+    runs = [r for arm in given.arms for s in range(given.seeds) for r in ablation.result(arm, s)]
+    sentences = read_sentences(ablation.index(ablation.split))
+    command = shlex.join(["python", "examples/toy/ablation.py", *sys.argv[1:]])
+    write_report(runs, ablation.references(), sentences, given.write, command)
+
+
+if __name__ == "__main__":
+    main()
