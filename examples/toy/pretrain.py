@@ -7,10 +7,11 @@ splits.
 
     python examples/toy/pretrain.py runs/pretrain --minutes 60
     python examples/toy/pretrain.py runs/pretrain --evaluate valid --clips 60
+    python examples/toy/pretrain.py runs/pretrain --export stages/model/toy_backbone
 
 The first command can be interrupted and repeated; it writes OUT/state.pt every few minutes and the
 averaged weights to OUT/backbone, a folder that `tgl train --backbone` takes. The second one prints
-the propagation IoU of OUT/backbone on a split.
+the propagation IoU of OUT/backbone on a split. The third one copies OUT/backbone at half precision.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -27,6 +29,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from stages.model.backbone import Backbone, Prompts, build_backbone, load_backbone
@@ -34,6 +37,7 @@ from stages.model.features import FrameFeatures
 from stages.model.preprocess import normalise
 from stages.model.presets import toy_preset
 from stages.model.prompted import PromptedTracker, TrackedFrame
+from stages.model.weights import CONFIG_NAME, WEIGHTS_NAME, read_weights
 from stages.toy.clip import Clip, make_clip
 from stages.toy.config import ToyConfig
 
@@ -464,6 +468,14 @@ class Pretraining:
         self.history = state["history"]
 
 
+def export(source: Path, target: Path) -> None:
+    """Copy weights at half precision; loading them gives single precision again."""
+    target.mkdir(parents=True, exist_ok=True)
+    half = {name: value.half().contiguous() for name, value in read_weights(source).items()}
+    save_file(half, target / WEIGHTS_NAME, metadata={"format": "pt"})
+    shutil.copyfile(source / CONFIG_NAME, target / CONFIG_NAME)
+
+
 def main() -> None:
     """Parse, then train or evaluate."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -472,6 +484,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=128, help="side of the pictures in pixels")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--evaluate", metavar="SPLIT", help="only evaluate OUT/backbone on a split")
+    parser.add_argument("--export", metavar="FOLDER", type=Path, help="only copy OUT/backbone")
     parser.add_argument("--clips", type=int, default=40, help="clips to evaluate on")
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
@@ -480,6 +493,9 @@ def main() -> None:
         config = ToyConfig(seed=options.seed, size=options.size, frames=TRACK_FRAMES)
         backbone = load_backbone(options.out / "backbone")
         print(json.dumps(evaluate(backbone, config, options.evaluate, options.clips)))
+        return
+    if options.export:
+        export(options.out / "backbone", options.export)
         return
     options.out.mkdir(parents=True, exist_ok=True)
     Pretraining(options.out, options.size, options.seed, options.minutes).run()

@@ -105,3 +105,15 @@ def test_evaluation_is_a_share_and_repeats(pretrain, run):
     assert first == pretrain.evaluate(run.average, config, "dev", 1)
     assert 0 <= first["iou_visible"] <= 1
     assert first["frames"] > 0
+
+
+def test_an_export_is_half_as_large_and_loads_the_same(pretrain, run, tmp_path):
+    run.save()
+    source = run.out / "backbone"
+    pretrain.export(source, tmp_path / "toy")
+    sizes = [(folder / "model.safetensors").stat().st_size for folder in (source, tmp_path / "toy")]
+    assert sizes[1] < 0.6 * sizes[0]
+    whole, half = load_backbone(source).state_dict(), load_backbone(tmp_path / "toy").state_dict()
+    for name, value in whole.items():
+        assert half[name].dtype == value.dtype
+        assert torch.allclose(half[name], value, rtol=1e-3, atol=1e-6)
