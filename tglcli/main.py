@@ -17,6 +17,7 @@ from tglcli.commands.propagate import propagate
 from tglcli.commands.references import references
 from tglcli.commands.render import render
 from tglcli.commands.score import score
+from tglcli.commands.segment import segment
 from tglcli.commands.submit import submit
 from tglcli.commands.table import table
 from tglcli.commands.toy import toy
@@ -43,6 +44,7 @@ app.command("score", rich_help_panel=STAGES)(score)
 app.command("export-moments", rich_help_panel=HELPERS)(export_moments)
 app.command("references", rich_help_panel=HELPERS)(references)
 app.command("render", rich_help_panel=HELPERS)(render)
+app.command("segment", rich_help_panel=HELPERS)(segment)
 app.command("submit", rich_help_panel=HELPERS)(submit)
 app.command("table", rich_help_panel=HELPERS)(table)
 app.command("toy", rich_help_panel=HELPERS)(toy)

@@ -69,10 +69,14 @@ class Drawing:
 
     def sheet(self) -> np.ndarray:
         """Frames spread evenly over the video in one picture."""
-        painter = _Painter(self, self.config.short_side or _SIDE_OF_CELL)
         chosen = spread(len(self.clip.frames), self.config.cells)
+        alone = len(chosen) == 1
+        side = _video_side(self.clip, self.config) if alone else _SIDE_OF_CELL
+        painter = _Painter(self, self.config.short_side or side)
         chip = Face(max(_SMALLEST_CHIP, painter.height // _PIXELS_PER_CHIP_POINT))
-        cells = [_labelled(painter.paint(frame), str(frame), chip) for frame in chosen]
+        cells = [painter.paint(frame) for frame in chosen]
+        if not alone:
+            cells = [_labelled(c, str(t), chip) for c, t in zip(cells, chosen, strict=True)]
         picture = tile(cells, min(self.config.columns, len(cells)))
         panel = Panel(self._content(), picture.shape[0], picture.shape[1], self.font)
         return panel.compose(picture, chosen)
@@ -85,7 +89,7 @@ class Drawing:
                 (shot.sentence,), _lanes_of_one(shot), _LEGEND, f"{note} / {self.file_stem}"
             )
         keys = [Key(shot.sentence, sentence_colour(i)) for i, shot in enumerate(self.shots)]
-        lanes = _lanes_of_many(self.shots, keys)
+        lanes = _lanes_of_many(self.shots, keys) if len(self.clip.frames) > 1 else ()
         return Content(tuple(keys), lanes, (), note)
 
 
@@ -201,7 +205,7 @@ def _labelled(picture: np.ndarray, label: str, face: Face) -> np.ndarray:
 
 
 def _video_side(clip: Clip, config: RenderConfig) -> int:
-    """Pixels of the shorter side of a frame in an mp4 or GIF."""
+    """Pixels of the shorter side of a frame that stands alone."""
     side = min(clip.height, clip.width)
     if config.short_side:
         return config.short_side

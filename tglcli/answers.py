@@ -1,0 +1,198 @@
+"""What `tgl segment` found, as spans and masks that other programs read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from schemas.directories import write_text_atomic
+from schemas.errors import ConfigError
+from schemas.layouts import PROPAGATION_TABLE, mask_path
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from stages.index.index import Expression, Video
+
+FORMAT = "tgl-segments"
+VERSION = 1
+SUFFIXES = (".json", ".parquet")
+_LANGUAGE = "language"
+
+Span = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One sentence's result.
+
+    Attributes:
+        expression: the sentence.
+        relevance: probability for each frame that the sentence is true in it.
+        moments: half-open spans of the frames that the sentence guided.
+        visible: half-open spans of the frames whose mask is not empty.
+    """
+
+    expression: Expression
+    relevance: tuple[float | None, ...]
+    moments: tuple[Span, ...]
+    visible: tuple[Span, ...]
+
+
+def read_answers(index_folder: Path, preds: Path) -> tuple[Video, list[Answer]]:
+    """The only video of an index, and what propagate found for its sentences."""
+    from schemas.parquet import read_table
+    from schemas.tables import PROPAGATION
+    from stages.index.index import Index
+
+    index = Index.open(index_folder)
+    (video,) = index.videos.values()
+    table = read_table(preds / PROPAGATION_TABLE, PROPAGATION).sort_by("frame")
+    rows: dict[str, list[dict[str, Any]]] = {}
+    for row in table.to_pylist():
+        rows.setdefault(row["expression_id"], []).append(row)
+    answers = []
+    for expression in index.expressions:
+        own = rows[expression.expression_id]
+        answers.append(
+            Answer(
+                expression,
+                tuple(row["relevance"] for row in own),
+                spans_of([row["route"] == _LANGUAGE for row in own]),
+                spans_of([row["mask_area"] > 0 for row in own]),
+            )
+        )
+    return video, answers
+
+
+def spans_of(inside: list[bool]) -> tuple[Span, ...]:
+    """Half-open spans of the true values."""
+    edges = [
+        frame
+        for frame, (before, here) in enumerate(zip([False, *inside], [*inside, False], strict=True))
+        if before != here
+    ]
+    return tuple(zip(edges[::2], edges[1::2], strict=True))
+
+
+def check_suffix(path: Path) -> None:
+    """Raise ConfigError unless `path` ends in .json or .parquet."""
+    if path.suffix not in SUFFIXES:
+        raise ConfigError(f"{path.name!r} ends in none of {', '.join(SUFFIXES)}", where="--table")
+
+
+def write_answers(path: Path, video: Video, answers: list[Answer], preds: Path) -> None:
+    """Write spans and masks (compressed COCO RLE) as JSON or Parquet, by the suffix of `path`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix == ".json":
+        write_text_atomic(path, json.dumps(_document(video, answers, preds)) + "\n")
+    else:
+        _write_parquet(path, video, answers, preds)
+
+
+def _document(video: Video, answers: list[Answer], preds: Path) -> dict[str, Any]:
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "frame_unit": "index",
+        "video": video.video_id,
+        "height": video.height,
+        "width": video.width,
+        "fps": video.fps,
+        "frames": list(video.frame_names),
+        "sentences": [
+            {
+                "sentence": answer.expression.text,
+                "moments": answer.moments,
+                "visible": answer.visible,
+                "relevance": answer.relevance,
+                "masks": list(_texts(video, answer, preds)),
+            }
+            for answer in answers
+        ],
+    }
+
+
+def _texts(video: Video, answer: Answer, preds: Path) -> Iterator[dict[str, Any] | None]:
+    """Masks with their counts as text, None for an empty one."""
+    from stages.index.masks import encode
+
+    for mask in _masks(video, answer, preds):
+        rle = encode(mask)
+        counts = rle["counts"].decode("ascii")
+        yield {"size": list(rle["size"]), "counts": counts} if mask.any() else None
+
+
+def _masks(video: Video, answer: Answer, preds: Path) -> Iterator[np.ndarray]:
+    from stages.index.frames import read_frame
+
+    name = answer.expression.expression_id
+    for frame in video.frame_names:
+        yield read_frame(mask_path(preds, video.video_id, name, frame))[:, :, 0] > 0
+
+
+def _write_parquet(path: Path, video: Video, answers: list[Answer], preds: Path) -> None:
+    """A row for each sentence and frame."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from stages.index.masks import encode
+
+    schema = pa.schema(
+        [
+            ("video_id", pa.string()),
+            ("sentence", pa.string()),
+            ("frame", pa.int32()),
+            ("name", pa.string()),
+            ("in_moment", pa.bool_()),
+            ("relevance", pa.float32()),
+            ("area", pa.int64()),
+            ("height", pa.int32()),
+            ("width", pa.int32()),
+            ("counts", pa.binary()),
+        ]
+    )
+    temporary = path.with_name(f".{path.name}.partial")
+    with pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
+        for answer in answers:
+            guided = {t for start, end in answer.moments for t in range(start, end)}
+            rows = [
+                {
+                    "video_id": video.video_id,
+                    "sentence": answer.expression.text,
+                    "frame": frame,
+                    "name": video.frame_names[frame],
+                    "in_moment": frame in guided,
+                    "relevance": answer.relevance[frame],
+                    "area": int(mask.sum()),
+                    "height": video.height,
+                    "width": video.width,
+                    "counts": encode(mask)["counts"],
+                }
+                for frame, mask in enumerate(_masks(video, answer, preds))
+            ]
+            writer.write_table(pa.Table.from_pylist(rows, schema=schema))
+    temporary.replace(path)
+
+
+def describe(video: Video, answer: Answer) -> str:
+    """One line for a person: when the sentence holds, and in how many frames something is seen."""
+    seen = sum(end - start for start, end in answer.visible)
+    if not seen:
+        return f'"{answer.expression.text}": nothing found'
+    return (
+        f'"{answer.expression.text}": moment {_when(video, answer.moments)}, '
+        f"mask in {seen} of {video.num_frames} frames"
+    )
+
+
+def _when(video: Video, spans: tuple[Span, ...]) -> str:
+    parts = []
+    for start, end in spans:
+        frames = f"frame {start}" if end - start == 1 else f"frames {start}-{end - 1}"
+        seconds = f" ({start / video.fps:.1f}-{end / video.fps:.1f} s)" if video.fps else ""
+        parts.append(frames + seconds)
+    return ", ".join(parts)
