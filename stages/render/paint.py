@@ -73,9 +73,18 @@ def paint(
     _fill(painted, layers, opacity, line)
     rim = grow(covered, line) & ~covered
     painted[rim] *= 1 - _RIM_DARKNESS
-    for layer in layers:
-        painted[layer.mask & grow(~layer.mask, line)] = layer.outline or layer.colour
+    _outline(painted, layers, line)
     return painted.round().astype(np.uint8)
+
+
+def _outline(painted: np.ndarray, layers: Sequence[Layer], line: int) -> None:
+    """Draw the layers' edges into `painted` (H, W, 3), in place; equal edges share their pixels."""
+    bands = _bands(painted.shape[:2], line) % max(1, len(layers))
+    edges = [layer.mask & grow(~layer.mask, line) for layer in layers]
+    for layer, edge in zip(layers, edges, strict=True):
+        painted[edge] = layer.outline or layer.colour
+    for number, (layer, edge) in enumerate(zip(layers, edges, strict=True)):
+        painted[edge & (bands == number)] = layer.outline or layer.colour
 
 
 def _fill(painted: np.ndarray, layers: Sequence[Layer], opacity: float, line: int) -> None:
@@ -98,9 +107,14 @@ def _fill(painted: np.ndarray, layers: Sequence[Layer], opacity: float, line: in
 
 def _stripes(shape: tuple[int, ...], line: int) -> np.ndarray:
     """Strong and weak diagonal stripes, float32 (H, W)."""
-    rows, columns = np.indices(shape, sparse=True)
-    strong = ((rows + columns) // (_STRIPE_LINES * line)) % 2 == 0
+    strong = _bands(shape, line) % 2 == 0
     return np.where(strong, _STRIPE_STRONG, _STRIPE_WEAK).astype(np.float32)
+
+
+def _bands(shape: tuple[int, ...], line: int) -> np.ndarray:
+    """The number of the diagonal band that a pixel lies in, int (H, W)."""
+    rows, columns = np.indices(shape, sparse=True)
+    return (rows + columns) // (_STRIPE_LINES * line)
 
 
 def line_width(height: int, width: int) -> int:

@@ -68,6 +68,12 @@ def test_overlapping_layers_mix() -> None:
     assert tuple(paint(ground(), [red, blue], 1.0)[25, 30]) == (100, 0, 50)
 
 
+def test_equal_outlines_show_both_colours() -> None:
+    one, two = Layer(box(10, 40), EXTRA), Layer(box(10, 40), AGREEMENT)
+    edge = paint(ground(), [one, two], 0.5)[10, 10:50]
+    assert {tuple(pixel) for pixel in edge} == {EXTRA, AGREEMENT}
+
+
 def test_grow_is_a_diamond() -> None:
     point = np.zeros((9, 9), dtype=bool)
     point[4, 4] = True
