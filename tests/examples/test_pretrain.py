@@ -1,6 +1,6 @@
 """The pretraining script of the toy backbone, in small."""
 
-import importlib.util
+import importlib
 import math
 import sys
 from pathlib import Path
@@ -12,21 +12,26 @@ import torch
 from stages.model.backbone import load_backbone
 from stages.toy.config import ToyConfig
 
-SCRIPT = Path(__file__).parents[2] / "examples" / "toy" / "pretrain.py"
+FOLDER = Path(__file__).parents[2] / "examples" / "toy"
 SIZE = 32
 
 
 @pytest.fixture(scope="module")
 def pretrain():
-    spec = importlib.util.spec_from_file_location("pretrain_script", SCRIPT)
-    assert spec is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    assert spec.loader is not None
-    spec.loader.exec_module(module)
-    module.POOL_CLIPS = 3
-    module.LEAST_AREA = 8
-    return module
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(FOLDER))
+        script, windows = importlib.import_module("pretrain"), importlib.import_module("windows")
+        patch.setattr(windows, "POOL_CLIPS", 3)
+        patch.setattr(windows, "LEAST_AREA", 8)
+        patch.setattr(script, "LEAST_AREA", 8)
+        yield script
+        for name in ("pretrain", "windows"):
+            sys.modules.pop(name)
+
+
+@pytest.fixture(scope="module")
+def windows(pretrain):
+    return sys.modules["windows"]
 
 
 @pytest.fixture(scope="module")
@@ -34,26 +39,26 @@ def run(pretrain, tmp_path_factory):
     return pretrain.Pretraining(tmp_path_factory.mktemp("run"), SIZE, 0, minutes=60)
 
 
-def test_windows_hold_frames_and_the_masks_of_objects_seen_first(pretrain):
-    phase = pretrain.Phase(0.0, frames=3, clips=4, objects=2, masks=1.0)
-    tracks = pretrain.ClipPool(SIZE, 0, 0).batch(phase)
+def test_windows_hold_frames_and_the_masks_of_objects_seen_first(windows):
+    phase = windows.Phase(0.0, frames=3, clips=4, objects=2, masks=1.0)
+    tracks = windows.ClipPool(SIZE, 0, 0).batch(phase)
     count = 3 * phase.clips
     assert tracks.pixels.shape == (count, 3, SIZE, SIZE)
     assert tracks.masks.shape == (len(tracks.frames), 3, SIZE, SIZE)
-    assert (tracks.masks[:, 0].flatten(1).sum(1) >= pretrain.LEAST_AREA).all()
+    assert (tracks.masks[:, 0].flatten(1).sum(1) >= windows.LEAST_AREA).all()
     assert tracks.frames.min() == 0
     assert tracks.frames.max() == count - 1
 
 
-def test_prompts_lie_on_their_objects(pretrain):
+def test_prompts_lie_on_their_objects(windows):
     masks = torch.zeros(2, SIZE, SIZE)
     masks[0, 5:9, 10:20] = 1
     masks[1, 20:30, 2:6] = 1
     rng = np.random.default_rng(0)
-    points = torch.stack([pretrain._clicks(mask, 4, rng) for mask in masks])
+    points = torch.stack([windows._clicks(mask, 4, rng) for mask in masks])
     for mask, clicks in zip(masks, points, strict=True):
         assert all(mask[int(y), int(x)] == 1 for x, y in clicks)
-    box = pretrain._box(masks[0], rng)
+    box = windows._box(masks[0], rng)
     assert torch.allclose(box, torch.tensor([10.0, 5.0, 20.0, 9.0]), atol=1.01)
 
 
@@ -66,12 +71,14 @@ def test_iou_counts_empty_against_empty_as_one(pretrain):
 
 
 @pytest.mark.parametrize("kind", ["mask", "box", "points"])
-def test_every_kind_of_prompt_teaches_encoder_memory_and_decoder(pretrain, run, kind, monkeypatch):
-    monkeypatch.setattr(pretrain, "BOX_SHARE", float(kind == "box"))
-    phase = pretrain.Phase(0.0, frames=2, clips=2, objects=2, masks=float(kind == "mask"))
-    pool = pretrain.ClipPool(SIZE, 0, 0)
+def test_every_kind_of_prompt_teaches_encoder_memory_and_decoder(
+    pretrain, windows, run, kind, monkeypatch
+):
+    monkeypatch.setattr(windows, "BOX_SHARE", float(kind == "box"))
+    phase = windows.Phase(0.0, frames=2, clips=2, objects=2, masks=float(kind == "mask"))
+    pool = windows.ClipPool(SIZE, 0, 0)
     tracks = pool.batch(phase)
-    prompts = pretrain.draw_prompts(tracks.masks[:, 0], phase.masks, pool.rng)
+    prompts = windows.draw_prompts(tracks.masks[:, 0], phase.masks, pool.rng)
     given = {"mask": prompts.mask, "box": prompts.boxes, "points": prompts.points}
     assert [name for name, value in given.items() if value is not None] == [kind]
     run.backbone.train()
@@ -85,8 +92,8 @@ def test_every_kind_of_prompt_teaches_encoder_memory_and_decoder(pretrain, run, 
         assert sum(moved) > 0
 
 
-def test_a_run_goes_on_from_its_state_and_exports_what_train_loads(pretrain, run):
-    pool = pretrain.ClipPool(SIZE, 0, 0)
+def test_a_run_goes_on_from_its_state_and_exports_what_train_loads(pretrain, windows, run):
+    pool = windows.ClipPool(SIZE, 0, 0)
     for _ in range(2):
         run._train(pool)
     run.save()

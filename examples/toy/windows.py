@@ -1,0 +1,165 @@
+"""What the toy backbone is pretrained on: windows of synthetic clips, with prompts on them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from stages.model.backbone import Prompts
+from stages.model.preprocess import normalise
+from stages.toy.clip import make_clip
+from stages.toy.config import ToyConfig
+
+SPLIT = "pretrain"
+POOL_CLIPS = 320
+FRESH_EVERY = 2
+"""Steps between two new clips in the pool."""
+PLAIN_SHARE = 0.15
+LONGEST_STRIDE = 3
+LEAST_AREA = 30
+"""Pixels of an object that is worth a prompt."""
+TRACK_FRAMES = 24
+"""Length that the pointers' positions are scaled by, as if the window were part of a clip."""
+BOX_SHARE = 0.5
+"""Of the prompts that are no masks; the others are clicks."""
+BOX_JITTER = 0.1
+MOST_CLICKS = 3
+
+
+@dataclass(frozen=True)
+class Phase:
+    """What a step looks like from a share of the training on.
+
+    Attributes:
+        start: the share of the training.
+        frames: of a window.
+        clips: windows a step.
+        objects: most objects a window.
+        masks: share of the steps whose prompts are masks.
+    """
+
+    start: float
+    frames: int
+    clips: int
+    objects: int
+    masks: float
+
+
+# Single pictures first: they teach at a tenth of the cost what an object is and where a prompt is.
+PHASES = (
+    Phase(0.0, frames=1, clips=6, objects=5, masks=0.0),
+    Phase(0.12, frames=2, clips=4, objects=4, masks=0.6),
+    Phase(0.25, frames=3, clips=4, objects=3, masks=0.7),
+    Phase(0.45, frames=5, clips=4, objects=3, masks=0.75),
+    Phase(0.85, frames=7, clips=4, objects=3, masks=0.8),
+)
+
+
+@dataclass(frozen=True)
+class Tracks:
+    """A batch: windows of clips, and objects to follow in them.
+
+    Attributes:
+        pixels: (N * T, 3, S, S), N windows one after another.
+        masks: (B, T, S, S) float, the visible truth of B objects.
+        frames: (B, T) index into `pixels` of each object's frames.
+    """
+
+    pixels: Tensor
+    masks: Tensor
+    frames: Tensor
+
+
+class ClipPool:
+    """Clips in memory, renewed one by one; seed and first step decide what it yields."""
+
+    def __init__(self, size: int, seed: int, step: int):
+        self.rng = np.random.default_rng([seed, step])
+        self._config = ToyConfig(seed=seed, size=size, frames=TRACK_FRAMES)
+        self._next = step // FRESH_EVERY
+        self._clips = [self._make() for _ in range(POOL_CLIPS)]
+
+    def _make(self) -> tuple[np.ndarray, np.ndarray]:
+        style = "plain" if self.rng.random() < PLAIN_SHARE else "varied"
+        clip = make_clip(replace(self._config, style=style), SPLIT, self._next)
+        self._next += 1
+        return clip.frames, clip.labels
+
+    def renew(self) -> None:
+        """Replace one clip."""
+        self._clips[self.rng.integers(len(self._clips))] = self._make()
+
+    def batch(self, phase: Phase) -> Tracks:
+        """The windows of a step."""
+        parts: list[tuple[Tensor, Tensor, Tensor]] = []
+        while len(parts) < phase.clips:
+            window = self._window(phase)
+            if window is not None:
+                pixels, masks = window
+                rows = torch.arange(phase.frames) + len(parts) * phase.frames
+                parts.append((pixels, masks, rows.expand(len(masks), -1)))
+        return Tracks(*(torch.cat(part) for part in zip(*parts, strict=True)))
+
+    def _window(self, phase: Phase) -> tuple[Tensor, Tensor] | None:
+        """Pixels (T, 3, S, S) and masks (B, T, S, S) of a window; None if nothing is prompted."""
+        rng = self.rng
+        pictures, labels = self._clips[rng.integers(len(self._clips))]
+        stride = rng.integers(1, LONGEST_STRIDE + 1)
+        start = rng.integers(len(labels) - stride * (phase.frames - 1))
+        times = start + stride * np.arange(phase.frames)
+        if rng.random() < 1 / 2:
+            times = times[::-1]
+        pictures, labels = _turn(pictures[times], labels[times], rng)
+        seen = np.bincount(labels[0].ravel())
+        present = [label for label in range(1, len(seen)) if seen[label] >= LEAST_AREA]
+        if not present:
+            return None
+        chosen = rng.permutation(present)[: phase.objects]
+        masks = labels[None] == chosen[:, None, None, None]
+        pixels = normalise(torch.from_numpy(_recolour(pictures, rng)).permute(0, 3, 1, 2))
+        return pixels, torch.from_numpy(masks).float()
+
+
+def _turn(
+    pictures: np.ndarray, labels: np.ndarray, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """One of the square's eight symmetries, for pictures (T, S, S, 3) and labels (T, S, S)."""
+    turns, flip = int(rng.integers(4)), rng.random() < 1 / 2
+    pictures, labels = np.rot90(pictures, turns, (1, 2)), np.rot90(labels, turns, (1, 2))
+    return (pictures[:, :, ::-1], labels[:, :, ::-1]) if flip else (pictures, labels)
+
+
+def _recolour(pictures: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Other colours and another brightness, so that more than the named colours are known."""
+    mixed = pictures[..., rng.permutation(3)] if rng.random() < 1 / 2 else pictures
+    bright = mixed * rng.uniform(0.7, 1.15) + rng.uniform(-15, 15)
+    return np.clip(bright, 0, 255).astype(np.uint8)
+
+
+def draw_prompts(masks: Tensor, mask_share: float, rng: np.random.Generator) -> Prompts:
+    """Masks, boxes or clicks for B objects from their masks (B, S, S), one kind a batch."""
+    if rng.random() < mask_share:
+        return Prompts(mask=masks)
+    if rng.random() < BOX_SHARE:
+        return Prompts(boxes=torch.stack([_box(mask, rng) for mask in masks]))
+    clicks = int(rng.integers(1, MOST_CLICKS + 1))
+    points = torch.stack([_clicks(mask, clicks, rng) for mask in masks])
+    return Prompts(points=points, labels=torch.ones(points.shape[:2], dtype=torch.int64))
+
+
+def _box(mask: Tensor, rng: np.random.Generator) -> Tensor:
+    """(4,) x0, y0, x1, y1 around a mask (S, S), a little off."""
+    rows, columns = torch.nonzero(mask, as_tuple=True)
+    low = torch.stack([columns.min(), rows.min()]).float()
+    high = torch.stack([columns.max(), rows.max()]).float() + 1
+    noise = torch.from_numpy(rng.uniform(-BOX_JITTER, BOX_JITTER, size=4)).float()
+    return torch.cat([low, high]) + noise * (high - low).repeat(2)
+
+
+def _clicks(mask: Tensor, count: int, rng: np.random.Generator) -> Tensor:
+    """(P, 2) x, y of points inside a mask (S, S)."""
+    inside = torch.nonzero(mask)
+    return inside[torch.from_numpy(rng.integers(len(inside), size=count))].flip(1).float() + 0.5
