@@ -21,7 +21,9 @@ import numpy as np
 import numpy.typing as npt
 
 Rows = npt.NDArray[np.uint64]
-Corner = tuple[int, int]
+Corner = tuple[int, int]  # first row and word of a part
+Window = tuple[int, int, int, int]  # first and last (exclusive) row, first and last word
+Extent = tuple[int, int, int, int]  # first and last row, first and last column
 
 WORD = 64
 _BYTES_PER_WORD = 8
@@ -267,52 +269,51 @@ def _at(corner: Corner, shape: tuple[int, ...]) -> tuple[slice, slice]:
 
 
 def _edge(rows: Rows, width: int) -> tuple[Rows, Corner]:
-    """The boundary of a mask and its place; only the part around the foreground is looked at.
-
-    The part has a margin of one row and word of background on each side, or ends with the frame.
-    """
-    part, corner = _around(rows, 1, 1)
-    edge = (
-        boundary(part, min(width - corner[1] * WORD, part.shape[1] * WORD)) if part.size else part
-    )
-    return edge, corner
+    """The boundary of a mask and its place; only the part around the foreground is looked at."""
+    top, bottom, left, right = _window(extent(rows), 1, rows.shape)
+    part = rows[top:bottom, left:right]
+    if part.size:  # has a background pixel more on each side, or ends with the frame
+        part = boundary(part, min(width - left * WORD, part.shape[1] * WORD))
+    return part, (top, left)
 
 
-def _around(rows: Rows, spare_rows: int, spare_words: int) -> tuple[Rows, Corner]:
-    """The part of `rows` that holds all set bits and a margin, inside the frame; maybe empty."""
-    words = np.flatnonzero(np.bitwise_or.reduce(rows, axis=0))
+def extent(rows: Rows) -> Extent | None:
+    """First and last row, first and last column of the set bits; None if there is none."""
+    union = np.bitwise_or.reduce(rows, axis=0)  # (words,)
+    words = np.flatnonzero(union)
     if not len(words):
-        return rows[:0, :0], (0, 0)
-    union = rows[:, words[0]]
-    for word in words[1:]:
-        union = union | rows[:, word]
-    lines = np.flatnonzero(union)
-    top, left = max(int(lines[0]) - spare_rows, 0), max(int(words[0]) - spare_words, 0)
-    bottom, right = int(lines[-1]) + spare_rows + 1, int(words[-1]) + spare_words + 1
-    return rows[top:bottom, left:right], (top, left)
+        return None
+    first, last = int(words[0]), int(words[-1])
+    held = rows[:, first]
+    for word in range(first + 1, last + 1):
+        held = held | rows[:, word]
+    lines = np.flatnonzero(held)
+    lowest, highest = int(union[first]), int(union[last])
+    left = first * WORD + (lowest & -lowest).bit_length() - 1
+    return int(lines[0]), int(lines[-1]), left, last * WORD + highest.bit_length() - 1
 
 
-Window = tuple[int, int, int, int]
+def _window(held: Extent | None, spare: int, frame: tuple[int, ...]) -> Window:
+    """The window of a frame with room for everything within `spare` pixels of an extent."""
+    if held is None:
+        return 0, 0, 0, 0
+    top, bottom, left, right = held
+    return (
+        max(top - spare, 0),
+        min(bottom + spare + 1, frame[0]),
+        max(left - spare, 0) // WORD,
+        min((right + spare) // WORD + 1, frame[1]),
+    )
 
 
 def _cut(edge: Rows, corner: Corner, frame: tuple[int, ...], radius: int) -> tuple[Rows, Window]:
-    """The edge in a window with room for everything within `radius` of it, inside the frame.
-
-    Returns:
-        the edge, and the window's first and last (exclusive) row and word.
-    """
-    held, offset = _around(edge, 0, 0)
-    top, left = corner[0] + offset[0], corner[1] + offset[1]
-    if not held.size:
-        return held, (0, 0, 0, 0)
-    spare = -(-radius // WORD)
-    window = (
-        max(top - radius, 0),
-        min(top + held.shape[0] + radius, frame[0]),
-        max(left - spare, 0),
-        min(left + held.shape[1] + spare, frame[1]),
-    )
-    return _move(held, (top, left), window), window
+    """The edge that lies at `corner`, in a window with room for what is within `radius` of it."""
+    held = extent(edge)
+    if held is not None:
+        down, right = corner[0], corner[1] * WORD
+        held = held[0] + down, held[1] + down, held[2] + right, held[3] + right
+    window = _window(held, radius, frame)
+    return _move(edge, corner, window), window
 
 
 def _move(part: Rows, corner: Corner, window: Window) -> Rows:

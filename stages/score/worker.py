@@ -130,7 +130,7 @@ class _VideoScorer:
             self._results[index].faults[row] = Fault(kind, where)
 
     def _prediction(self, case: Case, frame: int, target: Target | None) -> tuple[Rows, int]:
-        path = self._preds / case.folder / f"{self._video.frame_names[frame]}.png"
+        path = Path(f"{self._preds}/{case.folder}/{self._video.frame_names[frame]}.png")
         size = None if target is None else (len(target.rows), target.width)
         if case.label is None:
             return read_mask(path, size)
