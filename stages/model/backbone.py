@@ -7,6 +7,7 @@ sentences run as one batch. ``tests/stages/model/test_parity.py`` holds both to 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 
 from schemas.errors import ConfigError
 from stages.model.features import FrameFeatures
+from stages.model.shared_attention import attend_shared
 from stages.model.weights import read_config, read_weights, strict_load
 
 NO_OBJECT = -1024.0
@@ -167,19 +169,32 @@ class Backbone(nn.Module):
         memory: Tensor,
         memory_position: Tensor,
         pointer_tokens: int,
+        *,
+        owner: Sequence[int] | None = None,
     ) -> Tensor:
         """Memory attention.
 
         Args:
             coarse: (B, C, h, h).
             position: (1, C, h, h).
-            memory: (L, B, Cm): h * h tokens a remembered frame, then the pointers' tokens.
-            memory_position: (L, B, Cm).
+            memory: (L, G, Cm): h * h tokens a remembered frame, then the pointers' tokens.
+            memory_position: (L, G, Cm).
             pointer_tokens: how many of the L are pointers'.
+            owner: which of the G memories each item reads; by default G is B and each has its own.
 
         Returns:
             (B, C, h, h) features that know what was remembered.
         """
+        if owner is not None:
+            return attend_shared(
+                self.sam.memory_attention,
+                coarse,
+                position,
+                memory,
+                memory_position,
+                pointer_tokens,
+                owner,
+            )
         b, c, h, w = coarse.shape
         attended = self.sam.memory_attention(
             current_vision_features=coarse.flatten(2).permute(2, 0, 1),  # (hh, B, C)

@@ -8,7 +8,7 @@ tokens that memory attention takes.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -163,18 +163,25 @@ class MemoryTokens:
     """A batch of reads as memory attention takes them.
 
     Attributes:
-        memory: (L, B, Cm).
-        position: (L, B, Cm).
+        memory: (L, G, Cm).
+        position: (L, G, Cm).
         pointer_tokens: how many of the L belong to pointers.
+        owner: for each of the B items, which of the G memories it reads; None if G is B and each
+            has its own.
     """
 
     memory: Tensor
     position: Tensor
     pointer_tokens: int
+    owner: tuple[int, ...] | None = None
 
 
 def collate(
-    reads: Sequence[MemoryRead], backbone: Backbone, side: tuple[int, int]
+    reads: Sequence[MemoryRead],
+    backbone: Backbone,
+    side: tuple[int, int],
+    *,
+    share: bool = False,
 ) -> MemoryTokens | None:
     """Stack the reads of B items, which all have the same shape; None if they read nothing.
 
@@ -182,12 +189,18 @@ def collate(
         reads: one an item.
         backbone: for positions and codes.
         side: (h, w) of the coarse level.
+        share: stack equal reads once.
     """
     shapes = {read.shape for read in reads}
     if len(shapes) != 1:
         raise ValueError(f"items of one batch read differently much: {sorted(shapes)}")
     if not reads[0].entries:
         return None
+    if share:
+        distinct, owner = _distinct(reads)
+        if len(distinct) < len(reads):
+            shared = collate(distinct, backbone, side)
+            return None if shared is None else replace(shared, owner=owner)
     memory = [_stack_entries(reads, rank) for rank in range(len(reads[0].entries))]
     like = reads[0].entries[0][0].pointer
     spatial = backbone.memory_position(side, like)  # (hh, Cm)
@@ -204,6 +217,23 @@ def collate(
     return MemoryTokens(
         torch.cat([part.to(dtype) for part in memory]), torch.cat(position), pointers * splits
     )
+
+
+def _distinct(reads: Sequence[MemoryRead]) -> tuple[list[MemoryRead], tuple[int, ...]]:
+    """Reads without repetition, and for each of the given ones its place among them.
+
+    The unguided frames on one side of a moment all read the same entries in the same order.
+    """
+    places: dict[tuple[object, ...], int] = {}
+    distinct: list[MemoryRead] = []
+    owner = []
+    for read in reads:
+        known = tuple((id(entry), place) for entry, place in (*read.entries, *read.pointers))
+        if known not in places:
+            places[known] = len(distinct)
+            distinct.append(read)
+        owner.append(places[known])
+    return distinct, tuple(owner)
 
 
 def _stack_entries(reads: Sequence[MemoryRead], rank: int) -> Tensor:

@@ -255,7 +255,8 @@ class Segmenter:
         items = [item for item, _ in part]
         features = fetch(items)
         side = (features.coarse.shape[-2], features.coarse.shape[-1])
-        memory = collate([read for _, read in part], self.backbone, side)
+        share = language is None and not self.backbone.training
+        memory = collate([read for _, read in part], self.backbone, side, share=share)
         if language is not None:
             decoded = language.answer(items, features, memory)
             rows = list(range(len(items)))
@@ -335,6 +336,7 @@ def segment(
             memory.memory,
             memory.position,
             memory.pointer_tokens,
+            owner=memory.owner,
         )
     sparse = None
     if prompts is not None:
