@@ -131,6 +131,20 @@ def open_parquet(path: Path, spec: TableSpec) -> pq.ParquetFile:
     return file
 
 
+def table_name(path: Path) -> str | None:
+    """The table that a Parquet file's footer names, None for a foreign file.
+
+    Raises:
+        CorruptInput: not a whole Parquet file.
+    """
+    try:
+        metadata = pq.read_schema(path).metadata or {}
+    except (pa.ArrowException, OSError) as error:
+        raise _damaged(path, error) from error
+    name = metadata.get(TABLE_KEY)
+    return None if name is None else name.decode("utf-8", "replace")
+
+
 def read_receipt(path: Path) -> str | None:
     """The receipt in the footer of any Parquet file, None where there is none."""
     try:

@@ -10,6 +10,7 @@ import typer
 
 from schemas.errors import TglError
 from tglcli.commands.build_moments import build_moments
+from tglcli.commands.check import check
 from tglcli.commands.export_moments import export_moments
 from tglcli.commands.extract_frames import extract_frames
 from tglcli.commands.precompute_text import precompute_text
@@ -41,6 +42,7 @@ app.command("precompute-text", rich_help_panel=STAGES)(precompute_text)
 app.command("train", rich_help_panel=STAGES)(train)
 app.command("propagate", rich_help_panel=STAGES)(propagate)
 app.command("score", rich_help_panel=STAGES)(score)
+app.command("check", rich_help_panel=HELPERS)(check)
 app.command("export-moments", rich_help_panel=HELPERS)(export_moments)
 app.command("references", rich_help_panel=HELPERS)(references)
 app.command("render", rich_help_panel=HELPERS)(render)

@@ -124,7 +124,11 @@ class RunOptions:
 
 
 def stage_command(
-    kind: type[Settings], *, runtime: tuple[str, ...] = (), own: tuple[str, ...] = ()
+    kind: type[Settings],
+    *,
+    runtime: tuple[str, ...] = (),
+    own: tuple[str, ...] = (),
+    artifact: bool = True,
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give a command an option for every setting of `kind`, and the common ones.
 
@@ -135,6 +139,7 @@ def stage_command(
         runtime: which of workers, scheduler, device, precision, compile the command knows.
         own: settings for which the command has an option of its own form; `config` has their
             defaults.
+        artifact: whether the command makes an artifact, which --force makes anew.
     """
     offered = [name for name in settings_of(kind) if name not in own]
 
@@ -145,7 +150,7 @@ def stage_command(
             if name not in ("config", "run")
         }
         hints = get_type_hints(function, include_extras=True)
-        made = _setting_parameters(kind, offered) + _run_parameters(runtime)
+        made = _setting_parameters(kind, offered) + _run_parameters(runtime, artifact)
         parameters = [
             parameter.replace(annotation=hints[name], kind=inspect.Parameter.KEYWORD_ONLY)
             for name, parameter in arguments.items()
@@ -204,9 +209,11 @@ def _annotation(name: str, hint: Any, known: Setting) -> Any:
     ]
 
 
-def _run_parameters(runtime: tuple[str, ...]) -> list[inspect.Parameter]:
+def _run_parameters(runtime: tuple[str, ...], artifact: bool) -> list[inspect.Parameter]:
     chosen = {name: _RUNTIME_OPTIONS[name] for name in runtime}
-    chosen |= {"force": (_FORCE, False), "quiet": (_QUIET, False)}
+    if artifact:
+        chosen["force"] = (_FORCE, False)
+    chosen["quiet"] = (_QUIET, False)
     return [
         inspect.Parameter(
             name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation
@@ -219,4 +226,4 @@ def _run_options(given: dict[str, Any], runtime: tuple[str, ...]) -> RunOptions:
     values = {name: given.pop(name) for name in runtime}
     if "workers" in values and values["workers"] is None:
         values["workers"] = usable_cores()
-    return RunOptions(Runtime(**values), given.pop("force"), given.pop("quiet"))
+    return RunOptions(Runtime(**values), given.pop("force", False), given.pop("quiet"))

@@ -50,6 +50,11 @@ class MaskStore:
         self._firsts, self._lasts = self._group_bounds()
         self._cache: OrderedDict[str, Track] = OrderedDict()
 
+    @property
+    def has_rows(self) -> bool:
+        """Whether the table holds any mask; the index of a test split holds none."""
+        return bool(self._groups)
+
     def rle(self, anno_id: str, frame: int) -> Rle | None:
         """The mask of an object in a frame; None where it is not visible or not known."""
         return self.frames_of(anno_id).get(frame)

@@ -1,0 +1,96 @@
+"""Recognising what a path is, and checking it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from schemas.errors import ConfigError, MissingInput, TglError
+from schemas.layouts import EXPRESSIONS_TABLE, VIDEOS_TABLE
+from stages.check.artifact import (
+    MARKS,
+    check_checkpoint,
+    check_frames,
+    check_receipt,
+    check_table,
+    check_tables,
+    check_texts,
+)
+from stages.check.config import AUTO, CheckConfig
+from stages.check.dataset import check_dataset
+from stages.check.findings import Findings, Report
+from stages.check.index import check_index
+from stages.datasets.layouts import detect_layout
+from stages.engine.progress import Progress
+from stages.engine.runtime import Runtime
+
+_INDEX, _DATASET, _TABLE = "index", "data set", "table"
+
+
+def check(path: Path, config: CheckConfig, *, runtime: Runtime, progress: Progress) -> Report:
+    """Every fault of a data set, an artifact or a single table; nothing is changed.
+
+    Raises:
+        MissingInput: there is nothing at `path`, or nothing that is known.
+        ConfigError: it is a submission's zip, which needs its meta file.
+    """
+    findings = Findings()
+    kind = _kind(path, config)
+    try:
+        kind = _check_kind(kind, path, config, findings, runtime, progress)
+    except (MissingInput, ConfigError) as error:
+        if kind == _DATASET:
+            raise
+        findings.part(kind)(error)
+    except TglError as error:
+        findings.part(kind)(error)
+    return Report(str(path), kind, findings.counts, tuple(findings.faults))
+
+
+def _kind(path: Path, config: CheckConfig) -> str:
+    if not path.exists():
+        raise MissingInput("there is nothing to check", where=path)
+    if path.is_file():
+        if path.suffix == ".zip":
+            raise ConfigError(
+                "a submission is checked against its split",
+                where=path,
+                hint=f"tgl submit {path} --meta meta_expressions.json",
+            )
+        return _TABLE
+    if config.layout != AUTO:
+        return _DATASET
+    if (path / VIDEOS_TABLE).exists() or (path / EXPRESSIONS_TABLE).exists():
+        return _INDEX
+    found = next((kind for kind, mark in MARKS.items() if (path / mark).exists()), None)
+    if found is not None and detect_layout(path) is None:
+        return found
+    return _DATASET
+
+
+def _check_kind(
+    kind: str,
+    path: Path,
+    config: CheckConfig,
+    findings: Findings,
+    runtime: Runtime,
+    progress: Progress,
+) -> str:
+    """Check `path` as what it is; returns the kind, for a data set with its layout."""
+    if kind == _DATASET:
+        layout = check_dataset(path, config, findings, runtime, progress)
+        return f"{_DATASET} ({layout})"
+    if kind == _TABLE:
+        check_table(path, findings)
+        return kind
+    check_receipt(path, findings)
+    if kind == _INDEX:
+        check_index(path, config, findings, runtime, progress)
+        return kind
+    check_tables(path, findings)
+    if kind == "frames":
+        check_frames(path, config, findings, runtime, progress)
+    elif kind == "texts":
+        check_texts(path, findings)
+    elif kind == "checkpoint":
+        check_checkpoint(path, findings)
+    return kind

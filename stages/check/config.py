@@ -1,0 +1,22 @@
+"""Settings of check."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from stages.engine.settings import Settings, setting
+
+AUTO = "auto"
+
+
+@dataclass(frozen=True)
+class CheckConfig(Settings):
+    """What is looked at."""
+
+    layout: str = setting(
+        AUTO,
+        "Layout of a data set; auto finds out.",
+        choices=(AUTO, "mevis", "ref-youtube-vos", "ref-davis17", "folder"),
+    )
+    split: str | None = setting(None, "The split, where a data set's folder holds several.")
+    images: bool = setting(True, "Decode every picture; without it only their names are looked at.")

@@ -1,0 +1,56 @@
+"""tgl check."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from schemas.errors import CorruptInput
+from stages.check.config import CheckConfig
+from tglcli.options import RunOptions, stage_command
+from tglcli.summary import counts_text, shown
+
+
+@stage_command(CheckConfig, runtime=("workers",), artifact=False)
+def check(
+    path: Annotated[
+        Path,
+        typer.Argument(
+            help="A data set's split, an artifact of tgl, or one of its tables.",
+            show_default=False,
+        ),
+    ],
+    config: CheckConfig,
+    run: RunOptions,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the whole report as JSON.")
+    ] = False,
+    show: Annotated[int, typer.Option(help="Faults shown of each part.", min=0)] = 5,
+) -> None:
+    """List every fault of a data set or an artifact; nothing is changed.
+
+    The exit code is 0 where there is none, and 5 where there are.
+    """
+    from stages.check.check import check as check_path
+    from tglcli.progress import TerminalProgress
+
+    progress = TerminalProgress(quiet=run.quiet or as_json)
+    report = check_path(path, config, runtime=run.runtime, progress=progress)
+    if as_json:
+        typer.echo(json.dumps(report.to_dict(), ensure_ascii=False, indent=1))
+    else:
+        typer.echo(f"{shown(path)}: {report.kind}: {counts_text(report.counts)}")
+        for part, number in report.by_part.items():
+            typer.echo(f"{part}: {number} {'fault' if number == 1 else 'faults'}")
+            chosen = [fault for fault in report.faults if fault.part == part]
+            for fault in chosen[:show]:
+                typer.echo(f"  {fault}")
+            if number > show:
+                typer.echo(f"  ... and {number - show} more, see --show or --json")
+        if not report.faults:
+            typer.echo("no faults")
+    if report.faults:
+        raise typer.Exit(CorruptInput.exit_code)
