@@ -286,3 +286,40 @@ def test_overrides_reach_the_model(world: Any, reference: Path, tmp_path: Path) 
         out = tmp_path / str(number)
         propagate(world.inputs, out, **fields)
         assert pictures(out) != pictures(reference), fields
+
+
+def test_half_precision_runs_and_stays_near(world: Any, reference: Path, tmp_path: Path) -> None:
+    """The scores of random weights lie near 0, where the gate flips; so it is off here."""
+    for precision in ("fp32", "bf16"):
+        execute(
+            STAGE,
+            PropagateConfig(moments="annotated", object_gate=False),
+            world.inputs,
+            tmp_path / precision,
+            runtime=Runtime(workers=1, device="cpu", precision=precision),
+            progress=SilentProgress(),
+        )
+    exact, half = (rows_by_key(tmp_path / name) for name in ("fp32", "bf16"))
+    for key, rows in exact.items():
+        for one, other in zip(rows, half[key], strict=True):
+            assert one["route"] == other["route"]
+            if one["object_score"] is not None:
+                assert one["object_score"] == pytest.approx(other["object_score"], abs=0.3)
+
+
+def test_two_moments_give_the_union_of_each_alone(
+    world: Any, reference: Path, tmp_path: Path
+) -> None:
+    alone = []
+    for number, (start, end) in enumerate(world.moments["a", "0"]):
+        path = world.write_moments(tmp_path / f"{number}.parquet", [("a", "0", start, end)])
+        inputs = replace(world.inputs, moments=path)
+        propagate(inputs, tmp_path / str(number), moments="file")
+        alone.append(tmp_path / str(number))
+    some = 0
+    for frame in range(world.lengths["a"]):
+        name = f"a/0/{frame:05d}.png"
+        parts = [np.asarray(Image.open(out / name)) for out in alone]
+        assert np.array_equal(np.asarray(Image.open(reference / name)), np.maximum(*parts))
+        some += any(part.any() for part in parts)
+    assert some
