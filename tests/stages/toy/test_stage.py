@@ -4,12 +4,14 @@ import hashlib
 import json
 from pathlib import Path
 
+import ffmpeg
 import numpy as np
 import pytest
 from PIL import Image
 from pycocotools import mask as coco
 
 from stages.engine.execute import execute
+from stages.engine.ffmpeg import ffmpeg_binary
 from stages.engine.progress import SilentProgress
 from stages.engine.runtime import Runtime
 from stages.toy import stage as toy
@@ -103,6 +105,22 @@ def test_pictures_are_the_clip(made):
     clip = make_clip(CONFIG, "train", 0)
     picture = np.asarray(Image.open(made / "train" / "JPEGImages" / clip.video_id / "00007.jpg"))
     assert np.abs(picture.astype(int) - clip.frames[7]).mean() < 4
+
+
+def test_the_video_holds_every_frame_at_its_place(made):
+    clip = make_clip(CONFIG, "train", 0)
+    path = made / "train" / "videos" / f"{clip.video_id}.mp4"
+    raw, _ = (
+        ffmpeg.input(str(path))
+        .output("pipe:", format="rawvideo", pix_fmt="rgb24")
+        .global_args("-loglevel", "error")
+        .run(ffmpeg_binary(), capture_stdout=True)
+    )
+    decoded = np.frombuffer(raw, np.uint8).reshape(clip.frames.shape).astype(int)
+    near = np.abs(decoded - clip.frames).mean((1, 2, 3))
+    assert near.max() < 10  # colour is stored at half resolution
+    moved = np.abs(decoded[1:] - clip.frames[:-1]).mean((1, 2, 3))
+    assert (near[1:] < moved).all()
 
 
 def test_two_runs_give_equal_bytes(made, tmp_path):
