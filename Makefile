@@ -3,9 +3,11 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+SEEDS ?= 3
+STEPS ?= 340
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help install demo test test-slow check format docs wheel-test clean
+.PHONY: help install demo ablation test test-slow check format docs wheel-test clean
 
 help:  ## List the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -19,6 +21,9 @@ $(READY): pyproject.toml constraints.txt
 
 demo: $(READY)  ## Run every stage on the toy data set, offline, ending in scores and a report.
 	$(MAKE) --no-print-directory -C examples/toy TGL=$(abspath $(BIN)/tgl)
+
+ablation: $(READY)  ## Train and compare every arm of the method; SEEDS=1 STEPS=100 for a quick look.
+	$(BIN)/python examples/toy/ablation.py examples/toy/work/ablation --seeds $(SEEDS) --steps $(STEPS) --write docs/ablation.md
 
 test: $(READY)  ## Run the tests.
 	OMP_NUM_THREADS=1 $(PYTEST) -n 2 -m "not slow"
