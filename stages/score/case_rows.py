@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -11,12 +11,15 @@ import pyarrow as pa
 
 from stages.score.cases import Case, VideoCases
 from stages.score.frame_rows import mean
+from stages.score.temporal import TemporalScores
 
 _HIT = 0.5  # recall counts frames above it
 _BINS = 4  # decay compares the first and last quarter
 
 
-def case_rows(video: VideoCases, frames: pa.Table) -> Iterable[dict[str, Any]]:
+def case_rows(
+    video: VideoCases, frames: pa.Table, temporal: Mapping[tuple[str, str], TemporalScores]
+) -> Iterable[dict[str, Any]]:
     """Rows of a video's cases from its rows of the score_frames table, in order."""
     columns = {
         name: frames.column(name).to_numpy(zero_copy_only=False)
@@ -27,9 +30,12 @@ def case_rows(video: VideoCases, frames: pa.Table) -> Iterable[dict[str, Any]]:
     for case in video.cases:
         part = slice(start, start + len(case.frames))
         start = part.stop
-        yield _case_row(
+        row = _case_row(
             case, {name: values[part] for name, values in columns.items()}, faulty[part]
         )
+        if case.key in temporal:
+            row |= _temporal_columns(temporal[case.key])
+        yield row
 
 
 def _case_row(case: Case, columns: dict[str, np.ndarray], faulty: np.ndarray) -> dict[str, Any]:
@@ -55,6 +61,16 @@ def _case_row(case: Case, columns: dict[str, np.ndarray], faulty: np.ndarray) ->
             for name, values in (("J", j), ("F", f)):
                 row[f"{name}_{part}"] = mean(values[chosen]) if chosen.any() else None
     return row
+
+
+def _temporal_columns(scores: TemporalScores) -> dict[str, Any]:
+    precision = scores.precision
+    return {
+        "presence_tiou": scores.presence_tiou,
+        "span_tiou": scores.span_tiou,
+        "average_precision": None if precision is None else mean(np.array(precision)),
+        "key_frame_hit": scores.key_frame,
+    }
 
 
 def decay(values: np.ndarray) -> float:

@@ -43,6 +43,9 @@ class TrackReader(Protocol):
             CorruptInput: it cannot be read.
         """
 
+    def frames(self, track: str) -> set[int]:
+        """The frames for which the ground truth has a mask of the track."""
+
 
 class Tracks(Protocol):
     """Where a video's ground truth is; travels to the process that reads it."""
@@ -62,6 +65,7 @@ class Case:
         folder: of the predictions, relative to their root, as posix text.
         label: the object number to look for in each prediction; None takes any foreground.
         moments: spans of each referent, half-open; None where no moments are known.
+        group: whose sentence it is, where several annotators are averaged.
     """
 
     video_id: str
@@ -72,6 +76,7 @@ class Case:
     folder: str
     label: int | None = None
     moments: tuple[tuple[Span, ...], ...] | None = None
+    group: str = ""
 
     @property
     def key(self) -> tuple[str, str]:

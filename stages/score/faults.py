@@ -21,7 +21,7 @@ def fault_error(faults: Sequence[Fault], where: object) -> TglError:
     kind = MissingInput if all(fault.kind in _ABSENT for fault in faults) else CorruptInput
     plural = "s" if len(faults) > 1 else ""
     return kind(
-        f"{len(faults)} fault{plural} in {frames} frame{'s' if frames > 1 else ''}: {listed}{rest}",
+        f"{len(faults)} fault{plural} ({frames} frames): {listed}{rest}",
         where=where,
         hint="mend them, or count them as 0 with --missing zero",
     )

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 
 import pyarrow as pa
 
-from schemas.errors import TglError
+from schemas.errors import ConfigError, TglError
 from schemas.layouts import SCORE_FRAMES_TABLE, SCORES_TABLE, SUMMARY_FILE, VIDEOS_TABLE
 from schemas.parquet import concatenate, rows_of, write_table
 from schemas.tables import SCORE_FRAMES, SCORES
@@ -23,11 +22,13 @@ from stages.score.cases import Fault, VideoCases
 from stages.score.config import ERROR, ScoreConfig, ScoreInputs
 from stages.score.faults import fault_error
 from stages.score.frame_rows import frame_table
-from stages.score.protocols import choose_frames
+from stages.score.propagation import temporal_of
+from stages.score.protocols import LABELLED, choose_frames, drop_empty
 from stages.score.summary import summarise, write_summary
 from stages.score.survey import Survey, survey
 from stages.score.truth_folder import read_folder
 from stages.score.truth_index import read_index
+from stages.score.truth_labels import read_labels_folder
 from stages.score.truth_mevis import is_mevis, read_mevis
 from stages.score.worker import VideoJob, score_video
 
@@ -41,22 +42,26 @@ def run(
     progress: Progress,
 ) -> Result:
     """Score every video; see :func:`stages.engine.execute.execute`."""
-    videos = read_truth(config, inputs)
+    videos, unscored = drop_empty(read_truth(config, inputs))
     found = survey(inputs.preds, videos)
     if found.faults and config.missing == ERROR:
         raise fault_error(found.faults, inputs.preds)
     tables = _score(config, inputs, videos, found, out, runtime=runtime, progress=progress)
+    temporal, untimed = temporal_of(inputs.preds, videos)
     frames = concatenate((tables[video.video_id] for video in videos), SCORE_FRAMES)
-    faults = _faults(videos, tables)
+    faults = [*_faults(videos, tables), *untimed]
     if faults and config.missing == ERROR:
         raise fault_error(faults, inputs.preds)
-    rows = [row for video in videos for row in case_rows(video, tables[video.video_id])]
+    rows = [row for video in videos for row in case_rows(video, tables[video.video_id], temporal)]
     scores = rows_of(rows, SCORES)
     write_table(out.path / SCORE_FRAMES_TABLE, frames, SCORE_FRAMES)
     write_table(out.path / SCORES_TABLE, scores, SCORES)
-    summary = summarise(config, videos, scores, frames, extra=len(found.extra))
+    summary = summarise(config, videos, scores, frames, temporal, extra=len(found.extra))
     write_summary(out.path / SUMMARY_FILE, summary)
     _warn(progress, found, faults)
+    if unscored:
+        first = "/".join(unscored[0].key)
+        progress.warn(f"{len(unscored)} expressions have no frame to score, first {first}")
     return Result(
         {
             "videos": len(videos),
@@ -65,6 +70,7 @@ def run(
             "J&F": summary["JF"],
             "frames counted as 0": sum(fault.frames for fault in faults),
             "extra files left out": len(found.extra),
+            "expressions without a frame to score": len(unscored),
         }
     )
 
@@ -80,10 +86,19 @@ def read_truth(config: ScoreConfig, inputs: ScoreInputs) -> list[VideoCases]:
     """
     require_folder(inputs.preds)
     root = require_folder(inputs.gt)
+    sentences = (root / VIDEOS_TABLE).is_file() or is_mevis(root)
+    if sentences and config.protocol in LABELLED:
+        raise ConfigError(
+            f"{config.protocol} compares label images, the ground truth has sentences",
+            where="--protocol",
+            hint="name the folder of annotations, <video>/<frame>.png",
+        )
     if (root / VIDEOS_TABLE).is_file():
         videos = read_index(root)
     elif is_mevis(root):
         videos = read_mevis(root)
+    elif config.protocol in LABELLED:
+        videos = read_labels_folder(root)
     else:
         videos = read_folder(root)
     return choose_frames(config.protocol, videos)
@@ -138,16 +153,12 @@ def _faults(videos: Sequence[VideoCases], tables: dict[str, pa.Table]) -> list[F
 
 
 def _warn(progress: Progress, found: Survey, faults: Sequence[Fault]) -> None:
+    frames = sum(fault.frames for fault in faults)
     if faults:
         kinds = Counter(fault.kind.split(" (")[0] for fault in faults)
-        listed = ", ".join(f"{count} frames: {kind}" for kind, count in kinds.most_common())
-        progress.warn(f"{len(faults)} frames counted as 0 ({listed}); first: {faults[0]}")
+        listed = ", ".join(f"{count} x {kind}" for kind, count in kinds.most_common())
+        progress.warn(f"{frames} frames counted as 0 ({listed}); first: {faults[0]}")
     if found.extra:
         progress.warn(
             f"{len(found.extra)} extra files or folders are not scored, first: {found.extra[0]}"
         )
-
-
-def scores_of(artifact: Path) -> Path:
-    """The scores table of an artifact, or the table itself where a file is named."""
-    return artifact / SCORES_TABLE if artifact.is_dir() else artifact

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +16,12 @@ from stages.score.cases import Case, VideoCases
 from stages.score.config import ScoreConfig
 from stages.score.faults import by_kind
 from stages.score.frame_rows import mean
+from stages.score.temporal import RECALL_THRESHOLDS, THRESHOLDS, TemporalScores
 
 VERSION = 1
 _LENGTHS = ((0.15, "up to 15 %"), (0.3, "15-30 %"), (0.6, "30-60 %"), (1.0, "60-100 %"))
 _MANY = 4
-_MEASURES = ("J", "F", "JF")
+_PRECISION_SHOWN = (0.5, 0.75)
 
 
 def summarise(
@@ -28,6 +29,7 @@ def summarise(
     videos: Sequence[VideoCases],
     scores: pa.Table,
     frames: pa.Table,
+    temporal: Mapping[tuple[str, str], TemporalScores],
     *,
     extra: int,
 ) -> dict[str, Any]:
@@ -51,6 +53,8 @@ def summarise(
         "no_target": _no_target(cases, columns),
         "relevant": _part(columns, "relevant"),
         "irrelevant": _part(columns, "irrelevant"),
+        "temporal": _temporal(list(temporal.values())),
+        "by_annotator": _groups(columns, [case.group or None for case in cases]),
         "by_referents": _groups(columns, [_referents(case) for case in cases]),
         "by_moment_length": _groups(
             columns,
@@ -139,6 +143,31 @@ def _groups(
         }
         for name in present
     ]
+
+
+def _temporal(scores: Sequence[TemporalScores]) -> dict[str, Any] | None:
+    """Means over the expressions with annotated moments; None where nothing was predicted."""
+    if not scores:
+        return None
+    spans = np.array([s.span_tiou for s in scores if s.span_tiou is not None])
+    precisions = np.array([s.precision for s in scores if s.precision is not None])
+    keys = np.array([float(s.key_frame) for s in scores if s.key_frame is not None])
+    known = len(spans) > 0
+    return {
+        "expressions": len(scores),
+        "presence_tiou": mean(np.array([s.presence_tiou for s in scores])),
+        "span_tiou": mean(spans) if known else None,
+        **{
+            f"R1@{limit}": mean((spans >= limit).astype(float)) if known else None
+            for limit in RECALL_THRESHOLDS
+        },
+        **{
+            f"mAP@{limit}": mean(precisions[:, THRESHOLDS.index(limit)]) if known else None
+            for limit in _PRECISION_SHOWN
+        },
+        "mAP": mean(precisions.mean(axis=1)) if known else None,
+        "key_frame_top1": mean(keys) if len(keys) else None,
+    }
 
 
 def _referents(case: Case) -> str:

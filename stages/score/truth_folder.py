@@ -42,6 +42,11 @@ class FolderReader:
         except FileNotFoundError as error:
             raise TruthFault(f"ground truth is missing ({path})") from error
 
+    def frames(self, track: str) -> set[int]:
+        """Frames that have a file."""
+        present = set(masks_in(self._source.root / track))
+        return {frame for frame, name in enumerate(self._source.frame_names) if name in present}
+
 
 def read_folder(root: Path) -> list[VideoCases]:
     """All cases of a folder of masks, in order of their names.

@@ -40,6 +40,10 @@ class IndexReader:
         where = f"{self._path}, anno id {track}, frame {frame}"
         return decode_runs(rle["counts"], height, width, where=where), width
 
+    def frames(self, track: str) -> set[int]:
+        """Frames in which the anno id is visible."""
+        return set(self._store.frames_of(track))
+
 
 def read_index(folder: Path) -> list[VideoCases]:
     """All cases of an index, in its order.

@@ -78,6 +78,12 @@ class JsonReader:
             raise CorruptInput("is no RLE with size and counts", where=where)
         return decode_runs(counts, height, width, where=where), width
 
+    def frames(self, track: str) -> set[int]:
+        """Frames in which the anno id is visible."""
+        if track not in self._source.places:
+            return set()
+        return {frame for frame, mask in enumerate(self._list(track)) if mask is not None}
+
     def _list(self, track: str) -> list[Any]:
         if track not in self._lists:
             if track not in self._source.places:

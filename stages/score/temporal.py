@@ -1,0 +1,130 @@
+"""How well predicted moments meet the annotated ones.
+
+Spans are half-open pairs of frames. Two measures go by the name of temporal IoU and are told apart
+here: `span_tiou` compares two spans, `presence_tiou` two sets of frames. Retrieval follows the
+convention of QVHighlights (Lei et al., "Detecting Moments and Highlights in Videos", section 5):
+recall at rank 1 takes the span with the highest score and the true span it fits best; average
+precision goes down the ranked spans, each true span is found once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from stages.score.cases import Span
+from stages.score.frame_rows import mean
+
+THRESHOLDS = tuple(round(0.5 + 0.05 * step, 2) for step in range(10))
+RECALL_THRESHOLDS = (0.3, 0.5, 0.7)
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a model said of one expression over time.
+
+    Attributes:
+        present: bool (T,), the frames it took for relevant.
+        relevance: float (T,), None where it gave none.
+    """
+
+    present: np.ndarray
+    relevance: np.ndarray | None
+
+
+@dataclass(frozen=True)
+class TemporalScores:
+    """Of one expression; None where there is no true span (or no relevance) to measure by.
+
+    Attributes:
+        precision: average precision at each of THRESHOLDS.
+        key_frame: whether the frame of highest relevance lies in a true span.
+    """
+
+    presence_tiou: float
+    span_tiou: float | None
+    precision: tuple[float, ...] | None
+    key_frame: bool | None
+
+
+def temporal_scores(prediction: Prediction, spans: Sequence[Span]) -> TemporalScores:
+    """Compare a prediction with the annotated spans of all referents.
+
+    Args:
+        spans: in any order, may overlap; their union counts.
+    """
+    true = np.zeros(len(prediction.present), bool)
+    for start, end in spans:
+        true[start:end] = True
+    presence = presence_tiou(prediction.present, true)
+    if not true.any():
+        return TemporalScores(presence, None, None, None)
+    ranked = _ranked(prediction)
+    targets = runs(true)
+    best = max((span_tiou(ranked[0], target) for target in targets), default=0.0) if ranked else 0.0
+    precision = tuple(average_precision(ranked, targets, limit) for limit in THRESHOLDS)
+    key_frame = None
+    if prediction.relevance is not None:
+        key_frame = bool(true[int(np.argmax(prediction.relevance))])
+    return TemporalScores(presence, best, precision, key_frame)
+
+
+def nothing_right(has_spans: bool) -> TemporalScores:
+    """The scores of an expression whose prediction is not there."""
+    if not has_spans:
+        return TemporalScores(0.0, None, None, None)
+    return TemporalScores(0.0, 0.0, (0.0,) * len(THRESHOLDS), False)
+
+
+def span_tiou(one: Span, other: Span) -> float:
+    """Intersection over union of two spans."""
+    shared = min(one[1], other[1]) - max(one[0], other[0])
+    if shared <= 0:
+        return 0.0
+    return shared / (one[1] - one[0] + other[1] - other[0] - shared)
+
+
+def presence_tiou(one: np.ndarray, other: np.ndarray) -> float:
+    """Intersection over union of two sets of frames, bool (T,) each; 1 where both are empty."""
+    union = int((one | other).sum())
+    return int((one & other).sum()) / union if union else 1.0
+
+
+def runs(present: np.ndarray) -> list[Span]:
+    """The maximal spans in which bool (T,) is true."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], present, [False]]).astype(np.int8)))
+    return [(int(start), int(end)) for start, end in zip(edges[::2], edges[1::2], strict=True)]
+
+
+def average_precision(ranked: Sequence[Span], targets: Sequence[Span], threshold: float) -> float:
+    """Area under precision over recall, precision made monotone, as PASCAL VOC (2010 on) has it.
+
+    Args:
+        ranked: predicted spans, best first; each takes the free target that it fits best, if it
+            does so with an IoU of at least `threshold`.
+    """
+    free = list(targets)
+    hits = []
+    for span in ranked:
+        best = max(free, key=lambda target: span_tiou(span, target), default=None)
+        found = best is not None and span_tiou(span, best) >= threshold
+        hits.append(found)
+        if found and best is not None:
+            free.remove(best)
+    if not any(hits):
+        return 0.0
+    true = np.cumsum(hits)
+    precision = true / np.arange(1, len(hits) + 1)
+    envelope = np.maximum.accumulate(precision[::-1])[::-1]
+    return float(envelope[np.array(hits)].sum()) / len(targets)
+
+
+def _ranked(prediction: Prediction) -> list[Span]:
+    """Predicted spans by their mean relevance, highest first; earlier first among equals."""
+    spans = runs(prediction.present)
+    if prediction.relevance is None:
+        return spans
+    relevance = prediction.relevance
+    return sorted(spans, key=lambda span: (-mean(relevance[span[0] : span[1]]), span))
