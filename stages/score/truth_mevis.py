@@ -31,7 +31,7 @@ UNKNOWN_TRACK = "unknown anno id"
 SHORT_TRACK = "mask list is shorter than the video"
 
 # A key whose value is a list of masks: an RLE's own keys are followed by numbers or text.
-_TRACK_START = re.compile(rb'[{,]\s*"((?:[^"\\]|\\.)*)"\s*:\s*\[\s*(?=[{\]n])')
+_TRACK_START = re.compile(rb'[{,]\s*"(?!(?:counts|size)")((?:[^"\\]|\\.)*)"\s*:\s*\[\s*(?=[{\]n])')
 
 Place = tuple[int, int]
 
@@ -114,7 +114,7 @@ def find_tracks(path: Path) -> dict[str, Place]:
         last = text.rfind(b"}")
     if last < 0:
         raise CorruptInput("is cut off", where=path, hint="copy or download it again")
-    ends = [start for _, start, _ in starts[1:]] + [last]
+    ends = [*(start for _, start, _ in starts[1:]), last][: len(starts)]
     return {key: (first, end) for (key, _, first), end in zip(starts, ends, strict=True)}
 
 
