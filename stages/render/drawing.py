@@ -160,7 +160,8 @@ def read_mask(clip: Clip, shot: Shot, frame: int) -> np.ndarray:
         CorruptInput: not an image, or not of the video's size.
     """
     path = clip.mask_path(shot, frame)
-    mask = read_frame(path).any(axis=2)
+    red, green, blue = np.moveaxis(read_frame(path), 2, 0)
+    mask = (red | green | blue) > 0
     if mask.shape != (clip.height, clip.width):
         raise CorruptInput(
             f"the mask is {mask.shape[1]} x {mask.shape[0]} pixels, the video "

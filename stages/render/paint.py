@@ -66,15 +66,17 @@ def paint(
     covered = np.zeros(picture.shape[:2], dtype=bool)
     for layer in layers:
         covered |= layer.mask
-    painted = picture.astype(np.float32)
-    ground = np.ones_like(covered) if dim else covered
-    if opacity:
-        painted[ground] = subdue(painted[ground])
-    _fill(painted, layers, opacity, line)
+    painted = _rounded(subdue(picture)) if dim and opacity else picture.copy()
+    if opacity and covered.any():
+        _fill(painted, picture, covered, layers, opacity)
     rim = grow(covered, line) & ~covered
-    painted[rim] *= 1 - _RIM_DARKNESS
+    painted[rim] = _rounded(painted[rim] * np.float32(1 - _RIM_DARKNESS))
     _outline(painted, layers, line)
-    return painted.round().astype(np.uint8)
+    return painted
+
+
+def _rounded(values: np.ndarray) -> np.ndarray:
+    return values.round().astype(np.uint8)
 
 
 def _outline(painted: np.ndarray, layers: Sequence[Layer], line: int) -> None:
@@ -87,28 +89,33 @@ def _outline(painted: np.ndarray, layers: Sequence[Layer], line: int) -> None:
         painted[edge & (bands == number)] = layer.outline or layer.colour
 
 
-def _fill(painted: np.ndarray, layers: Sequence[Layer], opacity: float, line: int) -> None:
-    """Mix the layers' colours into `painted` (H, W, 3) float32, in place."""
-    shape = painted.shape[:2]
-    total = np.zeros_like(painted)
-    weight = np.zeros(shape, dtype=np.float32)
-    count = np.zeros(shape, dtype=np.float32)
+def _fill(
+    painted: np.ndarray,
+    picture: np.ndarray,
+    covered: np.ndarray,
+    layers: Sequence[Layer],
+    opacity: float,
+) -> None:
+    """Mix the layers' colours over `picture` into `painted`, both (H, W, 3), where `covered`."""
+    line = line_width(*covered.shape)
+    places = np.nonzero(covered)  # N pixels
+    total = np.zeros((len(places[0]), 3), dtype=np.float32)
+    weight = np.zeros((len(places[0]), 1), dtype=np.float32)
+    count = np.zeros((len(places[0]), 1), dtype=np.float32)
     for layer in layers:
-        strength = _stripes(shape, line) if layer.hatched else np.float32(1)
-        share = layer.mask * strength
-        total += share[..., None] * np.array(layer.colour, dtype=np.float32)
+        here = layer.mask[places][:, None]
+        share = here * (_stripes(places, line) if layer.hatched else np.float32(1))
+        total += share * np.array(layer.colour, dtype=np.float32)
         weight += share
-        count += layer.mask
-    inside = count > 0
-    alpha = np.minimum(opacity * weight[inside] / count[inside], 1)[:, None]
-    mean = total[inside] / weight[inside][:, None]
-    painted[inside] = painted[inside] * (1 - alpha) + mean * alpha
+        count += here
+    alpha = np.minimum(opacity * weight / count, 1)
+    painted[places] = _rounded(subdue(picture[places]) * (1 - alpha) + total / weight * alpha)
 
 
-def _stripes(shape: tuple[int, ...], line: int) -> np.ndarray:
-    """Strong and weak diagonal stripes, float32 (H, W)."""
-    strong = _bands(shape, line) % 2 == 0
-    return np.where(strong, _STRIPE_STRONG, _STRIPE_WEAK).astype(np.float32)
+def _stripes(places: tuple[np.ndarray, ...], line: int) -> np.ndarray:
+    """Strong and weak diagonal stripes at N pixels given by row and column, float32 (N, 1)."""
+    strong = ((places[0] + places[1]) // (_STRIPE_LINES * line)) % 2 == 0
+    return np.where(strong, _STRIPE_STRONG, _STRIPE_WEAK).astype(np.float32)[:, None]
 
 
 def _bands(shape: tuple[int, ...], line: int) -> np.ndarray:
