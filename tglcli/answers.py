@@ -183,6 +183,8 @@ def describe(video: Video, answer: Answer) -> str:
     seen = sum(end - start for start, end in answer.visible)
     if not seen:
         return f'"{answer.expression.text}": nothing found'
+    if video.num_frames == 1:
+        return f'"{answer.expression.text}": found'
     return (
         f'"{answer.expression.text}": moment {_when(video, answer.moments)}, '
         f"mask in {seen} of {video.num_frames} frames"

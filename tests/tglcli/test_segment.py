@@ -1,0 +1,286 @@
+"""tgl segment: one command from a video, a picture or a folder to overlay, masks and spans."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import torch
+from click.testing import Result
+from PIL import Image
+from pycocotools import mask as coco
+from typer.testing import CliRunner
+
+from schemas.errors import ConfigError, CorruptInput, MissingInput
+from stages.engine.ffmpeg import ffmpeg_binary
+from stages.model.backbone import build_backbone
+from stages.model.checkpoint import save_checkpoint
+from stages.model.config import ModelConfig
+from stages.model.presets import toy_preset
+from stages.model.tgl import TglModel
+from tglcli.commands import segment as command
+from tglcli.main import app
+
+FRAMES, HEIGHT, WIDTH = 6, 48, 64
+SENTENCES = ["the ball that jumps", "a cube"]
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny random model that finds something everywhere."""
+    torch.manual_seed(0)
+    torch.set_num_threads(1)
+    config = ModelConfig(adapter_width=16, adapter_heads=2, temporal_radius=2, relevance_radius=3)
+    model = TglModel(config, build_backbone(toy_preset(64)), 16)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.05)
+        head = model.backbone.sam.mask_decoder.pred_obj_score_head
+        head.proj_out.weight.mul_(20)
+        head.proj_out.bias.add_(4.3)
+    folder = tmp_path_factory.mktemp("model") / "checkpoint"
+    save_checkpoint(folder, model, encoder="hash, mean pooling")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def made_video(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six frames of a test picture, 5 a second."""
+    path = tmp_path_factory.mktemp("videos") / "clip.mp4"
+    source = f"testsrc=size={WIDTH}x{HEIGHT}:rate=5"
+    arguments = ["-f", "lavfi", "-i", source, "-frames:v", str(FRAMES), "-pix_fmt", "yuv420p"]
+    subprocess.run([ffmpeg_binary(), "-loglevel", "error", *arguments, str(path)], check=True)
+    return path
+
+
+@pytest.fixture
+def video(made_video: Path, tmp_path: Path) -> Path:
+    """The video, to be damaged if need be."""
+    return Path(shutil.copy(made_video, tmp_path / "clip.mp4"))
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """A folder of three pictures."""
+    (tmp_path / "shots").mkdir()
+    for number in range(3):
+        pixels = np.full((HEIGHT, WIDTH, 3), 60 * number, np.uint8)
+        pixels[10:30, 10:30] = 200
+        Image.fromarray(pixels).save(tmp_path / "shots" / f"shot{number}.png")
+    return tmp_path / "shots"
+
+
+def run(
+    source: Path, out: Path, *options: str | Path, sentences: list[str] | None = None
+) -> Result:
+    texts = SENTENCES if sentences is None else sentences
+    arguments = ["segment", source, *texts, "-o", out, "--workers", "1", "--device", "cpu"]
+    return CliRunner().invoke(app, [str(argument) for argument in (*arguments, *options)])
+
+
+def succeed(source: Path, out: Path, *options: str | Path, **more: list[str]) -> str:
+    done = run(source, out, *options, **more)
+    assert done.exit_code == 0, repr(done.exception) + done.output
+    return done.stdout
+
+
+def facts(video: Path) -> tuple[int, int, int]:
+    """Frames, height and width of a video."""
+    shown = subprocess.run(
+        [ffmpeg_binary(), "-i", str(video), "-vf", "showinfo", "-f", "null", "-"],
+        capture_output=True,
+        text=True,
+    ).stderr
+    lines = [line for line in shown.splitlines() if " pts_time:" in line]
+    width, height = lines[0].split(" s:")[1].split()[0].split("x")
+    return len(lines), int(height), int(width)
+
+
+def test_a_video_becomes_an_overlay_masks_and_spans(
+    video: Path, checkpoint: Path, tmp_path: Path
+) -> None:
+    out, masks, table = (tmp_path / name for name in ("out.mp4", "masks", "found.json"))
+    said = succeed(video, out, "--checkpoint", checkpoint, "--masks", masks, "--table", table)
+    frames, height, width = facts(out)
+    assert frames == FRAMES
+    assert width == 8 * WIDTH  # 48 grows by whole numbers to at least 360
+    assert height > 8 * HEIGHT  # caption, bars and legend
+    files = sorted(path.name for path in (masks / "clip" / "1").iterdir())
+    assert files == [f"{frame:05d}.png" for frame in range(FRAMES)]
+    with Image.open(masks / "clip" / "0" / files[0]) as image:
+        assert (image.mode, image.size) == ("L", (WIDTH, HEIGHT))
+    assert f"{FRAMES} frames -> " in said
+    assert '"the ball that jumps": moment frame' in said
+    assert not list(tmp_path.glob(".*"))  # nothing of the work is left
+
+    document = json.loads(table.read_text())
+    assert [entry["sentence"] for entry in document["sentences"]] == SENTENCES
+    assert document["fps"] == 5
+    for number, entry in enumerate(document["sentences"]):
+        assert len(entry["masks"]) == len(entry["relevance"]) == FRAMES
+        for frame, rle in enumerate(entry["masks"]):
+            saved = np.asarray(Image.open(masks / "clip" / str(number) / files[frame])) > 0
+            told = np.zeros((HEIGHT, WIDTH)) if rle is None else coco.decode(rle)
+            assert (told == saved).all()
+            inside = any(start <= frame < end for start, end in entry["visible"])
+            assert inside == saved.any()
+
+
+def test_the_same_again_in_a_kept_folder_skips(
+    video: Path, checkpoint: Path, tmp_path: Path
+) -> None:
+    options = ("--checkpoint", checkpoint, "--work", tmp_path / "work")
+    succeed(video, tmp_path / "one.mp4", *options)
+    stamps = _stamps(tmp_path / "work")
+    succeed(video, tmp_path / "two.mp4", *options)
+    assert _stamps(tmp_path / "work") == stamps
+    assert (tmp_path / "one.mp4").read_bytes() == (tmp_path / "two.mp4").read_bytes()
+    succeed(video, tmp_path / "two.mp4", *options, sentences=["a cone"])
+    changed = {name for name, stamp in _stamps(tmp_path / "work").items() if stamp != stamps[name]}
+    assert changed == {"index", "text", "masks", "pictures"}  # the frames are reused
+
+
+def _stamps(work: Path) -> dict[str, int]:
+    """The inode of each artifact: a new one is another folder."""
+    names = ("frames", "index", "text", "masks", "pictures")
+    return {name: (work / name).stat().st_ino for name in names}
+
+
+def test_a_folder_of_pictures_becomes_a_gif_and_a_table(
+    pictures: Path, checkpoint: Path, tmp_path: Path
+) -> None:
+    options = ("--checkpoint", checkpoint, "--table", tmp_path / "found.parquet", "--fps", "4")
+    succeed(pictures, tmp_path / "out.gif", *options)
+    with Image.open(tmp_path / "out.gif") as image:
+        assert image.n_frames == 3
+        assert image.info["duration"] == 250
+    rows = pq.read_table(tmp_path / "found.parquet").to_pylist()
+    assert [row["name"] for row in rows] == ["shot0", "shot1", "shot2"] * 2
+    assert [row["frame"] for row in rows] == [0, 1, 2] * 2
+    for row in rows:
+        rle = {"size": [row["height"], row["width"]], "counts": row["counts"]}
+        assert coco.area(rle) == row["area"]
+    assert any(row["in_moment"] for row in rows)
+
+
+def test_a_picture_that_a_phone_turned_is_shown_upright(checkpoint: Path, tmp_path: Path) -> None:
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    Image.new("RGB", (HEIGHT, WIDTH)).save(tmp_path / "phone.jpg", exif=turned)
+    options = ("--checkpoint", checkpoint, "--masks", tmp_path / "masks")
+    said = succeed(tmp_path / "phone.jpg", tmp_path / "out.png", *options, sentences=["a cube"])
+    assert "1 frames -> " in said
+    with Image.open(tmp_path / "masks" / "phone" / "0" / "phone.png") as image:
+        assert image.size == (WIDTH, HEIGHT)
+    with Image.open(tmp_path / "out.png") as image:
+        assert image.width == 8 * WIDTH
+
+
+def test_mixed_pictures_are_read_and_twins_refused(checkpoint: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "mixed"
+    folder.mkdir()
+    for name in ("a.bmp", "b.JPG", "c.webp"):
+        Image.new("RGB", (WIDTH, HEIGHT)).save(folder / name)
+    out = tmp_path / "out.mp4"
+    assert "3 frames" in succeed(folder, out, "--checkpoint", checkpoint, sentences=["a cube"])
+    assert facts(out)[0] == 3
+    Image.new("RGB", (WIDTH, HEIGHT)).save(folder / "a.png")
+    error = run(folder, out, "--checkpoint", checkpoint).exception
+    assert isinstance(error, CorruptInput)
+    assert "several pictures have the name a" in str(error)
+
+
+def test_without_a_checkpoint_the_toy_one_is_used_and_named(
+    video: Path, checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(command, "TOY_CHECKPOINT", checkpoint)
+    done = run(video, tmp_path / "out.gif", sentences=["a cube"])
+    assert done.exit_code == 0, done.output
+    assert "knows only the coloured shapes" in done.stderr
+    assert "tgl train INDEX TEXT CHECKPOINT --backbone facebook/sam2.1" in done.stderr
+    monkeypatch.setattr(command, "TOY_CHECKPOINT", tmp_path / "none")
+    error = run(video, tmp_path / "out.gif").exception
+    assert isinstance(error, MissingInput)
+    assert "--checkpoint" in str(error)
+
+
+def test_all_frames_can_be_guided(video: Path, checkpoint: Path, tmp_path: Path) -> None:
+    options = ("--checkpoint", checkpoint, "--table", tmp_path / "x.json", "--moments", "all")
+    succeed(video, tmp_path / "out.gif", *options)
+    document = json.loads((tmp_path / "x.json").read_text())
+    assert [entry["moments"] for entry in document["sentences"]] == [[[0, FRAMES]]] * 2
+
+
+def test_strange_names_and_long_sentences_pass(
+    video: Path, checkpoint: Path, tmp_path: Path
+) -> None:
+    odd = video.rename(tmp_path / ".the: video?.mp4")
+    done = run(odd, tmp_path / "o.gif", "--checkpoint", checkpoint, sentences=["word " * 500])
+    assert done.exit_code == 0, repr(done.exception)
+    assert "longer than the encoder reads" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "sentences", "message"),
+    [
+        (["-o", "out.avi"], SENTENCES, "'out.avi' ends in none of .mp4, .gif, .png"),
+        (["--table", "x.csv"], SENTENCES, "'x.csv' ends in none of .json, .parquet"),
+        ([], ["  "], "SENTENCE: is empty"),
+    ],
+)
+def test_wrong_usage_is_one_line(
+    video: Path, checkpoint: Path, tmp_path: Path, options, sentences, message: str
+) -> None:
+    done = run(
+        video, tmp_path / "out.mp4", "--checkpoint", checkpoint, *options, sentences=sentences
+    )
+    assert isinstance(done.exception, ConfigError)
+    assert message in str(done.exception)
+
+
+def test_damaged_inputs_are_one_line(video: Path, checkpoint: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.mp4"
+    video.write_bytes(video.read_bytes()[:300])
+    error = run(video, out, "--checkpoint", checkpoint).exception
+    assert isinstance(error, CorruptInput)
+    assert "clip.mp4: cannot be decoded" in str(error)
+    error = run(tmp_path / "none.mp4", out, "--checkpoint", checkpoint).exception
+    assert isinstance(error, MissingInput)
+    (tmp_path / "empty").mkdir()
+    error = run(tmp_path / "empty", out, "--checkpoint", checkpoint).exception
+    assert isinstance(error, MissingInput)
+    assert "holds no pictures" in str(error)
+    (tmp_path / "bad.png").write_bytes(b"text")
+    error = run(tmp_path / "bad.png", out, "--checkpoint", checkpoint).exception
+    assert isinstance(error, CorruptInput)
+    assert "bad.png: is not an image" in str(error)
+    assert not out.exists()
+
+
+def test_a_broken_frame_of_a_folder_is_named(
+    pictures: Path, checkpoint: Path, tmp_path: Path
+) -> None:
+    path = pictures / "shot1.png"
+    path.write_bytes(path.read_bytes()[:-40])
+    error = run(pictures, tmp_path / "out.mp4", "--checkpoint", checkpoint).exception
+    assert isinstance(error, CorruptInput)
+    assert "shot1.png" in str(error)
+    assert "\n" not in str(error)
+
+
+def test_a_checkpoint_that_names_no_encoder_asks_for_it(
+    video: Path, checkpoint: Path, tmp_path: Path
+) -> None:
+    own = shutil.copytree(checkpoint, tmp_path / "own")
+    document = json.loads((own / "config.json").read_text())
+    document["text"]["encoder"] = "unknown"
+    (own / "config.json").write_text(json.dumps(document))
+    error = run(video, tmp_path / "out.gif", "--checkpoint", own).exception
+    assert isinstance(error, MissingInput)
+    assert "--encoder" in str(error)
+    succeed(video, tmp_path / "out.gif", "--checkpoint", own, "--encoder", "hash")
