@@ -19,6 +19,7 @@ from tglcli.commands.references import references
 from tglcli.commands.render import render
 from tglcli.commands.score import score
 from tglcli.commands.segment import segment
+from tglcli.commands.select_moments import select_moments
 from tglcli.commands.submit import submit
 from tglcli.commands.table import table
 from tglcli.commands.toy import toy
@@ -43,6 +44,7 @@ app.command("train", rich_help_panel=STAGES)(train)
 app.command("propagate", rich_help_panel=STAGES)(propagate)
 app.command("score", rich_help_panel=STAGES)(score)
 app.command("check", rich_help_panel=HELPERS)(check)
+app.command("select-moments", rich_help_panel=HELPERS)(select_moments)
 app.command("export-moments", rich_help_panel=HELPERS)(export_moments)
 app.command("references", rich_help_panel=HELPERS)(references)
 app.command("render", rich_help_panel=HELPERS)(render)

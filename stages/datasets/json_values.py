@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -50,3 +51,18 @@ def id_list(value: object, where: str) -> tuple[str, ...]:
     if any(isinstance(item, bool) or not isinstance(item, int | str) for item in items):
         raise CorruptInput("has an id that is neither a number nor a string", where=where)
     return tuple(str(item) for item in items)
+
+
+def finite_numbers(value: object, where: object) -> list[float]:
+    """A list of finite numbers.
+
+    Raises:
+        CorruptInput: it is something else.
+    """
+    if not isinstance(value, list) or not all(_is_finite(item) for item in value):
+        raise CorruptInput("a list of numbers is needed", where=where)
+    return [float(item) for item in value]
+
+
+def _is_finite(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < math.inf

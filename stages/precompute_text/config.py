@@ -7,9 +7,11 @@ from pathlib import Path
 
 from schemas.layouts import EXPRESSIONS_TABLE
 from stages.engine.digest import file_digest, tree_digest
+from stages.engine.hub import local_folder
 from stages.engine.settings import Settings, setting
 
 HASH_ENCODER = "hash"
+ENCODER_OPTION = "--encoder"
 
 
 @dataclass(frozen=True)
@@ -49,8 +51,4 @@ class TextInputs:
 
 def local_encoder(encoder: str) -> Path | None:
     """The encoder as a folder, None for `hash` and for hub ids."""
-    if encoder == HASH_ENCODER:
-        return None
-    folder = Path(encoder).expanduser()
-    looks_local = folder.is_absolute() or encoder.startswith((".", "~")) or folder.exists()
-    return folder if looks_local else None
+    return None if encoder == HASH_ENCODER else local_folder(encoder)

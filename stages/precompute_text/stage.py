@@ -12,11 +12,12 @@ from schemas.errors import CorruptInput
 from schemas.layouts import EXPRESSIONS_TABLE, TEXTS_TABLE
 from schemas.parquet import read_table, rows_of, write_table
 from schemas.tables import EXPRESSIONS, TEXTS
+from stages.engine.hub import require_model
 from stages.engine.progress import Progress
 from stages.engine.runtime import Runtime
 from stages.engine.stage import Result, Stage
 from stages.engine.workspace import Workspace
-from stages.precompute_text.config import HASH_ENCODER, TextConfig, TextInputs
+from stages.precompute_text.config import ENCODER_OPTION, HASH_ENCODER, TextConfig, TextInputs
 from stages.precompute_text.encoding import Encoded, Encoder
 from stages.precompute_text.hashing import HashEncoder
 from stages.precompute_text.motion_words import motion_mask
@@ -66,6 +67,8 @@ STAGE = Stage("precompute-text", 1, TextConfig, TextInputs, run)
 def _encoder(config: TextConfig, runtime: Runtime) -> Encoder:
     if config.encoder == HASH_ENCODER:
         return HashEncoder(config.dim, config.max_tokens, config.pooling)
+    # Asked before torch is loaded: whoever is offline should read so at once.
+    require_model(config.encoder, option=ENCODER_OPTION)
     from stages.precompute_text.transformer import TransformerEncoder
 
     return TransformerEncoder(config.encoder, config.max_tokens, config.pooling, runtime)

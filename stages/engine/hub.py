@@ -1,0 +1,87 @@
+"""Models by name: a local folder, or an id on a hub that may be out of reach.
+
+A hub's own client tries for half a minute before it says that there is no network; here the
+question is asked first, and answered in less than a second.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import TimeoutError as TooLate
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from schemas.errors import MissingInput
+
+MODEL_CONFIG = "config.json"
+_CONNECT_SECONDS = 0.8
+_PROXIES = ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY")
+_HTTPS_PORT = 443
+
+
+def local_folder(name: str) -> Path | None:
+    """`name` as a folder; None where it can only be a hub id."""
+    folder = Path(name).expanduser()
+    looks_local = folder.is_absolute() or name.startswith((".", "~")) or folder.exists()
+    return folder if looks_local else None
+
+
+def require_model(name: str, *, option: str) -> bool:
+    """Whether a model must be loaded from local files only.
+
+    Args:
+        name: a folder saved with save_pretrained, or a hub id.
+        option: the option that named it, for messages.
+
+    Raises:
+        MissingInput: no such folder, or a hub id that is neither in the cache nor to be reached.
+    """
+    folder = local_folder(name)
+    if folder is not None:
+        if not (folder / MODEL_CONFIG).is_file():
+            what = f"has no {MODEL_CONFIG}" if folder.is_dir() else "no such folder"
+            hint = "name a folder saved with save_pretrained, or a hub id"
+            raise MissingInput(what, where=folder, hint=hint)
+        return True
+    from huggingface_hub import constants, try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
+
+    try:
+        cached = isinstance(try_to_load_from_cache(name, MODEL_CONFIG), str)
+    except HFValidationError as error:
+        raise MissingInput("is neither a folder nor a hub id", where=name) from error
+    if cached:
+        return True
+    if constants.HF_HUB_OFFLINE or not _reachable(constants.ENDPOINT):
+        raise MissingInput(
+            "is not in the local cache and the hub cannot be reached",
+            where=name,
+            hint=f"download it elsewhere and name its folder with {option}",
+        )
+    return False
+
+
+def _reachable(endpoint: str) -> bool:
+    """Whether the hub's host takes a connection; behind a proxy only a request could tell."""
+    if any(os.environ.get(name) for name in _PROXIES):
+        return True
+    parts = urlsplit(endpoint)
+    # In a thread of its own: the look-up of a name has no time limit.
+    pool = ThreadPoolExecutor(1)
+    try:
+        attempt = pool.submit(_connect, parts.hostname or "", parts.port or _HTTPS_PORT)
+        return attempt.result(_CONNECT_SECONDS)
+    except TooLate:
+        return False
+    finally:
+        pool.shutdown(wait=False)
+
+
+def _connect(host: str, port: int) -> bool:
+    try:
+        with socket.create_connection((host, port), timeout=_CONNECT_SECONDS):
+            return True
+    except OSError:
+        return False

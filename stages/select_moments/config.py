@@ -1,0 +1,57 @@
+"""Settings and inputs of select-moments."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from stages.engine.digest import artifact_digest, tree_digest
+from stages.engine.hub import local_folder
+from stages.engine.settings import Settings, setting
+
+MODEL_OPTION = "--model"
+
+
+@dataclass(frozen=True)
+class SelectConfig(Settings):
+    """Which model scores the frames, and how scores become spans."""
+
+    model: str = setting(
+        "openai/clip-vit-base-patch32",
+        "A local folder or a hub id of a CLIP, SigLIP or BLIP-2 (image-text retrieval) model.",
+    )
+    stride: int = setting(
+        1, "Score every n-th frame; those between take the score of the nearest.", low=1
+    )
+    window: int = setting(
+        5, "Scores are averaged over this many frames, an odd number; 1 leaves them.", low=1
+    )
+    threshold: float = setting(
+        0.5,
+        "A frame is chosen where its score, from 0 for the sentence's lowest to 1 for its highest "
+        "in the video, is at least this.",
+        low=0,
+        high=1,
+    )
+    fill: int = setting(4, "Gaps of at most this many frames are closed.", low=0)
+    drop: int = setting(2, "Spans of fewer frames are dropped, the best one excepted.", low=1)
+
+
+@dataclass(frozen=True)
+class SelectInputs:
+    """An index, and the model's folder where it is local."""
+
+    index: Path
+    model: Path | None = None
+
+    def digests(self) -> dict[str, str]:
+        """Digests of the index's tables and of the model's files."""
+        found = {"index": artifact_digest(self.index)}
+        if self.model is not None:
+            found["model"] = tree_digest(self.model)
+        return found
+
+
+def local_model(model: str) -> Path | None:
+    """The model as a folder, None for a hub id."""
+    return local_folder(model)
