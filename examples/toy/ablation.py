@@ -34,6 +34,14 @@ REFERENCES = ("look-alikes", "one-at-random", "all-objects")
 TRAINED_ON, SCORED_ON = "train", "valid"
 
 
+TGL_PROGRAM = f"{sys.executable} -m tglcli"
+STEPS = 500
+TRAINING = (
+    "--batch 4 --lr 2e-4 --lr-new 1e-3 --warmup 30 --max-stride 1 --spread 0.25 --cache-features 2"
+)
+"""What suits the toy data set and its backbone; chosen on the dev split (docs/training.md)."""
+
+
 @dataclass(frozen=True)
 class Ablation:
     """Where everything is, and the program that does it.
@@ -145,17 +153,18 @@ def main() -> None:
     """Parse, prepare, run what is missing, report."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("work", type=Path, help="folder of everything that is made")
-    parser.add_argument("--tgl", default="tgl", help="the program")
+    parser.add_argument("--tgl", default=TGL_PROGRAM, help="the program, if not this Python's")
     parser.add_argument("--backbone", default="toy")
     parser.add_argument("--arms", nargs="+", default=list(ARMS), choices=list(ARMS))
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--split", default=SCORED_ON, choices=("valid", "dev"))
     parser.add_argument("--train-clips", type=int, default=160)
     parser.add_argument("--clips", type=int, default=60, help="of the split that is scored")
-    parser.add_argument("--train", default="", help="options of tgl train, for every arm alike")
+    parser.add_argument("--steps", type=int, default=STEPS, help="of every training")
+    parser.add_argument("--train", default=TRAINING, help="further options of tgl train, alike")
     parser.add_argument("--write", type=Path, help="the report, a .md; its plot stands beside it")
     given = parser.parse_args()
-    options = shlex.split(given.train)
+    options = ["--steps", str(given.steps), *shlex.split(given.train)]
     ablation = Ablation(
         tuple(shlex.split(given.tgl)), given.work, given.split, given.backbone, tuple(options)
     )
