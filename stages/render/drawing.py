@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,9 +55,13 @@ class Drawing:
         first, last = self.shots[0].expression_id, self.shots[-1].expression_id
         return f"sentences-{first}" if first == last else f"sentences-{first}-to-{last}"
 
-    def frames(self) -> tuple[tuple[int, int], Iterator[np.ndarray]]:
-        """(height, width) of the picture, and it for every frame of the video."""
-        painter = _Painter(self, _video_side(self.clip, self.config))
+    def frames(self, on_frame: Callable[[], None]) -> tuple[tuple[int, int], Iterator[np.ndarray]]:
+        """(height, width) of the picture, and it for every frame of the video.
+
+        Args:
+            on_frame: called for every frame painted.
+        """
+        painter = _Painter(self, _video_side(self.clip, self.config), on_frame)
         panel = Panel(self._content(), painter.height, painter.width, self.font)
         last = len(self.clip.frames) - 1
         digits = len(str(last))
@@ -67,12 +71,12 @@ class Drawing:
         )
         return panel.size, composed
 
-    def sheet(self) -> np.ndarray:
+    def sheet(self, on_frame: Callable[[], None]) -> np.ndarray:
         """Frames spread evenly over the video in one picture."""
         chosen = spread(len(self.clip.frames), self.config.cells)
         alone = len(chosen) == 1
         side = _video_side(self.clip, self.config) if alone else _SIDE_OF_CELL
-        painter = _Painter(self, self.config.short_side or side)
+        painter = _Painter(self, self.config.short_side or side, on_frame)
         chip = Face(max(_SMALLEST_CHIP, painter.height // _PIXELS_PER_CHIP_POINT))
         cells = [painter.paint(frame) for frame in chosen]
         if not alone:
@@ -103,8 +107,9 @@ _LEGEND = (
 class _Painter:
     """Frames of a clip with the masks over them, at the size of the picture."""
 
-    def __init__(self, drawing: Drawing, side: int):
+    def __init__(self, drawing: Drawing, side: int, on_frame: Callable[[], None]):
         self._drawing = drawing
+        self._on_frame = on_frame
         clip = drawing.clip
         scale = side / min(clip.height, clip.width)
         self.height = max(1, round(clip.height * scale))
@@ -127,6 +132,7 @@ class _Painter:
             layers = compare(self._fit(masks[0]), self._fit(truth))
         else:
             layers = [Layer(self._fit(mask), sentence_colour(i)) for i, mask in enumerate(masks)]
+        self._on_frame()
         picture = fit_picture(picture, self.height, self.width)
         opacity = self._drawing.config.opacity
         return paint(picture, layers, opacity, dim=self._truth is not None)

@@ -101,14 +101,8 @@ def find_clips(config: RenderConfig, inputs: RenderInputs) -> Found:
         found = _from_folder(inputs.frames, present, routes)
     if config.compare == "truth" and not all(clip.truth for clip in found.clips):
         raise ConfigError("--compare truth: the index holds no masks", where=inputs.frames)
+    _refuse_absent(config.only, found.clips, inputs.preds)
     clips = tuple(_limited(_selected(found.clips, config.only), config.limit))
-    if not clips:
-        wanted = f" of {', '.join(config.only)}" if config.only else ""
-        raise MissingInput(
-            f"no predictions{wanted} that fit the frames",
-            where=inputs.preds,
-            hint="they stand at VIDEO/EXPRESSION/FRAME.png, named as in the index",
-        )
     return Found(clips, found.without_prediction, found.unknown)
 
 
@@ -260,6 +254,20 @@ class _Routes:
 def _pairs(table: pa.Table) -> Iterator[tuple[str, str]]:
     columns = (table[name].to_pylist() for name in ("video_id", "expression_id"))
     return zip(*columns, strict=True)
+
+
+def _refuse_absent(only: tuple[str, ...], clips: tuple[Clip, ...], preds: Path) -> None:
+    """Raise MissingInput unless there is something to draw, and all of what `only` names."""
+    known = {clip.video_id for clip in clips}
+    known |= {f"{clip.video_id}/{shot.expression_id}" for clip in clips for shot in clip.shots}
+    absent = [name for name in only if name not in known]
+    if absent or not clips:
+        wanted = f" of {', '.join(absent)}" if absent else ""
+        raise MissingInput(
+            f"no predictions{wanted} that fit the frames",
+            where=preds,
+            hint="they stand at VIDEO/EXPRESSION/FRAME.png, named as in the index",
+        )
 
 
 def _selected(clips: tuple[Clip, ...], only: tuple[str, ...]) -> Iterator[Clip]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
 
+from schemas.directories import remove_tree
 from schemas.errors import TglError
 from schemas.receipts import canonical_json
 from stages.engine.pool import map_jobs
@@ -37,6 +39,11 @@ class _Job:
     config: RenderConfig
     font: Path | None
 
+    @property
+    def folder(self) -> Path:
+        """Where the video's pictures go."""
+        return self.root / self.clip.video_id
+
 
 def run(
     config: RenderConfig,
@@ -58,16 +65,14 @@ def run(
         if tables[clip.video_id] is None
     ]
     failures: list[TglError] = []
-    with progress.task("render", len(found.clips), "video") as task:
-        task.advance(len(found.clips) - len(jobs))
-        for job, drawn in map_jobs(_draw, jobs, runtime=runtime):
-            if isinstance(drawn, TglError):
-                failures.append(drawn)
-            else:
-                files = [out.path / path for path in drawn.column("path").to_pylist()]
-                out.finish(job.clip.video_id, keys[job.clip.video_id], drawn, files)
-                tables[job.clip.video_id] = drawn
-            task.advance()
+    for job, drawn in _work(jobs, runtime, progress):
+        if isinstance(drawn, TglError):
+            remove_tree(job.folder)
+            failures.append(drawn)
+        else:
+            files = [out.path / path for path in drawn.column("path").to_pylist()]
+            out.finish(job.clip.video_id, keys[job.clip.video_id], drawn, files)
+            tables[job.clip.video_id] = drawn
     if failures and len(failures) == len(found.clips):
         raise failures[0]
     rows = [row for table in tables.values() if table is not None for row in table.to_pylist()]
@@ -86,18 +91,35 @@ def run(
 STAGE = Stage("render", 1, RenderConfig, RenderInputs, run)
 
 
-def _draw(job: _Job) -> pa.Table:
+def _work(
+    jobs: list[_Job], runtime: Runtime, progress: Progress
+) -> Iterator[tuple[_Job, pa.Table | TglError]]:
+    """Draw all `jobs`; progress is counted in frames."""
+    total = sum(_frames(drawing) for job in jobs for drawing in _drawings(job))
+    with progress.task("render", total, "frame") as task:
+        if runtime.scheduler is None and (runtime.workers == 1 or len(jobs) == 1):
+            draw = partial(_draw, on_frame=task.advance)
+            yield from map_jobs(draw, jobs, runtime=runtime, kind="thread")
+            return
+        # Frames that another process draws cannot be seen from here: count video by video.
+        for job, drawn in map_jobs(_draw, jobs, runtime=runtime):
+            task.advance(sum(map(_frames, _drawings(job))))
+            yield job, drawn
+
+
+def _draw(job: _Job, on_frame: Callable[[], None] = lambda: None) -> pa.Table:
     """Draw a video's pictures; one row for each."""
+    remove_tree(job.folder)
+    job.folder.mkdir()
     rows = []
     for drawing in _drawings(job):
-        folder = job.root / job.clip.video_id
-        folder.mkdir(exist_ok=True)
-        path = folder / f"{drawing.file_stem}{_SUFFIXES[job.config.format]}"
+        path = job.folder / f"{drawing.file_stem}{_SUFFIXES[job.config.format]}"
+        _write(drawing, path, on_frame)
         rows.append(
             {
                 "path": path.relative_to(job.root).as_posix(),
                 "expressions": len(drawing.shots),
-                "frames": _write(drawing, path),
+                "frames": _frames(drawing),
             }
         )
     return pa.Table.from_pylist(rows)
@@ -114,19 +136,24 @@ def _drawings(job: _Job) -> Iterator[Drawing]:
         yield Drawing(clip, shots, False, config, job.font)
 
 
-def _write(drawing: Drawing, path: Path) -> int:
-    """Write one picture; the number of frames in it."""
+def _frames(drawing: Drawing) -> int:
+    """Number of frames in a picture."""
+    frames = len(drawing.clip.frames)
+    return min(drawing.config.cells, frames) if drawing.config.format == "sheet" else frames
+
+
+def _write(drawing: Drawing, path: Path, on_frame: Callable[[], None]) -> None:
+    """Write one picture."""
     config, clip = drawing.config, drawing.clip
     if config.format == "sheet":
-        write_png(path, drawing.sheet())
-        return min(config.cells, len(clip.frames))
-    size, frames = drawing.frames()
+        write_png(path, drawing.sheet(on_frame))
+        return
+    size, frames = drawing.frames(on_frame)
     fps = config.fps or clip.fps or _UNKNOWN_FPS
     if config.format == "gif":
         write_gif(path, frames, fps)
     else:
         write_mp4(path, frames, size, fps, config.quality)
-    return len(clip.frames)
 
 
 def _unit_key(clip: Clip, digests: dict[str, str]) -> str:

@@ -133,7 +133,7 @@ def test_the_bytes_depend_on_nothing_but_the_inputs(
 
 
 def test_a_killed_run_goes_on_where_it_was(run_stage: Run, killed_run, world, tmp_path) -> None:
-    killed_run(STAGE, SHEET, world.inputs, tmp_path / "out", 1)
+    killed_run(STAGE, SHEET, world.inputs, tmp_path / "out", 7)  # in the second video
     assert not (tmp_path / "out").exists()
     run_stage(STAGE, SHEET, world.inputs, tmp_path / "out")
     run_stage(STAGE, SHEET, world.inputs, tmp_path / "fresh")
@@ -153,7 +153,7 @@ def test_a_changed_prediction_redraws_its_video_alone(run_stage: Run, world, tmp
 def test_a_damaged_prediction_is_one_line_and_the_others_are_drawn(
     run_stage: Run, world, tmp_path: Path
 ) -> None:
-    path = world.mask("a", "0", 0)
+    path = world.mask("a", "2", 0)
     path.write_bytes(path.read_bytes()[:40])
     outcome = run_stage(STAGE, SHEET, world.inputs, tmp_path / "out")
     assert len(outcome.failures) == 1
@@ -199,7 +199,7 @@ def test_limit_counts_expressions_over_videos(run_stage: Run, world, tmp_path: P
 
 def test_nothing_that_fits_is_an_error(run_stage: Run, world, tmp_path: Path) -> None:
     with pytest.raises(MissingInput, match="no predictions of z that fit"):
-        run_stage(STAGE, replace(SHEET, only=("z",)), world.inputs, tmp_path / "out")
+        run_stage(STAGE, replace(SHEET, only=("a", "z")), world.inputs, tmp_path / "out")
     with pytest.raises(MissingInput, match="no such folder"):
         inputs = replace(world.inputs, preds=tmp_path / "nowhere")
         run_stage(STAGE, SHEET, inputs, tmp_path / "out")
