@@ -99,27 +99,32 @@ def _runs(
         values[more] |= (codes[starts[more] + place] & _DIGIT).astype(np.int64) << (_BITS * place)
     negative = np.flatnonzero(codes[ends] & _SIGN)
     values[negative] -= np.int64(1) << (_BITS * lengths[negative])
-    return _undo_differences(values, first_run), first_run
+    return _undo_differences(values, first_run)
 
 
-def _undo_differences(values: np.ndarray, first: np.ndarray) -> np.ndarray:
+def _undo_differences(values: np.ndarray, first: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Runs from coded numbers: run[i] = number[i] + run[i - 2] for i > 2, in each mask.
 
     Args:
         first: where each mask's numbers begin in `values`.
+
+    Returns:
+        The runs, each mask filled up with a 0 to an even number of them, and where each begins.
     """
     counts = np.diff(np.append(first, len(values)))
-    place = np.arange(len(values)) - np.repeat(first, counts)  # i within its mask
-    runs = values.copy()
-    for chosen in ((place & 1) == 1, ((place & 1) == 0) & (place > 0)):
-        at = np.flatnonzero(chosen)
-        if at.size == 0:
-            continue
-        sums = np.cumsum(values[at])
-        begins = place[at] <= 2  # the first of its mask in this chain
-        before = (sums - values[at])[begins]  # of all chains so far
-        runs[at] = sums - np.repeat(before, np.diff(np.append(np.flatnonzero(begins), at.size)))
-    return runs
+    even = counts + (counts & 1)
+    begins = np.cumsum(even) - even
+    pairs = np.zeros((int(even.sum()) // 2, 2), dtype=np.int64)  # the chains, even i and odd i
+    pairs.reshape(-1)[np.arange(len(values)) + np.repeat(begins - first, counts)] = values
+    heads = begins // 2
+    zeroth = pairs[heads, 0]  # stands alone: the even chain begins with number[2]
+    pairs[heads, 0] = 0
+    sums = np.cumsum(pairs, axis=0)
+    sums -= np.repeat(sums[heads] - pairs[heads], even // 2, axis=0)
+    sums[heads, 0] = zeroth
+    runs = sums.reshape(-1)
+    runs[(begins + counts)[counts < even]] = 0
+    return runs, begins
 
 
 def _any_in(flags: np.ndarray, stops: np.ndarray) -> np.ndarray:

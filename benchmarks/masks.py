@@ -1,0 +1,186 @@
+"""build-moments on a mask_dict.json of 1 GB, and random reads of its masks, against json.load.
+
+    python benchmarks/masks.py [--videos 1000] [--folder DIR]
+
+Generates 1,000 videos of 100 frames with 4 objects each: 400,000 masks of ragged blobs at 1080p
+(1,000 distinct ones, each track shifts through them). Prints seconds and peak resident memory of
+the whole stage and of json.load, each in a process of its own, and the time of 1,000 random masks,
+decoded: from masks.parquet, freshly opened, and from the loaded dict with pycocotools.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import random
+import resource
+import shutil
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from pycocotools import mask as coco
+from skimage.filters import gaussian
+
+from stages.build_moments.config import IndexConfig, IndexInputs
+from stages.build_moments.stage import STAGE
+from stages.engine.execute import execute
+from stages.engine.progress import SilentProgress
+from stages.engine.runtime import Runtime
+from stages.index.masks import MaskStore
+
+HEIGHT, WIDTH = 1080, 1920
+FRAMES, OBJECTS = 100, 4
+DISTINCT = 1000
+READS = 1000
+LINKS_PER_FILE = 30_000
+MEGABYTE = 1024 * 1024
+
+
+def main() -> None:
+    """Generate, measure, print, remove."""
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--videos", type=int, default=1000)
+    options.add_argument("--folder", type=Path, help="where the gigabyte may lie for a minute")
+    given = options.parse_args()
+    root = Path(tempfile.mkdtemp(prefix="tgl-masks-", dir=given.folder))
+    try:
+        split = generate(root, given.videos)
+        size = (split / "mask_dict.json").stat().st_size
+        masks = given.videos * FRAMES * OBJECTS
+        print(f"mask_dict.json: {size / 1e6:.0f} MB, {masks:,} masks of {HEIGHT} x {WIDTH}")
+        report(split, root / "index", given.videos)
+    finally:
+        shutil.rmtree(root)
+
+
+def report(split: Path, index: Path, videos: int) -> None:
+    """Run each part in a process of its own and print its figures."""
+    built = measured(build, split, index)
+    print(f"tgl build-moments:  {built[0]:6.1f} s, peak {built[1]:5.0f} MB")
+    loaded = measured(load_and_read, split, videos)
+    print(f"json.load:          {loaded[2][0]:6.1f} s, peak {loaded[1]:5.0f} MB")
+    ours = measured(read_ours, index, videos)
+    print(f"{READS} random masks, decoded, milliseconds each:")
+    print(f"  masks.parquet:    {ours[2][1]:6.2f} (opening it: {ours[2][0]:.3f} s, peak "
+          f"{ours[1]:.0f} MB)")  # fmt: skip
+    print(f"  of it RLE only:   {ours[2][2]:6.2f}")
+    print(f"  loaded dict:      {loaded[2][1]:6.2f} (after {loaded[2][0]:.1f} s of loading)")
+    table = (index / "masks.parquet").stat().st_size
+    print(f"masks.parquet: {table / 1e6:.0f} MB")
+    print(f"memory: {loaded[1] / built[1]:.1f} times less than json.load")
+
+
+def measured(function: Any, *arguments: Any) -> tuple[float, float, Any]:
+    """(seconds, peak MB, result) of a call in a fresh process."""
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(_timed, (function, arguments))
+
+
+def _timed(function: Any, arguments: tuple[Any, ...]) -> tuple[float, float, Any]:
+    started = time.perf_counter()
+    result = function(*arguments)
+    seconds = time.perf_counter() - started
+    unit = 1 if sys.platform == "darwin" else 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / MEGABYTE
+    return seconds, peak, result
+
+
+def build(split: Path, index: Path) -> None:
+    """The whole stage."""
+    execute(STAGE, IndexConfig(), IndexInputs(split), index, runtime=Runtime(workers=1),
+            progress=SilentProgress())  # fmt: skip
+
+
+def places(videos: int) -> list[tuple[str, int]]:
+    """Random objects and frames, the same for both sides."""
+    chosen = random.Random(0)
+    tracks = videos * OBJECTS
+    return [(str(chosen.randrange(tracks)), chosen.randrange(FRAMES)) for _ in range(READS)]
+
+
+def load_and_read(split: Path, videos: int) -> tuple[float, float]:
+    """Seconds to load the dict, milliseconds of a mask."""
+    started = time.perf_counter()
+    document = json.loads((split / "mask_dict.json").read_bytes())
+    loading = time.perf_counter() - started
+    started = time.perf_counter()
+    for anno_id, frame in places(videos):
+        coco.decode(document[anno_id][frame])
+    return loading, (time.perf_counter() - started) * 1000 / READS
+
+
+def read_ours(index: Path, videos: int) -> tuple[float, float, float]:
+    """Seconds to open the table; milliseconds of a mask, decoded and as RLE."""
+    started = time.perf_counter()
+    store = MaskStore(index / "masks.parquet")
+    opening = time.perf_counter() - started
+    started = time.perf_counter()
+    for anno_id, frame in places(videos):
+        assert store.mask(anno_id, frame) is not None
+    decoded = (time.perf_counter() - started) * 1000 / READS
+    store = MaskStore(index / "masks.parquet")
+    started = time.perf_counter()
+    for anno_id, frame in places(videos):
+        store.rle(anno_id, frame)
+    return opening, decoded, (time.perf_counter() - started) * 1000 / READS
+
+
+def generate(root: Path, videos: int) -> Path:
+    """Write a MeViS split; its pictures are links to a few files."""
+    split = root / "train"
+    link_pictures(root, split, videos)
+    pool = [blob(np.random.default_rng(number)) for number in range(DISTINCT)]
+    meta: dict[str, Any] = {}
+    with (split / "mask_dict.json").open("w") as file:
+        for video in range(videos):
+            annos = [video * OBJECTS + n for n in range(OBJECTS)]
+            meta[f"v{video:05d}"] = {
+                "frames": [f"{n:05d}" for n in range(FRAMES)],
+                "expressions": {
+                    "0": {"exp": "all of them", "obj_id": list(range(OBJECTS)), "anno_id": annos}
+                },
+            }
+            for anno in annos:
+                track = ",".join(pool[(anno * 37 + n) % DISTINCT] for n in range(FRAMES))
+                lead = "{" if anno == 0 else ","
+                file.write(f'{lead}"{anno}":[{track}]')
+        file.write("}")
+    (split / "meta_expressions.json").write_text(json.dumps({"videos": meta}))
+    return split
+
+
+def link_pictures(root: Path, split: Path, videos: int) -> None:
+    """100 pictures a video without the gigabytes they would take."""
+    source = root / "0.jpg"
+    Image.new("RGB", (WIDTH, HEIGHT)).save(source)
+    for number in range(videos * FRAMES):
+        if number % LINKS_PER_FILE == 0:
+            copy = root / f"{number}.jpg"
+            if copy != source:
+                shutil.copy(source, copy)
+        video, frame = divmod(number, FRAMES)
+        folder = split / "JPEGImages" / f"v{video:05d}"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{frame:05d}.jpg").hardlink_to(copy)
+
+
+def blob(generator: np.random.Generator) -> str:
+    """The JSON of one RLE: an ellipse with a wavy outline."""
+    rows, columns = np.mgrid[0:HEIGHT:4, 0:WIDTH:4]
+    middle = generator.uniform(0.25, 0.75, 2) * (HEIGHT, WIDTH)
+    radii = generator.uniform(0.12, 0.3, 2) * (HEIGHT, WIDTH)
+    distance = ((rows - middle[0]) / radii[0]) ** 2 + ((columns - middle[1]) / radii[1]) ** 2
+    noise = gaussian(generator.standard_normal(distance.shape), 10)
+    ragged = (distance + noise / noise.std() * 0.15 < 1).repeat(4, axis=0).repeat(4, axis=1)
+    packed = coco.encode(np.asfortranarray(ragged.astype(np.uint8)))
+    return json.dumps({"size": [HEIGHT, WIDTH], "counts": packed["counts"].decode()})
+
+
+if __name__ == "__main__":
+    main()
