@@ -38,6 +38,12 @@ class ScoreConfig(Settings):
         "counts each as 0 and says so beside the score.",
         choices=(ERROR, ZERO),
     )
+    pictures: int = setting(
+        12,
+        "Worst and best expressions that report.html shows in pictures; -1 writes no report.",
+        low=-1,
+        high=500,
+    )
 
 
 @dataclass(frozen=True)

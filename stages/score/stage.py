@@ -7,8 +7,15 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
+from schemas.directories import write_text_atomic
 from schemas.errors import ConfigError, TglError
-from schemas.layouts import SCORE_FRAMES_TABLE, SCORES_TABLE, SUMMARY_FILE, VIDEOS_TABLE
+from schemas.layouts import (
+    REPORT_FILE,
+    SCORE_FRAMES_TABLE,
+    SCORES_TABLE,
+    SUMMARY_FILE,
+    VIDEOS_TABLE,
+)
 from schemas.parquet import concatenate, rows_of, write_table
 from schemas.tables import SCORE_FRAMES, SCORES
 from stages.engine.digest import require_folder, text_digest
@@ -58,6 +65,11 @@ def run(
     write_table(out.path / SCORES_TABLE, scores, SCORES)
     summary = summarise(config, videos, scores, frames, temporal, extra=len(found.extra))
     write_summary(out.path / SUMMARY_FILE, summary)
+    if config.pictures >= 0:
+        from stages.score.report.page import report_page  # pictures are not always wanted
+
+        page = report_page(summary, videos, scores, frames, inputs.preds, config.pictures)
+        write_text_atomic(out.path / REPORT_FILE, page)
     _warn(progress, found, faults)
     if unscored:
         first = "/".join(unscored[0].key)

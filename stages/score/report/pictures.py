@@ -1,0 +1,85 @@
+"""Small pictures of a prediction on its frame: what agrees, what is missed, what is too much."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import io
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from schemas.errors import CorruptInput
+from schemas.layouts import MASK_SUFFIX
+from stages.score.cases import Case, TrackReader, TruthFault, VideoCases
+from stages.score.png import read_labels, read_mask
+from stages.score.regions import unpack
+
+# Blue, orange and purple of Okabe and Ito: told apart by colour-blind readers too.
+AGREED, MISSED, EXTRA = (0, 114, 178), (230, 159, 0), (204, 121, 167)
+_WIDTH = 320
+_QUALITY = 80
+_OPACITY = 0.62
+_GREY, _DIM = 235, 0.75
+
+
+def thumbnail(preds: Path, video: VideoCases, case: Case, frame: int) -> str | None:
+    """A frame of a case as a data URI (JPEG); None where neither mask can be read."""
+    true = _truth(video.tracks.open(), case, frame)
+    predicted = _prediction(preds, video, case, frame)
+    known = true if true is not None else predicted
+    if known is None:
+        return None
+    true = np.zeros_like(known) if true is None else true
+    predicted = np.zeros_like(known) if predicted is None else predicted
+    if predicted.shape != true.shape:
+        return None
+    size = (_WIDTH, max(1, round(_WIDTH * true.shape[0] / true.shape[1])))
+    canvas = np.asarray(_background(video, frame, size)).astype(float)
+    small = [_scaled(mask, size) for mask in (true & predicted, true, predicted)]
+    both, true, predicted = small
+    for mask, colour in ((true & ~both, MISSED), (predicted & ~both, EXTRA), (both, AGREED)):
+        canvas[mask] = (1 - _OPACITY) * canvas[mask] + _OPACITY * np.array(colour, float)
+    stream = io.BytesIO()
+    Image.fromarray(canvas.astype(np.uint8)).save(stream, "JPEG", quality=_QUALITY)
+    return "data:image/jpeg;base64," + base64.b64encode(stream.getvalue()).decode("ascii")
+
+
+def _scaled(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """A mask at another (width, height), nearest pixel."""
+    return np.asarray(Image.fromarray(mask).resize(size, Image.Resampling.NEAREST)).astype(bool)
+
+
+def _truth(reader: TrackReader, case: Case, frame: int) -> np.ndarray | None:
+    """The union of a case's tracks, bool (H, W)."""
+    union: np.ndarray | None = None
+    for track in case.tracks:
+        with contextlib.suppress(TruthFault, CorruptInput):
+            found = reader.rows(track, frame)
+            if found is not None:
+                mask = unpack(*found)
+                union = mask if union is None or union.shape != mask.shape else union | mask
+    return union
+
+
+def _prediction(preds: Path, video: VideoCases, case: Case, frame: int) -> np.ndarray | None:
+    path = preds / case.folder / f"{video.frame_names[frame]}{MASK_SUFFIX}"
+    with contextlib.suppress(CorruptInput, OSError):
+        if case.label is not None:
+            return read_labels(path) == case.label
+        return unpack(*read_mask(path))
+    return None
+
+
+def _background(video: VideoCases, frame: int, size: tuple[int, int]) -> Image.Image:
+    """The video's own picture in pale grey, or a plain one where it is not at hand."""
+    folder, suffix = video.pictures
+    if folder:
+        path = Path(folder) / f"{video.frame_names[frame]}{suffix}"
+        with contextlib.suppress(OSError, ValueError, Image.DecompressionBombError):
+            with Image.open(path) as picture:
+                picture.draft("RGB", size)
+                small = picture.convert("L").resize(size, Image.Resampling.BILINEAR)
+            return small.point(lambda level: level * _DIM + 255 * (1 - _DIM)).convert("RGB")
+    return Image.new("RGB", size, (_GREY, _GREY, _GREY))
