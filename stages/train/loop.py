@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -40,7 +41,7 @@ class Trainer:
 
     Attributes:
         learner: the model with its losses, not yet wrapped for several processes.
-        trained: parameters that have a gradient, by name.
+        groups: parameters by kind and name, as ``TglModel.parameter_groups`` gives them.
         validate: scores the model as it is; None without a held-out index.
         save_model: writes a checkpoint of the model as it is into a folder.
         autocast: context for the network's arithmetic.
@@ -53,13 +54,18 @@ class Trainer:
     features: FeatureSource
     learner: ClipLearner
     groups: dict[str, dict[str, Parameter]]
-    trained: dict[str, Parameter]
     validate: Callable[[], Score] | None
     save_model: Callable[[Path], None]
     accelerator: Accelerator
     autocast: Callable[[], AbstractContextManager[object]]
     keep: Path | None
     workers: int
+
+    @cached_property
+    def trained(self) -> dict[str, Parameter]:
+        """Parameters that have a gradient, by name."""
+        named = {name: p for group in self.groups.values() for name, p in group.items()}
+        return {name: parameter for name, parameter in named.items() if parameter.requires_grad}
 
     def run(self, progress: Progress) -> TrainState:
         """Train to the last step; afterwards the model holds the weights to write.

@@ -1,0 +1,188 @@
+"""A run's parts, made from its config and inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+
+from schemas.errors import CorruptInput, TglError
+from schemas.receipts import read_receipt
+from stages.engine.runtime import Runtime
+from stages.index.index import Index
+from stages.index.texts import TextStore
+from stages.model.backbone import load_backbone
+from stages.model.checkpoint import save_checkpoint
+from stages.model.features import FrameFeatures
+from stages.model.tgl import TglModel
+from stages.train.config import TrainConfig, TrainInputs
+from stages.train.dataset import ClipDataset
+from stages.train.distributed import share
+from stages.train.features import CachedFeatures, DiskBudget, FeatureSource, LiveFeatures
+from stages.train.learner import ClipLearner
+from stages.train.loop import Trainer
+from stages.train.schedule import freeze_parts
+from stages.train.validate import Validator
+
+Autocast = Callable[[], AbstractContextManager[object]]
+
+
+@dataclass(frozen=True)
+class Sentences:
+    """An index whose sentences all have embeddings."""
+
+    index: Index
+    texts: TextStore
+
+    @staticmethod
+    def open(index_folder: Path, text_folder: Path) -> Sentences:
+        """Open both, and find now what would stop the run later.
+
+        Raises:
+            MissingInput: a sentence has no embedding.
+            CorruptInput: the index is empty.
+        """
+        index, texts = Index.open(index_folder), TextStore.open(text_folder)
+        if not index.expressions:
+            raise CorruptInput("holds no sentence", where=index_folder)
+        for expression in index.expressions:
+            if expression.text not in texts:
+                texts.get(expression.text)
+        return Sentences(index, texts)
+
+    @staticmethod
+    def held_out(inputs: TrainInputs) -> Sentences | None:
+        """Those to validate on, if any."""
+        if inputs.valid is None:
+            return None
+        return Sentences.open(inputs.valid, inputs.valid_text or inputs.text)
+
+
+def build_trainer(
+    config: TrainConfig,
+    inputs: TrainInputs,
+    material: Sentences,
+    accelerator: Accelerator,
+    runtime: Runtime,
+    keep: Path | None,
+) -> Trainer:
+    """Everything of a run, on its device.
+
+    Args:
+        keep: folder of the resumable state, None in all processes but the first.
+    """
+    model = _model(config, inputs, material.texts.dim)
+    groups = model.parameter_groups()
+    freeze_parts(groups, config.freeze)
+    model.to(accelerator.device)
+    if runtime.compile:
+        _compile(model)
+    autocast = _autocast(runtime, accelerator.device)
+    source = _Features(config, model, autocast, accelerator, share(keep, accelerator))
+    validator = _validator(config, inputs, model, source)
+    return Trainer(
+        config=config,
+        dataset=ClipDataset(
+            inputs.index,
+            inputs.text,
+            config,
+            size=model.backbone.image_size,
+            with_pixels=not config.cache_features,
+        ),
+        features=source.of(material.index, "features"),
+        learner=ClipLearner(
+            model, config.loss_config(), mdp=config.mdp, use_relevance=config.reads_moments
+        ),
+        groups=groups,
+        validate=None if validator is None else partial(validator, model, accelerator),
+        save_model=partial(save_checkpoint, model=model, encoder=encoder_name(inputs.text)),
+        accelerator=accelerator,
+        autocast=autocast,
+        keep=keep,
+        workers=0 if config.cache_features else runtime.workers,
+    )
+
+
+def encoder_name(text_folder: Path) -> str:
+    """What made the texts, as their receipt says; `unknown` for foreign ones."""
+    try:
+        receipt = read_receipt(text_folder)
+    except TglError:
+        receipt = None
+    if receipt is None or "encoder" not in receipt.config:
+        return "unknown"
+    made = receipt.config
+    return f"{made['encoder']}, {made.get('pooling', 'unknown')} pooling"
+
+
+class _Features:
+    """Makes feature sources that share one budget of disk.
+
+    Args:
+        cache: folder for cached features.
+    """
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        model: TglModel,
+        autocast: Autocast,
+        accelerator: Accelerator,
+        cache: Path | None,
+    ):
+        self._encode = partial(_encode, model, autocast)
+        self._size = model.backbone.image_size
+        self._device = accelerator.device
+        self._cache = cache if config.cache_features else None
+        self._budget = DiskBudget.of(config.cache_features)
+
+    def of(self, index: Index, name: str) -> FeatureSource:
+        """Features of an index's frames; `name` is the cache's folder."""
+        if self._cache is None:
+            return LiveFeatures(self._encode, self._size, self._device)
+        return CachedFeatures(
+            self._cache / name, index, self._encode, self._size, self._device, self._budget
+        )
+
+
+def _model(config: TrainConfig, inputs: TrainInputs, text_dim: int) -> TglModel:
+    """The backbone with a new adapter, whose weights follow from the seed."""
+    backbone = load_backbone(inputs.backbone)
+    torch.manual_seed(config.seed)
+    return TglModel(config.model_config(), backbone, text_dim)
+
+
+def _validator(
+    config: TrainConfig, inputs: TrainInputs, model: TglModel, source: _Features
+) -> Validator | None:
+    material = Sentences.held_out(inputs)
+    if material is None:
+        return None
+    features = source.of(material.index, "valid-features")
+    size = model.backbone.image_size
+    return Validator(material.index, material.texts, features, config, size)
+
+
+def _encode(model: TglModel, autocast: Autocast, pixels: Tensor) -> FrameFeatures:
+    with autocast():
+        return model.encode(pixels)
+
+
+def _autocast(runtime: Runtime, device: torch.device) -> Autocast:
+    """A context for the network's arithmetic in the precision asked for."""
+    if runtime.precision == "fp32":
+        return nullcontext
+    return partial(torch.autocast, device.type, torch.bfloat16)
+
+
+def _compile(model: TglModel) -> None:
+    """Compile the parts that run without graph breaks, each alone."""
+    sam = model.backbone.sam
+    for part in (sam.vision_encoder, sam.memory_attention, sam.mask_decoder, sam.memory_encoder):
+        part.compile()
