@@ -19,11 +19,37 @@ from schemas.tables import SCORES
 
 _WORST = 10
 _PERCENT = 100
+_MOMENT_NAMES = {
+    "presence_tiou": "presence tIoU",
+    "span_tiou": "span tIoU",
+    "key_frame_top1": "key frame top-1",
+}
 
 
-def print_json(artifact: Path) -> None:
-    """The summary as it is stored, on standard output."""
-    typer.echo((artifact / SUMMARY_FILE).read_text(encoding="utf-8"), nl=False)
+def print_json(artifact: Path, difference: Mapping[str, Any] | None = None) -> None:
+    """The summary as it is stored, on standard output, with the difference to another run."""
+    summary = json.loads((artifact / SUMMARY_FILE).read_text(encoding="utf-8"))
+    if difference is not None:
+        summary["difference"] = difference
+    typer.echo(json.dumps(summary, indent=1))
+
+
+def print_difference(difference: Mapping[str, Any]) -> None:
+    """This run less another one, with the interval of the mean."""
+    console = Console(highlight=False)
+    console.print(
+        f"[italic]Difference to the other run, {difference['expressions']:,} expressions of "
+        f"{difference['videos']:,} videos[/]"
+    )
+    table = Table()
+    for name in ("", "mean", "95 % interval", "better", "worse"):
+        table.add_column(name, justify="right")
+    for name, key in (("J&F", "JF"), ("J", "J"), ("F", "F")):
+        part = difference[key]
+        low, high = (f"{_PERCENT * part[end]:+.2f}" for end in ("low", "high"))
+        figures = f"{_PERCENT * part['mean']:+.2f}", f"{low} to {high}"
+        table.add_row(name, *figures, str(part["better"]), str(part["worse"]))
+    console.print(table)
 
 
 def print_scores(artifact: Path) -> None:
@@ -31,7 +57,12 @@ def print_scores(artifact: Path) -> None:
     summary = json.loads((artifact / SUMMARY_FILE).read_text(encoding="utf-8"))
     scores = read_table(artifact / SCORES_TABLE, SCORES)
     console = Console(highlight=False)
-    for table in (summary_table(summary), parts_table(summary), worst_table(scores)):
+    for table in (
+        summary_table(summary),
+        parts_table(summary),
+        moments_table(summary),
+        worst_table(scores),
+    ):
         if table is not None and table.row_count:
             console.print(table)
     faults = summary["faults"]
@@ -87,6 +118,19 @@ def _parts(summary: Mapping[str, Any]) -> Iterable[tuple[str, Mapping[str, Any]]
             yield f"{part['group']} {word}", part
     for part in summary["by_moment_length"]:
         yield f"moment of {part['group']}", part
+
+
+def moments_table(summary: Mapping[str, Any]) -> Table | None:
+    """How predicted moments meet annotated ones; None where no moments were predicted."""
+    temporal = summary["temporal"]
+    if temporal is None:
+        return None
+    table = Table(title="Predicted against annotated moments", title_justify="left")
+    names = [key for key in temporal if key != "expressions"]
+    for name in names:
+        table.add_column(_MOMENT_NAMES.get(name, name), justify="right")
+    table.add_row(*(percent(temporal[name]) for name in names))
+    return table
 
 
 def worst_table(scores: pa.Table) -> Table:

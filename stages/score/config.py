@@ -17,6 +17,7 @@ from stages.engine.settings import Settings, setting
 
 PROTOCOLS = ("mevis", "davis", "ref-davis", "ref-youtube-vos")
 ERROR, ZERO = "error", "zero"
+NO_REPORT = -1
 
 _META_FILES = (*INDEX_TABLES, MEVIS_EXPRESSIONS, MEVIS_EXPRESSIONS_V2, MOMENTS_FILE)
 
@@ -41,7 +42,7 @@ class ScoreConfig(Settings):
     pictures: int = setting(
         12,
         "Worst and best expressions that report.html shows in pictures; -1 writes no report.",
-        low=-1,
+        low=NO_REPORT,
         high=500,
     )
 

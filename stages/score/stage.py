@@ -26,7 +26,7 @@ from stages.engine.stage import Result, Stage
 from stages.engine.workspace import Workspace
 from stages.score.case_rows import case_rows
 from stages.score.cases import Fault, VideoCases
-from stages.score.config import ERROR, ScoreConfig, ScoreInputs
+from stages.score.config import ERROR, NO_REPORT, ScoreConfig, ScoreInputs
 from stages.score.faults import fault_error
 from stages.score.frame_rows import frame_table
 from stages.score.propagation import temporal_of
@@ -65,7 +65,7 @@ def run(
     write_table(out.path / SCORES_TABLE, scores, SCORES)
     summary = summarise(config, videos, scores, frames, temporal, extra=len(found.extra))
     write_summary(out.path / SUMMARY_FILE, summary)
-    if config.pictures >= 0:
+    if config.pictures != NO_REPORT:
         from stages.score.report.page import report_page  # pictures are not always wanted
 
         page = report_page(summary, videos, scores, frames, inputs.preds, config.pictures)
