@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import lzma
 import stat
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -13,6 +15,19 @@ from stages.submit.config import PREFIXES
 from stages.submit.expected import ExpectedVideo, Size, read_expected
 from stages.submit.masks import LARGEST_FILE_BYTES, fault_of
 
+# What Python's zipfile lets out of a damaged archive, beside its own error.
+ZIP_ERRORS = (
+    zipfile.BadZipFile,
+    NotImplementedError,
+    RuntimeError,
+    ValueError,
+    EOFError,
+    OSError,
+    OverflowError,
+    struct.error,
+    zlib.error,
+    lzma.LZMAError,
+)
 _ENCRYPTED = 0x1
 
 
@@ -44,7 +59,7 @@ def check_submission(
     try:
         with zipfile.ZipFile(path) as archive:
             return list(_faults(archive, expected, PREFIXES[server]))
-    except (zipfile.BadZipFile, OSError) as error:
+    except ZIP_ERRORS as error:
         raise CorruptInput(f"is not a whole zip ({error})", where=path) from error
 
 
@@ -60,7 +75,7 @@ def _faults(archive: zipfile.ZipFile, expected: list[ExpectedVideo], prefix: str
     strangers = [name for name in entries if name not in wanted]
     if strangers and not wanted & entries.keys():
         yield _misplaced(strangers[0], prefix)
-    yield from (f"{name} is not expected" for name in strangers)
+    yield from (f"{_shown(name)} is not expected" for name in strangers)
     for video in expected:
         yield from _video_faults(archive, video, entries, prefix)
 
@@ -80,9 +95,14 @@ def _name_fault(entry: zipfile.ZipInfo, known: dict[str, zipfile.ZipInfo]) -> st
     return None
 
 
+def _shown(name: str) -> str:
+    """A stranger's name as it can be printed: in one line, without control characters."""
+    return name if name.isprintable() else repr(name)
+
+
 def _misplaced(example: str, prefix: str) -> str:
     place = f"below {prefix}" if prefix else "at the root of the zip"
-    return f"no expected mask is in the zip: video folders stand {place}, here is {example}"
+    return f"no expected mask is in the zip: video folders stand {place}, here is {_shown(example)}"
 
 
 def _video_faults(
@@ -113,6 +133,6 @@ def _entry_fault(
     try:
         with archive.open(entry) as file:
             data = file.read(LARGEST_FILE_BYTES + 1)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+    except ZIP_ERRORS as error:
         return f"cannot be unpacked ({error})", None
     return fault_of(data, size)

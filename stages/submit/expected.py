@@ -72,6 +72,8 @@ def _expected_video(meta: Path, video_id: str, entry: Any, pictures: Path | None
     if not isinstance(expressions, Mapping):
         raise CorruptInput("has no expressions", where=where)
     names = tuple(safe_name(name, where=where) for name in frames)
+    if len(set(names)) != len(names):
+        raise CorruptInput("lists a frame twice", where=where)
     ids = tuple(safe_name(name, where=where) for name in expressions)
     size = None if pictures is None else _size(pictures / video_id, names[0])
     return ExpectedVideo(video_id, ids, names, size)

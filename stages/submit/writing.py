@@ -21,6 +21,7 @@ from stages.engine.execute import Outcome
 from stages.engine.pool import map_jobs
 from stages.engine.progress import Progress
 from stages.engine.runtime import Runtime
+from stages.submit.checking import ZIP_ERRORS
 from stages.submit.config import SubmitConfig, SubmitInputs
 from stages.submit.expected import ExpectedVideo, Size, read_expected
 from stages.submit.masks import black, fault_of
@@ -110,7 +111,7 @@ def _comment(out: Path, *, force: bool) -> Mapping[str, Any] | None:
         with zipfile.ZipFile(out) as archive:
             comment = archive.comment
             entries = len(archive.infolist())
-    except zipfile.BadZipFile as error:
+    except ZIP_ERRORS as error:
         if _begins_as_zip(out):
             return None  # one that was cut off
         raise _foreign(out) from error

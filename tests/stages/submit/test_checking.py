@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
 import stat
 import zipfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from schemas.errors import CorruptInput, MissingInput
 from stages.engine.progress import SilentProgress
@@ -92,6 +96,11 @@ def test_names_that_lead_out_are_faults(check: Check, name: str, tmp_path: Path)
     assert sorted(tmp_path.rglob("*")) == before
 
 
+def test_names_with_control_characters_are_shown_escaped(check: Check) -> None:
+    faults = check(lambda entries: entries.update({"a\n\x1b[31m.png": b""}))
+    assert faults == [r"'a\n\x1b[31m.png' is not expected"]
+
+
 def test_links_twins_and_folders(check: Check, split, good: Path) -> None:
     with zipfile.ZipFile(good, "a") as archive:
         link = zipfile.ZipInfo("b/0/link")
@@ -127,3 +136,26 @@ def test_damaged_and_missing_zips_are_errors(split, good: Path) -> None:
         check_submission(good, split.inputs.meta, server="mevis")
     with pytest.raises(MissingInput, match="no such file"):
         check_submission(split.root / "y.zip", split.inputs.meta, server="mevis")
+
+
+@settings(
+    max_examples=200,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(st.data())
+def test_damage_anywhere_is_a_fault_or_one_line(split, good: Path, data: st.DataObject) -> None:
+    if not (split.root / "whole").exists():
+        shutil.copy(good, split.root / "whole")
+    damaged = bytearray((split.root / "whole").read_bytes())
+    for _ in range(data.draw(st.integers(1, 6))):
+        # Most of what breaks a zip stands at its end, in the directory.
+        place = data.draw(
+            st.integers(0, len(damaged) - 1) | st.integers(len(damaged) - 900, len(damaged) - 1)
+        )
+        damaged[place] = data.draw(st.integers(0, 255))
+    good.write_bytes(damaged)
+    with suppress(CorruptInput):
+        faults = check_submission(good, split.inputs.meta, server="mevis")
+        assert not any("\n" in fault for fault in faults)

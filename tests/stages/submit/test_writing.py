@@ -202,6 +202,7 @@ def test_frames_may_lie_elsewhere(write: Write, split) -> None:
         ('{"videos": {"a": 3}}', CorruptInput, "video a: is no JSON object"),
         ('{"videos": {"a": {"expressions": {}}}}', CorruptInput, "has no list of frames"),
         ('{"videos": {"a": {"frames": ["0"]}}}', CorruptInput, "has no expressions"),
+        ('{"videos": {"a": {"frames": [0, "0"], "expressions": {}}}}', CorruptInput, "frame twice"),
         ('{"videos": {"a/b": {"frames": ["0"]}}}', UnsafeName, "path separator"),
         (
             '{"videos": {"a": {"frames": ["0"], "expressions": {"../../x": {}}}}}',
