@@ -18,8 +18,10 @@ from stages.datasets.faults import strict
 from stages.engine.progress import Task
 from stages.index.masks import Rle
 
-# Small groups: a look-up of one track then reads little more than that track.
-ROW_GROUP_ROWS = 256
+# Groups are closed after whole tracks, so that a look-up reads little more than its track; only a
+# very long track is cut.
+ROW_GROUP_ROWS = 128
+LARGEST_ROW_GROUP = 512
 
 
 @dataclass
@@ -111,7 +113,9 @@ def _batch(anno_id: str, masks: list[Rle | None]) -> pa.RecordBatch:
 def _write_sorted(spill: Path, places: Mapping[str, int], target: Path) -> None:
     with (
         pa.OSFile(str(spill)) as source,  # a memory map's pages would count as memory used
-        TableWriter(target, MASKS, row_group_rows=ROW_GROUP_ROWS, dictionary=["anno_id"]) as writer,
+        TableWriter(
+            target, MASKS, row_group_rows=LARGEST_ROW_GROUP, dictionary=["anno_id"]
+        ) as writer,
     ):
         file = pa.ipc.open_file(source)
         pending: list[pa.RecordBatch] = []

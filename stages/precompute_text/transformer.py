@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
-from transformers import AutoConfig, AutoModel, AutoTokenizer
+from transformers import MODEL_MAPPING, AutoConfig, AutoModel, AutoTokenizer
 
 from stages.engine.runtime import Runtime
 from stages.model.device import arithmetic, pick_device
@@ -76,9 +77,16 @@ class TransformerEncoder:
 
 def _text_model(encoder: str) -> Any:
     config = load_pretrained(AutoConfig, encoder, option=ENCODER_OPTION)
-    model = load_pretrained(AutoModel, encoder, option=ENCODER_OPTION)
+    # A pooler is not used, and where a checkpoint has none it would be announced as missing.
+    unused = {"add_pooling_layer": False} if _may_have_pooler(config) else {}
+    model = load_pretrained(AutoModel, encoder, option=ENCODER_OPTION, **unused)
     two_towers = hasattr(config, "text_config") and hasattr(config, "vision_config")
     return model.text_model if two_towers else model
+
+
+def _may_have_pooler(config: Any) -> bool:
+    kind = MODEL_MAPPING.get(type(config), None)
+    return kind is not None and "add_pooling_layer" in inspect.signature(kind.__init__).parameters
 
 
 def _positions(config: Any) -> int:
