@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+SIDE_BIAS, NEAR_BIAS = 1.5, 0.1
+
 Layer = TypeVar("Layer", nn.Linear, nn.Conv2d)
 
 
@@ -23,6 +25,17 @@ def band_mask(length: int, radius: int, device: torch.device) -> Tensor:
     """(T, T) True where two frames are at most ``radius`` places apart in their clip."""
     place = torch.arange(length, device=device)
     return (place.unsqueeze(0) - place.unsqueeze(1)).abs() <= radius
+
+
+def sided_bias(heads: int, radius: int) -> Tensor:
+    """(heads, 2 * radius + 1) biases of signed distances with which attention over time starts.
+
+    Every other head prefers what comes later, the rest what came before, and all what is near:
+    attention alone cannot tell the order of what it reads, and a direction of motion is an order.
+    """
+    apart = torch.arange(-radius, radius + 1)
+    side = torch.tensor([1.0 if head % 2 else -1.0 for head in range(heads)])
+    return SIDE_BIAS * side.unsqueeze(1) * apart.sign() - NEAR_BIAS * apart.abs()
 
 
 class Attention(nn.Module):
@@ -48,7 +61,7 @@ class Attention(nn.Module):
         self.key_value = nn.Linear(width, 2 * width)
         self.out = nn.Linear(width, width)
         if radius is not None:
-            self.distance = nn.Parameter(torch.zeros(heads, 2 * radius + 1))
+            self.distance = nn.Parameter(sided_bias(heads, radius))
 
     def forward(
         self,
@@ -106,6 +119,7 @@ class ClipBlock(nn.Module):
         super().__init__()
         self.to_text = Attention(width, heads)
         self.to_time = Attention(width, heads, radius)
+        self.film = nn.Linear(2 * width, 2 * width)
         self.space_norm = nn.LayerNorm(width)
         self.space = nn.Conv2d(width, width, 3, padding=1)
         self.mlp = nn.Sequential(
@@ -118,6 +132,7 @@ class ClipBlock(nn.Module):
         side: tuple[int, int],
         text: Tensor,
         text_mask: Tensor,
+        said: Tensor,
         times: Tensor,
         band: Tensor,
     ) -> Tensor:
@@ -128,6 +143,7 @@ class ClipBlock(nn.Module):
             side: (h, h).
             text: (E, N, d) tokens.
             text_mask: (E, N) True where there is a token.
+            said: (E, 2 d) the sentence as a whole; it scales and shifts the channels.
             times: (V, T) frame numbers, V is E or 1.
             band: (T, T) frames that see each other.
 
@@ -139,6 +155,11 @@ class ClipBlock(nn.Module):
         across = x.transpose(1, 2).reshape(e * n, t, d)
         moved = self.to_time(across, times=times, band=band)
         x = x + moved.view(e, n, t, d).transpose(1, 2)
-        grid = F.gelu(self.space_norm(x)).view(e * t, *side, d).permute(0, 3, 1, 2)
+        scale, shift = self.film(said)[:, None, None].chunk(2, dim=3)  # (E, 1, 1, d) each
+        grid = (
+            F.gelu(self.space_norm(x) * (1 + scale) + shift)
+            .view(e * t, *side, d)
+            .permute(0, 3, 1, 2)
+        )
         x = x + self.space(grid).permute(0, 2, 3, 1).reshape(e, t, n, d)
         return x + self.mlp(x)

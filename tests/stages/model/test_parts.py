@@ -89,12 +89,12 @@ def test_a_block_with_its_halo_is_what_the_whole_clip_gives(
 ) -> None:
     model = make_model(adapter_layers=2, temporal_radius=2)
     generator = torch.Generator().manual_seed(0)
-    features = model.encode(torch.randn(20, 3, 64, 64, generator=generator))
+    features = model.encode(torch.randn(24, 3, 64, 64, generator=generator))
     whole, _ = model.look(features, text)
-    first, last, halo = 8, 12, model.adapter.halo
-    assert halo == 5
+    first, last, halo = 10, 14, model.adapter.halo
+    assert halo == 2 * 2 + 4
     part = slice(first - halo, last + halo)
-    block, _ = model.look(features[part], text, times=torch.arange(20)[part])
+    block, _ = model.look(features[part], text, times=torch.arange(24)[part])
     inner = block.tokens[:, halo:-halo]
     assert (inner - whole.tokens[:, first:last]).abs().max() <= 1e-5
     assert (block.tokens[:, 0] - whole.tokens[:, first - halo]).abs().max() > 1e-5
