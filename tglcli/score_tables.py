@@ -74,7 +74,7 @@ def print_scores(artifact: Path) -> None:
 def summary_table(summary: Mapping[str, Any]) -> Table:
     """The main figures in percent."""
     table = Table(title=_title(summary), title_justify="left")
-    names = ["J&F", "J", "F", "J recall", "J decay", "F recall", "F decay"]
+    names = ["J&F", "J", "F", "J rec", "J dec", "F rec", "F dec"]
     keys = ["JF", "J", "F", "J_recall", "J_decay", "F_recall", "F_decay"]
     values = [summary[key] for key in keys]
     if summary["no_target"]:

@@ -54,7 +54,7 @@ def _case_row(case: Case, columns: dict[str, np.ndarray], faulty: np.ndarray) ->
     for name, values in (("J", j), ("F", f)):
         row[f"{name}_recall"] = mean((values > _HIT).astype(float))
         row[f"{name}_decay"] = decay(values)
-    if case.spans is not None:
+    if case.spans:
         relevant = columns["relevant"].astype(bool)
         row["relevant_frames"] = int(relevant.sum())
         for part, chosen in (("relevant", relevant), ("irrelevant", ~relevant)):
