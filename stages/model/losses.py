@@ -43,7 +43,7 @@ def clip_losses(
         "dice": dice.gather(2, best).mean(),
         "iou": F.mse_loss(out.iou, candidate_iou(out.candidates, target)),
         "object": F.binary_cross_entropy_with_logits(out.object_score_logits, visible),
-        "heatmap": _heatmap_loss(out.heatmap_logits, targets, out.guided),
+        "heatmap": heatmap_loss(out.heatmap_logits, targets, out.guided),
     }
     weights = {
         "mask": config.mask_weight,
@@ -96,8 +96,14 @@ def _candidate_losses(
     return pixel.flatten(3).mean(dim=3), dice
 
 
-def _heatmap_loss(heatmap: Tensor, targets: Tensor, guided: Tensor) -> Tensor:
-    """Cross-entropy of the coarse target map on guided frames; 0 if there is none."""
+def heatmap_loss(heatmap: Tensor, targets: Tensor, guided: Tensor) -> Tensor:
+    """Cross-entropy of the coarse target map on guided frames; 0 if there is none.
+
+    Args:
+        heatmap: (E, T, h, h) logits.
+        targets: (E, T, H, W) of any size.
+        guided: (E, T) bool.
+    """
     truth = resize_masks(targets, heatmap.shape[-1])
     per_frame = F.binary_cross_entropy_with_logits(heatmap, truth, reduction="none")
     per_frame = per_frame.flatten(2).mean(dim=2)  # (E, T)

@@ -40,7 +40,14 @@ class TrainConfig(ModelConfig, LossConfig):
     )
     seed: int = setting(0, "Seed of the new weights, the order and every clip.", low=0)
 
-    steps: int = setting(20000, "Optimiser steps.", low=1)
+    steps: int = setting(20000, "Optimiser steps of the whole model.", low=1)
+    adapter_steps: int = setting(
+        0,
+        "Steps before those, in which the adapter alone learns where and when: its heat map and its"
+        " relevance, without masks and memory, at a fifth of the cost. Warm-up and cosine run once"
+        " for them and once for the whole model.",
+        low=0,
+    )
     batch: int = setting(4, "Clips in a batch of one process, one sentence each.", low=1)
     accumulate: int = setting(1, "Batches whose gradients make one optimiser step.", low=1)
     clip_frames: int = setting(8, "Frames of a clip.", low=1)
@@ -123,6 +130,11 @@ class TrainConfig(ModelConfig, LossConfig):
         loss hangs on this and not on its weight alone.
         """
         return self.sampling == "moment" or self.mdp or self.oss
+
+    @property
+    def total_steps(self) -> int:
+        """Optimiser steps of both parts."""
+        return self.adapter_steps + self.steps
 
     def model_config(self) -> ModelConfig:
         """What the checkpoint keeps."""

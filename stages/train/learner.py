@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from stages.model.config import LossConfig
 from stages.model.features import FrameFeatures
-from stages.model.losses import clip_losses
+from stages.model.losses import clip_losses, heatmap_loss
 from stages.model.text import TextBatch
 from stages.model.tgl import TglModel
 from stages.train.dataset import Sample
@@ -82,21 +82,40 @@ class ClipLearner(nn.Module):
         self._mdp = mdp
         self._use_relevance = use_relevance
 
-    def forward(self, batch: ClipBatch) -> dict[str, Tensor]:
-        """Loss terms and `total` as ``clip_losses`` names them, and `J`, the clips' mean IoU."""
+    def forward(self, batch: ClipBatch, *, adapter_only: bool = False) -> dict[str, Tensor]:
+        """Loss terms and `total` as ``clip_losses`` names them, and `J`, the clips' mean IoU.
+
+        Args:
+            adapter_only: only the terms that need no mask: "heatmap", "relevance", "total".
+        """
         e, t = batch.times.shape
         frames = torch.arange(e * t, device=batch.times.device).view(e, t)
+        guided = batch.guided if self._mdp else torch.ones_like(batch.guided)
+        relevant = batch.relevant if self._use_relevance else None
+        if adapter_only:
+            return self._adapter_terms(batch, frames, guided, relevant)
         out = self.model.clip(
             batch.features,
             batch.text,
-            batch.guided if self._mdp else torch.ones_like(batch.guided),
+            guided,
             frames=frames,
             times=batch.times,
             mdp=self._mdp,
         )
-        relevant = batch.relevant if self._use_relevance else None
         terms = clip_losses(out, batch.targets, relevant, self._losses)
         return terms | {"J": mean_iou(out.masks(), batch.targets)}
+
+    def _adapter_terms(
+        self, batch: ClipBatch, frames: Tensor, guided: Tensor, relevant: Tensor | None
+    ) -> dict[str, Tensor]:
+        view, _ = self.model.look(batch.features, batch.text, frames=frames, times=batch.times)
+        terms = {"heatmap": heatmap_loss(view.heatmap, batch.targets, guided)}
+        total = terms["heatmap"] * self._losses.heatmap_weight
+        if relevant is not None:
+            logits = self.model.adapter.relevance(view.frame, batch.times)
+            terms["relevance"] = F.binary_cross_entropy_with_logits(logits, relevant.to(logits))
+            total = total + terms["relevance"] * self._losses.relevance_weight
+        return terms | {"total": total}
 
 
 @torch.no_grad()

@@ -78,11 +78,11 @@ class Trainer:
         average = self._average(state)
         learner, optimizer = self.accelerator.prepare(self.learner, optimizer)
         clock = _Clock()
-        with progress.task("train", self.config.steps, "steps") as task:
+        with progress.task("train", self.config.total_steps, "steps") as task:
             task.advance(state.step)
             batches = self._batches(state.step)
             shown: deque[dict[str, float]] = deque(maxlen=_SHOWN_STEPS)
-            for step in range(state.step, self.config.steps):
+            for step in range(state.step, self.config.total_steps):
                 figures = self._step(step, batches, learner, optimizer)
                 if average is not None:
                     average.update(self.trained)
@@ -110,7 +110,8 @@ class Trainer:
     ) -> dict[str, float]:
         """One optimiser step; the mean of its loss terms over all clips of all processes."""
         config, accelerator = self.config, self.accelerator
-        factor = schedule_factor(step, warmup=config.warmup, steps=config.steps)
+        adapter_only = step < config.adapter_steps
+        factor = _factor(step, config)
         set_rates(optimizer, factor)
         torch.manual_seed(
             (config.seed * _SEED_STRIDE + step) * accelerator.num_processes
@@ -127,7 +128,7 @@ class Trainer:
             last = part == config.accumulate - 1
             with nullcontext() if last else accelerator.no_sync(learner):
                 with self.autocast():
-                    terms = learner(batch)
+                    terms = learner(batch, adapter_only=adapter_only)
                 accelerator.backward(terms["total"] / config.accumulate)
             for name, value in terms.items():
                 sums[name] = sums.get(name, 0) + value.detach().float() / config.accumulate
@@ -159,11 +160,12 @@ class Trainer:
     ) -> TrainingDiverged:
         """Name the first clip whose own loss is not finite, else all of the step's."""
         guilty = []
+        adapter_only = step < self.config.adapter_steps
         with torch.no_grad():
             for part, batch in enumerate(batches):
                 for number in range(len(batch.times)):
                     with self.autocast():
-                        total = self.learner(batch.clip(number))["total"]
+                        total = self.learner(batch.clip(number), adapter_only=adapter_only)["total"]
                     if not torch.isfinite(total):
                         guilty.append(samples[part * self.config.batch + number])
         named = guilty[:1] or samples
@@ -179,7 +181,7 @@ class Trainer:
     def _batches(self, step: int) -> Iterator[list[Sample]]:
         numbers = BatchNumbers(
             step * self.config.accumulate,
-            self.config.steps * self.config.accumulate,
+            self.config.total_steps * self.config.accumulate,
             self.config.batch,
             self.accelerator.process_index,
             self.accelerator.num_processes,
@@ -207,7 +209,7 @@ class Trainer:
 
     def _validate(self, state: TrainState, average: AveragedWeights | None) -> None:
         """Score the weights that would be written now, where it is time, and keep the best."""
-        last = state.step == self.config.steps
+        last = state.step == self.config.total_steps
         due = self.config.valid_every and state.step % self.config.valid_every == 0
         if self.validate is None or not (due or last):
             return
@@ -272,6 +274,14 @@ def _record(state: TrainState, figures: dict[str, float]) -> None:
     state.history += [(state.step, names.get(name, name), value) for name, value in figures.items()]
 
 
+def _factor(step: int, config: TrainConfig) -> float:
+    """Share of the full learning rate: a warm-up and a cosine for each of the two parts."""
+    first, whole = config.adapter_steps, config.steps
+    if step < first:
+        return schedule_factor(step, warmup=config.warmup, steps=first)
+    return schedule_factor(step - first, warmup=config.warmup, steps=whole)
+
+
 def _last_figures(state: TrainState) -> dict[str, float]:
     """The history's rows of the last step, for a tracker."""
     rows = itertools.takewhile(lambda row: row[0] == state.step, reversed(state.history))
@@ -279,6 +289,10 @@ def _last_figures(state: TrainState) -> dict[str, float]:
 
 
 def _show(task: Task, shown: Sequence[dict[str, float]], rate: float) -> None:
-    """Count a step; loss and J beside the bar are means over the last steps."""
-    mean = {name: sum(f[name] for f in shown) / len(shown) for name in ("total", "J")}
-    task.advance(loss=mean["total"], J=mean["J"], lr=rate)
+    """Count a step; the figures beside the bar are means over the last steps that have them."""
+    means = {}
+    for label, name in (("loss", "total"), ("J", "J")):
+        values = [figures[name] for figures in shown if name in figures]
+        if values:
+            means[label] = sum(values) / len(values)
+    task.advance(1, **means, lr=rate)

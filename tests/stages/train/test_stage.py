@@ -143,6 +143,22 @@ def test_tensorboard_files_are_part_of_the_artifact(
     assert list((tmp_path / "out" / "tensorboard").rglob("events.out.*"))
 
 
+def test_adapter_steps_come_first_and_train_nothing_else(
+    run_stage: Run, inputs: TrainInputs, tmp_path: Path
+) -> None:
+    config = small(adapter_steps=3, steps=1, warmup=0, lr=0.0)
+    run_stage(STAGE, config, inputs, tmp_path / "out")
+    assert len(history(tmp_path / "out", "heatmap")) == len(history(tmp_path / "out", "loss")) == 4
+    assert len(history(tmp_path / "out", "mask")) == len(history(tmp_path / "out", "J")) == 1
+    rates = history(tmp_path / "out", "lr_new")
+    assert rates[0] == rates[3] == config.lr_new
+    assert rates[1] < rates[0]
+    trained = weights(tmp_path / "out")
+    start = load_file(inputs.backbone / WEIGHTS_FILE)
+    for name, value in start.items():
+        assert torch.equal(trained[f"backbone.sam.{name}"], value), name
+
+
 # --- switches ---------------------------------------------------------------------------------
 
 
@@ -202,7 +218,7 @@ def assert_same_run(one: Path, two: Path) -> None:
 def test_a_killed_run_goes_on_to_identical_weights(
     run_stage: Run, killed_run: Callable[..., None], inputs: TrainInputs, tmp_path: Path
 ) -> None:
-    config = small(steps=5, ema=0.9, accumulate=2, cache_features=0.1)
+    config = small(adapter_steps=2, steps=3, ema=0.9, accumulate=2, cache_features=0.1)
     run_stage(STAGE, config, inputs, tmp_path / "whole")
     killed_run(STAGE, config, inputs, tmp_path / "killed", 3)
     assert not (tmp_path / "killed").exists()
