@@ -14,6 +14,7 @@ from schemas.layouts import PROPAGATION_TABLE, mask_path
 
 if TYPE_CHECKING:
     import numpy as np
+    import pyarrow as pa
 
     from stages.index.index import Expression, Video
 
@@ -33,13 +34,18 @@ class Answer:
         expression: the sentence.
         relevance: probability for each frame that the sentence is true in it.
         moments: half-open spans of the frames that the sentence guided.
-        visible: half-open spans of the frames whose mask is not empty.
+        areas: pixels of each frame's mask.
     """
 
     expression: Expression
     relevance: tuple[float | None, ...]
     moments: tuple[Span, ...]
-    visible: tuple[Span, ...]
+    areas: tuple[int, ...]
+
+    @property
+    def visible(self) -> tuple[Span, ...]:
+        """Half-open spans of the frames whose mask is not empty."""
+        return spans_of([area > 0 for area in self.areas])
 
 
 def read_answers(index_folder: Path, preds: Path) -> tuple[Video, list[Answer]]:
@@ -62,7 +68,7 @@ def read_answers(index_folder: Path, preds: Path) -> tuple[Video, list[Answer]]:
                 expression,
                 tuple(row["relevance"] for row in own),
                 spans_of([row["route"] == _LANGUAGE for row in own]),
-                spans_of([row["mask_area"] > 0 for row in own]),
+                tuple(row["mask_area"] for row in own),
             )
         )
     return video, answers
@@ -136,46 +142,57 @@ def _masks(video: Video, answer: Answer, preds: Path) -> Iterator[np.ndarray]:
 
 def _write_parquet(path: Path, video: Video, answers: list[Answer], preds: Path) -> None:
     """A row for each sentence and frame."""
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from stages.index.masks import encode
-
-    schema = pa.schema(
-        [
-            ("video_id", pa.string()),
-            ("sentence", pa.string()),
-            ("frame", pa.int32()),
-            ("name", pa.string()),
-            ("in_moment", pa.bool_()),
-            ("relevance", pa.float32()),
-            ("area", pa.int64()),
-            ("height", pa.int32()),
-            ("width", pa.int32()),
-            ("counts", pa.binary()),
-        ]
-    )
+    schema = _schema()
     temporary = path.with_name(f".{path.name}.partial")
     with pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
         for answer in answers:
-            guided = {t for start, end in answer.moments for t in range(start, end)}
-            rows = [
-                {
-                    "video_id": video.video_id,
-                    "sentence": answer.expression.text,
-                    "frame": frame,
-                    "name": video.frame_names[frame],
-                    "in_moment": frame in guided,
-                    "relevance": answer.relevance[frame],
-                    "area": int(mask.sum()),
-                    "height": video.height,
-                    "width": video.width,
-                    "counts": encode(mask)["counts"],
-                }
-                for frame, mask in enumerate(_masks(video, answer, preds))
-            ]
-            writer.write_table(pa.Table.from_pylist(rows, schema=schema))
+            writer.write_table(_rows(video, answer, preds, schema))
     temporary.replace(path)
+
+
+def _schema() -> pa.Schema:
+    import pyarrow as pa
+
+    return pa.schema(
+        {
+            "video_id": pa.string(),
+            "sentence": pa.string(),
+            "frame": pa.int32(),
+            "name": pa.string(),
+            "in_moment": pa.bool_(),
+            "relevance": pa.float32(),
+            "area": pa.int64(),
+            "height": pa.int32(),
+            "width": pa.int32(),
+            "counts": pa.binary(),
+        }
+    )
+
+
+def _rows(video: Video, answer: Answer, preds: Path, schema: pa.Schema) -> pa.Table:
+    """One sentence's rows."""
+    import pyarrow as pa
+
+    from stages.index.masks import encode
+
+    frames = video.num_frames
+    rles = [encode(mask) for mask in _masks(video, answer, preds)]
+    guided = {frame for start, end in answer.moments for frame in range(start, end)}
+    columns = {
+        "video_id": [video.video_id] * frames,
+        "sentence": [answer.expression.text] * frames,
+        "frame": list(range(frames)),
+        "name": list(video.frame_names),
+        "in_moment": [frame in guided for frame in range(frames)],
+        "relevance": list(answer.relevance),
+        "area": list(answer.areas),
+        "height": [video.height] * frames,
+        "width": [video.width] * frames,
+        "counts": [rle["counts"] for rle in rles],
+    }
+    return pa.table(columns, schema=schema)
 
 
 def describe(video: Video, answer: Answer) -> str:

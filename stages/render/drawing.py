@@ -230,7 +230,7 @@ def _lanes_of_one(shot: Shot) -> tuple[Lane, ...]:
         colours = _bar(shot.routed, SPAN)
         if shot.annotated is not None:
             colours = tuple(map(_verdict, shot.routed.tolist(), shot.annotated.tolist()))
-        lanes.append(Lane("routed", colours))
+        lanes.append(Lane("routed", colours, hatched=MISSED))
     return tuple(lanes)
 
 

@@ -35,11 +35,18 @@ class Key:
 
 @dataclass(frozen=True)
 class Lane:
-    """A bar over the video's frames: a colour for every frame, None where nothing holds."""
+    """A bar over the video's frames.
+
+    Attributes:
+        colours: one for every frame, None where nothing holds.
+        key: colour of the label.
+        hatched: that of `colours` which is drawn as stripes.
+    """
 
     label: str
     colours: tuple[Colour | None, ...]
     key: Colour | None = None
+    hatched: Colour | None = None
 
 
 @dataclass(frozen=True)
@@ -158,12 +165,14 @@ class Panel:
         draw.text((self._gap, y), label, lane.key or MUTED, self._small.font)
         top, bottom = self._bar(y)
         draw.rectangle((left, top, right - 1, bottom), TRACK)
+        frames = len(lane.colours)
         for start, end, colour in runs(lane.colours):
-            first, last = (
-                self._column(start, len(lane.colours)),
-                self._column(end, len(lane.colours)),
-            )
-            draw.rectangle((first, top, max(first, last - 1), bottom), colour)
+            first = self._column(start, frames)
+            box = (first, top, max(first, self._column(end, frames) - 1), bottom)
+            if colour == lane.hatched:
+                _hatch(draw, box, colour, max(2, (bottom - top) // 2))
+            else:
+                draw.rectangle(box, colour)
 
     def _bar(self, y: int) -> tuple[int, int]:
         thickness = max(5, self._small.size // 2)
@@ -240,15 +249,22 @@ def runs(colours: Sequence[Colour | None]) -> list[tuple[int, int, Colour]]:
 
 def _draw_swatch(draw: ImageDraw.ImageDraw, x: int, y: int, side: int, key: Key) -> None:
     box = (x, y, x + side - 1, y + side - 1)
-    if not key.hatched:
+    if key.hatched:
+        _hatch(draw, box, key.colour, max(2, side // 4))
+        draw.rectangle(box, outline=key.colour)
+    else:
         draw.rectangle(box, key.colour)
-        return
-    stripe = max(2, side // 4)
-    for row in range(side):
-        for column in range(side):
-            if ((row + column) // stripe) % 2 == 0:
-                draw.point((x + column, y + row), key.colour)
-    draw.rectangle(box, outline=key.colour)
+
+
+def _hatch(
+    draw: ImageDraw.ImageDraw, box: tuple[int, int, int, int], colour: Colour, stripe: int
+) -> None:
+    """Diagonal stripes in a box given by its corner pixels."""
+    left, top, right, bottom = box
+    for y in range(top, bottom + 1):
+        for x in range(left, right + 1):
+            if ((x + y) // stripe) % 2 == 0:
+                draw.point((x, y), colour)
 
 
 def _even(length: int) -> int:

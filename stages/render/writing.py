@@ -16,6 +16,20 @@ from stages.engine.ffmpeg import ffmpeg_binary
 from stages.render.palette import FIXED
 
 _MATRIX = "bt709"
+_H264 = {
+    "c:v": "libx264",
+    "preset": "veryfast",
+    "pix_fmt": "yuv420p",
+    "colorspace": _MATRIX,
+    "color_primaries": _MATRIX,
+    "color_trc": _MATRIX,
+    "color_range": "tv",
+    "threads": 1,
+    "fflags": "+bitexact",
+    "flags:v": "+bitexact",
+    "map_metadata": -1,
+    "movflags": "+faststart",
+}
 _GIF_UNITS_PER_SECOND = 100
 # Players show anything faster at a tenth of a second.
 _SHORTEST_GIF_UNITS = 2
@@ -36,22 +50,7 @@ def write_mp4(
     source = ffmpeg.input("pipe:", format="rawvideo", pix_fmt="rgb24", s=f"{width}x{height}", r=fps)
     # Untagged video is shown in another matrix than it was made in, and the palette shifts.
     converted = source.filter("scale", out_color_matrix=_MATRIX, out_range="tv")
-    options = {
-        "colorspace": _MATRIX,
-        "color_primaries": _MATRIX,
-        "color_trc": _MATRIX,
-        "color_range": "tv",
-        "c:v": "libx264",
-        "crf": quality,
-        "preset": "veryfast",
-        "pix_fmt": "yuv420p",
-        "threads": 1,
-        "fflags": "+bitexact",
-        "flags:v": "+bitexact",
-        "map_metadata": -1,
-        "movflags": "+faststart",
-    }
-    target = converted.output(f"file:{path}", **options).overwrite_output()
+    target = converted.output(f"file:{path}", crf=quality, **_H264).overwrite_output()
     command = target.global_args("-loglevel", "error").compile(cmd=ffmpeg_binary())
     # A file takes the messages: a pipe could fill while we are still writing frames.
     with tempfile.TemporaryFile() as messages:

@@ -128,13 +128,12 @@ def segment(
         write_answers(table, video, answers, artifacts.masks)
     if work is None:
         remove_tree(place)
-    if run.quiet:
-        return
-    for answer in answers:
-        typer.echo(describe(video, answer))
-    written = ", ".join(shown(path) for path in (out, masks, table) if path is not None)
-    seconds = duration(time.monotonic() - started)
-    typer.echo(f"segment: done in {seconds}: {video.num_frames} frames -> {written}")
+    if not run.quiet:
+        for answer in answers:
+            typer.echo(describe(video, answer))
+        written = ", ".join(shown(path) for path in (out, masks, table) if path is not None)
+        seconds = duration(time.monotonic() - started)
+        typer.echo(f"segment: done in {seconds}: {video.num_frames} frames -> {written}")
 
 
 def _rendering(out: Path, sentences: list[str], fps: float) -> RenderConfig:

@@ -80,3 +80,11 @@ def test_many_lanes_and_long_labels_stay_inside() -> None:
 def test_runs_are_half_open_and_join_equal_neighbours() -> None:
     assert runs([None, RED, RED, GREEN, None, RED]) == [(1, 3, RED), (3, 4, GREEN), (5, 6, RED)]
     assert runs([]) == []
+
+
+def test_a_hatched_colour_is_striped_in_its_lane() -> None:
+    lane = Lane("routed", (RED,) * 5 + (GREEN,) * 5, hatched=RED)
+    panel = Panel(Content((), (lane,), ()), HEIGHT, WIDTH)
+    whole = panel.compose(np.zeros((HEIGHT, WIDTH, 3), np.uint8), ())
+    striped, even = pixels_of(whole, RED).sum(), pixels_of(whole, GREEN).sum()
+    assert striped == pytest.approx(even / 2, rel=0.1)
