@@ -43,7 +43,7 @@ def run(
 ) -> Result:
     """Build the index; see :func:`stages.engine.execute.execute`."""
     layout = None if config.layout == AUTO else config.layout
-    dataset = open_dataset(inputs.dataset, layout=layout, split=config.split)
+    dataset = open_dataset(inputs.dataset, layout=layout, split=config.split, frames=inputs.frames)
     pictures = find_pictures(dataset, inputs.frames)
     expressions = dataset.expressions()
     shapes = track_shapes(expressions, pictures, strict)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 
 from schemas.errors import CorruptInput, TglError
@@ -11,7 +10,6 @@ from stages.check.findings import Findings
 from stages.check.images import check_images, images_of
 from stages.check.names import check_names
 from stages.datasets.consistency import (
-    Shape,
     check_missing_tracks,
     check_track,
     checked_moments,
@@ -69,6 +67,7 @@ def _check_masks(
 ) -> None:
     faults = findings.part("masks")
     shapes = track_shapes(expressions, pictures, faults)
+    referenced = {anno_id for expression in expressions for anno_id in expression.anno_ids}
     seen: set[str] = set()
     masks = unreferenced = 0
     with progress.task("masks", len(shapes) or None, "track") as task:
@@ -79,20 +78,15 @@ def _check_masks(
                 seen.add(anno_id)
                 masks += sum(mask is not None for mask in track)
                 shape = shapes.get(anno_id)
-                if shape is None:
-                    unreferenced += 1
-                else:
+                unreferenced += anno_id not in referenced
+                if shape is not None:
                     check_track(anno_id, track, shape, dataset.masks, faults)
                     _check_visible(anno_id, track, dataset.masks, faults)
                 task.advance()
         except TglError as error:
             faults(error)
-    check_missing_tracks(_wanted(expressions, shapes), seen, dataset.masks, faults)
+    check_missing_tracks(referenced, seen, dataset.masks, faults)
     findings.counts |= {"tracks": len(seen), "masks": masks, "unreferenced tracks": unreferenced}
-
-
-def _wanted(expressions: Iterable[RawExpression], shapes: dict[str, Shape]) -> set[str]:
-    return {anno for e in expressions for anno in e.anno_ids if anno in shapes}
 
 
 def _check_visible(anno_id: str, track: list[Rle | None], where: Path, faults: Faults) -> None:

@@ -30,13 +30,19 @@ def detect_layout(root: Path) -> str | None:
 
 
 def open_dataset(
-    root: Path, *, layout: str | None = None, split: str | None = None, faults: Faults = strict
+    root: Path,
+    *,
+    layout: str | None = None,
+    split: str | None = None,
+    frames: Path | None = None,
+    faults: Faults = strict,
 ) -> Dataset:
     """The reader of a data set.
 
     Args:
         layout: one of mevis, ref-youtube-vos, ref-davis17, folder; None finds out.
         split: for a folder that holds several.
+        frames: an artifact of extract-frames, for a plain folder without pictures of its own.
         faults: what happens at a fault inside; strict raises.
 
     Raises:
@@ -54,7 +60,7 @@ def open_dataset(
     if kind == DAVIS:
         return DavisSplit(root, split, faults)
     if kind == PLAIN:
-        return PlainFolder(folder, faults)
+        return PlainFolder(folder, frames, faults)
     raise MissingInput("holds no data set of a known layout", where=root, hint=_advice(root))
 
 

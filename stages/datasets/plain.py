@@ -32,6 +32,8 @@ class PlainFolder:
 
     Args:
         root: the folder with expressions.csv.
+        frames: an artifact of extract-frames that has the videos' pictures; None takes
+            `root/JPEGImages`.
 
     Raises:
         MissingInput: there is no expressions.csv.
@@ -40,8 +42,8 @@ class PlainFolder:
 
     layout = LAYOUT
 
-    def __init__(self, root: Path, faults: Faults = strict):
-        self.pictures = root / FRAMES_FOLDER
+    def __init__(self, root: Path, frames: Path | None = None, faults: Faults = strict):
+        self.pictures = (frames or root) / FRAMES_FOLDER
         self.masks = root / ANNOTATIONS_FOLDER
         self.moments = root / MOMENTS_FILE
         self._faults = faults
@@ -73,7 +75,11 @@ class PlainFolder:
                 found.append(RawVideo(video_id, names))
             else:
                 self._faults(
-                    MissingInput(f"video {video_id} has no folder of pictures", where=folder)
+                    MissingInput(
+                        f"video {video_id} has no folder of pictures",
+                        where=folder,
+                        hint="extract it with tgl extract-frames and name that with --frames",
+                    )
                 )
         return found
 

@@ -20,7 +20,7 @@ from stages.engine.workspace import Workspace
 from stages.precompute_text.config import ENCODER_OPTION, HASH_ENCODER, TextConfig, TextInputs
 from stages.precompute_text.encoding import Encoded, Encoder
 from stages.precompute_text.hashing import HashEncoder
-from stages.precompute_text.motion_words import motion_mask
+from stages.precompute_text.motion_words import SOURCE, motion_mask
 
 # Padded tokens of one batch: enough to fill a GPU, little enough for a laptop.
 _TOKENS_PER_BATCH = 4096
@@ -56,7 +56,7 @@ def run(
             "distinct sentences": len(sentences),
             "width": encoder.dim,
             "cut to max-tokens": sum(bool(row["cut"]) for row in rows),
-            "with a motion word": sum(any(row["motion"]) for row in rows),
+            f"with a motion word ({SOURCE})": sum(any(row["motion"]) for row in rows),
         }
     )
 
@@ -93,9 +93,26 @@ def _row(sentence: str, encoded: Encoded, dim: int) -> dict[str, Any]:
         "text_id": hashlib.sha256(sentence.encode()).hexdigest()[:_ID_DIGITS],
         "expression": sentence,
         "tokens": list(encoded.tokens),
-        "embeddings": encoded.vectors.astype(np.float16).ravel(),
+        "embeddings": _half(encoded.vectors, sentence).ravel(),
         "dim": dim,
-        "pooled": encoded.pooled.astype(np.float16),
+        "pooled": _half(encoded.pooled, sentence),
         "motion": motion_mask(sentence, encoded),
         "cut": encoded.cut,
     }
+
+
+def _half(values: np.ndarray, sentence: str) -> np.ndarray:
+    """`values` as they are stored.
+
+    Raises:
+        CorruptInput: the encoder gave a number that is not finite in float16.
+    """
+    with np.errstate(over="ignore"):
+        stored = values.astype(np.float16)
+    if not np.isfinite(stored).all():
+        raise CorruptInput(
+            f"the encoder gives {np.abs(values).max():g}, which float16 cannot hold",
+            where=repr(sentence),
+            hint="choose another --encoder, or --precision fp32",
+        )
+    return stored

@@ -193,6 +193,20 @@ def test_a_plain_folder(run_stage: Callable, plain: Path) -> None:
     assert index.videos["yard"].frame_path(0).is_file()
 
 
+def test_a_plain_folder_of_extracted_frames(
+    run_stage: Callable, frames_artifact: Callable, tmp_path: Path
+) -> None:
+    frames = frames_artifact({"yard": 3}, fps=5)
+    (tmp_path / "own").mkdir()
+    text = "video_id,expression,object_ids\nyard,the gate opens,\n"
+    (tmp_path / "own" / "expressions.csv").write_text(text)
+    inputs = IndexInputs(tmp_path / "own", frames)
+    run_stage(STAGE, IndexConfig(), inputs, tmp_path / "index")
+    video = Index.open(tmp_path / "index").videos["yard"]
+    assert video.fps == 5.0
+    assert video.frame_path(2).is_file()
+
+
 def test_layouts_are_told_apart(youtube: Path, davis: Path, plain: Path, mevis) -> None:
     assert detect_layout(youtube / "train") == "ref-youtube-vos"
     assert detect_layout(davis) == "ref-davis17"

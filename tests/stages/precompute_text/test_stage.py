@@ -200,3 +200,25 @@ def test_an_index_without_sentences(
         run_stage(STAGE, TextConfig(), _inputs(sentences_index([])), tmp_path / "text")
     with pytest.raises(MissingInput):
         run_stage(STAGE, TextConfig(), _inputs(tmp_path / "absent"), tmp_path / "text")
+
+
+def test_numbers_that_float16_cannot_hold_are_refused(
+    run_stage: Callable, sentences_index: Callable, tiny_roberta: Path, tmp_path: Path
+) -> None:
+    model = AutoModel.from_pretrained(tiny_roberta, add_pooling_layer=False)
+    norm = model.encoder.layer[-1].output.LayerNorm
+    torch.nn.init.constant_(norm.weight, 1e6)
+    loud = tmp_path / "loud"
+    shutil.copytree(tiny_roberta, loud)
+    model.save_pretrained(loud)
+    error = _refused(run_stage, sentences_index(SENTENCES), str(loud), tmp_path / "text")
+    assert isinstance(error, CorruptInput)
+    assert "float16 cannot hold" in str(error)
+
+
+def test_the_receipt_says_where_motion_words_come_from(
+    run_stage: Callable, sentences_index: Callable, tmp_path: Path
+) -> None:
+    run_stage(STAGE, TextConfig(), _inputs(sentences_index(SENTENCES)), tmp_path / "text")
+    receipt = json.loads((tmp_path / "text" / "receipt.json").read_text())
+    assert receipt["counts"]["with a motion word (list of motion verbs)"] == 3
