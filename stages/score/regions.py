@@ -104,15 +104,17 @@ def boundary(rows: Rows, width: int) -> Rows:
     In the last row only the eastern neighbour counts, in the last column only the southern one,
     and the corner is never boundary.
     """
-    east = rows >> np.uint64(1)  # bit x holds pixel x + 1
-    east[:, :-1] |= rows[:, 1:] << np.uint64(WORD - 1)
-    edge = rows ^ east
-    edge[:-1] |= rows[:-1] ^ rows[1:]
-    edge[:-1] |= rows[:-1] ^ east[1:]
+    words = rows.shape[1]
+    flat = np.ascontiguousarray(rows).reshape(-1)
+    east = flat >> np.uint64(1)  # bit x holds pixel x + 1; row ends are mended below
+    east[:-1] |= flat[1:] << np.uint64(WORD - 1)
+    edge = flat ^ east
+    edge[:-words] |= flat[:-words] ^ flat[words:]
+    edge[:-words] |= flat[:-words] ^ east[words:]
+    edge = edge.reshape(rows.shape)
     word, bit = divmod(width - 1, WORD)
-    last = np.uint64(1 << bit)
-    edge[:, word] &= ~last
-    edge[:-1, word] |= (rows[:-1, word] ^ rows[1:, word]) & last
+    edge[:, word] &= np.uint64((1 << bit) - 1)
+    edge[:-1, word] |= (rows[:-1, word] ^ rows[1:, word]) & np.uint64(1 << bit)
     return edge
 
 
