@@ -1,6 +1,6 @@
 """What each switch of the method does: arms, seeds, three ways to route, with intervals.
 
-    python examples/toy/ablation.py WORK --seeds 3 --steps 340 --write docs/ablation.md
+    python examples/toy/ablation.py WORK --seeds 3 --write docs/ablation.md
 
 Every arm is trained and run by the commands that a user types, on the toy data set, from the same
 backbone, with the same masks, texts and number of steps. Each command skips what is up to date and
@@ -35,11 +35,8 @@ TRAINED_ON, SCORED_ON = "train", "valid"
 
 
 TGL_PROGRAM = f"{sys.executable} -m tglcli"
-STEPS = 500
-TRAINING = (
-    "--batch 4 --lr 2e-4 --lr-new 1e-3 --warmup 30 --max-stride 1 --spread 0.25 --cache-features 2"
-)
-"""What suits the toy data set and its backbone; chosen on the dev split (docs/training.md)."""
+TRAINING = Path(__file__).with_name("train.options")
+"""What suits the toy data set and its backbone, as the demo uses it (docs/training.md)."""
 
 
 @dataclass(frozen=True)
@@ -160,11 +157,13 @@ def main() -> None:
     parser.add_argument("--split", default=SCORED_ON, choices=("valid", "dev"))
     parser.add_argument("--train-clips", type=int, default=160)
     parser.add_argument("--clips", type=int, default=60, help="of the split that is scored")
-    parser.add_argument("--steps", type=int, default=STEPS, help="of every training")
-    parser.add_argument("--train", default=TRAINING, help="further options of tgl train, alike")
+    parser.add_argument("--steps", type=int, help="of the whole model, if not as in the demo")
+    parser.add_argument("--train", default="", help="further options of tgl train, for all arms")
     parser.add_argument("--write", type=Path, help="the report, a .md; its plot stands beside it")
     given = parser.parse_args()
-    options = ["--steps", str(given.steps), *shlex.split(given.train)]
+    options = [*shlex.split(TRAINING.read_text()), *shlex.split(given.train)]
+    if given.steps is not None:
+        options += ["--steps", str(given.steps)]
     ablation = Ablation(
         tuple(shlex.split(given.tgl)), given.work, given.split, given.backbone, tuple(options)
     )
