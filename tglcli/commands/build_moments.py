@@ -11,7 +11,7 @@ from stages.build_moments.config import IndexConfig, IndexInputs
 from tglcli.options import RunOptions, stage_command
 
 
-@stage_command(IndexConfig)
+@stage_command(IndexConfig, runtime=("workers",))
 def build_moments(
     dataset: Annotated[
         Path, typer.Argument(help="The folder of one split of a data set.", show_default=False)
@@ -28,7 +28,10 @@ def build_moments(
     ] = None,
     moments: Annotated[
         Path | None,
-        typer.Option(help="The moments.", show_default="moments.json in the data set, if there"),
+        typer.Option(
+            help="The moments: a file, or a folder of files that hold one video each.",
+            show_default="moments.json in the data set, if there",
+        ),
     ] = None,
 ) -> None:
     """Turn a data set and its moments into an index that is read at random."""
