@@ -59,6 +59,11 @@ def test_fps_resamples(make_video: MakeVideo, rows: Callable) -> None:
     assert [row["pts_seconds"] for row in found] == [n / 5 for n in range(10)]
 
 
+def test_fps_within_a_part(make_video: MakeVideo, rows: Callable) -> None:
+    found = rows(make_video("a.mp4", frames=30), fps=5.0, start=1.0, end=2.0)
+    assert [row["pts_seconds"] for row in found] == [1.0, 1.2, 1.4, 1.6, 1.8]
+
+
 @pytest.mark.parametrize(
     ("settings", "size"),
     [
@@ -138,6 +143,9 @@ def test_containers_and_codecs(
     found = rows(make_video(name, frames=5, rate="25", options=options))
     assert len(found) >= 5
     assert found[0]["picture"].shape == (48, 64, 3)
+    seconds = [row["pts_seconds"] for row in found]
+    assert abs(seconds[0]) < 0.01  # containers that begin later than 0 are shifted
+    assert np.allclose(np.diff(seconds[:5]), 1 / 25, atol=0.011)  # gif counts in 1/100 s
 
 
 def test_names_that_ffmpeg_could_misread(make_video: MakeVideo, rows: Callable) -> None:
