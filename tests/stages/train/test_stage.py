@@ -22,8 +22,9 @@ from schemas.errors import (
 from schemas.layouts import HISTORY_TABLE, MASKS_TABLE, TEXTS_TABLE, WEIGHTS_FILE
 from schemas.parquet import read_table
 from schemas.tables import HISTORY
-from stages.engine.execute import Outcome
+from stages.engine.execute import Outcome, execute
 from stages.engine.progress import SilentProgress
+from stages.engine.runtime import Runtime
 from stages.model.checkpoint import load_checkpoint
 from stages.train import learner
 from stages.train.config import TrainConfig, TrainInputs
@@ -133,6 +134,17 @@ def test_cached_features_train_nearly_the_same(
     live, cached = history(tmp_path / "live", "loss"), history(tmp_path / "cached", "loss")
     assert live == pytest.approx(cached, rel=1e-2)
     assert not list((tmp_path / "cached").rglob("*features*"))
+
+
+def test_half_precision_trains_nearly_the_same(inputs: TrainInputs, tmp_path: Path) -> None:
+    losses = []
+    for precision in ("fp32", "bf16"):
+        runtime = Runtime(workers=1, device="cpu", precision=precision)
+        out = tmp_path / precision
+        execute(STAGE, small(steps=2), inputs, out, runtime=runtime, progress=SilentProgress())
+        losses.append(history(out, "loss"))
+    assert losses[0] == pytest.approx(losses[1], rel=3e-2)
+    assert losses[0] != losses[1]
 
 
 def test_tensorboard_files_are_part_of_the_artifact(
