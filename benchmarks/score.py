@@ -7,8 +7,9 @@ The peers live in an environment of their own, since they bring other versions o
     python -m venv PEERS && PEERS/bin/pip install vos-benchmark trackeval tabulate matplotlib scipy
 
 Every figure is the wall time of a whole command, start-up included, with two processes, on moving
-blobs written as PNG by Pillow. Scores are compared before times are. The limit printed last is what
-inflating the PNG files alone takes, with nothing else done.
+blobs written as PNG by Pillow. Scores are compared before times are. Truth is PNG too, as the peers
+read it; a second row scores the same masks against run lengths, as MeViS has them. The limit that
+is printed last is what inflating the PNG files alone takes, with nothing else done.
 """
 
 from __future__ import annotations
@@ -119,8 +120,32 @@ def nested_tree(root: Path, tree: str, videos: int) -> Path:
     return nested
 
 
-def timed(command: list[str]) -> tuple[float, float]:
-    """Wall seconds and processor seconds of a command and its children."""
+def mevis_split(root: Path, videos: int) -> Path:
+    """The same truth as a MeViS split: run lengths in one JSON file, as MeViS is scored."""
+    from pycocotools import mask as coco
+
+    split = root / f"gt-mevis-{videos}"
+    if (split / "mask_dict.json").exists():
+        return split
+    split.mkdir(exist_ok=True)
+    names = [f"{frame:05}" for frame in range(FRAMES)]
+    meta, tracks = {}, {}
+    for number in range(videos):
+        video = f"video{number:03}"
+        meta[video] = {"frames": names, "expressions": {"0": {"exp": "x", "anno_id": [number]}}}
+        tracks[str(number)] = []
+        for name in names:
+            with Image.open(root / "gt" / video / "0" / f"{name}.png") as image:
+                rle = coco.encode(np.asfortranarray(np.asarray(image) > 0, dtype=np.uint8))
+            rle["counts"] = rle["counts"].decode()
+            tracks[str(number)].append(rle)
+    (split / "meta_expressions.json").write_text(json.dumps({"videos": meta}))
+    (split / "mask_dict.json").write_text(json.dumps(tracks))
+    return split
+
+
+def timed(command: list[str]) -> tuple[float, float, str]:
+    """Wall and processor seconds of a command and its children, and what it printed."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     before, start = os.times(), time.perf_counter()
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
@@ -132,16 +157,19 @@ def timed(command: list[str]) -> tuple[float, float]:
     if done.returncode:
         raise SystemExit(f"{command[:3]} failed:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
     used = after.children_user + after.children_system
-    return wall, used - before.children_user - before.children_system
+    return wall, used - before.children_user - before.children_system, done.stdout
 
 
-def run_tgl(root: Path, videos: int, out: Path) -> tuple[float, float, dict[str, float]]:
+def run_tgl(
+    root: Path, videos: int, gt: Path | None = None
+) -> tuple[float, float, dict[str, float]]:
     """The whole command `tgl score preds gt`."""
-    trees = [str(nested_tree(root, tree, videos)) for tree in ("preds", "gt")]
-    options = ["--workers", str(PROCESSES), "--out", str(out), "--quiet"]
+    gt = gt or nested_tree(root, "gt", videos)
+    trees = [str(nested_tree(root, "preds", videos)), str(gt)]
+    options = ["--workers", str(PROCESSES), "--json"]
     tgl = [sys.executable, "-c", "from tglcli.main import main; main()"]
-    wall, used = timed([*tgl, "score", *trees, *options])
-    return wall, used, json.loads((out / "summary.json").read_text())
+    wall, used, printed = timed([*tgl, "score", *trees, *options])
+    return wall, used, json.loads(printed)
 
 
 def run_peer(
@@ -149,7 +177,7 @@ def run_peer(
 ) -> tuple[float, float, dict[str, float]]:
     """A peer's whole command on the first `videos` videos."""
     trees = [str(flat_tree(root, tree, videos)) for tree in ("gt", "preds")]
-    wall, used = timed([python, "-c", code, *trees, str(out)])
+    wall, used, _ = timed([python, "-c", code, *trees, str(out)])
     return wall, used, json.loads(out.read_text())
 
 
@@ -179,14 +207,18 @@ def main() -> None:
     ctypes.CDLL(None).prctl(BECOME_SUBREAPER, 1, 0, 0, 0)
     WORK.mkdir(parents=True, exist_ok=True)
     make_data(WORK, max(videos, peer_videos))
-    print(f"{'command':<16}{'pairs':>8}{'wall s':>9}{'cpu s':>9}{'s per 1,000':>13}{'ratio':>8}")
+    print(f"{'command':<18}{'pairs':>8}{'wall s':>9}{'cpu s':>9}{'s per 1,000':>13}{'ratio':>8}")
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        wall, used, _ = run_tgl(WORK, videos, folder / "tgl")
+        wall, used, _ = run_tgl(WORK, videos)
         ours = wall / options.pairs * 1000
         _row("tgl score", options.pairs, wall, used, ours, ours)
+        split = mevis_split(WORK, videos)
+        wall_split, used_split, _ = run_tgl(WORK, videos, split)
+        rate = wall_split / options.pairs * 1000
+        _row("tgl, MeViS truth", options.pairs, wall_split, used_split, rate, ours)
         if options.peer_python:
-            _, _, same = run_tgl(WORK, peer_videos, folder / "same")
+            _, _, same = run_tgl(WORK, peer_videos)
             for name, code in (("vos-benchmark", VOS_BENCHMARK), ("trackeval", TRACKEVAL)):
                 file = folder / f"{name}.json"
                 peer = run_peer(options.peer_python, code, WORK, peer_videos, file)
@@ -203,7 +235,7 @@ def main() -> None:
 
 
 def _row(name: str, pairs: int, wall: float, used: float, rate: float, ours: float) -> None:
-    print(f"{name:<16}{pairs:>8}{wall:>9.2f}{used:>9.2f}{rate:>13.3f}{rate / ours:>7.1f}x")
+    print(f"{name:<18}{pairs:>8}{wall:>9.2f}{used:>9.2f}{rate:>13.3f}{rate / ours:>7.1f}x")
 
 
 if __name__ == "__main__":
