@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Any
 
 import ffmpeg
 
-from schemas.errors import CorruptInput
+from schemas.errors import CorruptInput, OutputBlocked, TglError
 from stages.engine.ffmpeg import ffmpeg_binary
 from stages.extract_frames.config import ExtractConfig
 
@@ -21,6 +21,7 @@ _TIME_BASE = re.compile(r"config in time_base: (\d+)/(\d+)")
 _ERROR = re.compile(r"\[(?:error|fatal|panic)\] *(.*)")
 # What an ffmpeg of any age prints after the real reason.
 _NOISE = ("Task finished", "Terminating thread", "Conversion failed", "Error while")
+_DISK_FULL = "No space left on device"
 _LOCAL_ONLY = "file,pipe"
 _GLOBAL = (
     *("-hide_banner", "-nostats", "-nostdin", "-xerror", "-loglevel", "level+info"),
@@ -58,13 +59,10 @@ def decode_video(
 
     Raises:
         CorruptInput: ffmpeg cannot read all of it; the message is ffmpeg's first error.
+        OutputBlocked: the disk is full.
     """
-    command = _command(video, config, threads)
-    stamps: list[Stamp] = []
-    errors: list[str] = []
-    base = Fraction(1)
     process = subprocess.Popen(
-        command,
+        _command(video, config, threads),
         cwd=folder,  # a relative pattern: a % in the folder's name is then no pattern
         stdin=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -74,22 +72,43 @@ def decode_video(
     )
     with process:
         assert process.stderr is not None
-        for line in process.stderr:
-            if found := _FRAME.search(line):
-                stamps.append(_stamp(found, base))
-                if on_frame is not None:
-                    on_frame()
-            elif found := _TIME_BASE.search(line):
-                base = Fraction(int(found[1]), int(found[2]))
-            elif found := _ERROR.search(line):
-                errors.append(found[1].strip())
+        stamps, errors = _read_log(process.stderr, on_frame)
     if process.returncode != 0:
-        raise CorruptInput(
-            f"cannot be decoded to its end ({_reason(errors)})",
-            where=video,
-            hint="copy or download it again",
-        )
+        raise _failure(errors, video, folder)
     return stamps
+
+
+def _read_log(
+    lines: Iterable[str], on_frame: Callable[[], None] | None
+) -> tuple[list[Stamp], list[str]]:
+    """The stamps and the errors that ffmpeg tells of while it works."""
+    stamps: list[Stamp] = []
+    errors: list[str] = []
+    base = Fraction(1)
+    for line in lines:
+        if found := _FRAME.search(line):
+            stamps.append(_stamp(found, base))
+            if on_frame is not None:
+                on_frame()
+        elif found := _TIME_BASE.search(line):
+            base = Fraction(int(found[1]), int(found[2]))
+        elif found := _ERROR.search(line):
+            errors.append(found[1].strip())
+    return stamps, errors
+
+
+def _failure(errors: list[str], video: Path, folder: Path) -> TglError:
+    if any(_DISK_FULL in line for line in errors):
+        return OutputBlocked(
+            "the disk is full",
+            where=folder,
+            hint="free some space and run the same command again; finished work is kept",
+        )
+    return CorruptInput(
+        f"cannot be decoded to its end ({_reason(errors)})",
+        where=video,
+        hint="copy or download it again",
+    )
 
 
 def _command(video: Path, config: ExtractConfig, threads: int) -> list[str]:

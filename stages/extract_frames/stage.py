@@ -11,7 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from schemas.directories import remove_tree, sha256_file
-from schemas.errors import CorruptInput, TglError
+from schemas.errors import CorruptInput, OutputBlocked, TglError
 from schemas.layouts import FRAMES_FOLDER, FRAMES_TABLE
 from schemas.parquet import concatenate, rows_of, write_table
 from schemas.tables import FRAMES
@@ -60,6 +60,8 @@ def run(
     jobs = [_Job(name, videos[name], out.path, config, threads) for name in waiting]
     failures: list[TglError] = []
     for job, rows in _work(jobs, runtime, progress):
+        if isinstance(rows, OutputBlocked):
+            raise rows  # a full disk is no fault of the video
         if isinstance(rows, TglError):
             remove_tree(job.folder)
             failures.append(rows)

@@ -21,7 +21,8 @@ def export_moments(
         ),
     ],
     moments_format: Annotated[
-        Literal[MOMENT_FORMATS], typer.Option("--moments-format", help="The format to write.")
+        Literal[MOMENT_FORMATS],  # type: ignore[valid-type]  # typer takes a tuple's words
+        typer.Option("--moments-format", help="The format to write."),
     ] = "tgl",
     moments: Annotated[
         Path | None,

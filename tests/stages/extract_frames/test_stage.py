@@ -212,3 +212,26 @@ def test_real_videos(
     table = pq.read_table(tmp_path / "frames" / FRAMES_TABLE)
     seconds = table.column("pts_seconds").to_numpy()
     assert np.allclose(np.diff(seconds), 1 / (25 if name == "biker.mp4" else 24), atol=1e-9)
+
+
+def test_a_full_disk_ends_the_run_and_keeps_finished_videos(
+    run_stage: Run, make_video: MakeVideo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = make_video("a.mp4", frames=2)
+    second = make_video("b.mp4", frames=4)
+    fake = tmp_path / "ffmpeg"
+    fake.write_text(
+        f'#!/bin/sh\ncase "$*" in *b.mp4*0*d.jpg*) '
+        "echo '[error] write_frame(): No space left on device' >&2; exit 228;; esac\n"
+        f'exec {ffmpeg_binary()} "$@"\n'
+    )
+    fake.chmod(0o755)
+    inputs = ExtractInputs((first, second))
+    with monkeypatch.context() as patch:
+        patch.setattr("stages.extract_frames.decoding.ffmpeg_binary", lambda: str(fake))
+        with pytest.raises(OutputBlocked, match="the disk is full"):
+            run_stage(STAGE, ExtractConfig(), inputs, tmp_path / "frames")
+    assert not (tmp_path / "frames").exists()
+    outcome = run_stage(STAGE, ExtractConfig(), inputs, tmp_path / "frames")
+    assert outcome.counts["videos kept from before"] == 1
+    assert outcome.counts["frames"] == 2 + 4
