@@ -30,7 +30,12 @@ def find_videos(names: Sequence[str | Path]) -> tuple[Path, ...]:
         MissingInput: a name that stands for no video.
         CorruptInput: a list file that is not UTF-8 text, or names another list file.
     """
-    found = dict.fromkeys(path for name in names for path in _expand(str(name)))
+    found: dict[Path, None] = {}
+    for name in names:
+        try:
+            found |= dict.fromkeys(_expand(str(name)))
+        except (OSError, ValueError, RuntimeError) as error:  # too long, a NUL, no such ~user
+            raise MissingInput(f"cannot be a file's name ({error})", where=repr(name)) from error
     return tuple(found)
 
 

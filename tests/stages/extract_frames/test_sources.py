@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from schemas.errors import ConfigError, CorruptInput, MissingInput
+from schemas.errors import ConfigError, CorruptInput, MissingInput, TglError
 from stages.extract_frames.config import ExtractInputs
 from stages.extract_frames.sources import find_videos
 
@@ -62,3 +64,32 @@ def test_lists_that_are_none(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "list.txt").write_bytes(content)
     with pytest.raises(CorruptInput, match=r"list\.txt"):
         find_videos([f"@{tmp_path / 'list.txt'}"])
+
+
+def test_names_that_no_file_can_have() -> None:
+    for name in ("x" * 5000, "a\0b", "~nobody-of-this-name/v.mp4"):
+        try:
+            found = find_videos([name])
+            ExtractInputs(found).digests()
+        except TglError as error:
+            assert len(str(error).splitlines()) == 1  # noqa: PT017 (either way is right)
+        else:
+            pytest.fail(f"{name[:20]!r} was taken for a video")
+
+
+@settings(
+    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    noise=st.one_of(
+        st.binary(max_size=40), st.text("ab./~#@[]?\n\0é ", max_size=40).map(str.encode)
+    )
+)
+def test_noise_for_a_list(noise: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "list.txt"
+    path.write_bytes(noise)
+    try:
+        found = find_videos([f"@{path}"])
+    except TglError:
+        return
+    assert all(isinstance(video, Path) for video in found)
