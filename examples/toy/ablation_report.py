@@ -135,6 +135,7 @@ def paired_difference(
 def groups(sentences: dict[Key, Sentence]) -> dict[str, list[Key]]:
     """Rows of the second table: sentences by referents, and by place and length of the moment."""
     kinds: dict[str, Callable[[Sentence], bool]] = {
+        "with a target": lambda s: s.referents > 0,
         "no referent": lambda s: s.referents == 0,
         "one referent": lambda s: s.referents == 1,
         "several referents": lambda s: s.referents > 1,
@@ -189,7 +190,9 @@ def _intro(runs: Sequence[Run], sentences: dict[Key, Sentence], command: str) ->
         "*All*: every frame guided. BASE sees no moment in training, so it has no relevance to "
         f"predict with. Differences are paired, to {BASELINE} with all frames guided; brackets are "
         f"{CONFIDENCE:.0%} bootstrap intervals over videos (seeds averaged first). The references "
-        "answer with true masks and read no sentence: a score means something above them."
+        "answer with true masks and read no sentence: a score means something above them. Routed by "
+        "annotated moments, a sentence without target is answered with nothing by construction; "
+        "the column *with a target* leaves these out."
     )
 
 

@@ -44,7 +44,7 @@ class TrainConfig(ModelConfig, LossConfig):
     adapter_steps: int = setting(
         0,
         "Steps before those, in which the adapter alone learns where and when: its heat map and its"
-        " relevance, without masks and memory, at a fifth of the cost. Warm-up and cosine run once"
+        " relevance, without masks and memory, at a third of the cost. Warm-up and cosine run once"
         " for them and once for the whole model.",
         low=0,
     )

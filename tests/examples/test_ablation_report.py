@@ -72,6 +72,7 @@ def test_sentences_are_grouped_by_their_moments(report: ModuleType) -> None:
     }
     found = {name: [k[1] for k in group] for name, group in report.groups(made).items()}
     assert found == {
+        "with a target": ["1", "2"],
         "no referent": ["0"],
         "one referent": ["1"],
         "several referents": ["2"],
