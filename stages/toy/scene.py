@@ -122,11 +122,12 @@ def _fits(thing: SceneObject, placed: list[SceneObject]) -> bool:
     for other in placed:
         distance = np.hypot(thing.track.x - other.track.x, thing.track.y - other.track.y)
         ratio = distance / (thing.reach() + other.reach())
+        larger = np.maximum(thing.reach(), other.reach())
         if thing.look == other.look:
-            if ratio.min() < APART:
-                return False
-        elif ratio[0] < APART_AT_START or ratio.min() < APART_CROSSING:
-            return False
-        elif (distance < COVER * np.maximum(thing.reach(), other.reach())).any():
+            clear = ratio.min() >= APART
+        else:
+            uncovered = (distance >= COVER * larger).all()
+            clear = ratio[0] >= APART_AT_START and ratio.min() >= APART_CROSSING and uncovered
+        if not clear:
             return False
     return True
