@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 from schemas.errors import MissingInput
+from stages.engine.hub import require_model
 
 TOY = "toy"
 TOY_BACKBONE = Path(__file__).resolve().parent.parent / "stages" / "model" / "toy_backbone"
-_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 _WANTED_FILES = ["*.json", "*.safetensors"]
 
 
@@ -26,12 +25,8 @@ def backbone_folder(name: str) -> Path:
     if name == TOY:
         return TOY_BACKBONE
     folder = Path(name).expanduser()
-    if folder.is_dir():
+    if require_model(name, option="--backbone") and folder.is_dir():
         return folder
-    if not _HUB_ID.fullmatch(name):
-        raise MissingInput(
-            "no such folder", where=name, hint="name a folder, a hub id or toy with --backbone"
-        )
     return _from_hub(name)
 
 
@@ -43,7 +38,7 @@ def _from_hub(name: str) -> Path:
         return Path(snapshot_download(name, allow_patterns=_WANTED_FILES))
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
         raise MissingInput(
-            "is no folder here, and the hub does not have it or cannot be reached",
+            "the hub does not have all of it or cannot be reached",
             where=name,
             hint="download it elsewhere and name its folder with --backbone",
         ) from error

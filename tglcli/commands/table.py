@@ -28,7 +28,8 @@ def table(
     from rich.table import Table
 
     rows = [(folder, _summary(folder)) for folder in scores]
-    grid = Table(box=box.SIMPLE_HEAD, caption="J&F in per cent, means over sentences; then J&F by number of referents")
+    caption = "J&F in per cent, means over sentences; then J&F by number of referents"
+    grid = Table(box=box.SIMPLE_HEAD, caption=caption)
     grid.add_column("run", overflow="fold")
     for name in ("J&F", "J", "F", "1 referent", "several", "none", "n"):
         grid.add_column(name, justify="right")
