@@ -190,8 +190,8 @@ def _intro(runs: Sequence[Run], sentences: dict[Key, Sentence], command: str) ->
         "*All*: every frame guided. BASE sees no moment in training, so it has no relevance to "
         f"predict with. Differences are paired, to {BASELINE} with all frames guided; brackets are "
         f"{CONFIDENCE:.0%} bootstrap intervals over videos (seeds averaged first). The references "
-        "answer with true masks and read no sentence: a score means something above them. Routed by "
-        "annotated moments, a sentence without target is answered with nothing by construction; "
+        "answer with true masks and read no sentence: a score means something above them. Routed "
+        "by annotated moments, a sentence without target is answered with nothing by construction; "
         "the column *with a target* leaves these out."
     )
 
