@@ -4,6 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 SEEDS ?= 3
+JOBS ?= $(shell nproc 2>/dev/null || echo 1)
 PYTEST := $(BIN)/python -m pytest
 
 .PHONY: help install demo ablation test test-slow check format docs wheel-test clean
@@ -23,7 +24,7 @@ demo: $(READY)  ## Run every stage on the toy data set, offline, ending in score
 
 ablation: $(READY)  ## Train and compare every arm of the method; SEEDS=1 STEPS=100 for a quick look.
 	OMP_WAIT_POLICY=PASSIVE $(BIN)/python examples/toy/ablation.py examples/toy/work/ablation \
-	  --seeds $(SEEDS) $(if $(STEPS),--steps $(STEPS)) --write docs/ablation.md
+	  --seeds $(SEEDS) --jobs $(JOBS) $(if $(STEPS),--steps $(STEPS)) --write docs/ablation.md
 
 test: $(READY)  ## Run the tests.
 	OMP_NUM_THREADS=1 $(PYTEST) -n 2 -m "not slow"

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from stages.engine.execute import Outcome
     from stages.engine.stage import Stage
 
-SETTINGS_PANEL = "Settings"
+SETTINGS_PANEL = Settings.panel
 RUN_PANEL = "How it runs (does not change the result)"
 _INTERRUPTED = 130
 
@@ -180,20 +180,27 @@ def _taken(value: Any) -> Any:
 
 
 def _setting_parameters(kind: type[Settings], offered: list[str]) -> list[inspect.Parameter]:
+    """The command's own settings, then those that it inherits, each class in a panel of its own."""
     hints = get_type_hints(kind)
+    default: dict[str, Any] = {field.name: field.default for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    panel: dict[str, str] = {}
+    for owner in kind.__mro__:
+        if issubclass(owner, Settings):
+            own, heading = vars(owner).get("__annotations__", ()), vars(owner).get("panel")
+            new = [name for name in own if name in offered and name not in panel]
+            panel |= dict.fromkeys(new, heading or SETTINGS_PANEL)
     return [
         inspect.Parameter(
-            field.name,
+            name,
             inspect.Parameter.KEYWORD_ONLY,
-            default=list(field.default) if isinstance(field.default, tuple) else field.default,
-            annotation=_annotation(field.name, hints[field.name], settings_of(kind)[field.name]),
+            default=list(default[name]) if isinstance(default[name], tuple) else default[name],
+            annotation=_annotation(name, hints[name], settings_of(kind)[name], panel[name]),
         )
-        for field in dataclasses.fields(kind)  # type: ignore[arg-type]
-        if field.name in offered
+        for name in panel
     ]
 
 
-def _annotation(name: str, hint: Any, known: Setting) -> Any:
+def _annotation(name: str, hint: Any, known: Setting, panel: str) -> Any:
     """The typer annotation of a setting."""
     option = option_name(name, known)
     declared = option
@@ -205,7 +212,7 @@ def _annotation(name: str, hint: Any, known: Setting) -> Any:
         hint = Literal[known.choices]
     return Annotated[
         hint,
-        typer.Option(declared, help=known.help, rich_help_panel=SETTINGS_PANEL),
+        typer.Option(declared, help=known.help, rich_help_panel=panel),
     ]
 
 

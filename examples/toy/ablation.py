@@ -1,6 +1,6 @@
 """What each switch of the method does: arms, seeds, three ways to route, with intervals.
 
-    python examples/toy/ablation.py WORK --seeds 3 --write docs/ablation.md
+    python examples/toy/ablation.py WORK --seeds 3 --jobs 2 --write docs/ablation.md
 
 Every arm is trained and run by the commands that a user types, on the toy data set, from the same
 backbone, with the same masks, texts and number of steps. Each command skips what is up to date and
@@ -11,10 +11,12 @@ after every arm, from what is there.
 from __future__ import annotations
 
 import argparse
+import os
 import shlex
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,6 +49,7 @@ class Ablation:
         work: folder of all artifacts.
         split: that the arms are compared on.
         options: of every training, the same for all arms.
+        threads: of every command, so that arms that run side by side share the cores.
     """
 
     tgl: tuple[str, ...]
@@ -54,11 +57,13 @@ class Ablation:
     split: str
     backbone: str
     options: tuple[str, ...]
+    threads: int
 
     def command(self, *words: object) -> None:
         """Run one tgl command; its own message tells what went wrong."""
         line = [*self.tgl, *map(str, words)]
-        if subprocess.run(line, check=False).returncode:
+        environment = os.environ | {"OMP_NUM_THREADS": str(self.threads)}
+        if subprocess.run(line, check=False, env=environment).returncode:
             sys.exit(f"failed: {shlex.join(line)}")
 
     def prepare(self, clips: dict[str, int]) -> None:
@@ -159,23 +164,48 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=60, help="of the split that is scored")
     parser.add_argument("--steps", type=int, help="of the whole model, if not as in the demo")
     parser.add_argument("--train", default="", help="further options of tgl train, for all arms")
+    parser.add_argument("--jobs", type=int, default=1, help="arms that run side by side")
     parser.add_argument("--write", type=Path, help="the report, a .md; its plot stands beside it")
     given = parser.parse_args()
     options = [*shlex.split(TRAINING.read_text()), *shlex.split(given.train)]
     if given.steps is not None:
         options += ["--steps", str(given.steps)]
     ablation = Ablation(
-        tuple(shlex.split(given.tgl)), given.work, given.split, given.backbone, tuple(options)
+        tgl=tuple(shlex.split(given.tgl)),
+        work=given.work,
+        split=given.split,
+        backbone=given.backbone,
+        options=tuple(options),
+        threads=max(1, (os.cpu_count() or 1) // given.jobs),
     )
     others = {"valid": 0, "dev": 0} | {given.split: given.clips}
     ablation.prepare({TRAINED_ON: given.train_clips, **others})
-    for seed in range(given.seeds):
-        for arm in given.arms:
-            started = time.monotonic()
-            ablation.run(arm, seed)
-            print(f"{arm}, seed {seed}: {time.monotonic() - started:.0f} s", flush=True)
-            _report(ablation, given)
+    _run_all(ablation, given)
     _report(ablation, given)
+
+
+def _run_all(ablation: Ablation, given: argparse.Namespace) -> None:
+    """Every arm with every seed, a report after each; the first failure ends the script."""
+
+    def timed(arm: str, seed: int) -> float:
+        started = time.monotonic()
+        ablation.run(arm, seed)
+        return time.monotonic() - started
+
+    with ThreadPoolExecutor(given.jobs) as pool:
+        started = {
+            pool.submit(timed, arm, seed): (arm, seed)
+            for seed in range(given.seeds)
+            for arm in given.arms
+        }
+        try:
+            for done in as_completed(started):
+                arm, seed = started[done]
+                print(f"{arm}, seed {seed}: {done.result():.0f} s", flush=True)
+                _report(ablation, given)
+        except BaseException:
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
 
 
 def _report(ablation: Ablation, given: argparse.Namespace) -> None:

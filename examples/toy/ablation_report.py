@@ -238,6 +238,7 @@ def _difference_table(runs: Sequence[Run], kinds: dict[str, list[Key]]) -> str:
         (("TGL", "annotated"), (BASELINE, BASELINE_ROUTE)),
         (("TGL", "predicted"), (BASELINE, BASELINE_ROUTE)),
         (("TGL", "annotated"), ("TGL without OSS", "annotated")),
+        (("TGL", "predicted"), ("TGL without OSS", "predicted")),
         (("+ OSS", "all"), (BASELINE, BASELINE_ROUTE)),
     ]
     rows = [["difference of J&F", *kinds]]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from schemas.errors import ConfigError
 
@@ -73,9 +73,14 @@ def setting(
 class Settings:
     """Base of every config dataclass: checks its fields when it is made.
 
+    Attributes:
+        panel: the heading under which --help lists the settings that a class adds.
+
     Raises:
         ConfigError: a value is outside its limits or choices.
     """
+
+    panel: ClassVar[str] = "Settings"
 
     def __post_init__(self) -> None:
         for name, known in settings_of(type(self)).items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from stages.engine.settings import Settings, setting
 
@@ -10,6 +11,8 @@ from stages.engine.settings import Settings, setting
 @dataclass(frozen=True)
 class ModelConfig(Settings):
     """What the model computes; saved with its weights."""
+
+    panel: ClassVar[str] = "Model"
 
     adapter_width: int = setting(
         128, "Channels inside the adapter, a multiple of its heads.", low=8, high=2048
@@ -51,6 +54,8 @@ class ModelConfig(Settings):
 @dataclass(frozen=True)
 class LossConfig(Settings):
     """Weights of the loss terms; 0 leaves a term out."""
+
+    panel: ClassVar[str] = "Losses"
 
     mask_weight: float = setting(1.0, "Weight of the mask's focal or cross-entropy loss.", low=0)
     mask_loss: str = setting(

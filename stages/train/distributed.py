@@ -17,6 +17,7 @@ from accelerate.utils import broadcast_object_list, is_tensorboard_available
 
 from schemas.errors import ConfigError
 from stages.engine.runtime import Runtime
+from stages.model.device import pick_device
 
 TRACKER = "tensorboard"
 
@@ -37,7 +38,9 @@ def make_accelerator(runtime: Runtime, tracker_folder: Path | None = None) -> Ac
     Raises:
         ConfigError: the device or TensorBoard is not there.
     """
-    kind, _, number = runtime.device.partition(":")
+    # accelerate joins processes on CPU only if told that this is a CPU run.
+    name = pick_device("auto").type if runtime.device == "auto" else runtime.device
+    kind, _, number = name.partition(":")
     if kind == "cuda":
         if not torch.cuda.is_available():
             raise ConfigError("no CUDA device is usable", where="--device", hint="try cpu")

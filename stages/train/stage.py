@@ -7,7 +7,7 @@ from collections.abc import Callable
 from accelerate import Accelerator
 
 from schemas.layouts import HISTORY_TABLE
-from schemas.parquet import rows_of, write_table
+from schemas.parquet import rows_of
 from schemas.tables import HISTORY
 from stages.engine.execute import Outcome
 from stages.engine.progress import Progress, SilentProgress
@@ -56,7 +56,7 @@ def run(
     if state.best_step:
         best_folder(out.keep, state.best_step).rename(out.path / BEST_FOLDER)
     rows = [{"step": step, "name": name, "value": value} for step, name, value in state.history]
-    write_table(out.path / HISTORY_TABLE, rows_of(rows, HISTORY), HISTORY)
+    out.write_table(HISTORY_TABLE, rows_of(rows, HISTORY), HISTORY)
     return Result(_counts(config, material.index, state, model))
 
 
