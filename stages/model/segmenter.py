@@ -189,11 +189,11 @@ class Segmenter:
         """
         rounds = _rounds_by_time(tracks) if by_time else _rounds_by_rank(tracks)
         for items in rounds:
-            self._round(items, tracks, times, fetch, language, emit)
+            self.step(items, tracks, times, fetch, language, emit)
         for track in tracks:
             track.forget(times[track.expression], self._most_read, writing=False)
         for items in self._other_rounds(tracks, times, by_time=by_time):
-            self._round(items, tracks, times, fetch, None, emit)
+            self.step(items, tracks, times, fetch, None, emit)
 
     def _other_rounds(
         self, tracks: Sequence[Track], times: np.ndarray, *, by_time: bool
@@ -221,7 +221,7 @@ class Segmenter:
                 if rank < len(order)
             ]
 
-    def _round(
+    def step(
         self,
         items: Sequence[Item],
         tracks: Sequence[Track],
@@ -230,7 +230,16 @@ class Segmenter:
         language: LanguagePath | None,
         emit: Emit,
     ) -> None:
-        """Items that do not depend on each other, in batches that read equally much."""
+        """Items that do not depend on each other, in batches that read equally much.
+
+        Args:
+            items: of any tracks, guided or not, all alike.
+            tracks: that the items count; guided items are written to their banks.
+            times: (E, T) frame numbers of the positions that the items name.
+            fetch: gives features of items.
+            language: answers for guided items; None for the others.
+            emit: receives every item.
+        """
         groups: dict[tuple[int, int], list[tuple[Item, MemoryRead]]] = {}
         for item in items:
             frame = int(times[item.expression, item.position])

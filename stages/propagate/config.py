@@ -15,6 +15,9 @@ MOMENTS = ("annotated", "predicted", "all", "file")
 UNCHANGED = "trained"
 
 GIGABYTE = 1_000_000_000
+LONGEST_DELAY = 100_000
+ONLINE_ONLY = ("online", "delay", "online_moments")
+"""Settings that an offline run does not read."""
 
 
 @dataclass(frozen=True)
@@ -68,11 +71,30 @@ class PropagateConfig(Settings):
     chunk_frames: int = setting(
         8, "Frames that are decoded and encoded together. Changes no result.", low=1
     )
+    online: bool = setting(
+        False,
+        "Take the frames once, in order, with a memory that does not grow: for streams and very "
+        "long videos. Masks come at most --delay frames late and know nothing of what follows.",
+    )
+    delay: int = setting(
+        8,
+        "Online: frames that a mask may wait for what follows it; 0 is strictly causal.",
+        low=0,
+        high=LONGEST_DELAY,
+    )
+    online_moments: int = setting(
+        4,
+        "Online: moments whose memory a sentence keeps; a new one takes the oldest one's place.",
+        low=1,
+        high=64,
+    )
 
     def to_dict(self) -> dict[str, Any]:
         """What the artifact depends on: without the settings that change no result."""
-        neutral = ("expressions_per_batch", "feature_memory", "chunk_frames")
-        return {name: value for name, value in super().to_dict().items() if name not in neutral}
+        unread = ("expressions_per_batch", "feature_memory", "chunk_frames")
+        if not self.online:
+            unread += ONLINE_ONLY
+        return {name: value for name, value in super().to_dict().items() if name not in unread}
 
 
 @dataclass(frozen=True)
