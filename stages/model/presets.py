@@ -1,4 +1,4 @@
-"""A tiny SAM 2 of the same classes as the real one: the toy pipeline's backbone, and the tests'."""
+"""Configurations of SAM 2: a tiny one for the toy pipeline and the tests, and those published."""
 
 from __future__ import annotations
 
@@ -9,6 +9,26 @@ from schemas.errors import ConfigError
 SIZE_MULTIPLE = 32
 TOY_CHANNELS = 128
 TOY_WIDTHS = (24, 48, 96, 192)
+PUBLISHED_SIZE = 1024
+_TINY: dict[str, Any] = {
+    "hidden_size": 96,
+    "num_attention_heads": 1,
+    "blocks_per_stage": [1, 2, 7, 2],
+    "embed_dim_per_stage": [96, 192, 384, 768],
+    "num_attention_heads_per_stage": [1, 2, 4, 8],
+    "global_attention_blocks": [5, 7, 9],
+    "window_positional_embedding_background_size": [7, 7],
+}
+_BASE_PLUS: dict[str, Any] = {
+    "hidden_size": 112,
+    "num_attention_heads": 2,
+    "blocks_per_stage": [2, 3, 16, 3],
+    "embed_dim_per_stage": [112, 224, 448, 896],
+    "num_attention_heads_per_stage": [2, 4, 8, 16],
+    "global_attention_blocks": [12, 16, 20],
+    "window_positional_embedding_background_size": [14, 14],
+}
+PUBLISHED = {"tiny": _TINY, "base-plus": _BASE_PLUS}
 
 
 def toy_preset(size: int = 128) -> Any:
@@ -86,3 +106,34 @@ def _vision(size: int) -> dict[str, Any]:
         "fpn_top_down_levels": [2, 3],
         "num_feature_levels": 3,
     }
+
+
+def sam21_preset(name: str, size: int = PUBLISHED_SIZE) -> Any:
+    """Configuration of a published SAM 2.1; its weights are Meta's and not here.
+
+    Args:
+        name: one of ``PUBLISHED``.
+        size: image side in pixels.
+
+    Returns:
+        A ``Sam2VideoConfig``; for random weights in tests and benchmarks of real size.
+    """
+    from transformers import Sam2VideoConfig
+
+    hiera = PUBLISHED[name]
+    sides = [[size // stride, size // stride] for stride in (4, 8, 16)]
+    return Sam2VideoConfig(
+        vision_config={
+            "model_type": "sam2_vision_model",
+            "backbone_config": {
+                "model_type": "sam2_hiera_det_model",
+                "image_size": [size, size],
+                **hiera,
+            },
+            "backbone_channel_list": list(reversed(hiera["embed_dim_per_stage"])),
+            "backbone_feature_sizes": sides,
+        },
+        prompt_encoder_config={"image_size": size},
+        image_size=size,
+        memory_attention_rope_feat_sizes=sides[-1],
+    )

@@ -1,0 +1,118 @@
+"""Models of real size with random weights at 1024 px: one step and two frames, within 12 GB.
+
+Folders are saved and loaded as those of the published weights; only the values differ.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from pycocotools import mask as coco
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
+from transformers import PreTrainedTokenizerFast, RobertaConfig, RobertaModel
+
+from schemas.layouts import HISTORY_TABLE
+from schemas.parquet import read_table
+from schemas.tables import HISTORY, PROPAGATION
+from stages.model.backbone import build_backbone
+from stages.model.presets import sam21_preset
+
+pytestmark = pytest.mark.slow
+
+MOST_BYTES = 12e9
+KIBIBYTE = 1024
+HEIGHT, WIDTH, FRAMES = 360, 640, 2
+SENTENCE = "the square that moves right"
+
+
+@pytest.fixture(scope="module")
+def split(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A MeViS split of one video with two frames and one sentence, relevant in the first."""
+    root = tmp_path_factory.mktemp("mevis") / "train"
+    names = [f"{frame:05d}" for frame in range(FRAMES)]
+    masks = []
+    (root / "JPEGImages" / "v").mkdir(parents=True)
+    for frame, name in enumerate(names):
+        mask = np.zeros((HEIGHT, WIDTH), np.uint8)
+        mask[100:200, 100 + 40 * frame : 220 + 40 * frame] = 1
+        Image.fromarray(mask * 200).save(root / "JPEGImages" / "v" / f"{name}.jpg")
+        packed = coco.encode(np.asfortranarray(mask))
+        masks.append({"size": [HEIGHT, WIDTH], "counts": packed["counts"].decode()})
+    expression = {"exp": SENTENCE, "obj_id": [0], "anno_id": [1]}
+    videos = {"v": {"vid_id": 0, "frames": names, "expressions": {"0": expression}}}
+    (root / "meta_expressions.json").write_text(json.dumps({"videos": videos}))
+    (root / "mask_dict.json").write_text(json.dumps({"1": masks}))
+    moments = {
+        "format": "tgl-moments",
+        "version": 1,
+        "frame_unit": "index",
+        "videos": {"v": {"fps": None, "expressions": {"0": {"moments": {"1": [[0, 1]]}}}}},
+    }
+    (root / "moments.json").write_text(json.dumps(moments))
+    return root
+
+
+@pytest.fixture(scope="module")
+def roberta(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """RoBERTa-base's own configuration, random weights, and a tokenizer of the sentence's words."""
+    folder = tmp_path_factory.mktemp("roberta-base")
+    special = ["<s>", "<pad>", "</s>", "<unk>"]
+    words = {word: number for number, word in enumerate([*special, *SENTENCE.split()])}
+    tokenizer = Tokenizer(models.WordLevel(words, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
+    )
+    marks = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>", "pad_token": "<pad>"}
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer, **marks).save_pretrained(folder)
+    config = RobertaConfig(
+        vocab_size=50265, max_position_embeddings=514, type_vocab_size=1, layer_norm_eps=1e-5
+    )
+    RobertaModel(config, add_pooling_layer=False).save_pretrained(folder)
+    return folder
+
+
+def tgl(*words: object) -> int:
+    """Run a command; the peak of its resident memory in bytes."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tglcli", *map(str, words), "--quiet"],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0
+    return usage.ru_maxrss * KIBIBYTE
+
+
+@pytest.mark.parametrize("size", ["tiny", "base-plus"])
+def test_a_step_and_two_frames_fit(size: str, split: Path, roberta: Path, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    backbone = tmp_path / f"sam2.1-{size}"
+    build_backbone(sam21_preset(size)).sam.save_pretrained(backbone)
+    index, text = tmp_path / "index", tmp_path / "text"
+    checkpoint, masks = tmp_path / "checkpoint", tmp_path / "masks"
+    tgl("build-moments", split, index)
+    encoding = tgl("precompute-text", index, text, "--encoder", roberta, "--device", "cpu")
+    clip = ("--steps", 1, "--batch", 1, "--clip-frames", 2, "--relevant-frames", 1)
+    cpu = ("--device", "cpu", "--workers", 1)
+    training = tgl("train", index, text, checkpoint, "--backbone", backbone, *clip, *cpu)
+    running = tgl("propagate", index, text, checkpoint, masks, "--moments", "annotated", *cpu)
+    peaks = {"text": encoding, "train": training, "propagate": running}
+    print(size, {name: f"{peak / 1e9:.1f} GB" for name, peak in peaks.items()})
+    assert max(peaks.values()) < MOST_BYTES, peaks
+    history = read_table(checkpoint / HISTORY_TABLE, HISTORY).to_pylist()
+    losses = [row["value"] for row in history if row["name"] == "loss"]
+    assert len(losses) == 1 and np.isfinite(losses).all()
+    routes = read_table(masks / "propagation.parquet", PROPAGATION).column("route").to_pylist()
+    assert routes == ["language", "propagated"]
+    for frame in range(FRAMES):
+        with Image.open(masks / "v" / "0" / f"{frame:05d}.png") as picture:
+            assert picture.size == (WIDTH, HEIGHT)
