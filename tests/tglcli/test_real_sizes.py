@@ -9,6 +9,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -93,7 +94,13 @@ def tgl(*words: object) -> int:
 
 
 @pytest.mark.parametrize("size", ["tiny", "base-plus"])
-def test_a_step_and_two_frames_fit(size: str, split: Path, roberta: Path, tmp_path: Path) -> None:
+def test_a_step_and_two_frames_fit(
+    size: str,
+    split: Path,
+    roberta: Path,
+    tmp_path: Path,
+    record_property: Callable[[str, object], None],
+) -> None:
     torch.manual_seed(0)
     backbone = tmp_path / f"sam2.1-{size}"
     build_backbone(sam21_preset(size)).sam.save_pretrained(backbone)
@@ -106,11 +113,12 @@ def test_a_step_and_two_frames_fit(size: str, split: Path, roberta: Path, tmp_pa
     training = tgl("train", index, text, checkpoint, "--backbone", backbone, *clip, *cpu)
     running = tgl("propagate", index, text, checkpoint, masks, "--moments", "annotated", *cpu)
     peaks = {"text": encoding, "train": training, "propagate": running}
-    print(size, {name: f"{peak / 1e9:.1f} GB" for name, peak in peaks.items()})
+    record_property(f"peak bytes, {size}", peaks)
     assert max(peaks.values()) < MOST_BYTES, peaks
     history = read_table(checkpoint / HISTORY_TABLE, HISTORY).to_pylist()
     losses = [row["value"] for row in history if row["name"] == "loss"]
-    assert len(losses) == 1 and np.isfinite(losses).all()
+    assert len(losses) == 1
+    assert np.isfinite(losses).all()
     routes = read_table(masks / "propagation.parquet", PROPAGATION).column("route").to_pylist()
     assert routes == ["language", "propagated"]
     for frame in range(FRAMES):
