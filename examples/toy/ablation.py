@@ -161,7 +161,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--split", default=SCORED_ON, choices=("valid", "dev"))
     parser.add_argument("--train-clips", type=int, default=160)
-    parser.add_argument("--clips", type=int, default=60, help="of the split that is scored")
+    parser.add_argument("--clips", type=int, default=50, help="of the split that is scored")
     parser.add_argument("--steps", type=int, help="of the whole model, if not as in the demo")
     parser.add_argument("--train", default="", help="further options of tgl train, for all arms")
     parser.add_argument("--jobs", type=int, default=1, help="arms that run side by side")
