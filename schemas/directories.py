@@ -10,7 +10,7 @@ import fcntl
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,8 +38,18 @@ class Listing:
     tables: dict[str, str] = field(default_factory=dict)
 
 
-def list_folder(folder: Path) -> Listing:
-    """Take the listing of an artifact; the receipt and `.tgl/` are left out."""
+def sha256_file(path: Path) -> str:
+    """Hex SHA-256 of a file's content."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def list_folder(folder: Path, *, digest: Callable[[Path], str] = sha256_file) -> Listing:
+    """Take the listing of an artifact; the receipt and `.tgl/` are left out.
+
+    Args:
+        digest: of a file at the top of the folder.
+    """
     nested = hashlib.sha256()
     tables: dict[str, str] = {}
     files = total = 0
@@ -50,7 +60,7 @@ def list_folder(folder: Path) -> Listing:
         if "/" in relative:
             nested.update(f"{relative}\0{size}\n".encode("utf-8", "surrogateescape"))
         else:
-            tables[relative] = sha256_file(folder / relative)
+            tables[relative] = digest(folder / relative)
     return Listing(files, total, nested.hexdigest(), tables)
 
 
@@ -69,12 +79,6 @@ def _walk(folder: Path, prefix: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
             yield from _walk(Path(entry.path), f"{prefix}{entry.name}/")
         else:
             yield f"{prefix}{entry.name}", entry
-
-
-def sha256_file(path: Path) -> str:
-    """Hex SHA-256 of a file's content."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_text_atomic(path: Path, text: str) -> None:

@@ -1,8 +1,9 @@
 """The receipt of a run: what made an artifact, from what, and what it is made of.
 
-It is `receipt.json` in the artifact's folder. Its fingerprint is the SHA-256 of the canonical JSON
-of stage, stage version, config and input digests; paths and devices are not part of it, so an
-artifact stays valid when a project moves.
+It is `receipt.json` in the folder of the artifact; the footer of every table repeats stage and
+config, so that a table taken out of its folder still says what made it. Its fingerprint is the
+SHA-256 of the canonical JSON of stage, stage version, config and input digests; paths and devices
+are not part of it, so an artifact stays valid when a project moves.
 """
 
 from __future__ import annotations
@@ -70,6 +71,16 @@ def fingerprint(
     """The hex SHA-256 that decides whether an artifact is up to date."""
     parts = {"stage": stage, "version": version, "config": config, "inputs": inputs}
     return hashlib.sha256(canonical_json(parts).encode()).hexdigest()
+
+
+def origin_text(stage: str, version: int, config: Mapping[str, Any], tgl: str) -> str:
+    """What made an artifact, as the footer of each of its tables holds it.
+
+    Of the receipt only what no time and no place can change, so that the same data give the same
+    bytes on every machine; digests of foreign folders go by times of change. The receipt lists the
+    SHA-256 of every table, by which the two are found together again.
+    """
+    return canonical_json({"stage": stage, "stage_version": version, "config": config, "tgl": tgl})
 
 
 def write_receipt(folder: Path, receipt: Receipt) -> None:

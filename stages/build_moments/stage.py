@@ -15,7 +15,7 @@ from schemas.layouts import (
     MOMENTS_TABLE,
     VIDEOS_TABLE,
 )
-from schemas.parquet import rows_of, write_table
+from schemas.parquet import rows_of
 from schemas.tables import EXPRESSIONS, MOMENTS, VIDEOS
 from stages.build_moments.config import AUTO, IndexConfig, IndexInputs
 from stages.build_moments.formats.context import MomentContext, Timing
@@ -51,15 +51,14 @@ def run(
         counts = write_masks(
             dataset.tracks(runtime),
             shapes,
-            out.path / MASKS_TABLE,
+            out,
             source=dataset.masks,
-            scratch=out.keep,
             task=task,
         )
-    _write_videos(out.path, pictures, config.fps or None)
-    _write_expressions(out.path, expressions)
+    _write_videos(out, pictures, config.fps or None)
+    _write_expressions(out, expressions)
     moments = _moments(config, inputs, dataset, out.path, expressions, pictures)
-    write_table(out.path / MOMENTS_TABLE, moments, MOMENTS)
+    out.write_table(MOMENTS_TABLE, moments, MOMENTS)
     return Result(
         {
             "videos": len(pictures),
@@ -78,7 +77,7 @@ def run(
 STAGE = Stage("build-moments", 2, IndexConfig, IndexInputs, run)
 
 
-def _write_videos(root: Path, pictures: dict[str, Pictures], fps: float | None) -> None:
+def _write_videos(out: Workspace, pictures: dict[str, Pictures], fps: float | None) -> None:
     rows = (
         {
             "video_id": video_id,
@@ -89,14 +88,14 @@ def _write_videos(root: Path, pictures: dict[str, Pictures], fps: float | None) 
             "frame_names": list(found.frame_names),
             "frame_suffix": found.suffix,
             # The scratch folder lies beside the final one: a relative path holds for both.
-            "frames_dir": os.path.relpath(found.folder.resolve(), root.resolve()),
+            "frames_dir": os.path.relpath(found.folder.resolve(), out.path.resolve()),
         }
         for video_id, found in pictures.items()
     )
-    write_table(root / VIDEOS_TABLE, rows_of(rows, VIDEOS), VIDEOS)
+    out.write_table(VIDEOS_TABLE, rows_of(rows, VIDEOS), VIDEOS)
 
 
-def _write_expressions(root: Path, expressions: list[RawExpression]) -> None:
+def _write_expressions(out: Workspace, expressions: list[RawExpression]) -> None:
     rows = (
         {
             "video_id": expression.video_id,
@@ -107,7 +106,7 @@ def _write_expressions(root: Path, expressions: list[RawExpression]) -> None:
         }
         for expression in expressions
     )
-    write_table(root / EXPRESSIONS_TABLE, rows_of(rows, EXPRESSIONS), EXPRESSIONS)
+    out.write_table(EXPRESSIONS_TABLE, rows_of(rows, EXPRESSIONS), EXPRESSIONS)
 
 
 def _moments(

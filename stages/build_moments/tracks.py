@@ -11,11 +11,12 @@ import pyarrow as pa
 from pycocotools import mask as coco
 
 from schemas.errors import CorruptInput
-from schemas.parquet import TableWriter
+from schemas.layouts import MASKS_TABLE
 from schemas.tables import MASKS
 from stages.datasets.consistency import Shape, check_missing_tracks, check_track
 from stages.datasets.faults import strict
 from stages.engine.progress import Task
+from stages.engine.workspace import Workspace
 from stages.index.masks import Rle
 
 # Groups are closed after whole tracks, so that a look-up reads little more than its track; only a
@@ -36,10 +37,9 @@ class TrackCounts:
 def write_masks(
     tracks: Iterable[tuple[str, list[Rle | None]]],
     shapes: Mapping[str, Shape],
-    target: Path,
+    out: Workspace,
     *,
     source: Path,
-    scratch: Path,
     task: Task,
 ) -> TrackCounts:
     """Write every track; the order of the file is that of the anno ids.
@@ -50,17 +50,16 @@ def write_masks(
     Args:
         shapes: what the track of each referenced anno id must be like.
         source: where the tracks come from, for messages.
-        scratch: a folder for the intermediate file.
 
     Raises:
         CorruptInput: a track does not fit its video, stands twice, or a referenced one is not
             there.
     """
-    spill = scratch / "tracks.arrow"
+    spill = out.keep / "tracks.arrow"
     counts = TrackCounts()
     places = _spill(tracks, shapes, spill, source, counts, task)
     check_missing_tracks(shapes, places, source, strict)
-    _write_sorted(spill, places, target)
+    _write_sorted(spill, places, out)
     spill.unlink()
     return counts
 
@@ -110,11 +109,11 @@ def _batch(anno_id: str, masks: list[Rle | None]) -> pa.RecordBatch:
     )
 
 
-def _write_sorted(spill: Path, places: Mapping[str, int], target: Path) -> None:
+def _write_sorted(spill: Path, places: Mapping[str, int], out: Workspace) -> None:
     with (
         pa.OSFile(str(spill)) as source,  # a memory map's pages would count as memory used
-        TableWriter(
-            target, MASKS, row_group_rows=LARGEST_ROW_GROUP, dictionary=["anno_id"]
+        out.table_writer(
+            MASKS_TABLE, MASKS, row_group_rows=LARGEST_ROW_GROUP, dictionary=["anno_id"]
         ) as writer,
     ):
         file = pa.ipc.open_file(source)

@@ -16,14 +16,23 @@ def text_digest(text: str) -> str:
 
 
 def file_digest(path: Path) -> str:
-    """Hex SHA-256 of a file's content.
+    """Hex SHA-256 of a file's content; a table made anew with equal rows keeps its digest.
 
     Raises:
         MissingInput: no such file.
     """
     if not path.is_file():
         raise MissingInput("no such file", where=path)
-    return sha256_file(path)
+    return _content_digest(path)
+
+
+def _content_digest(path: Path) -> str:
+    """Of a table its content, of any other file its bytes."""
+    if path.suffix != ".parquet":
+        return sha256_file(path)
+    from schemas.parquet import content_digest  # settings import this module, and stay light
+
+    return content_digest(path)
 
 
 def artifact_digest(folder: Path) -> str:
@@ -34,7 +43,7 @@ def artifact_digest(folder: Path) -> str:
     Raises:
         MissingInput: no such folder.
     """
-    listing = list_folder(require_folder(folder))
+    listing = list_folder(require_folder(folder), digest=_content_digest)
     return text_digest(canonical_json([listing.names, sorted(listing.tables.items())]))
 
 

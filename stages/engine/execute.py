@@ -24,6 +24,7 @@ from schemas.receipts import (
     Receipt,
     fingerprint,
     finite_counts,
+    origin_text,
     read_receipt,
     write_receipt,
 )
@@ -130,7 +131,8 @@ def _open_workspace(stage: Stage[C, I], config: C, out: Path, mark: str, force: 
         remove_tree(scratch)
     scratch.mkdir(exist_ok=True)
     previous = out if out.is_dir() and not force else None
-    return Workspace(scratch, stage.identity(config), previous)
+    origin = origin_text(stage.name, stage.version, config.to_dict(), TGL_VERSION)
+    return Workspace(scratch, stage.identity(config), origin, previous)
 
 
 def _run(

@@ -19,7 +19,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from schemas.directories import ENGINE_FOLDER, remove_tree
+from schemas.parquet import TableWriter, write_table
 from schemas.receipts import canonical_json
+from schemas.tables import TableSpec
 
 _UNITS = "units"
 _KEEP = "keep"
@@ -32,11 +34,19 @@ class Workspace:
     Args:
         path: the folder that becomes the artifact.
         identity: stage, version and config; part of every unit's key.
+        receipt: what is being made, and with which settings, for the footer of every table.
         previous: the artifact that is there now, whose finished units may be taken over.
     """
 
-    def __init__(self, path: Path, identity: Mapping[str, Any], previous: Path | None = None):
+    def __init__(
+        self,
+        path: Path,
+        identity: Mapping[str, Any],
+        receipt: str,
+        previous: Path | None = None,
+    ):
         self.path = path
+        self._receipt = receipt
         self._identity = canonical_json(identity)
         self._previous = previous
         self._units = path / ENGINE_FOLDER / _UNITS
@@ -48,6 +58,31 @@ class Workspace:
         folder = self.path / ENGINE_FOLDER / _KEEP
         folder.mkdir(parents=True, exist_ok=True)
         return folder
+
+    def write_table(self, name: str, table: pa.Table, spec: TableSpec) -> None:
+        """Write a table of the artifact; its footer says what made it.
+
+        Raises:
+            SchemaMismatch: the rows break the promise of `spec`.
+        """
+        write_table(self.path / name, table, spec, receipt=self._receipt)
+
+    def table_writer(
+        self,
+        name: str,
+        spec: TableSpec,
+        *,
+        row_group_rows: int | None = None,
+        dictionary: bool | list[str] = True,
+    ) -> TableWriter:
+        """As :meth:`write_table`, for rows that come in pieces; see :class:`TableWriter`."""
+        return TableWriter(
+            self.path / name,
+            spec,
+            receipt=self._receipt,
+            row_group_rows=row_group_rows,
+            dictionary=dictionary,
+        )
 
     def finished(self, name: str, key: str) -> pa.Table | None:
         """The rows of a unit that is done, or None if it must be worked.

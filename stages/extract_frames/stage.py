@@ -13,7 +13,7 @@ import pyarrow as pa
 from schemas.directories import remove_tree, sha256_file
 from schemas.errors import CorruptInput, OutputBlocked, TglError
 from schemas.layouts import FRAMES_FOLDER, FRAMES_TABLE
-from schemas.parquet import concatenate, rows_of, write_table
+from schemas.parquet import concatenate, rows_of
 from schemas.tables import FRAMES
 from stages.engine.pool import map_jobs
 from stages.engine.progress import Progress
@@ -72,7 +72,7 @@ def run(
     if len(failures) == len(videos):
         raise _nothing_left(failures)
     table = concatenate((rows for rows in tables.values() if rows is not None), FRAMES)
-    write_table(out.path / FRAMES_TABLE, table, FRAMES)
+    out.write_table(FRAMES_TABLE, table, FRAMES)
     counts = {
         "videos": len(videos) - len(failures),
         "frames": table.num_rows,

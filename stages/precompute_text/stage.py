@@ -10,7 +10,7 @@ import numpy as np
 
 from schemas.errors import CorruptInput
 from schemas.layouts import EXPRESSIONS_TABLE, TEXTS_TABLE
-from schemas.parquet import read_table, rows_of, write_table
+from schemas.parquet import read_table, rows_of
 from schemas.tables import EXPRESSIONS, TEXTS
 from stages.engine.hub import require_model
 from stages.engine.progress import Progress
@@ -49,7 +49,7 @@ def run(
             rows += [_row(s, e, encoder.dim) for s, e in zip(batch, encoded, strict=True)]
             task.advance(len(batch))
     rows.sort(key=lambda row: str(row["text_id"]))
-    write_table(out.path / TEXTS_TABLE, rows_of(rows, TEXTS), TEXTS)
+    out.write_table(TEXTS_TABLE, rows_of(rows, TEXTS), TEXTS)
     return Result(
         {
             "expressions": len(column),

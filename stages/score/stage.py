@@ -16,7 +16,7 @@ from schemas.layouts import (
     SUMMARY_FILE,
     VIDEOS_TABLE,
 )
-from schemas.parquet import concatenate, rows_of, write_table
+from schemas.parquet import concatenate, rows_of
 from schemas.tables import SCORE_FRAMES, SCORES
 from stages.engine.digest import require_folder, text_digest
 from stages.engine.pool import map_jobs
@@ -61,8 +61,8 @@ def run(
         raise fault_error(faults, inputs.preds)
     rows = [row for video in videos for row in case_rows(video, tables[video.video_id], temporal)]
     scores = rows_of(rows, SCORES)
-    write_table(out.path / SCORE_FRAMES_TABLE, frames, SCORE_FRAMES)
-    write_table(out.path / SCORES_TABLE, scores, SCORES)
+    out.write_table(SCORE_FRAMES_TABLE, frames, SCORE_FRAMES)
+    out.write_table(SCORES_TABLE, scores, SCORES)
     summary = summarise(config, videos, scores, frames, temporal, extra=len(found.extra))
     write_summary(out.path / SUMMARY_FILE, summary)
     if config.pictures != NO_REPORT:

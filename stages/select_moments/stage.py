@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from schemas.layouts import MOMENTS_TABLE
-from schemas.parquet import concatenate, rows_of, write_table
+from schemas.parquet import concatenate, rows_of
 from schemas.receipts import canonical_json
 from schemas.tables import MOMENTS
 from stages.engine.digest import text_digest
@@ -56,7 +56,7 @@ def run(
                 tables[video.video_id] = rows
     found = [rows for rows in tables.values() if rows is not None]
     moments = concatenate((rows.select(MOMENTS.schema.names) for rows in found), MOMENTS)
-    write_table(out.path / MOMENTS_TABLE, moments.combine_chunks(), MOMENTS)
+    out.write_table(MOMENTS_TABLE, moments.combine_chunks(), MOMENTS)
     return Result({**_counts(index, moments, videos, waiting), **_top1(index, found)})
 
 

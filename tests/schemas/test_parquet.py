@@ -10,10 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from schemas.directories import sha256_file
 from schemas.errors import CorruptInput, MissingInput, SchemaMismatch
 from schemas.parquet import (
     TableWriter,
     concatenate,
+    content_digest,
     read_receipt,
     read_table,
     rows_of,
@@ -178,3 +180,25 @@ def test_any_rows_round_trip(rows, tmp_path_factory) -> None:
     )
     write_table(path, table, MOMENTS)
     assert read_table(path, MOMENTS).equals(table)
+
+
+def test_the_content_digest_leaves_out_the_receipt_alone(tmp_path: Path) -> None:
+    def written(name: str, start: int = 0, receipt: str | None = None) -> Path:
+        write_table(tmp_path / name, moments({"start_frame": start}), MOMENTS, receipt=receipt)
+        return tmp_path / name
+
+    one, two = written("1", receipt="by one"), written("2", receipt="by two, who says more")
+    assert sha256_file(one) != sha256_file(two)
+    assert content_digest(one) == content_digest(two)
+    assert content_digest(written("3", start=1, receipt="by one")) != content_digest(one)
+    bare = written("4")
+    assert content_digest(bare) == sha256_file(bare)
+
+
+@pytest.mark.parametrize("damage", [b"", b"PAR1", b"\xff\xff\xff\xffPAR1", b"tgl.receiptxxx"])
+def test_the_content_digest_of_a_damaged_file_is_its_own(tmp_path: Path, damage: bytes) -> None:
+    path = tmp_path / "x.parquet"
+    path.write_bytes(damage)
+    assert content_digest(path) == sha256_file(path)
+    path.write_bytes(b"tgl.receipt" + (11).to_bytes(4, "little") + b"PAR1")
+    assert content_digest(path) == sha256_file(path)
