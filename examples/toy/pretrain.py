@@ -41,7 +41,8 @@ from windows import (
     draw_prompts,
 )
 
-from stages.model.backbone import Backbone, Prompts, build_backbone, load_backbone
+from stages.model.backbone import Backbone, Prompts
+from stages.model.families import build_backbone, load_backbone
 from stages.model.features import FrameFeatures
 from stages.model.preprocess import normalise
 from stages.model.presets import toy_preset

@@ -7,7 +7,7 @@ S image side, s = S/4 (mask side), h = S/16 (feature side), M mask candidates (3
 Build::
 
     from stages.model.config import LossConfig, ModelConfig            # torch-free
-    from stages.model.backbone import build_backbone, load_backbone
+    from stages.model.families import build_backbone, load_backbone
     from stages.model.presets import toy_preset
     from stages.model.tgl import TglModel
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -19,7 +18,6 @@ from torch import Tensor, nn
 from schemas.errors import ConfigError
 from stages.model.features import FrameFeatures
 from stages.model.shared_attention import attend_shared
-from stages.model.weights import read_config, read_weights, strict_load
 
 NO_OBJECT = -1024.0
 """The mask logit that SAM 2 writes where its object score says that nothing is there."""
@@ -358,41 +356,3 @@ def _resize(masks: Tensor, side: int, *, antialias: bool) -> Tensor:
         masks.float(), size=(side, side), mode="bilinear", align_corners=False, antialias=antialias
     )
     return resized.to(masks.dtype)
-
-
-def build_backbone(config: Any) -> Backbone:
-    """A backbone with random weights from a ``Sam2VideoConfig`` (see ``presets``)."""
-    from transformers import Sam2VideoModel
-
-    backbone = Backbone(Sam2VideoModel(config))
-    tie_point_embedding(backbone)
-    return backbone
-
-
-def tie_point_embedding(backbone: Backbone) -> None:
-    """Give the image and the prompts one random matrix for positions.
-
-    From random weights the two differ, and points then cannot be learned; SAM 2's own weights
-    hold the same matrix twice.
-    """
-    sam = backbone.sam
-    shared = sam.shared_image_embedding.positional_embedding
-    sam.prompt_encoder.shared_embedding.positional_embedding.data.copy_(shared.data)
-
-
-def load_backbone(folder: Path | str) -> Backbone:
-    """A backbone from a folder that ``save_pretrained`` wrote; nothing is downloaded.
-
-    Raises:
-        MissingInput: the folder, config.json or model.safetensors is not there.
-        SchemaMismatch: another kind of model, or keys or sizes that do not fit; all are listed.
-        CorruptInput: the configuration is no JSON, or the weights are damaged.
-    """
-    from transformers import Sam2VideoConfig
-
-    folder = Path(folder)
-    document = read_config(folder, kind="sam2_video")
-    weights = read_weights(folder)
-    backbone = build_backbone(Sam2VideoConfig.from_dict(document))
-    strict_load(backbone.sam, weights, folder)
-    return backbone

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from schemas.errors import ConfigError, SchemaMismatch
-from stages.model.backbone import Backbone, build_backbone
 from stages.model.config import ModelConfig
+from stages.model.families import backbone_of
 from stages.model.tgl import TglModel
 from stages.model.weights import CONFIG_NAME, WEIGHTS_NAME, read_config, read_weights, strict_load
 
@@ -65,7 +65,9 @@ def load_checkpoint(folder: Path | str) -> TglModel:
     folder = Path(folder)
     document = read_document(folder)
     model = TglModel(
-        _model_config(document, folder), _backbone(document, folder), text_dim(document)
+        _model_config(document, folder),
+        backbone_of(document["backbone"], folder / CONFIG_NAME),
+        text_dim(document),
     )
     strict_load(model, read_weights(folder), folder)
     return model.eval()
@@ -115,12 +117,3 @@ def _model_config(document: dict[str, Any], folder: Path) -> ModelConfig:
         return ModelConfig(**document["model"])
     except ConfigError as error:
         raise SchemaMismatch(str(error), where=folder / CONFIG_NAME) from error
-
-
-def _backbone(document: dict[str, Any], folder: Path) -> Backbone:
-    from transformers import Sam2VideoConfig
-
-    kind = document["backbone"].get("model_type")
-    if kind != Sam2VideoConfig.model_type:
-        raise SchemaMismatch(f"unknown backbone {kind!r}", where=folder / CONFIG_NAME)
-    return build_backbone(Sam2VideoConfig.from_dict(document["backbone"]))

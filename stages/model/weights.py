@@ -16,17 +16,15 @@ WEIGHTS_NAME = "model.safetensors"
 KEYS_SHOWN = 5
 
 
-def read_config(folder: Path, *, kind: str | None = None) -> dict[str, Any]:
+def read_config(folder: Path) -> dict[str, Any]:
     """config.json of a model folder.
 
     Args:
         folder: a local folder.
-        kind: the ``model_type`` that it must name, if any.
 
     Raises:
         MissingInput: no such folder or file.
         CorruptInput: the file is no JSON object.
-        SchemaMismatch: it describes another kind of model.
     """
     if not folder.is_dir():
         raise MissingInput(
@@ -43,10 +41,6 @@ def read_config(folder: Path, *, kind: str | None = None) -> dict[str, Any]:
         raise CorruptInput(f"not JSON ({error})", where=path) from error
     if not isinstance(document, dict):
         raise CorruptInput("not a JSON object", where=path)
-    if kind is not None and document.get("model_type") != kind:
-        raise SchemaMismatch(
-            f"model_type is {document.get('model_type')!r}, expected {kind!r}", where=path
-        )
     return document
 
 

@@ -17,8 +17,8 @@ from schemas.receipts import read_receipt
 from stages.engine.runtime import Runtime
 from stages.index.index import Index
 from stages.index.texts import TextStore
-from stages.model.backbone import load_backbone
 from stages.model.checkpoint import save_checkpoint
+from stages.model.families import load_backbone
 from stages.model.features import FrameFeatures
 from stages.model.tgl import TglModel
 from stages.train.config import TrainConfig, TrainInputs

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from stages.model.backbone import load_backbone
+from stages.model.families import load_backbone
 from stages.toy.config import ToyConfig
 
 FOLDER = Path(__file__).parents[2] / "examples" / "toy"

@@ -18,9 +18,9 @@ from typer.testing import CliRunner
 
 from schemas.errors import ConfigError, CorruptInput, MissingInput
 from stages.engine.ffmpeg import ffmpeg_binary
-from stages.model.backbone import build_backbone
 from stages.model.checkpoint import save_checkpoint
 from stages.model.config import ModelConfig
+from stages.model.families import build_backbone
 from stages.model.presets import toy_preset
 from stages.model.tgl import TglModel
 from tglcli.commands import segment as command

@@ -7,8 +7,9 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from stages.model.backbone import Backbone, build_backbone
+from stages.model.backbone import Backbone
 from stages.model.config import ModelConfig
+from stages.model.families import build_backbone
 from stages.model.presets import toy_preset
 from stages.model.text import TextBatch
 from stages.model.tgl import TglModel

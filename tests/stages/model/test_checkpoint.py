@@ -11,8 +11,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from schemas.errors import CorruptInput, MissingInput, SchemaMismatch, TglError
-from stages.model.backbone import Backbone, load_backbone
+from stages.model.backbone import Backbone
 from stages.model.checkpoint import load_checkpoint, read_document, save_checkpoint, text_encoder
+from stages.model.families import load_backbone
 from stages.model.tgl import TglModel
 
 Make = Callable[..., TglModel]
@@ -99,7 +100,7 @@ KEY = "adapter.coarse_out.weight"
                 folder, lambda doc: doc["backbone"].update(model_type="bert")
             ),
             SchemaMismatch,
-            "unknown backbone 'bert'",
+            "backbone of model_type 'bert'",
         ),
         (
             lambda folder: (folder / "config.json").write_text("{"),
@@ -161,5 +162,5 @@ def test_a_backbone_of_another_kind_or_with_gaps_is_refused(
     with pytest.raises(SchemaMismatch, match=r"1 missing \(no_memory_embedding\)"):
         load_backbone(tmp_path)
     edit_config(tmp_path, lambda document: document.update(model_type="sam2"))
-    with pytest.raises(SchemaMismatch, match="model_type is 'sam2', expected 'sam2_video'"):
+    with pytest.raises(SchemaMismatch, match="model_type 'sam2', expected 'sam2_video'"):
         load_backbone(tmp_path)

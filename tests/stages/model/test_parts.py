@@ -11,8 +11,9 @@ from torch import Tensor
 
 from schemas.errors import ConfigError
 from stages.index.texts import TextEmbedding
-from stages.model.backbone import Backbone, Prompts, build_backbone
+from stages.model.backbone import Backbone, Prompts
 from stages.model.device import pick_device
+from stages.model.families import build_backbone
 from stages.model.features import FrameFeatures
 from stages.model.preprocess import preprocess
 from stages.model.presets import toy_preset

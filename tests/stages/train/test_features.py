@@ -9,8 +9,8 @@ from torch import Tensor
 from train_mini import SIZE, small
 
 from stages.index.index import Index
-from stages.model.backbone import load_backbone
 from stages.model.config import ModelConfig
+from stages.model.families import load_backbone
 from stages.model.features import FrameFeatures
 from stages.model.tgl import TglModel
 from stages.train.config import TrainInputs

@@ -1,0 +1,89 @@
+"""Which classes make a backbone of which ``model_type``, and reading one from a folder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from schemas.errors import SchemaMismatch
+from stages.model.backbone import Backbone
+from stages.model.weights import CONFIG_NAME, read_config, read_weights, strict_load
+
+
+@dataclass(frozen=True)
+class Family:
+    """One kind of video segmentation model.
+
+    Attributes:
+        config: name of its configuration class in transformers.
+        model: name of its model class in transformers.
+        wrap: what drives the model here.
+    """
+
+    config: str
+    model: str
+    wrap: type[Backbone]
+
+
+FAMILIES = {"sam2_video": Family("Sam2VideoConfig", "Sam2VideoModel", Backbone)}
+"""By the ``model_type`` that config.json names."""
+
+
+def build_backbone(config: Any) -> Backbone:
+    """A backbone with random weights.
+
+    Args:
+        config: of a class that ``FAMILIES`` names (see ``presets``).
+    """
+    import transformers
+
+    family = FAMILIES[config.model_type]
+    backbone = family.wrap(getattr(transformers, family.model)(config))
+    tie_point_embedding(backbone)
+    return backbone
+
+
+def tie_point_embedding(backbone: Backbone) -> None:
+    """Give the image and the prompts one random matrix for positions.
+
+    From random weights the two differ, and points then cannot be learned; SAM 2's own weights
+    hold the same matrix twice.
+    """
+    sam = backbone.sam
+    shared = sam.shared_image_embedding.positional_embedding
+    sam.prompt_encoder.shared_embedding.positional_embedding.data.copy_(shared.data)
+
+
+def backbone_of(document: Mapping[str, Any], where: Path) -> Backbone:
+    """A backbone with random weights from what a config.json holds.
+
+    Args:
+        document: the configuration, ``model_type`` included.
+        where: the file it was read from, for messages.
+
+    Raises:
+        SchemaMismatch: another kind of model.
+    """
+    import transformers
+
+    kind = document.get("model_type")
+    if kind not in FAMILIES:
+        known = " or ".join(repr(name) for name in FAMILIES)
+        raise SchemaMismatch(f"backbone of model_type {kind!r}, expected {known}", where=where)
+    return build_backbone(getattr(transformers, FAMILIES[kind].config).from_dict(dict(document)))
+
+
+def load_backbone(folder: Path | str) -> Backbone:
+    """A backbone from a folder that ``save_pretrained`` wrote; nothing is downloaded.
+
+    Raises:
+        MissingInput: the folder, config.json or model.safetensors is not there.
+        SchemaMismatch: another kind of model, or keys or sizes that do not fit; all are listed.
+        CorruptInput: the configuration is no JSON, or the weights are damaged.
+    """
+    folder = Path(folder)
+    backbone = backbone_of(read_config(folder), folder / CONFIG_NAME)
+    strict_load(backbone.sam, read_weights(folder), folder)
+    return backbone
