@@ -1,0 +1,43 @@
+"""The ablation from end to end in small: two arms side by side, a report, then nothing to do."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+SCRIPT = ROOT / "examples" / "toy" / "ablation.py"
+FEW = "--steps 2 --adapter-steps 1 --batch 2 --cache-features 0 --adapter-width 16 --device cpu"
+
+
+def ablation(work: Path) -> str:
+    """What the script prints."""
+    words = ["--arms", "BASE", "TGL", "--seeds", "1", "--jobs", "2", "--train-clips", "3"]
+    words += ["--clips", "1", "--train", FEW, "--write", str(work / "ablation.md")]
+    done = subprocess.run(
+        [sys.executable, str(SCRIPT), str(work), *words],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"PYTHONPATH": str(ROOT), "NO_COLOR": "1"},
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.slow
+def test_arms_run_side_by_side_and_once(tmp_path: Path) -> None:
+    first = ablation(tmp_path)
+    assert "BASE, seed 0" in first
+    assert "TGL, seed 0" in first
+    report = (tmp_path / "ablation.md").read_text()
+    for row in ("| BASE | all |", "| TGL | annotated |", "| TGL | predicted |", "*look-alikes*"):
+        assert row in report
+    made = {path: path.stat().st_mtime_ns for path in tmp_path.glob("checkpoint/*/*")}
+    assert made
+    assert ablation(tmp_path).splitlines()[-1] == first.splitlines()[-1]
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.glob("checkpoint/*/*")} == made
