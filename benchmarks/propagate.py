@@ -33,9 +33,9 @@ from stages.index.frames import read_frame
 from stages.index.index import Expression, Video
 from stages.index.texts import TextEmbedding
 from stages.model import segmenter
-from stages.model.backbone import build_backbone
 from stages.model.config import ModelConfig
 from stages.model.device import pick_device
+from stages.model.families import build_backbone
 from stages.model.preprocess import preprocess
 from stages.model.presets import toy_preset
 from stages.model.tgl import TglModel
@@ -224,7 +224,7 @@ def timed_parts(model: TglModel, device: torch.device) -> Iterator[Counter[str]]
 
     backbone, adapter = model.backbone, model.adapter
     parts = [
-        (frames, "_read", "decode and resize frames"),
+        (frames, "read_resized", "decode and resize frames"),
         (backbone, "encode", "image encoder"),
         (adapter, "look", "adapter"),
         (adapter, "guide", "adapter"),

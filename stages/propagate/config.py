@@ -91,7 +91,7 @@ class PropagateConfig(Settings):
 
     def to_dict(self) -> dict[str, Any]:
         """What the artifact depends on: without the settings that change no result."""
-        unread = ("expressions_per_batch", "feature_memory", "chunk_frames")
+        unread: tuple[str, ...] = ("expressions_per_batch", "feature_memory", "chunk_frames")
         if not self.online:
             unread += ONLINE_ONLY
         return {name: value for name, value in super().to_dict().items() if name not in unread}

@@ -117,7 +117,9 @@ class VideoFeatures:
             return ahead
         first = chunk * self._chunk
         frames = range(first, min(first + self._chunk, len(self)))
-        return [self._decoders.submit(_read, self.video, frame, self._size) for frame in frames]
+        return [
+            self._decoders.submit(read_resized, self.video, frame, self._size) for frame in frames
+        ]
 
     def _prefetch(self, chunk: int) -> None:
         """Start on the next chunk while this one is encoded; drop guesses that were wrong."""
@@ -136,7 +138,7 @@ class VideoFeatures:
             total -= oldest.nbytes
 
 
-def _read(video: Video, frame: int, size: int) -> Tensor:
+def read_resized(video: Video, frame: int, size: int) -> Tensor:
     """One frame, uint8 (3, S, S): resized at once, so that large frames never gather."""
     path = video.frame_path(frame)
     picture = read_frame(path)

@@ -14,7 +14,6 @@ import pyarrow as pa
 from schemas.directories import remove_tree
 from schemas.errors import CorruptInput, MissingInput, SchemaMismatch, TglError
 from schemas.layouts import PROPAGATION_TABLE, safe_name
-from schemas.parquet import TableWriter
 from schemas.receipts import canonical_json
 from schemas.tables import PROPAGATION
 from stages.engine.digest import text_digest
@@ -35,6 +34,7 @@ from stages.propagate.config import (
     PropagateInputs,
     checkpoint_digest,
 )
+from stages.propagate.online_runner import OnlineRunner
 from stages.propagate.video import Job, VideoRunner
 
 Known = Mapping[tuple[str, str], Moments]
@@ -59,9 +59,8 @@ def run(
         _compile(model)
     weights = checkpoint_digest(inputs.checkpoint)
     with ThreadPoolExecutor(runtime.workers) as decoders, ThreadPoolExecutor(1) as writers:
-        runner = VideoRunner(
-            model, texts, config, runtime=runtime, device=device, decoders=decoders
-        )
+        kind = OnlineRunner if config.online else VideoRunner
+        runner = kind(model, texts, config, runtime=runtime, device=device, decoders=decoders)
         return _run_videos(jobs, runner, weights, out, writers, progress)
 
 
@@ -152,7 +151,7 @@ def overridden(model: ModelConfig, config: PropagateConfig) -> ModelConfig:
 
 def _run_videos(
     jobs: list[Job],
-    runner: VideoRunner,
+    runner: VideoRunner | OnlineRunner,
     weights: str,
     out: Workspace,
     writers: ThreadPoolExecutor,
@@ -162,7 +161,7 @@ def _run_videos(
     failures: list[str] = []
     done = resumed = masks = 0
     total = sum(len(job.expressions) for job in jobs)
-    table = TableWriter(out.path / PROPAGATION_TABLE, PROPAGATION)
+    table = out.table_writer(PROPAGATION_TABLE, PROPAGATION)
     with table, progress.task("propagate", total, "expression") as task:
         for job in jobs:
             key = _unit_key(job, runner.texts, weights)
@@ -188,7 +187,7 @@ def _run_videos(
 
 def _run_video(
     job: Job,
-    runner: VideoRunner,
+    runner: VideoRunner | OnlineRunner,
     out: Workspace,
     writers: ThreadPoolExecutor,
     key: str,
