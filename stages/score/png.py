@@ -19,7 +19,8 @@ import numpy as np
 
 from schemas.errors import CorruptInput
 from stages.score.greys import colour_is_foreground
-from stages.score.regions import WORD, Rows, blank, extent, pack
+from stages.score.lines import decode_lines
+from stages.score.regions import Rows, pack, words_in
 
 _decompressor: Callable[[], Any] = zlib.decompressobj
 _adler32: Callable[[bytes], int] = zlib.adler32
@@ -56,7 +57,6 @@ _LARGEST_AREA = 1 << 28
 _STORED_BLOCK = 0xFFFF
 _SRGB_GAMMA = 45455
 _BYTE = 8
-_LAST_FILTER = 4
 _GREY_LEVELS = 256
 
 
@@ -174,61 +174,12 @@ def foreground(picture: Picture) -> Rows:
         CorruptInput: the samples cannot be inflated or are too few.
     """
     raw = _inflate(picture)
-    if _plain_bytes(picture):
-        bright = _bright(picture)
-        if not bright[0]:
-            return _sparse(picture, raw, bright)
-    return pack(_dense(picture, raw))
-
-
-def _sparse(picture: Picture, raw: bytes, bright: np.ndarray) -> Rows:
-    """Rows of a plain picture, decoding only the part that holds anything.
-
-    Where all filtered samples above and to the left are 0, so are the pixels, whatever the filter;
-    the same holds below and to the right unless pixels at that edge are not 0 and repeat.
-    """
-    lines = _lines(picture, raw)
-    if lines[:, 0].max() > _LAST_FILTER:
+    if not _plain_bytes(picture):
+        return pack(_dense(picture, raw))
+    rows = np.empty((picture.height, words_in(picture.width)), np.uint64)
+    if not decode_lines(np.frombuffer(raw, np.uint8), picture.width, _bright(picture), rows):
         raise CorruptInput("has a row filter that means nothing", where=picture.path)
-    rows = blank(picture.height, picture.width)
-    part = _used_part(lines)
-    if part is None:
-        return rows
-    top, bottom, left, right = part
-    levels = _decode_part(picture, lines, part)
-    if (bottom < picture.height and levels[-1].any()) or (
-        right < picture.width and levels[:, -1].any()
-    ):
-        bottom, right = picture.height, picture.width
-        levels = _decode_part(picture, lines, (top, bottom, left, right))
-    found = pack(levels if picture.palette is None else bright[levels])
-    rows[top:bottom, left // WORD : left // WORD + found.shape[1]] = found
     return rows
-
-
-def _used_part(lines: np.ndarray) -> tuple[int, int, int, int] | None:
-    """Top, bottom, left and right (left on a word) of the filtered samples that are not 0, with a
-    margin of one sample below and to the right; None if all are 0.
-    """
-    found = extent(pack(lines[:, 1:]))
-    if found is None:
-        return None
-    top, bottom, left, right = found
-    height, width = len(lines), lines.shape[1] - 1
-    return top, min(bottom + 2, height), left // WORD * WORD, min(right + 2, width)
-
-
-def _decode_part(
-    picture: Picture, lines: np.ndarray, part: tuple[int, int, int, int]
-) -> np.ndarray:
-    """Samples of a part of a plain picture, uint8 (H', W')."""
-    top, bottom, left, right = part
-    chosen = np.empty((bottom - top, 1 + right - left), np.uint8)
-    chosen[:, 0] = lines[top:bottom, 0]
-    chosen[:, 1:] = lines[top:bottom, 1 + left : 1 + right]
-    if not chosen[:, 0].any():
-        return chosen[:, 1:]
-    return _unfilter(picture.path, (right - left, bottom - top), chosen.tobytes(), "L", "L")
 
 
 def read_labels(path: Path) -> np.ndarray:
@@ -252,11 +203,6 @@ def _plain_bytes(picture: Picture) -> bool:
     """Whether each pixel is one byte and rows come in order."""
     one_channel = picture.kind in (_GREY, _PALETTE)
     return one_channel and picture.depth == _BYTE and not picture.interlaced
-
-
-def _lines(picture: Picture, raw: bytes) -> np.ndarray:
-    """The bytes of a plain picture, uint8 (H, 1 + W): the filter of each row, and its samples."""
-    return np.frombuffer(raw, np.uint8).reshape(picture.height, picture.width + 1)
 
 
 def _bright(picture: Picture) -> np.ndarray:
@@ -292,10 +238,6 @@ def _dense(picture: Picture, raw: bytes) -> np.ndarray:
 
 def _samples(picture: Picture, raw: bytes) -> np.ndarray:
     """The only or first channel, uint8 (H, W); the high byte of 16-bit samples."""
-    if _plain_bytes(picture):
-        lines = _lines(picture, raw)
-        if not lines[:, 0].any():
-            return lines[:, 1:]
     if picture.depth == _BYTE:
         return _decode(picture, raw, "L", "L")
     if picture.depth > _BYTE:
@@ -310,19 +252,13 @@ def _decode(picture: Picture, raw: bytes, mode: str, form: str) -> np.ndarray:
     Args:
         mode, form: Pillow's names of the picture in memory and of its samples in the file.
     """
-    size = (picture.width, picture.height)
-    return _unfilter(picture.path, size, raw, mode, form, picture.interlaced)
-
-
-def _unfilter(
-    path: Path, size: tuple[int, int], raw: bytes, mode: str, form: str, interlaced: bool = False
-) -> np.ndarray:
     from PIL import Image
 
+    size = (picture.width, picture.height)
     try:
-        image = Image.frombytes(mode, size, _stored(raw), "zip", form, int(interlaced))
+        image = Image.frombytes(mode, size, _stored(raw), "zip", form, int(picture.interlaced))
     except (ValueError, OSError) as error:
-        raise CorruptInput(f"cannot be decoded ({error})", where=path) from error
+        raise CorruptInput(f"cannot be decoded ({error})", where=picture.path) from error
     return np.asarray(image)
 
 

@@ -9,17 +9,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numba import types
 
 from schemas.errors import CorruptInput
-from stages.score.regions import Rows, blank, pack
+from stages.score.compiled import NUMBERS, ROWS, SEEN_BYTES, SEEN_NUMBERS, compiled
+from stages.score.regions import WORD, Rows, blank
 
+_U = np.uint64
 _OFFSET = 48  # compressed runs are written as the characters from "0" on, five bits in each
 _PAYLOAD = 0x1F
 _PAYLOAD_BITS = 5
 _MORE = 0x20
 _SIGN = 0x10
 _HIGHEST = 0x3F
-_LONGEST_NUMBER = 7  # characters; 35 bits hold any pixel count that fits in memory
+_MOST_BITS = 7 * _PAYLOAD_BITS  # of a number; they hold any pixel count that fits in memory
 _ABSOLUTE = 3  # the first runs are written as they are, later ones less the run two before
 
 
@@ -37,14 +40,17 @@ def decode_runs(
     """
     if isinstance(counts, str):
         counts = counts.encode("ascii", "replace")
-    lengths = _expand(counts, where) if isinstance(counts, bytes) else _plain(counts, where)
-    starts = np.cumsum(lengths)
-    filled = int(starts[-1]) if len(starts) else 0
-    if filled != height * width or (lengths < 0).any():
+    lengths = _read(counts, where) if isinstance(counts, bytes) else _plain(counts, where)
+    pixels = height * width
+    filled = int(lengths.sum())
+    # Each run is looked at too: the sum of absurd ones can wrap around to the right number.
+    if filled != pixels or lengths.min() < 0 or lengths.max() > pixels:
         raise CorruptInput(
-            f"the runs fill {filled} of {height} x {width} = {height * width} pixels", where=where
+            f"the runs fill {filled} of {height} x {width} = {pixels} pixels", where=where
         )
-    return _fill(starts[starts < filled], height, width)
+    rows = blank(height, width)
+    _fill(lengths, width, rows)
+    return rows
 
 
 def _plain(counts: Sequence[int], where: object) -> np.ndarray:
@@ -54,41 +60,66 @@ def _plain(counts: Sequence[int], where: object) -> np.ndarray:
         raise CorruptInput(f"the mask is not a valid RLE ({error})", where=where) from error
 
 
-def _expand(counts: bytes, where: object) -> np.ndarray:
+def _read(counts: bytes, where: object) -> np.ndarray:
     """Run lengths, int64, of a compressed mask."""
-    codes = np.frombuffer(counts, np.uint8).astype(np.int64) - _OFFSET
-    if not len(codes):
-        return codes
-    last = (codes & _MORE) == 0
-    ends = np.flatnonzero(last)
-    starts = np.concatenate([[0], ends[:-1] + 1])
-    sizes = ends - starts + 1
-    wrong = codes.min() < 0 or codes.max() > _HIGHEST or not last[-1]
-    if wrong or sizes.max() > _LONGEST_NUMBER:
+    lengths = np.empty(len(counts), np.int64)
+    found = _expand(np.frombuffer(counts, np.uint8), lengths)
+    if found < 0:
         raise CorruptInput("the mask is not a valid compressed RLE", where=where)
-    place = np.arange(len(codes)) - np.repeat(starts, sizes)
-    numbers = np.add.reduceat((codes & _PAYLOAD) << (_PAYLOAD_BITS * place), starts)
-    negative = (codes[ends] & _SIGN) != 0
-    numbers[negative] -= np.int64(1) << (_PAYLOAD_BITS * sizes[negative])
-    for chain in (1, _ABSOLUTE - 1):
-        numbers[chain::2] = np.cumsum(numbers[chain::2])
-    return numbers
+    return lengths[:found]
 
 
-def _fill(starts: np.ndarray, height: int, width: int) -> Rows:
-    """Rows in which the value changes at each of `starts`, positions down the columns."""
-    rows = blank(height, width)
-    if not len(starts):
-        return rows
-    columns, lines = np.divmod(starts, height)
-    flat = rows.view(np.uint8).reshape(-1)
-    row_bytes = rows.shape[1] * rows.itemsize
-    bits = np.left_shift(1, columns & 7, dtype=np.int64).astype(np.uint8)
-    np.bitwise_xor.at(flat, lines * row_bytes + (columns >> 3), bits)
-    # The value that a column inherits from the end of the one before it.
-    inherited = np.searchsorted(starts, np.arange(width) * height, side="left") & 1
-    rows[:1] ^= pack(inherited[None, :])
-    first, last = int(columns[0]) >> 6, width >> 6
-    part = rows[:, first : last + 1]
-    np.bitwise_xor.accumulate(part, axis=0, out=part)
-    return rows
+@compiled(types.int64(SEEN_BYTES, NUMBERS))
+def _expand(codes, lengths):  # type: ignore[no-untyped-def]
+    """Run lengths from COCO's compressed form.
+
+    Args:
+        codes: uint8 (N,), the characters.
+        lengths: int64 (N,); the first ones are written.
+
+    Returns:
+        how many there are; -1 where the text is no such form.
+    """
+    found, number, bits = 0, np.int64(0), 0
+    for character in codes:
+        code = np.int64(character) - _OFFSET
+        if code < 0 or code > _HIGHEST or bits == _MOST_BITS:
+            return -1
+        number |= (code & _PAYLOAD) << bits
+        bits += _PAYLOAD_BITS
+        if code & _MORE:
+            continue
+        if code & _SIGN:
+            number -= np.int64(1) << bits
+        lengths[found] = number + (lengths[found - 2] if found >= _ABSOLUTE else 0)
+        found, number, bits = found + 1, np.int64(0), 0
+    return -1 if bits else found
+
+
+@compiled(types.void(SEEN_NUMBERS, types.int64, ROWS))
+def _fill(lengths, width, rows):  # type: ignore[no-untyped-def]
+    """Rows of a mask from run lengths that go down the columns, background first.
+
+    A pixel's value is the parity of the run starts at or before it. So each start flips one bit,
+    a column flips at its top where the one before it ends inside a run, and the bits are summed
+    down each column by exclusive or.
+
+    Args:
+        lengths: int64 (N,), none below 0; together they fill the mask.
+        rows: zeros; written.
+    """
+    height = rows.shape[0]
+    start, column, inside = np.int64(0), np.int64(0), False
+    for length in lengths:
+        start += length
+        while (column + 1) * height <= start:
+            column += 1
+            if inside and column < width:
+                rows[0, column // WORD] ^= _U(1) << _U(column % WORD)
+        if column < width:
+            rows[start - column * height, column // WORD] ^= _U(1) << _U(column % WORD)
+        inside = not inside
+    for y in range(1, height):
+        above, row = rows[y - 1], rows[y]
+        for k in range(row.size):
+            row[k] ^= above[k]

@@ -88,7 +88,6 @@ class _VideoScorer:
             return self._note(frame, places, str(fault))
         except CorruptInput as error:
             return self._note(frame, places, f"{UNREADABLE_TRUTH} ({_reason(error)})")
-        read: list[tuple[_Place, Rows]] = []
         for place in places:
             found = self._read_prediction(place, frame, target)
             if found is None:
@@ -97,12 +96,7 @@ class _VideoScorer:
             if target is None:  # an empty truth fits every size
                 self._keep(place, Target(np.zeros_like(rows), width).compare(rows))
             else:
-                read.append((place, rows))
-        if target is not None and read:
-            for (place, _), counts in zip(
-                read, target.compare_all([rows for _, rows in read]), strict=True
-            ):
-                self._keep(place, counts)
+                self._keep(place, target.compare(rows))
         return None
 
     def _read_prediction(
@@ -110,7 +104,7 @@ class _VideoScorer:
     ) -> tuple[Rows, int] | None:
         """The rows and width of a prediction; None, and its fault noted, where there is none."""
         if target is not None:
-            self._keep(place, Counts(0, 0, target.area, 0, target.edge_area, 0, 0))
+            self._keep(place, target.unanswered)
         try:
             return self._prediction(self._video.cases[place[0]], frame, target)
         except (FileNotFoundError, NotADirectoryError):
