@@ -226,7 +226,8 @@ def timed_parts(model: TglModel, device: torch.device) -> Iterator[Counter[str]]
     parts = [
         (frames, "read_resized", "decode and resize frames"),
         (backbone, "encode", "image encoder"),
-        (adapter, "look", "adapter"),
+        (adapter, "stem", "adapter"),
+        (adapter, "read", "adapter"),
         (adapter, "guide", "adapter"),
         (backbone, "attend", "memory attention"),
         (backbone, "decode", "mask decoder"),

@@ -7,6 +7,7 @@ outputs are projected by layers that start at zero: an untrained adapter leaves 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import torch
@@ -70,6 +71,12 @@ class EncodedText:
     mask: Tensor
     context: Tensor
     motion: Tensor
+
+    def split(self, size: int) -> Iterator[EncodedText]:
+        """At most ``size`` sentences at a time."""
+        parts = (self.tokens, self.mask, self.context, self.motion)
+        for pieces in zip(*(part.split(size) for part in parts), strict=True):
+            yield EncodedText(*pieces)
 
 
 @dataclass(frozen=True)
@@ -173,7 +180,16 @@ class Adapter(nn.Module):
             times: (V, T) frame numbers, ascending.
             text: of E sentences.
         """
-        stem = self._stem(features, frames, times)  # (V, T, d, h, h)
+        return self.read(self.stem(features, frames, times), times, text)
+
+    def read(self, stem: Tensor, times: Tensor, text: EncodedText) -> ClipView:
+        """The part of ``look`` that depends on the sentences.
+
+        Args:
+            stem: (V, T, d, h, h) from ``stem``; V is E, or 1 if all share one clip.
+            times: (V, T) frame numbers, ascending.
+            text: of E sentences.
+        """
         v, t, d, h, w = stem.shape
         e = len(text.context)
         x = stem.permute(0, 1, 3, 4, 2).reshape(v, t, h * w, d).expand(e, -1, -1, -1)
@@ -189,8 +205,12 @@ class Adapter(nn.Module):
         tokens = x.view(e, t, h, w, d).permute(0, 1, 4, 2, 3)
         return ClipView(tokens, heat.view(e, t, h, w), frame)
 
-    def _stem(self, features: FrameFeatures, frames: Tensor, times: Tensor) -> Tensor:
-        """(V, T, d, h, h): each frame with its differences to others of its clip."""
+    def stem(self, features: FrameFeatures, frames: Tensor, times: Tensor) -> Tensor:
+        """The part of ``look`` that knows no sentence: each frame with its differences to others.
+
+        Returns:
+            (V, T, d, h, h); arguments as in ``look``.
+        """
         seen = self.coarse_in(features.coarse) + self.middle_in(features.middle)  # (N, d, h, h)
         # Small motions and turns show at stride 4 and are gone at stride 16.
         seen = seen + self.fine_in(features.fine)

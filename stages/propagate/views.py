@@ -21,7 +21,14 @@ from stages.model.tgl import TglModel
 from stages.propagate.frames import VideoFeatures
 
 BLOCK = 32
-"""Frames whose tokens are made together."""
+"""Fewest frames whose tokens are made together."""
+BLOCK_BYTES = 4_000_000
+"""One sentence's tokens of a block: small frames come in larger blocks, which read less halo."""
+READ_BYTES = 32_000_000
+"""One layer's values while sentences read a block together."""
+FLOAT_BYTES = 4
+MASK_TO_COARSE = 4
+"""The decoder's masks have a stride of 4, the coarse features one of 16."""
 RELEVANCE_BLOCK = 256
 """Frames whose relevance is read together: attention over time is quadratic in them."""
 
@@ -43,18 +50,21 @@ class VideoViews:
         self._budget = budget
         self._kept: OrderedDict[int, Tensor] = OrderedDict()
         self._frame: Tensor | None = None
+        places = (model.backbone.mask_size // MASK_TO_COARSE) ** 2
+        self._frame_bytes = model.config.adapter_width * places * FLOAT_BYTES  # of one sentence
+        self._block = max(BLOCK, BLOCK_BYTES // self._frame_bytes)
 
     @property
     def resident(self) -> bool:
         """All tokens fit the budget together."""
-        first = self._tokens(0)
-        return first.nbytes / first.shape[1] * len(self._features) <= self._budget
+        sentences = len(self.text.context)
+        return sentences * len(self._features) * self._frame_bytes <= self._budget
 
     def frame_tokens(self) -> Tensor:
         """(E, T, d): one token a frame; reads the whole video on the first call."""
         if self._frame is None:
-            blocks = range(0, len(self._features), BLOCK)
-            self._frame = torch.cat([self._look(start // BLOCK) for start in blocks], dim=1)
+            blocks = range(0, len(self._features), self._block)
+            self._frame = torch.cat([self._look(start // self._block) for start in blocks], dim=1)
         return self._frame
 
     def relevance(self) -> Tensor:
@@ -74,7 +84,7 @@ class VideoViews:
         """(B, d, h, h) tokens of B pairs of sentence and frame."""
         return torch.stack(
             [
-                self._tokens(frame // BLOCK)[row, frame % BLOCK]
+                self._tokens(frame // self._block)[row, frame % self._block]
                 for row, frame in zip(rows, frames, strict=True)
             ]
         )
@@ -88,22 +98,27 @@ class VideoViews:
 
     def _look(self, block: int) -> Tensor:
         """Read a block with its halo, keep its tokens, and give its frame tokens (E, n, d)."""
-        total = len(self._features)
-        first, last = block * BLOCK, min((block + 1) * BLOCK, total)
-        start, end = max(0, first - self._adapter.halo), min(total, last + self._adapter.halo)
+        total, halo = len(self._features), self._adapter.halo
+        first, last = block * self._block, min((block + 1) * self._block, total)
+        start, end = max(0, first - halo), min(total, last + halo)
         features = self._features.of(range(start, end))
         device = features.coarse.device
         times = torch.arange(start, end, device=device).unsqueeze(0)
         frames = torch.arange(end - start, device=device).unsqueeze(0)
-        view = self._adapter.look(features, frames, times, self.text)
+        stem = self._adapter.stem(features, frames, times)
         inside = slice(first - start, last - start)
-        # A copy: a view would keep the halo alive.
-        self._kept[block] = view.tokens[:, inside].clone()
+        tokens, frame = [], []
+        for text in self.text.split(max(1, READ_BYTES // ((end - start) * self._frame_bytes))):
+            view = self._adapter.read(stem, times, text)
+            # A copy: a view would keep the halo alive.
+            tokens.append(view.tokens[:, inside].clone())
+            frame.append(view.frame[:, inside])
+        self._kept[block] = tokens[0] if len(tokens) == 1 else torch.cat(tokens)
         total_bytes = sum(tokens.nbytes for tokens in self._kept.values())
         while total_bytes > self._budget and len(self._kept) > 1:
             _, oldest = self._kept.popitem(last=False)
             total_bytes -= oldest.nbytes
-        return view.frame[:, inside]
+        return torch.cat(frame)
 
 
 class VideoAdapterPath:

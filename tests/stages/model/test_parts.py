@@ -15,6 +15,7 @@ from stages.model.backbone import Backbone, Prompts
 from stages.model.device import pick_device
 from stages.model.families import build_backbone
 from stages.model.features import FrameFeatures
+from stages.model.layers import Attention
 from stages.model.preprocess import preprocess
 from stages.model.presets import toy_preset
 from stages.model.segmenter import plan_tracks, runs
@@ -165,3 +166,20 @@ def test_config_needs_no_torch() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_reading_few_words_folds_the_projections() -> None:
+    """The folded arithmetic of inference against the plain one, padding included."""
+    torch.manual_seed(0)
+    attention = Attention(16, 2)
+    x, words = torch.randn(3, 9, 16), torch.randn(3, 5, 16)
+    mask = torch.tensor([[True] * 5, [True] * 2 + [False] * 3, [True] + [False] * 4])
+    with torch.no_grad():
+        plain = attention.train()(x, words, mask=mask)
+        folded = attention.eval()(x, words, mask=mask)
+        # With more words than channels there is nothing to gain: the same path in both modes.
+        many, all_there = torch.randn(3, 40, 16), torch.ones(3, 40, dtype=torch.bool)
+        same = attention(x, many, mask=all_there)
+        assert torch.equal(same, attention.train()(x, many, mask=all_there))
+    assert not torch.equal(folded, plain)
+    assert torch.allclose(folded, plain, atol=1e-6)

@@ -130,7 +130,7 @@ def test_irrelevant_frames_never_change_the_bank(
     monkeypatch.setattr(MemoryBank, "write", spy)
     relevant = torch.tensor([[False, True, True, False, False, False]])
     # The adapter reads neighbouring frames by design: it is held, only the paths are compared.
-    monkeypatch.setattr(type(model.adapter), "_stem", _constant_stem)
+    monkeypatch.setattr(type(model.adapter), "stem", _constant_stem)
     before = model.clip(model.encode(pixels), text[[0]], relevant)
     assert written == [1, 2]
     changed = pixels.clone()

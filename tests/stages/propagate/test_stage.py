@@ -120,6 +120,8 @@ def test_limits_change_no_mask(
 ) -> None:
     propagate(world.inputs, tmp_path / "plain", moments=moments)
     monkeypatch.setattr(views, "BLOCK", 4)
+    monkeypatch.setattr(views, "BLOCK_BYTES", 0)
+    monkeypatch.setattr(views, "READ_BYTES", 0)
     propagate(world.inputs, tmp_path / "limited", moments=moments, **limits)
     assert pictures(tmp_path / "plain") == pictures(tmp_path / "limited")
     plain, limited = rows_by_key(tmp_path / "plain"), rows_by_key(tmp_path / "limited")
