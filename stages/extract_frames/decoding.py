@@ -72,13 +72,13 @@ def decode_video(
     )
     with process:
         assert process.stderr is not None
-        stamps, errors = _read_log(process.stderr, on_frame)
+        stamps, errors = read_log(process.stderr, on_frame)
     if process.returncode != 0:
-        raise _failure(errors, video, folder)
+        raise failure(errors, video, folder)
     return stamps
 
 
-def _read_log(
+def read_log(
     lines: Iterable[str], on_frame: Callable[[], None] | None
 ) -> tuple[list[Stamp], list[str]]:
     """The stamps and the errors that ffmpeg tells of while it works."""
@@ -97,7 +97,8 @@ def _read_log(
     return stamps, errors
 
 
-def _failure(errors: list[str], video: Path, folder: Path) -> TglError:
+def failure(errors: list[str], video: Path, folder: Path) -> TglError:
+    """What to raise where ffmpeg gave up on `video` while it wrote to `folder`."""
     if any(_DISK_FULL in line for line in errors):
         return OutputBlocked(
             "the disk is full",

@@ -39,14 +39,19 @@ def _estimate(video: Path, config: ExtractConfig) -> int | None:
         errors="replace",
         check=False,  # without an output ffmpeg always ends with an error
     ).stderr
-    duration, rate = _DURATION.search(header), _RATE.search(header)
+    duration, rate = _DURATION.search(header), frame_rate(header)
     if duration is None or rate is None:
         return None
     hours, minutes, seconds = (float(part) for part in duration.groups())
     end = (hours * 60 + minutes) * 60 + seconds
     taken = max(0.0, (min(end, config.end) if config.end else end) - config.start)
-    per_second = config.fps or float(rate[1]) * (_THOUSAND if rate[2] else 1)
-    return max(1, round(taken * per_second / config.stride))
+    return max(1, round(taken * (config.fps or rate) / config.stride))
+
+
+def frame_rate(header: str) -> float | None:
+    """Frames a second that ffmpeg's description of a file names, if it does."""
+    found = _RATE.search(header)
+    return None if found is None else float(found[1]) * (_THOUSAND if found[2] else 1)
 
 
 def _size(video: Path) -> int:

@@ -28,6 +28,15 @@ def read_frame(path: Path) -> np.ndarray:
             raise _unreadable(path, error) from error
 
 
+def read_upright(path: Path) -> np.ndarray:
+    """As :func:`read_frame`, turned as the picture's orientation tag wants it shown."""
+    with _opened(path) as image:
+        try:
+            return np.asarray(upright(image).convert("RGB"))
+        except (OSError, SyntaxError, ValueError) as error:
+            raise _unreadable(path, error) from error
+
+
 def frame_size(path: Path) -> tuple[int, int]:
     """(height, width) of a frame in pixels, from its header alone."""
     with _opened(path) as image:

@@ -1,0 +1,182 @@
+"""Frames that come once, in order: of a video file, of pictures, or as raw video through a pipe.
+
+A stream gives uint8 RGB arrays (H, W, 3), all of one size, and holds no more than one of them.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import IO, Protocol
+
+import ffmpeg
+import numpy as np
+
+from schemas.errors import CorruptInput
+from stages.engine.ffmpeg import ffmpeg_binary
+from stages.extract_frames.decoding import failure, read_log
+from stages.extract_frames.probing import frame_rate
+from stages.index.frames import MAX_PIXELS, read_upright
+
+CHANNELS = 3
+_LOCAL_ONLY = "file,pipe"
+_FLAGS = ("-hide_banner", "-nostats", "-nostdin", "-xerror", "-loglevel", "level+info")
+_HEADER_BYTES = 65_536
+"""What ffmpeg says of a file before its first frame is shorter than this."""
+_PPM, _PPM_DEPTH = b"P6", b"255"
+
+
+class Stream(Protocol):
+    """Where frames come from."""
+
+    @property
+    def fps(self) -> float | None:
+        """Frames a second; None if nobody says, known at the latest with the first frame."""
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        """Every frame once, uint8 (H, W, 3).
+
+        Raises:
+            CorruptInput: the stream breaks off, or a frame is of another size than the first.
+        """
+
+
+class PictureStream:
+    """Pictures in order, upright.
+
+    Args:
+        pictures: their files.
+    """
+
+    fps = None
+
+    def __init__(self, pictures: Sequence[Path]):
+        self._pictures = pictures
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        size = None
+        for path in self._pictures:
+            frame = read_upright(path)
+            size = _same_size(frame, size, path)
+            yield frame
+
+
+class RawStream:
+    """Raw RGB video (`-f rawvideo -pix_fmt rgb24`) from a pipe.
+
+    Args:
+        pipe: open for reading bytes.
+        height, width: of its frames in pixels.
+        fps: frames a second.
+    """
+
+    def __init__(self, pipe: IO[bytes], height: int, width: int, fps: float):
+        self.fps = fps
+        self._pipe = pipe
+        self._shape = (height, width, CHANNELS)
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        size = int(np.prod(self._shape))
+        frame = 0
+        while data := _read_exactly(self._pipe, size):
+            if len(data) < size:
+                height, width, _ = self._shape
+                raise CorruptInput(
+                    f"ends in the middle of frame {frame}, with {len(data):,} of the {size:,} "
+                    f"bytes that {width} x {height} pixels take",
+                    where="standard input",
+                    hint="check --size, and that it is -f rawvideo -pix_fmt rgb24",
+                )
+            yield np.frombuffer(data, np.uint8).reshape(self._shape)
+            frame += 1
+
+
+class VideoStream:
+    """A video file, decoded by ffmpeg while it is read.
+
+    As extract-frames decodes: upright, sound ignored, no frame doubled or dropped.
+
+    Args:
+        video: any file that ffmpeg reads.
+    """
+
+    def __init__(self, video: Path):
+        self.fps: float | None = None
+        self._video = video
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        with tempfile.TemporaryDirectory() as folder:
+            log = Path(folder) / "log"
+            with log.open("wb") as messages:
+                process = subprocess.Popen(
+                    self._command(),
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=messages,
+                    start_new_session=True,  # Ctrl-C is for us: we end it in order
+                )
+            with process:
+                try:
+                    yield from self._frames(process, log)
+                except BaseException:
+                    process.kill()
+                    raise
+            if process.returncode != 0:
+                lines = log.read_text("utf-8", "replace").splitlines()
+                raise failure(read_log(lines, None)[1], self._video, self._video.parent)
+
+    def _frames(self, process: subprocess.Popen[bytes], log: Path) -> Iterator[np.ndarray]:
+        """Frames as ffmpeg writes them; the rate is known before the first is given."""
+        assert process.stdout is not None
+        size = None
+        while (frame := _read_ppm(process.stdout, self._video)) is not None:
+            if size is None:
+                with log.open("rb") as header:
+                    self.fps = frame_rate(header.read(_HEADER_BYTES).decode(errors="replace"))
+            size = _same_size(frame, size, self._video)
+            yield frame
+
+    def _command(self) -> list[str]:
+        source = ffmpeg.input(f"file:{self._video.absolute()}", protocol_whitelist=_LOCAL_ONLY)
+        # PPM tells each frame's size, after rotation, which a header of the video does not.
+        output = source["v:0"].output(
+            "pipe:1", f="image2pipe", fps_mode="passthrough", pix_fmt="rgb24", **{"c:v": "ppm"}
+        )
+        return output.global_args(*_FLAGS).compile(cmd=ffmpeg_binary())
+
+
+def _read_ppm(pipe: IO[bytes], video: Path) -> np.ndarray | None:
+    """The next picture; None at the end, also in the middle of one (ffmpeg then says why)."""
+    magic, size, depth = (pipe.readline().split() for _ in range(3))
+    if magic != [_PPM] or len(size) != len("WH") or depth != [_PPM_DEPTH]:
+        return None
+    width, height = int(size[0]), int(size[1])
+    if width * height > MAX_PIXELS:
+        raise CorruptInput(f"{width} x {height} pixels are too many", where=video)
+    data = _read_exactly(pipe, width * height * CHANNELS)
+    if len(data) < width * height * CHANNELS:
+        return None
+    return np.frombuffer(data, np.uint8).reshape(height, width, CHANNELS)
+
+
+def _read_exactly(pipe: IO[bytes], size: int) -> bytes:
+    """`size` bytes, or all that are left; a pipe gives them in pieces."""
+    parts = []
+    while size and (part := pipe.read(size)):
+        parts.append(part)
+        size -= len(part)
+    return b"".join(parts)
+
+
+def _same_size(frame: np.ndarray, size: tuple[int, int] | None, where: object) -> tuple[int, int]:
+    """The frame's (H, W), which must be that of the frames before it."""
+    height, width, _ = frame.shape
+    if size is not None and size != (height, width):
+        raise CorruptInput(
+            f"a frame is {width} x {height} pixels, those before it {size[1]} x {size[0]}",
+            where=where,
+            hint="frames of one video have one size",
+        )
+    return height, width
