@@ -61,7 +61,9 @@ class Drawing:
         Args:
             on_frame: called for every frame painted.
         """
-        painter = _Painter(self, _video_side(self.clip, self.config), on_frame)
+        painter = _Painter(
+            self, video_side(self.clip.height, self.clip.width, self.config), on_frame
+        )
         panel = Panel(self._content(), painter.height, painter.width, self.font)
         last = len(self.clip.frames) - 1
         digits = len(str(last))
@@ -75,7 +77,8 @@ class Drawing:
         """Frames spread evenly over the video in one picture."""
         chosen = spread(len(self.clip.frames), self.config.cells)
         alone = len(chosen) == 1
-        side = _video_side(self.clip, self.config) if alone else _SIDE_OF_CELL
+        own = video_side(self.clip.height, self.clip.width, self.config)
+        side = own if alone else _SIDE_OF_CELL
         painter = _Painter(self, self.config.short_side or side, on_frame)
         chip = Face(max(_SMALLEST_CHIP, painter.height // _PIXELS_PER_CHIP_POINT))
         cells = [painter.paint(frame) for frame in chosen]
@@ -211,9 +214,9 @@ def _labelled(picture: np.ndarray, label: str, face: Face) -> np.ndarray:
     return np.asarray(image)
 
 
-def _video_side(clip: Clip, config: RenderConfig) -> int:
+def video_side(height: int, width: int, config: RenderConfig) -> int:
     """Pixels of the shorter side of a frame that stands alone."""
-    side = min(clip.height, clip.width)
+    side = min(height, width)
     if config.short_side:
         return config.short_side
     if side < _SIDE_OF_VIDEO:

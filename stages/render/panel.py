@@ -91,16 +91,25 @@ class Panel:
         """(height, width) of what :meth:`compose` returns, both even, as video coders need."""
         return self._base.height, self._base.width
 
-    def compose(self, picture: np.ndarray, marks: Sequence[int], counter: str = "") -> np.ndarray:
+    def compose(
+        self,
+        picture: np.ndarray,
+        marks: Sequence[int],
+        counter: str = "",
+        lanes: Sequence[Lane] = (),
+    ) -> np.ndarray:
         """The whole as uint8 RGB of :attr:`size`.
 
         Args:
             picture: uint8 (H, W, 3) of the size that the panel was made for.
             marks: frames that the picture shows, marked on the bars.
             counter: a word at the right of the legend's line, such as `frame 12`.
+            lanes: bars over those of the content, where they change from frame to frame.
         """
         canvas = self._base.copy()
         draw = ImageDraw.Draw(canvas)
+        for row, lane in enumerate(lanes):
+            self._draw_spans(draw, lane, self._lanes_top + row * self._lane_height)
         left = (canvas.width - self._picture[1]) // 2
         canvas.paste(Image.fromarray(picture), (left, self._picture_top))
         for mark in marks:
@@ -160,9 +169,13 @@ class Panel:
                 y += self._face.line_height
 
     def _draw_lane(self, draw: ImageDraw.ImageDraw, lane: Lane, y: int) -> None:
-        left, right = self._columns
+        left, _ = self._columns
         label = self._small.clip(lane.label, left - 2 * self._gap)
         draw.text((self._gap, y), label, lane.key or MUTED, self._small.font)
+        self._draw_spans(draw, lane, y)
+
+    def _draw_spans(self, draw: ImageDraw.ImageDraw, lane: Lane, y: int) -> None:
+        left, right = self._columns
         top, bottom = self._bar(y)
         draw.rectangle((left, top, right - 1, bottom), TRACK)
         frames = len(lane.colours)
