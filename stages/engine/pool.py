@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import (
     FIRST_COMPLETED,
     Executor,
@@ -15,6 +15,7 @@ from concurrent.futures import (
     wait,
 )
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import forkserver
 from multiprocessing.connection import wait as wait_for
 from typing import Any, TypeVar
 
@@ -55,6 +56,20 @@ def map_jobs(
     else:
         with _executor(runtime.workers, kind) as executor:
             yield from _map_executor(executor, runtime.workers, function, jobs)
+
+
+def prepare_workers(runtime: Runtime, modules: Sequence[str]) -> None:
+    """Let the process that workers are forked from load `modules` while this one goes on.
+
+    Without it they begin to load when :func:`map_jobs` starts them, each for itself.
+
+    Args:
+        modules: what the jobs need; loading them must start no threads.
+    """
+    if runtime.scheduler is None and runtime.workers > 1:
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(["__main__", *modules])
+        forkserver.ensure_running()
 
 
 def _attempt(function: Callable[[J], R], job: J) -> R | TglError:

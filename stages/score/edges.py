@@ -1,15 +1,20 @@
-"""Boundaries, what is near them, and the counts of a pair of masks: the loops over words.
+"""Boundaries, what is near them, and the counts of a pair of masks.
 
 The legend is that of :mod:`stages.score.regions`, which says what is counted and why.
 """
 
 from __future__ import annotations
 
+import math
+from functools import cached_property, lru_cache
+
 import numba
 import numpy as np
+import numpy.typing as npt
 from numba import types
 
 from stages.score.compiled import ROWS, SEEN_NUMBERS, SEEN_ROWS, compiled
+from stages.score.regions import Counts, Rows, boundary_radius
 
 _U = np.uint64
 _WORD = 64
@@ -20,7 +25,7 @@ _COUNTS = 7
 
 
 @compiled(types.void(SEEN_ROWS, types.int64, ROWS))
-def mark_boundary(rows, width, edge):  # type: ignore[no-untyped-def]
+def _mark_boundary(rows, width, edge):  # type: ignore[no-untyped-def]
     """Pixels that differ from their neighbour to the east, south or south-east.
 
     In the last row only the eastern neighbour counts, in the last column only the southern one,
@@ -30,20 +35,16 @@ def mark_boundary(rows, width, edge):  # type: ignore[no-untyped-def]
         edge: written.
     """
     height, words = rows.shape
-    last_column = _U(1) << _U((width - 1) % _WORD)
+    last = words - 1
+    corner = _U(1) << _U((width - 1) % _WORD)
     for y in range(height):
-        here, south = rows[y], rows[min(y + 1, height - 1)]
-        for k in range(words):
-            east, south_east = here[k] >> _U(1), south[k] >> _U(1)
-            if k + 1 < words:
-                east |= here[k + 1] << _U(_WORD - 1)
-                south_east |= south[k + 1] << _U(_WORD - 1)
-            below = here[k] ^ south[k]
-            beside = (here[k] ^ east) | (here[k] ^ south_east)
-            if k + 1 == words:
-                beside &= last_column - _U(1)
-                below &= last_column | (last_column - _U(1))
-            edge[y, k] = below | beside
+        here, south, found = rows[y], rows[min(y + 1, height - 1)], edge[y]
+        for k in range(last):
+            east = (here[k] >> _U(1)) | (here[k + 1] << _U(_WORD - 1))
+            south_east = (south[k] >> _U(1)) | (south[k + 1] << _U(_WORD - 1))
+            found[k] = (here[k] ^ east) | (here[k] ^ south[k]) | (here[k] ^ south_east)
+        beside = (here[last] ^ (here[last] >> _U(1))) | (here[last] ^ (south[last] >> _U(1)))
+        found[last] = (here[last] ^ south[last]) | (beside & (corner - _U(1)))
 
 
 @numba.njit
@@ -78,7 +79,7 @@ def _add(row, to):  # type: ignore[no-untyped-def]
 
 
 @compiled(types.void(SEEN_ROWS, SEEN_NUMBERS, ROWS))
-def spread(edge, halves, reach):  # type: ignore[no-untyped-def]
+def _spread(edge, halves, reach):  # type: ignore[no-untyped-def]
     """Pixels within a disk around the pixels of `edge`.
 
     A row is spread sideways by ever more pixels, as the disk is from its poles to its middle, and
@@ -119,7 +120,7 @@ def _bits(word):  # type: ignore[no-untyped-def]
 
 
 @compiled(types.UniTuple(types.int64, _COUNTS)(*[SEEN_ROWS] * 6))
-def count(predicted, true, edge, true_edge, reach, true_reach):  # type: ignore[no-untyped-def]
+def _count(predicted, true, edge, true_edge, reach, true_reach):  # type: ignore[no-untyped-def]
     """The seven counts of :class:`stages.score.regions.Counts`.
 
     Args:
@@ -127,19 +128,17 @@ def count(predicted, true, edge, true_edge, reach, true_reach):  # type: ignore[
         reach, true_reach: what is near them.
     """
     both = area = true_area = length = true_length = precise = recalled = _U(0)
-    for y in range(predicted.shape[0]):
-        for k in range(predicted.shape[1]):
-            mask, wanted = predicted[y, k], true[y, k]
-            border, wanted_border = edge[y, k], true_edge[y, k]
-            if mask | wanted:
-                both += _bits(mask & wanted)
-                area += _bits(mask)
-                true_area += _bits(wanted)
-            if border | wanted_border:
-                length += _bits(border)
-                true_length += _bits(wanted_border)
-                precise += _bits(border & true_reach[y, k])
-                recalled += _bits(wanted_border & reach[y, k])
+    mask, wanted = predicted.reshape(-1), true.reshape(-1)
+    border, wanted_border = edge.reshape(-1), true_edge.reshape(-1)
+    near, wanted_near = reach.reshape(-1), true_reach.reshape(-1)
+    for k in range(mask.size):
+        both += _bits(mask[k] & wanted[k])
+        area += _bits(mask[k])
+        true_area += _bits(wanted[k])
+        length += _bits(border[k])
+        true_length += _bits(wanted_border[k])
+        precise += _bits(border[k] & wanted_near[k])
+        recalled += _bits(wanted_border[k] & near[k])
     return (
         np.int64(both),
         np.int64(area),
@@ -149,3 +148,62 @@ def count(predicted, true, edge, true_edge, reach, true_reach):  # type: ignore[
         np.int64(precise),
         np.int64(recalled),
     )
+
+
+@lru_cache(maxsize=64)
+def _disk_halves(radius: int) -> npt.NDArray[np.int64]:
+    """Half the width of the disk x^2 + y^2 <= radius^2 at the distances 0 to `radius` from its
+    middle row, int64 (radius + 1,).
+    """
+    return np.array([math.isqrt(radius * radius - y * y) for y in range(radius + 1)], np.int64)
+
+
+def boundary(rows: Rows, width: int) -> Rows:
+    """Pixels that differ from their neighbour to the east, south or south-east.
+
+    In the last row only the eastern neighbour counts, in the last column only the southern one,
+    and the corner is never boundary.
+    """
+    edge = np.empty(rows.shape, np.uint64)
+    _mark_boundary(rows, width, edge)
+    return edge
+
+
+def dilate(rows: Rows, radius: int) -> Rows:
+    """Pixels within `radius` (Euclidean, inclusive) of a foreground pixel.
+
+    Bits behind the last column may be set in the result.
+    """
+    reach = np.zeros(rows.shape, np.uint64)
+    _spread(rows, _disk_halves(radius), reach)
+    return reach
+
+
+class Target:
+    """The ground truth of one frame, made ready to be compared with many predictions.
+
+    Args:
+        rows: the true mask.
+        width: W of the frame.
+    """
+
+    def __init__(self, rows: Rows, width: int):
+        self.rows = np.ascontiguousarray(rows)
+        self.width = width
+        self.radius = boundary_radius(rows.shape[0], width)
+        self._edge = boundary(self.rows, width)
+        self._reach = dilate(self._edge, self.radius)
+
+    @cached_property
+    def unanswered(self) -> Counts:
+        """The counts of a prediction that is not there."""
+        return self.compare(np.zeros_like(self.rows))
+
+    def compare(self, rows: Rows) -> Counts:
+        """The counts of a prediction with the same shape as the truth."""
+        if rows.shape != self.rows.shape:
+            raise ValueError(f"expected rows {self.rows.shape}, got {rows.shape}")
+        rows = np.ascontiguousarray(rows)
+        edge = boundary(rows, self.width)
+        reach = dilate(edge, self.radius)
+        return Counts(*_count(rows, self.rows, edge, self._edge, reach, self._reach))

@@ -71,7 +71,8 @@ def _unfilter(kind, coded, above, line):  # type: ignore[no-untyped-def]
             corner = above[x]
             line[x] = left
     else:
-        line[: coded.size] = coded
+        for x in range(coded.size):
+            line[x] = coded[x]
 
 
 @numba.njit

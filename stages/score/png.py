@@ -19,7 +19,6 @@ import numpy as np
 
 from schemas.errors import CorruptInput
 from stages.score.greys import colour_is_foreground
-from stages.score.lines import decode_lines
 from stages.score.regions import Rows, pack, words_in
 
 _decompressor: Callable[[], Any] = zlib.decompressobj
@@ -176,6 +175,8 @@ def foreground(picture: Picture) -> Rows:
     raw = _inflate(picture)
     if not _plain_bytes(picture):
         return pack(_dense(picture, raw))
+    from stages.score.lines import decode_lines  # a worker's: see stages.score.worker
+
     rows = np.empty((picture.height, words_in(picture.width)), np.uint64)
     if not decode_lines(np.frombuffer(raw, np.uint8), picture.width, _bright(picture), rows):
         raise CorruptInput("has a row filter that means nothing", where=picture.path)

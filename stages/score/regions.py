@@ -13,13 +13,10 @@ Legend: H, W height and width in pixels; a mask's *rows* are uint64 (H, ceil(W /
 from __future__ import annotations
 
 import math
-from functools import cached_property, lru_cache
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-
-from stages.score.edges import count, mark_boundary, spread
 
 Rows = npt.NDArray[np.uint64]
 
@@ -89,65 +86,6 @@ def blank(height: int, width: int) -> Rows:
 def boundary_radius(height: int, width: int) -> int:
     """Radius of the tolerance disk: ceil(0.008 x diagonal) pixels."""
     return math.ceil(_TOLERANCE * math.sqrt(height * height + width * width))
-
-
-@lru_cache(maxsize=64)
-def disk_halves(radius: int) -> npt.NDArray[np.int64]:
-    """Half the width of the disk x^2 + y^2 <= radius^2 at the distances 0 to `radius` from its
-    middle row, int64 (radius + 1,).
-    """
-    return np.array([math.isqrt(radius * radius - y * y) for y in range(radius + 1)], np.int64)
-
-
-def boundary(rows: Rows, width: int) -> Rows:
-    """Pixels that differ from their neighbour to the east, south or south-east.
-
-    In the last row only the eastern neighbour counts, in the last column only the southern one,
-    and the corner is never boundary.
-    """
-    edge = np.empty(rows.shape, np.uint64)
-    mark_boundary(rows, width, edge)
-    return edge
-
-
-def dilate(rows: Rows, radius: int) -> Rows:
-    """Pixels within `radius` (Euclidean, inclusive) of a foreground pixel.
-
-    Bits behind the last column may be set in the result.
-    """
-    reach = np.zeros(rows.shape, np.uint64)
-    spread(rows, disk_halves(radius), reach)
-    return reach
-
-
-class Target:
-    """The ground truth of one frame, made ready to be compared with many predictions.
-
-    Args:
-        rows: the true mask.
-        width: W of the frame.
-    """
-
-    def __init__(self, rows: Rows, width: int):
-        self.rows = np.ascontiguousarray(rows)
-        self.width = width
-        self.radius = boundary_radius(rows.shape[0], width)
-        self._edge = boundary(self.rows, width)
-        self._reach = dilate(self._edge, self.radius)
-
-    @cached_property
-    def unanswered(self) -> Counts:
-        """The counts of a prediction that is not there."""
-        return self.compare(np.zeros_like(self.rows))
-
-    def compare(self, rows: Rows) -> Counts:
-        """The counts of a prediction with the same shape as the truth."""
-        if rows.shape != self.rows.shape:
-            raise ValueError(f"expected rows {self.rows.shape}, got {rows.shape}")
-        rows = np.ascontiguousarray(rows)
-        edge = boundary(rows, self.width)
-        reach = dilate(edge, self.radius)
-        return Counts(*count(rows, self.rows, edge, self._edge, reach, self._reach))
 
 
 def jaccard(counts: Counts) -> float:

@@ -1,29 +1,13 @@
-"""COCO run lengths to packed rows, without a detour over one byte per pixel.
-
-Runs go down the columns, background first. A pixel's value is the parity of the run starts at or
-before it, so the starts are set as single bits and summed down each column by exclusive or.
-"""
+"""COCO run lengths to packed rows, without a detour over one byte per pixel."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import numpy as np
-from numba import types
 
 from schemas.errors import CorruptInput
-from stages.score.compiled import NUMBERS, ROWS, SEEN_BYTES, SEEN_NUMBERS, compiled
-from stages.score.regions import WORD, Rows, blank
-
-_U = np.uint64
-_OFFSET = 48  # compressed runs are written as the characters from "0" on, five bits in each
-_PAYLOAD = 0x1F
-_PAYLOAD_BITS = 5
-_MORE = 0x20
-_SIGN = 0x10
-_HIGHEST = 0x3F
-_MOST_BITS = 7 * _PAYLOAD_BITS  # of a number; they hold any pixel count that fits in memory
-_ABSOLUTE = 3  # the first runs are written as they are, later ones less the run two before
+from stages.score.regions import Rows, blank
 
 
 def decode_runs(
@@ -48,8 +32,10 @@ def decode_runs(
         raise CorruptInput(
             f"the runs fill {filled} of {height} x {width} = {pixels} pixels", where=where
         )
+    from stages.score.runs import fill_runs  # a worker's: see stages.score.worker
+
     rows = blank(height, width)
-    _fill(lengths, width, rows)
+    fill_runs(lengths, width, rows)
     return rows
 
 
@@ -62,64 +48,10 @@ def _plain(counts: Sequence[int], where: object) -> np.ndarray:
 
 def _read(counts: bytes, where: object) -> np.ndarray:
     """Run lengths, int64, of a compressed mask."""
+    from stages.score.runs import expand_runs
+
     lengths = np.empty(len(counts), np.int64)
-    found = _expand(np.frombuffer(counts, np.uint8), lengths)
+    found = expand_runs(np.frombuffer(counts, np.uint8), lengths)
     if found < 0:
         raise CorruptInput("the mask is not a valid compressed RLE", where=where)
     return lengths[:found]
-
-
-@compiled(types.int64(SEEN_BYTES, NUMBERS))
-def _expand(codes, lengths):  # type: ignore[no-untyped-def]
-    """Run lengths from COCO's compressed form.
-
-    Args:
-        codes: uint8 (N,), the characters.
-        lengths: int64 (N,); the first ones are written.
-
-    Returns:
-        how many there are; -1 where the text is no such form.
-    """
-    found, number, bits = 0, np.int64(0), 0
-    for character in codes:
-        code = np.int64(character) - _OFFSET
-        if code < 0 or code > _HIGHEST or bits == _MOST_BITS:
-            return -1
-        number |= (code & _PAYLOAD) << bits
-        bits += _PAYLOAD_BITS
-        if code & _MORE:
-            continue
-        if code & _SIGN:
-            number -= np.int64(1) << bits
-        lengths[found] = number + (lengths[found - 2] if found >= _ABSOLUTE else 0)
-        found, number, bits = found + 1, np.int64(0), 0
-    return -1 if bits else found
-
-
-@compiled(types.void(SEEN_NUMBERS, types.int64, ROWS))
-def _fill(lengths, width, rows):  # type: ignore[no-untyped-def]
-    """Rows of a mask from run lengths that go down the columns, background first.
-
-    A pixel's value is the parity of the run starts at or before it. So each start flips one bit,
-    a column flips at its top where the one before it ends inside a run, and the bits are summed
-    down each column by exclusive or.
-
-    Args:
-        lengths: int64 (N,), none below 0; together they fill the mask.
-        rows: zeros; written.
-    """
-    height = rows.shape[0]
-    start, column, inside = np.int64(0), np.int64(0), False
-    for length in lengths:
-        start += length
-        while (column + 1) * height <= start:
-            column += 1
-            if inside and column < width:
-                rows[0, column // WORD] ^= _U(1) << _U(column % WORD)
-        if column < width:
-            rows[start - column * height, column // WORD] ^= _U(1) << _U(column % WORD)
-        inside = not inside
-    for y in range(1, height):
-        above, row = rows[y - 1], rows[y]
-        for k in range(row.size):
-            row[k] ^= above[k]

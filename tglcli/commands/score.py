@@ -57,6 +57,10 @@ def score(
     ] = False,
 ) -> None:
     """Score masks exactly: J, F, what is behind them, and every sample that is missing."""
+    from stages.engine.pool import prepare_workers
+    from stages.score.worker import WORKER_MODULES
+
+    prepare_workers(run.runtime, WORKER_MODULES)  # they load while this process does
     from stages.engine.execute import execute
     from stages.score.stage import STAGE
     from tglcli.progress import TerminalProgress

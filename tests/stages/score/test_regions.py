@@ -17,8 +17,9 @@ from pycocotools import mask as coco
 from skimage.morphology import disk
 
 from schemas.errors import CorruptInput
-from stages.score import regions
-from stages.score.regions import Counts, Target, pack, unpack
+from stages.score import edges, regions
+from stages.score.edges import Target
+from stages.score.regions import Counts, pack, unpack
 from stages.score.rle import decode_runs
 
 SHARED_DATA = Path(
@@ -104,7 +105,7 @@ def test_dilation_is_by_the_exact_disk(radius):
     mask = rng.random((150, 170)) < 0.001
     mask[0, 0] = mask[-1, -1] = True
     wanted = cv2.dilate(mask.astype(np.uint8), disk(radius).astype(np.uint8)).astype(bool)
-    np.testing.assert_array_equal(unpack(regions.dilate(pack(mask), radius), 170), wanted)
+    np.testing.assert_array_equal(unpack(edges.dilate(pack(mask), radius), 170), wanted)
 
 
 def test_radius_is_the_rounded_up_share_of_the_diagonal():
