@@ -252,6 +252,8 @@ def _column(table: pa.Table, wanted: pa.Field, spec: TableSpec, where: object) -
     if array.null_count and not wanted.nullable:
         row = pc.index(array.is_null(), True).as_py()
         raise SchemaMismatch(f"column {wanted.name} is null in row {row}", where=where)
+    if pa.types.is_list(wanted.type) and pc.list_flatten(array).null_count:
+        raise SchemaMismatch(f"column {wanted.name} holds a null inside a list", where=where)
     return array
 
 

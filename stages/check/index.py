@@ -18,11 +18,11 @@ from stages.check.names import check_names
 from stages.datasets.consistency import checked_moments, find_overlaps
 from stages.datasets.faults import Faults
 from stages.datasets.records import RawExpression, RawVideo
-from stages.datasets.rle import run_totals
 from stages.engine.progress import Progress
 from stages.engine.runtime import Runtime
 from stages.index.index import Index
 from stages.index.masks import MaskStore
+from stages.index.runs import run_totals
 
 
 def check_index(

@@ -57,8 +57,8 @@ def _opened(path: Path) -> Image.Image:
             image = Image.open(path)
     except FileNotFoundError as error:
         raise MissingInput("the frame is not there", where=path) from error
-    except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
-        raise _unreadable(path, error) from error
+    except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError) as error:
+        raise _unreadable(path, error) from error  # ValueError: the name holds a NUL
     if image.width * image.height > MAX_PIXELS:
         image.close()
         raise CorruptInput(f"{image.width} x {image.height} pixels are too many", where=path)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections import defaultdict
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -24,6 +27,7 @@ from stages.index.masks import MaskStore
 
 Span = tuple[int, int]
 Moments = dict[str | None, list[Span]]
+_SUFFIX = re.compile(r"\.\w{1,8}")
 
 
 @dataclass(frozen=True)
@@ -156,6 +160,7 @@ def _read_videos(folder: Path) -> dict[str, Video]:
     for row in read_table(path, VIDEOS).to_pylist():
         video_id = safe_name(row["video_id"], where=path)
         names = tuple(safe_name(name, where=f"{path}, {video_id}") for name in row["frame_names"])
+        _check_pictures(row, f"{path}, {video_id}")
         if len(names) != row["num_frames"]:
             raise CorruptInput(
                 f"video {video_id} lists {len(names)} frame names for {row['num_frames']} frames",
@@ -172,6 +177,21 @@ def _read_videos(folder: Path) -> dict[str, Video]:
             frames_dir=folder / row["frames_dir"],
         )
     return videos
+
+
+def _check_pictures(row: dict[str, Any], where: str) -> None:
+    """What a video's row says of its pictures can be true."""
+    if min(row["num_frames"], row["height"], row["width"]) < 1:
+        raise CorruptInput(
+            f"{row['num_frames']} frames of {row['height']} x {row['width']} are no video",
+            where=where,
+        )
+    if row["fps"] is not None and not 0 < row["fps"] < math.inf:
+        raise CorruptInput(f"{row['fps']} is no frame rate", where=where)
+    if not _SUFFIX.fullmatch(row["frame_suffix"]):
+        raise CorruptInput(f"{row['frame_suffix']!r} is no suffix of pictures", where=where)
+    if not row["frames_dir"].isprintable():
+        raise CorruptInput(f"{row['frames_dir']!r} is no folder's name", where=where)
 
 
 def _read_expressions(folder: Path, videos: dict[str, Video]) -> list[Expression]:

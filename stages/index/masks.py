@@ -16,8 +16,10 @@ import pyarrow as pa
 from pycocotools import mask as coco
 
 from schemas.errors import CorruptInput, SchemaMismatch
-from schemas.parquet import open_parquet
+from schemas.parquet import open_parquet, validate
 from schemas.tables import MASKS
+from stages.index.frames import MAX_PIXELS
+from stages.index.runs import run_totals
 
 _CACHED_TRACKS = 64
 
@@ -46,6 +48,8 @@ class MaskStore:
         self._path = path
         self._file = open_parquet(path, MASKS)
         meta = self._file.metadata
+        found = self._file.schema_arrow
+        self._typed = all(found.field(column.name).type == column.type for column in MASKS.schema)
         self._groups = [g for g in range(meta.num_row_groups) if meta.row_group(g).num_rows]
         self._firsts, self._lasts = self._group_bounds()
         self._cache: OrderedDict[str, Track] = OrderedDict()
@@ -86,7 +90,7 @@ class MaskStore:
         lasts: list[str] = []
         for group in self._groups:
             statistics = meta.row_group(group).column(column).statistics
-            if statistics is None or not statistics.has_min_max:
+            if not self._typed or statistics is None or not statistics.has_min_max:
                 bounds = self._read_bounds(group)
             else:
                 bounds = statistics.min, statistics.max
@@ -123,11 +127,16 @@ class MaskStore:
 
     def _read(self, groups: list[int], columns: list[str]) -> pa.Table:
         try:
-            return self._file.read_row_groups(groups, columns=columns)
+            # One group of one track: threads would cost more than they save.
+            rows = self._file.read_row_groups(groups, columns=columns, use_threads=False)
         except (pa.ArrowException, OSError) as error:
             raise CorruptInput(
                 f"cannot be read as Parquet ({str(error).splitlines()[0]})", where=self._path
             ) from error
+        # A foreign file may hold nulls and other types; a look-up in our own should not pay for it.
+        if self._typed and not any(column.null_count for column in rows.columns):
+            return rows
+        return validate(rows, MASKS, where=self._path, columns=columns, check_key=False)
 
 
 def decode(rle: Rle, *, where: object) -> np.ndarray:
@@ -136,10 +145,25 @@ def decode(rle: Rle, *, where: object) -> np.ndarray:
     Raises:
         CorruptInput: the runs do not fill the frame.
     """
+    return coco.decode(checked(rle, where=where))
+
+
+def checked(rle: Rle, *, where: object) -> Rle:
+    """`rle`, if pycocotools can be trusted with it; 0.1 ms for a mask of 1080p.
+
+    Raises:
+        CorruptInput: the runs do not fill the frame, or the frame is absurd.
+    """
+    height, width = rle["size"]
+    if height < 1 or width < 1 or height * width > MAX_PIXELS:
+        raise CorruptInput(f"a mask of {height} x {width} pixels", where=where)
     try:
-        return coco.decode(rle)
-    except (ValueError, TypeError) as error:
-        raise CorruptInput(f"the mask is not a valid RLE ({error})", where=where) from error
+        total = run_totals([rle["counts"]], where=str(where), numbers=[0])[0]
+    except CorruptInput as error:
+        raise CorruptInput(error.message, where=where) from error  # there is only one mask
+    if total != height * width:
+        raise CorruptInput(f"the runs do not fill {height} x {width} pixels", where=where)
+    return rle
 
 
 def encode(mask: np.ndarray) -> Rle:

@@ -19,6 +19,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from schemas.errors import CorruptInput
 from stages.index.frames import read_frame
 from stages.index.index import Expression, Index, Video
+from stages.index.masks import checked
 from stages.index.texts import TextEmbedding, TextStore
 from stages.model.preprocess import resize_frames
 from stages.train.augment import ColourChange, mirrored_sentence, names_colour
@@ -214,6 +215,8 @@ def referent_masks(
     for frame in map(int, np.unique(frames)):
         rles = [track[frame] for track in tracks if frame in track]
         try:
+            for rle in rles:
+                checked(rle, where=f"{index.folder}, video {video.video_id}, frame {frame}")
             masks[frame] = union_mask(rles, size)
         except (ValueError, TypeError) as error:
             raise CorruptInput(

@@ -22,7 +22,7 @@ from schemas.parquet import (
     validate,
     write_table,
 )
-from schemas.tables import ALL_TABLES, MASKS, MOMENTS, PROPAGATION
+from schemas.tables import ALL_TABLES, EXPRESSIONS, MASKS, MOMENTS, PROPAGATION
 
 ROW = {
     "video_id": "v",
@@ -202,3 +202,11 @@ def test_the_content_digest_of_a_damaged_file_is_its_own(tmp_path: Path, damage:
     assert content_digest(path) == sha256_file(path)
     path.write_bytes(b"tgl.receipt" + (11).to_bytes(4, "little") + b"PAR1")
     assert content_digest(path) == sha256_file(path)
+
+
+def test_a_null_inside_a_list_is_refused() -> None:
+    lists = {"object_ids": ["1", None], "anno_ids": []}
+    row = {"video_id": "v", "expression_id": "0", "expression": "a", **lists}
+    table = rows_of([row], EXPRESSIONS)
+    with pytest.raises(SchemaMismatch, match="column object_ids holds a null inside a list"):
+        validate(table, EXPRESSIONS, where="here")

@@ -1,7 +1,8 @@
-"""Frames as extract-frames leaves them."""
+"""Frames as extract-frames leaves them, and the miniatures of the layouts beside MeViS."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,10 @@ from PIL import Image
 
 from schemas.parquet import rows_of, write_table
 from schemas.tables import FRAMES
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from layout_minis import davis, plain, youtube  # noqa: F401 (fixtures for every test here)
 
 HEIGHT, WIDTH = 12, 16
 

@@ -6,63 +6,27 @@ A minute's worth of each: TGL_FUZZ_EXAMPLES=3000 pytest tests/stages/build_momen
 from __future__ import annotations
 
 import json
-import os
 import tempfile
 from pathlib import Path
-from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from spoiling import QUICK, spoilt_bytes, spoilt_json
 
 from schemas.errors import TglError
 from stages.build_moments.config import MOMENT_FORMATS, IndexConfig, IndexInputs
 from stages.build_moments.formats.context import MomentContext, Timing, row
 from stages.build_moments.formats.registry import FORMATS
 from stages.build_moments.stage import STAGE
+from stages.check.check import check
+from stages.check.config import CheckConfig
 from stages.datasets.records import RawExpression
 from stages.engine.execute import execute
 from stages.engine.progress import SilentProgress
 from stages.engine.runtime import Runtime
 
-QUICK = settings(
-    max_examples=int(os.environ.get("TGL_FUZZ_EXAMPLES", "40")),
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
-VALUES = st.one_of(
-    st.none(),
-    st.booleans(),
-    st.integers(-3, 9),
-    st.sampled_from([1e400, -1e300, 2**70, 0.5, "../x", "..", "", "a", "7", "\x00", "é", "\ud800"]),
-    st.lists(st.integers(-1, 7), max_size=3),
-    st.lists(st.lists(st.integers(-1, 7), max_size=3), max_size=2),
-    st.dictionaries(st.sampled_from(["exp", "7", "../y", "size"]), st.integers(), max_size=2),
-)
-
-
-@st.composite
-def spoilt(draw: st.DrawFn, document: Any, edits: int = 3) -> Any:
-    """`document` with a few values replaced, members renamed or dropped."""
-    copy = json.loads(json.dumps(document))
-    for _ in range(draw(st.integers(1, edits))):
-        node = copy
-        while isinstance(node, dict | list) and node:
-            keys = list(node) if isinstance(node, dict) else list(range(len(node)))
-            key = draw(st.sampled_from(keys))
-            inner = node[key]
-            if isinstance(inner, dict | list) and inner and draw(st.integers(0, 3)):
-                node = inner
-                continue
-            change = draw(st.sampled_from(["replace", "drop", "rename"]))
-            if change == "replace":
-                node[key] = draw(VALUES)
-            elif isinstance(node, dict) and change == "rename":
-                node[draw(st.sampled_from(["../../x", "..", "9", "", "a/b", "A"]))] = node.pop(key)
-            else:
-                del node[key]
-            break
-    return copy
+RUNTIME = Runtime(workers=1, device="cpu")
 
 
 def _check_line(error: TglError) -> None:
@@ -73,15 +37,18 @@ def _files(folder: Path) -> set[str]:
     return {p.relative_to(folder).as_posix() for p in folder.rglob("*")}
 
 
-def _survives(split: Path, **config: str) -> None:
-    """Build the split; whatever comes of it, only `out` may hold something new."""
-    root = split.parent.parent
+def _survives(folder: Path, root: Path, *, split: str | None = None) -> None:
+    """Check and build a data set; whatever comes of it, only `out` may hold something new."""
     before = _files(root)
+    try:
+        report = check(folder, CheckConfig(split=split), runtime=RUNTIME, progress=SilentProgress())
+        json.dumps(report.to_dict())
+    except TglError as error:
+        _check_line(error)
     with tempfile.TemporaryDirectory(dir=root) as scratch:
         out = Path(scratch) / "index"
-        runtime = Runtime(workers=1, device="cpu")
         try:
-            execute(STAGE, IndexConfig(**config), IndexInputs(split), out, runtime=runtime,
+            execute(STAGE, IndexConfig(split=split), IndexInputs(folder), out, runtime=RUNTIME,
                     progress=SilentProgress())  # fmt: skip
         except TglError as error:
             _check_line(error)
@@ -101,20 +68,59 @@ def test_documents_of_mevis(name: str, data: st.DataObject, mevis) -> None:
     }
     for other, document in whole.items():
         (split / other).write_text(json.dumps(document))
-    changed = data.draw(spoilt(whole[name]))
-    text = json.dumps(changed)
-    if data.draw(st.integers(0, 5)) == 0:
-        text = text[: data.draw(st.integers(0, len(text)))]
-    (split / name).write_text(text)
-    _survives(split)
+    (split / name).write_text(data.draw(spoilt_json(whole[name])))
+    _survives(split, split.parent.parent)
 
 
+@pytest.mark.parametrize("name", ["meta_expressions.json", "mask_dict.json", "moments.json"])
 @QUICK
 @given(noise=st.binary(max_size=60))
-def test_noise_for_documents(noise: bytes, mevis) -> None:
-    split = mevis.root if mevis.root.exists() else mevis.write()
-    (split / "moments.json").write_bytes(noise)
-    _survives(split)
+def test_noise_for_documents(name: str, noise: bytes, mevis) -> None:
+    split = mevis.write(frames=not mevis.root.exists())
+    (split / name).write_bytes(noise)
+    _survives(split, split.parent.parent)
+
+
+@pytest.mark.parametrize("split", ["train", "valid"])
+@QUICK
+@given(data=st.data())
+def test_sentences_of_ref_youtube_vos(split: str, data: st.DataObject, youtube: Path) -> None:
+    path = youtube / "meta_expressions" / split / "meta_expressions.json"
+    whole = path.with_suffix(".whole")
+    if not whole.exists():
+        whole.write_bytes(path.read_bytes())
+    path.write_text(data.draw(spoilt_json(json.loads(whole.read_text()))))
+    _survives(youtube / split, youtube.parent)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["davis_text_annotations/Davis17_annot1.txt", "davis_text_annotations/Davis17_annot2.txt",
+     "DAVIS/ImageSets/2017/val.txt"],
+)  # fmt: skip
+@QUICK
+@given(data=st.data())
+def test_texts_of_ref_davis(name: str, data: st.DataObject, davis: Path) -> None:
+    path = davis / name
+    whole = path.with_suffix(".whole")
+    if not whole.exists():
+        whole.write_bytes(path.read_bytes())
+    path.write_bytes(data.draw(spoilt_bytes(whole.read_bytes())))
+    _survives(davis, davis.parent, split="val")
+
+
+@pytest.mark.parametrize(
+    "name", ["expressions.csv", "Annotations/kitchen/img0.png", "JPEGImages/kitchen/img0.jpg"]
+)
+@QUICK
+@given(data=st.data())
+def test_files_of_a_plain_folder(name: str, data: st.DataObject, plain: Path) -> None:
+    path = plain / name
+    whole = path.with_suffix(".whole")
+    if not whole.exists():
+        whole.write_bytes(path.read_bytes())
+    path.write_bytes(data.draw(spoilt_bytes(whole.read_bytes())))
+    _survives(plain, plain.parent)
 
 
 @QUICK
@@ -124,7 +130,7 @@ def test_sentences_of_a_plain_folder(text: str, head: bool, tmp_path: Path) -> N
     (split / "JPEGImages" / "a").mkdir(parents=True, exist_ok=True)
     lead = "video_id,expression,object_ids\n" if head else ""
     (split / "expressions.csv").write_bytes((lead + text).encode())
-    _survives(split)
+    _survives(split, tmp_path)
 
 
 CONTEXT = MomentContext(
@@ -148,27 +154,36 @@ def _sound(name: str, folder: Path) -> bytes:
     return path.read_bytes()
 
 
-@pytest.mark.parametrize("name", MOMENT_FORMATS)
-@QUICK
-@given(data=st.data())
-def test_moments_of_every_format(name: str, data: st.DataObject, tmp_path: Path) -> None:
-    content = bytearray(_sound(name, tmp_path))
-    for _ in range(data.draw(st.integers(1, 4))):
-        place = data.draw(st.integers(0, len(content)))
-        kind = data.draw(st.sampled_from(["cut", "set", "insert", "remove"]))
-        noise = data.draw(st.sampled_from([b"-", b"9e9", b"\xff", b'"', b"[", b"\n", b"<", b"NaN"]))
-        if kind == "cut":
-            del content[place:]
-        elif kind == "set":
-            content[place : place + 1] = noise
-        elif kind == "insert":
-            content[place:place] = noise
-        else:
-            del content[place : place + 3]
-    path = tmp_path / f"moments{SUFFIX.get(name, '.csv')}"
-    path.write_bytes(content)
+def _reads(name: str, path: Path) -> None:
     try:
         for found in FORMATS[name].read(path, CONTEXT):
             assert 0 <= found["start_frame"] < found["end_frame"]
     except TglError as error:
         _check_line(error)
+
+
+@pytest.mark.parametrize("name", MOMENT_FORMATS)
+@QUICK
+@given(data=st.data())
+def test_moments_of_every_format(name: str, data: st.DataObject, tmp_path: Path) -> None:
+    path = tmp_path / f"moments{SUFFIX.get(name, '.csv')}"
+    path.write_bytes(data.draw(spoilt_bytes(_sound(name, tmp_path))))
+    _reads(name, path)
+
+
+@pytest.mark.parametrize("name", ["tgl", "label-studio", "qvhighlights"])
+@QUICK
+@given(data=st.data())
+def test_documents_of_moments(name: str, data: st.DataObject, tmp_path: Path) -> None:
+    lines = [json.loads(line) for line in _documents(name, tmp_path)]
+    place = data.draw(st.integers(0, len(lines) - 1))
+    text = [json.dumps(line) for line in lines]
+    text[place] = data.draw(spoilt_json(lines[place]))
+    path = tmp_path / f"moments{SUFFIX[name]}"
+    path.write_text("\n".join(text), encoding="utf-8")
+    _reads(name, path)
+
+
+def _documents(name: str, folder: Path) -> list[str]:
+    content = _sound(name, folder).decode()
+    return content.splitlines() if name == "qvhighlights" else [content]

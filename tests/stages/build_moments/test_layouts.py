@@ -1,13 +1,13 @@
-"""Miniatures of every layout, written byte by byte with the traps of the real ones."""
+"""Every layout, from miniatures that are written byte by byte with the traps of the real ones."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from layout_minis import numbered, write_palette, write_picture
 from PIL import Image
 
 from schemas.errors import ConfigError, CorruptInput, MissingInput, TglError
@@ -15,99 +15,6 @@ from stages.build_moments.config import IndexConfig, IndexInputs
 from stages.build_moments.stage import STAGE
 from stages.datasets.layouts import detect_layout, open_dataset
 from stages.index.index import Index
-
-HEIGHT, WIDTH = 10, 14
-
-
-def _picture(path: Path, size: tuple[int, int] = (WIDTH, HEIGHT)) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.new("RGB", size, (9, 99, 200)).save(path)
-
-
-def _palette(path: Path, numbers: np.ndarray) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    image = Image.fromarray(numbers.astype(np.uint8), mode="P")
-    image.putpalette([value for n in range(256) for value in (n, 255 - n, n // 2)])
-    image.save(path)
-
-
-def _numbers(*columns: int) -> np.ndarray:
-    """A map in which object n fills column n of those given."""
-    found = np.zeros((HEIGHT, WIDTH), np.uint8)
-    for column in columns:
-        found[2:5, column] = column
-    return found
-
-
-def _write_meta(path: Path, videos: dict) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({"videos": videos}))
-
-
-@pytest.fixture
-def youtube(tmp_path: Path) -> Path:
-    """Ref-YouTube-VOS: train of one video, valid of two of which one belongs to test."""
-    root = tmp_path / "ref-youtube-vos"
-    names = ["00000", "00005", "00010"]
-    for number, name in enumerate(names):
-        _picture(root / "train/JPEGImages/003234408d" / f"{name}.jpg")
-        _palette(root / "train/Annotations/003234408d" / f"{name}.png", _numbers(1, 2 + number))
-    expressions = {
-        "0": {"exp": "a penguin is on the left", "obj_id": "1"},
-        "1": {"exp": "a penguin walks", "obj_id": "2"},
-    }
-    train = {"003234408d": {"expressions": expressions, "frames": names}}
-    _write_meta(root / "meta_expressions/train/meta_expressions.json", train)
-    (root / "train/meta.json").write_text("{}")
-    valid = {}
-    for video in ("0062f687f1", "00f88c4f0a"):
-        _picture(root / "valid/JPEGImages" / video / "00000.jpg")
-        valid[video] = {"expressions": {"0": {"exp": "a ball"}}, "frames": ["00000"]}
-    _write_meta(root / "meta_expressions/valid/meta_expressions.json", valid)
-    test = {"00f88c4f0a": valid["00f88c4f0a"]}
-    _write_meta(root / "meta_expressions/test/meta_expressions.json", test)
-    return root
-
-
-@pytest.fixture
-def davis(tmp_path: Path) -> Path:
-    """Ref-DAVIS17 as downloaded: two videos with misspelt names, latin-1 and an object twice."""
-    root = tmp_path / "ref-davis"
-    lists = root / "DAVIS/ImageSets/2017"
-    lists.mkdir(parents=True)
-    (lists / "val.txt").write_text("classic-car\ndogs-scale\n")
-    (lists / "train.txt").write_text("bear\n")
-    for video in ("classic-car", "dogs-scale", "bear"):
-        for number in range(2):
-            name = f"{number:05d}"
-            _picture(root / "DAVIS/JPEGImages/480p" / video / f"{name}.jpg")
-            numbers = _numbers(1, 2)
-            numbers[9, :] = 255
-            _palette(root / "DAVIS/Annotations_unsupervised/480p" / video / f"{name}.png", numbers)
-    texts = root / "davis_text_annotations"
-    texts.mkdir()
-    lines = 'clasic-car 1 "a car"\nclasic-car 2 "a man"\ndogs-scale 1 "a dog"\nbear 1 "a bear"\n'
-    (texts / "Davis17_annot1.txt").write_text(lines)
-    (texts / "Davis17_annot1_full_video.txt").write_text(lines.replace('"a', '"the'))
-    second = lines.replace("dogs-scale", "dog-scale").replace("a man", "an homme âgé")
-    (texts / "Davis17_annot2.txt").write_bytes(second.encode("latin-1"))
-    (texts / "Davis17_annot2_full_video.txt").write_bytes(second.encode("latin-1"))
-    return root
-
-
-@pytest.fixture
-def plain(tmp_path: Path) -> Path:
-    """A plain folder of two videos, one without masks and with PNG frames."""
-    root = tmp_path / "plain"
-    for number in range(3):
-        _picture(root / "JPEGImages/kitchen" / f"img{number}.jpg")
-    _palette(root / "Annotations/kitchen/img0.png", _numbers(1, 3))
-    _palette(root / "Annotations/kitchen/img2.png", _numbers(3))
-    _picture(root / "JPEGImages/yard/0.png")
-    sentences = '\ufeffvideo_id,expression,object_ids\nkitchen,"the cup, red",1\n'
-    sentences += "kitchen,two cups,1;3\nkitchen,no cup,\nyard,a tree,\n"
-    (root / "expressions.csv").write_text(sentences, encoding="utf-8")
-    return root
 
 
 def _build(run_stage: Callable, folder: Path, **config: object) -> tuple[Index, dict]:
@@ -120,7 +27,7 @@ def test_ref_youtube_vos_train(run_stage: Callable, youtube: Path) -> None:
     index, counts = _build(run_stage, youtube / "train")
     first, second = index.expressions_of("003234408d")
     assert (first.object_ids, first.anno_ids) == (("1",), ("003234408d_1",))
-    assert np.array_equal(index.masks.mask("003234408d_1", 2), _numbers(1) == 1)
+    assert np.array_equal(index.masks.mask("003234408d_1", 2), numbered(1) == 1)
     assert sorted(index.masks.frames_of(second.anno_ids[0])) == [0]
     assert index.videos["003234408d"].frame_names == ("00000", "00005", "00010")
     assert counts["unreferenced tracks"] == 2
@@ -162,7 +69,7 @@ def test_ref_davis_as_downloaded(run_stage: Callable, davis: Path) -> None:
         "a dog"
     ] * 2
     mask = index.masks.mask("classic-car_2", 1)
-    assert np.array_equal(mask, _numbers(2) == 2)
+    assert np.array_equal(mask, numbered(2) == 2)
     assert index.masks.frames_of("classic-car_255") == {}
 
 
@@ -178,7 +85,7 @@ def test_converted_ref_davis_is_ref_youtube_vos(run_stage: Callable, youtube: Pa
     for path in converted.glob("Annotations/*/*.png"):
         numbers = np.asarray(Image.open(path)).copy()
         numbers[9, 9] = 255
-        _palette(path, numbers)
+        write_palette(path, numbers)
     index, _ = _build(run_stage, converted)
     assert index.masks.frames_of("003234408d_255") == {}
 
@@ -238,13 +145,13 @@ def test_damaged_sentences(run_stage: Callable, plain: Path, text: bytes, words:
 
 def test_damaged_palettes(run_stage: Callable, plain: Path) -> None:
     path = plain / "Annotations/kitchen/img0.png"
-    _picture(path)
+    write_picture(path)
     with pytest.raises(CorruptInput, match=r"img0\.png: holds RGB colours"):
         _build(run_stage, plain)
     path.write_bytes(path.read_bytes()[:60])
     with pytest.raises(CorruptInput, match=r"img0\.png"):
         _build(run_stage, plain)
-    _palette(path, np.ones((4, 4), np.uint8))
+    write_palette(path, np.ones((4, 4), np.uint8))
     with pytest.raises(CorruptInput, match="is 4 x 4, its video 10 x 14"):
         _build(run_stage, plain)
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from pycocotools import mask as coco
 
 from schemas.errors import CorruptInput
-from stages.datasets.rle import read_track, run_totals
+from stages.datasets.rle import read_track
 
 MASKS = st.tuples(st.integers(1, 30), st.integers(1, 30)).flatmap(
     lambda shape: st.lists(hnp.arrays(np.uint8, shape, elements=st.integers(0, 1)), max_size=6)
@@ -29,23 +29,6 @@ def test_sound_tracks_are_read_as_they_are(masks: list[np.ndarray]) -> None:
     assert found[1::2] == [None] * len(masks)
     for mask, rle in zip(masks, found[::2], strict=True):
         assert np.array_equal(coco.decode(rle), mask)
-
-
-@given(st.lists(st.lists(st.integers(0, 2**31), min_size=1, max_size=9), min_size=1, max_size=5))
-def test_totals_are_those_of_the_runs(tracks: list[list[int]]) -> None:
-    coded = [coco.frPyObjects({"size": [1, 1], "counts": runs}, 1, 1)["counts"] for runs in tracks]
-    found = run_totals(coded, where="here", numbers=range(len(coded)))
-    assert found.tolist() == [sum(runs) for runs in tracks]
-
-
-@settings(max_examples=300)
-@given(st.lists(st.binary(max_size=12), min_size=1, max_size=4))
-def test_noise_is_counted_or_refused(counts: list[bytes]) -> None:
-    try:
-        totals = run_totals(counts, where="here", numbers=range(len(counts)))
-    except CorruptInput:
-        return
-    assert (totals >= 0).all()
 
 
 def test_runs_may_be_a_list() -> None:

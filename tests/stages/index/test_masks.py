@@ -95,3 +95,39 @@ def test_runs_that_do_not_fill_the_frame_are_refused() -> None:
     rle = coco.encode(np.asfortranarray(_mask(1, 1)))
     with pytest.raises(CorruptInput, match="here"):
         decode({"size": [4, 4], "counts": rle["counts"]}, where="here")
+
+
+@pytest.mark.parametrize(
+    ("size", "counts"),
+    [([8, 9], b"P"), ([8, 9], b""), ([8, 9], b"o0o0o0"), ([8, 9], bytes([200])),
+     ([2**31 - 1, 2**31 - 1], b"0"), ([0, 5], b"0"), ([-1, -5], b"5")],
+)  # fmt: skip
+def test_runs_that_would_leave_their_memory_are_refused(size: list[int], counts: bytes) -> None:
+    """pycocotools would read or write beyond its arrays, and take the process with it."""
+    with pytest.raises(CorruptInput, match="here: "):
+        decode({"size": size, "counts": counts}, where="here")
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "words"),
+    [
+        ("counts", ["P04", "P04"], None),  # text casts to bytes
+        ("anno_id", [7, 7], None),  # numbers cast to text
+        ("frame", [None, 1], "column frame is null in row 0"),
+        ("counts", [None, b"0"], "column counts is null in row 0"),
+        ("anno_id", [None, None], "column anno_id is null in row 0"),
+        ("height", ["x", "y"], "column height is string"),
+    ],
+)
+def test_a_foreign_file_is_cast_or_refused(
+    tmp_path: Path, column: str, values: list[object], words: str | None
+) -> None:
+    rows = {"anno_id": ["7", "7"], "frame": [0, 1], "height": [4, 4], "width": [5, 5],
+            "counts": [b"P04", b"P04"], "area": [4, 4]}  # fmt: skip
+    path = tmp_path / "foreign.parquet"
+    pq.write_table(pa.table({**rows, column: values}), path)
+    if words is None:
+        assert MaskStore(path).frames_of("7")[1] == {"size": [4, 5], "counts": b"P04"}
+    else:
+        with pytest.raises(SchemaMismatch, match=words):
+            MaskStore(path).frames_of("7")
