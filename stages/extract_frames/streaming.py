@@ -5,6 +5,7 @@ A stream gives uint8 RGB arrays (H, W, 3), all of one size, and holds no more th
 
 from __future__ import annotations
 
+import re
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -17,7 +18,6 @@ import numpy as np
 from schemas.errors import CorruptInput
 from stages.engine.ffmpeg import ffmpeg_binary
 from stages.extract_frames.decoding import failure, read_log
-from stages.extract_frames.probing import frame_rate
 from stages.index.frames import MAX_PIXELS, read_upright
 
 CHANNELS = 3
@@ -25,6 +25,8 @@ _LOCAL_ONLY = "file,pipe"
 _FLAGS = ("-hide_banner", "-nostats", "-nostdin", "-xerror", "-loglevel", "level+info")
 _HEADER_BYTES = 65_536
 """What ffmpeg says of a file before its first frame is shorter than this."""
+_RATE = re.compile(r"Video: .*?([\d.]+)(k?) (?:fps|tbr)")
+_THOUSAND = 1000
 _PPM, _PPM_DEPTH = b"P6", b"255"
 
 
@@ -125,7 +127,7 @@ class VideoStream:
                     raise
             if process.returncode != 0:
                 lines = log.read_text("utf-8", "replace").splitlines()
-                raise failure(read_log(lines, None)[1], self._video, self._video.parent)
+                raise failure(Log().read(lines).errors, self._video, self._video.parent)
 
     def _frames(self, process: subprocess.Popen[bytes], log: Path) -> Iterator[np.ndarray]:
         """Frames as ffmpeg writes them; the rate is known before the first is given."""
@@ -145,6 +147,12 @@ class VideoStream:
             "pipe:1", f="image2pipe", fps_mode="passthrough", pix_fmt="rgb24", **{"c:v": "ppm"}
         )
         return output.global_args(*_FLAGS).compile(cmd=ffmpeg_binary())
+
+
+def frame_rate(header: str) -> float | None:
+    """Frames a second that ffmpeg's description of a file names, if it does."""
+    found = _RATE.search(header)
+    return None if found is None else float(found[1]) * (_THOUSAND if found[2] else 1)
 
 
 def _read_ppm(pipe: IO[bytes], video: Path) -> np.ndarray | None:
