@@ -14,7 +14,7 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -27,7 +27,6 @@ import torch
 from PIL import Image
 from transformers import Sam2VideoConfig, Sam2VideoInferenceSession
 
-from stages.engine.progress import SilentTask
 from stages.engine.runtime import Runtime
 from stages.index.frames import read_frame
 from stages.index.index import Expression, Video
@@ -157,7 +156,7 @@ class Bench:
                 device=self.device,
                 decoders=decoders,
             )
-            runner.run(job, MaskWriter(self.out, writers), SilentTask())
+            deque(runner.run(job, MaskWriter(self.out, writers)), maxlen=0)
 
     def together(self) -> None:
         """As `tgl propagate` runs."""

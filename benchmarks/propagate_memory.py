@@ -13,13 +13,13 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import torch
 from propagate import Texts, make_job, make_model, make_video  # the benchmark beside this one
 
-from stages.engine.progress import SilentTask
 from stages.engine.runtime import Runtime
 from stages.index.index import Video
 from stages.propagate.answers import MaskWriter
@@ -51,7 +51,7 @@ def run(frames: int, expressions: int, megabytes: float) -> None:
                 decoders=decoders,
             )
             start = time.perf_counter()
-            runner.run(job, MaskWriter(root / "out", writers), SilentTask())
+            deque(runner.run(job, MaskWriter(root / "out", writers)), maxlen=0)
             seconds = time.perf_counter() - start
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * KIBIBYTE / MEBIBYTE
     print(f"{frames} {seconds:.1f} {peak:.0f}")

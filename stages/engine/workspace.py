@@ -53,6 +53,11 @@ class Workspace:
         self._units.mkdir(parents=True, exist_ok=True)
 
     @property
+    def previous(self) -> Path | None:
+        """The artifact whose finished units may be taken over."""
+        return self._previous
+
+    @property
     def keep(self) -> Path:
         """A folder for the state of an interrupted run; it is not part of the artifact."""
         folder = self.path / ENGINE_FOLDER / _KEEP
@@ -118,6 +123,10 @@ class Workspace:
         temporary = target.with_suffix(".partial")
         pq.write_table(rows.replace_schema_metadata({_MARK: mark}), temporary, compression="zstd")
         temporary.replace(target)
+
+    def discard(self, name: str) -> None:
+        """Forget that a unit is done; its files are the caller's to remove."""
+        self._mark(self.path, name).unlink(missing_ok=True)
 
     def close(self) -> None:
         """Drop what is not part of the artifact, before it is published."""

@@ -26,7 +26,7 @@ FLOAT_BYTES = 4
 
 
 class MaskWriter:
-    """Writes PNGs with threads; a failed write is raised at the next call or at the end.
+    """Writes the PNGs of a video with threads; a failed write is raised by a later call.
 
     Args:
         root: of the artifact.
@@ -38,18 +38,16 @@ class MaskWriter:
         self._threads = threads
         self._waiting: list[Future[None]] = []
         self._waiting_bytes = 0
-        self._folders: set[Path] = set()
-        self.files: list[Path] = []
+        self._files: dict[str, list[Path]] = {}
 
     def write(self, video: Video, expression: Expression, frame: int, mask: np.ndarray) -> None:
         """Queue one mask, (H, W) bool."""
         path = mask_path(
             self._root, video.video_id, expression.expression_id, video.frame_names[frame]
         )
-        self.files.append(path)
-        if path.parent not in self._folders:
+        if expression.expression_id not in self._files:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._folders.add(path.parent)
+        self._files.setdefault(expression.expression_id, []).append(path)
         self._waiting.append(self._threads.submit(_write, path, mask))
         self._waiting_bytes += mask.nbytes
         if self._waiting_bytes >= PENDING_BYTES:
@@ -61,8 +59,14 @@ class MaskWriter:
         for future in waiting:
             future.result()
 
+    def take_files(self, expression: Expression) -> list[Path]:
+        """The files of a sentence that is done; the writer forgets them."""
+        return self._files.pop(expression.expression_id, [])
+
 
 def _write(path: Path, mask: np.ndarray) -> None:
+    # The file may be a link into the artifact that is there: it must not be written through.
+    path.unlink(missing_ok=True)
     path.write_bytes(encode_mask(mask))
 
 

@@ -12,7 +12,6 @@ import torch
 
 from schemas.parquet import concatenate
 from schemas.tables import PROPAGATION
-from stages.engine.progress import Task
 from stages.engine.runtime import Runtime
 from stages.index.index import Video
 from stages.index.texts import TextStore
@@ -59,8 +58,8 @@ class OnlineRunner:
         self.decoders = decoders
         self.routes: dict[str, int] = {}
 
-    def run(self, job: Job, writer: MaskWriter, task: Task) -> pa.Table:
-        """Write the masks of a video; returns its rows of the propagation table.
+    def run(self, job: Job, writer: MaskWriter) -> Iterator[pa.Table]:
+        """Write the masks of a video; gives its rows of the propagation table at the end.
 
         Raises:
             MissingInput, CorruptInput: a frame or a sentence's embedding cannot be read.
@@ -87,8 +86,7 @@ class OnlineRunner:
         self._write(job, segmenter.finish(), rows, writer)
         writer.wait()
         self._count(finders, segmenter)
-        task.advance(len(job.expressions))
-        return rows.table()
+        yield rows.table()
 
     def _write(
         self, job: Job, answers: Sequence[FrameAnswer], rows: _Rows, writer: MaskWriter

@@ -2,32 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
+import torch
 
-from schemas.directories import remove_tree
-from schemas.errors import CorruptInput, MissingInput, SchemaMismatch, TglError
+from schemas.errors import CorruptInput, MissingInput, SchemaMismatch
 from schemas.layouts import PROPAGATION_TABLE, safe_name
-from schemas.receipts import canonical_json
 from schemas.tables import PROPAGATION
-from stages.engine.digest import text_digest
-from stages.engine.progress import Progress
+from stages.engine.execute import Outcome
+from stages.engine.processes import Team, join
+from stages.engine.processes import together as run_together
+from stages.engine.progress import Progress, SilentTask, Task
 from stages.engine.runtime import Runtime
 from stages.engine.stage import Result, Stage
 from stages.engine.workspace import Workspace
-from stages.index.index import Index, Moments, Video, read_moments, span_mask
+from stages.index.index import Index, Moments, read_moments, span_mask
 from stages.index.texts import TextStore
 from stages.model.checkpoint import load_checkpoint
 from stages.model.config import ModelConfig
 from stages.model.device import pick_device
 from stages.model.tgl import TglModel
-from stages.propagate.answers import MaskWriter
 from stages.propagate.config import (
     UNCHANGED,
     PropagateConfig,
@@ -36,6 +35,9 @@ from stages.propagate.config import (
 )
 from stages.propagate.online_runner import OnlineRunner
 from stages.propagate.video import Job, VideoRunner
+from stages.propagate.work import Kept, Share, finished_rows, work_videos
+
+_SCRATCH, _PREVIOUS = "scratch", "previous"
 
 Known = Mapping[tuple[str, str], Moments]
 
@@ -48,23 +50,121 @@ def run(
     runtime: Runtime,
     progress: Progress,
 ) -> Result:
-    """Segment every sentence of an index in every frame of its video."""
+    """Segment every sentence of an index in every frame of its video.
+
+    Under a launcher this is the first process's part; see :func:`together`.
+    """
     inputs.check(config)
-    index, texts = Index.open(inputs.index), TextStore.open(inputs.text)
-    jobs = plan_jobs(index, known_moments(index, inputs, config))
-    model = load_model(inputs.checkpoint, config, texts)
-    device = pick_device(runtime.device)
-    model.to(device)
-    if runtime.compile:
-        _compile(model)
-    weights = checkpoint_digest(inputs.checkpoint)
-    with ThreadPoolExecutor(runtime.workers) as decoders, ThreadPoolExecutor(1) as writers:
-        kind = OnlineRunner if config.online else VideoRunner
-        runner = kind(model, texts, config, runtime=runtime, device=device, decoders=decoders)
-        return _run_videos(jobs, runner, weights, out, writers, progress)
+    team = join()
+    team.call({_SCRATCH: str(out.path), _PREVIOUS: out.previous and str(out.previous)})
+    setup = Setup.open(config, inputs, runtime, out)
+    total = sum(len(job.expressions) for job in setup.jobs)
+    with progress.task("propagate", total, "expression") as task:
+        own = setup.work(team, task)
+        whole = Share.sum([own, *(Share(**report) for report in team.reports())])
+    masks = 0
+    with out.table_writer(PROPAGATION_TABLE, PROPAGATION) as table:
+        for rows in finished_rows(setup.jobs, setup.kept, whole.failures):
+            table.write(rows)
+            masks += rows.num_rows
+    failures = [whole.failures.get(job.video.video_id) for job in setup.jobs]
+    return Result(_counts(whole, masks), tuple(line for line in failures if line is not None))
 
 
 STAGE = Stage("propagate", 1, PropagateConfig, PropagateInputs, run)
+
+
+def together(
+    work: Callable[[], Outcome], config: PropagateConfig, inputs: PropagateInputs, runtime: Runtime
+) -> Outcome | None:
+    """Execute this stage in one process, or in all that a launcher started.
+
+    Args:
+        work: executes the stage with the same config, inputs and runtime; called in the first
+            process alone.
+
+    Returns:
+        What `work` returned in the first process, None in the others.
+    """
+
+    def follow(team: Team, order: dict[str, Any]) -> None:
+        previous = order[_PREVIOUS] and Path(order[_PREVIOUS])
+        out = Workspace(Path(order[_SCRATCH]), STAGE.identity(config), "", previous)
+        share = Setup.open(config, inputs, runtime, out).work(team, SilentTask())
+        team.report(share.to_dict())
+
+    return run_together(work, follow)
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What every process of a run needs, equal in all of them.
+
+    Attributes:
+        config, inputs, runtime: of the run.
+        jobs: one a video, in the order of the index.
+        texts: embeddings of the sentences.
+        kept: what is finished.
+    """
+
+    config: PropagateConfig
+    inputs: PropagateInputs
+    runtime: Runtime
+    jobs: list[Job]
+    texts: TextStore
+    kept: Kept
+
+    @classmethod
+    def open(
+        cls, config: PropagateConfig, inputs: PropagateInputs, runtime: Runtime, out: Workspace
+    ) -> Setup:
+        """Read the inputs and plan the work.
+
+        Raises:
+            TglError: an input is missing or damaged.
+        """
+        index, texts = Index.open(inputs.index), TextStore.open(inputs.text)
+        jobs = plan_jobs(index, known_moments(index, inputs, config))
+        kept = Kept(out, texts, checkpoint_digest(inputs.checkpoint))
+        return cls(config, inputs, runtime, jobs, texts, kept)
+
+    def work(self, team: Team, task: Task) -> Share:
+        """This process's share of the videos."""
+        model = load_model(self.inputs.checkpoint, self.config, self.texts)
+        device = _device(self.runtime, team)
+        model.to(device)
+        if self.runtime.compile:
+            compile_parts(model)
+        kind = OnlineRunner if self.config.online else VideoRunner
+        with ThreadPoolExecutor(self.runtime.workers) as decoders, ThreadPoolExecutor(1) as writers:
+            runner = kind(
+                model,
+                self.texts,
+                self.config,
+                runtime=self.runtime,
+                device=device,
+                decoders=decoders,
+            )
+            return work_videos(self.jobs, runner, self.kept, team, writers, task)
+
+
+def _device(runtime: Runtime, team: Team) -> torch.device:
+    """The device asked for; of several GPUs, each process of a machine takes its own."""
+    device = pick_device(runtime.device)
+    if device.type == "cuda" and device.index is None and team.place.count > 1:
+        return torch.device("cuda", team.place.local_rank % torch.cuda.device_count())
+    return device
+
+
+def _counts(share: Share, masks: int) -> dict[str, int | float]:
+    counts: dict[str, int | float] = {
+        "videos": share.videos,
+        "videos finished before": share.videos_before,
+        "expressions finished before": share.sentences_before,
+        "videos failed": len(share.failures),
+        "masks": masks,
+    }
+    return counts | {f"routed by {source}": n for source, n in sorted(share.routes.items())}
 
 
 def known_moments(index: Index, inputs: PropagateInputs, config: PropagateConfig) -> Known:
@@ -149,95 +249,7 @@ def overridden(model: ModelConfig, config: PropagateConfig) -> ModelConfig:
     return replace(model, **changes)
 
 
-def _run_videos(
-    jobs: list[Job],
-    runner: VideoRunner | OnlineRunner,
-    weights: str,
-    out: Workspace,
-    writers: ThreadPoolExecutor,
-    progress: Progress,
-) -> Result:
-    """Every video that is not finished yet; one that fails does not stop the others."""
-    failures: list[str] = []
-    done = resumed = masks = 0
-    total = sum(len(job.expressions) for job in jobs)
-    table = out.table_writer(PROPAGATION_TABLE, PROPAGATION)
-    with table, progress.task("propagate", total, "expression") as task:
-        for job in jobs:
-            key = _unit_key(job, runner.texts, weights)
-            rows = out.finished(job.video.video_id, key)
-            if rows is None:
-                rows = _run_video(job, runner, out, writers, key, failures, task)
-                done += rows is not None
-            else:
-                resumed += 1
-                task.advance(len(job.expressions))
-            if rows is not None:
-                table.write(rows)
-                masks += rows.num_rows
-    counts: dict[str, int | float] = {
-        "videos": done,
-        "videos finished before": resumed,
-        "videos failed": len(failures),
-        "masks": masks,
-    }
-    counts |= {f"routed by {source}": count for source, count in sorted(runner.routes.items())}
-    return Result(counts, tuple(failures))
-
-
-def _run_video(
-    job: Job,
-    runner: VideoRunner | OnlineRunner,
-    out: Workspace,
-    writers: ThreadPoolExecutor,
-    key: str,
-    failures: list[str],
-    task: Any,
-) -> pa.Table | None:
-    """One video's rows; None if it failed, and then nothing of it is left."""
-    writer = MaskWriter(out.path, writers)
-    try:
-        rows = runner.run(job, writer, task)
-    except (CorruptInput, MissingInput) as error:
-        writer.wait()
-        remove_tree(out.path / job.video.video_id)
-        failures.append(f"video {job.video.video_id}: {error}")
-        return None
-    out.finish(job.video.video_id, key, rows, writer.files)
-    return rows
-
-
-def _unit_key(job: Job, texts: TextStore, weights: str) -> str:
-    """Digest of everything that a video's masks depend on beside the config."""
-    sentences = []
-    for expression, known in zip(job.expressions, job.known, strict=True):
-        spans = None if known is None else known.tobytes().hex()
-        sentences.append(
-            [expression.expression_id, expression.text, bool(expression.anno_ids), spans]
-        )
-    said = [_text_digest(texts, expression.text) for expression in job.expressions]
-    return text_digest(canonical_json([weights, _video_key(job.video), sentences, said]))
-
-
-def _text_digest(texts: TextStore, sentence: str) -> str:
-    try:
-        found = texts.get(sentence)
-    except TglError:
-        return "missing"
-    return text_digest((found.embeddings.tobytes() + found.pooled.tobytes()).hex())
-
-
-def _video_key(video: Video) -> list[Any]:
-    """A video by its size and its frames' names, sizes and times of change."""
-    files = []
-    for frame, name in enumerate(video.frame_names):
-        path = video.frame_path(frame)
-        status = path.stat() if path.is_file() else None
-        files.append([name, status and status.st_size, status and status.st_mtime_ns])
-    return [video.video_id, video.height, video.width, files]
-
-
-def _compile(model: TglModel) -> None:
+def compile_parts(model: TglModel) -> None:
     """Compile the parts that have no graph breaks."""
     sam = model.backbone.sam
     for part in (sam.vision_encoder, sam.memory_attention, sam.memory_encoder, sam.mask_decoder):

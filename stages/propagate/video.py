@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
@@ -12,7 +12,6 @@ import torch
 
 from schemas.parquet import concatenate
 from schemas.tables import PROPAGATION
-from stages.engine.progress import Task
 from stages.engine.runtime import Runtime
 from stages.index.index import Expression, Video
 from stages.index.texts import TextStore
@@ -42,6 +41,12 @@ class Job:
     video: Video
     expressions: Sequence[Expression]
     known: Sequence[np.ndarray | None]
+
+    def only(self, rows: Sequence[int]) -> Job:
+        """The same video with some of its sentences."""
+        return Job(
+            self.video, [self.expressions[row] for row in rows], [self.known[row] for row in rows]
+        )
 
 
 class VideoRunner:
@@ -74,9 +79,11 @@ class VideoRunner:
         self.decoders = decoders
         self.routes: dict[str, int] = {}
 
-    @torch.inference_mode()
-    def run(self, job: Job, writer: MaskWriter, task: Task) -> pa.Table:
-        """Write the masks of a video; returns its rows of the propagation table.
+    def run(self, job: Job, writer: MaskWriter) -> Iterator[pa.Table]:
+        """Write the masks of a video.
+
+        Yields:
+            The rows of a batch of sentences, when all their masks are on disk.
 
         Raises:
             MissingInput, CorruptInput: a frame or a sentence's embedding cannot be read.
@@ -91,21 +98,23 @@ class VideoRunner:
             decoders=self.decoders,
         )
         size = self.config.expressions_per_batch or MOST_EXPRESSIONS
-        tables = []
         try:
-            with arithmetic(self.runtime.precision, self.device):
-                for start in range(0, len(job.expressions), size):
-                    batch = slice(start, start + size)
-                    part = Job(job.video, job.expressions[batch], job.known[batch])
-                    tables.append(self._batch(part, features, writer))
-                    task.advance(len(part.expressions))
-            writer.wait()
+            for start in range(0, len(job.expressions), size):
+                last = min(start + size, len(job.expressions))
+                rows = self._batch(job.only(range(start, last)), features, writer)
+                writer.wait()
+                yield rows
         finally:
             features.close()
-        return concatenate(tables, PROPAGATION)
 
+    @torch.inference_mode()
     def _batch(self, job: Job, features: VideoFeatures, writer: MaskWriter) -> pa.Table:
         """Some sentences together."""
+        with arithmetic(self.runtime.precision, self.device):
+            return self._answer(job, features, writer)
+
+    def _answer(self, job: Job, features: VideoFeatures, writer: MaskWriter) -> pa.Table:
+        """Relevance, routes, both paths."""
         embeddings = [self.texts.get(expression.text) for expression in job.expressions]
         text = TextBatch.of(embeddings).to(self.device)
         text.check_dim(self.model.text_dim)

@@ -36,9 +36,10 @@ def propagate(
     ] = "predicted",
 ) -> None:
     """Find the masks of every sentence in every frame of its video."""
-    from stages.propagate.stage import STAGE
+    from stages.propagate.stage import STAGE, together
 
     named = moments in MOMENTS and moments != _FILE
     config = replace(config, moments=moments if named else _FILE)
     table = None if named else Path(moments)
-    run.execute(STAGE, config, PropagateInputs(index, text, checkpoint, table), out)
+    inputs = PropagateInputs(index, text, checkpoint, table)
+    together(lambda: run.execute(STAGE, config, inputs, out), config, inputs, run.runtime)

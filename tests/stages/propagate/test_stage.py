@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,13 @@ import pytest
 import torch
 from PIL import Image
 
-from schemas.errors import ConfigError, CorruptInput, MissingInput, SchemaMismatch
+from schemas.errors import (
+    ConfigError,
+    CorruptInput,
+    MissingInput,
+    OutputBlocked,
+    SchemaMismatch,
+)
 from schemas.layouts import EXPRESSIONS_TABLE, MOMENTS_TABLE, PROPAGATION_TABLE, WEIGHTS_FILE
 from schemas.parquet import read_table, rows_of, write_table
 from schemas.tables import EXPRESSIONS, MOMENTS, PROPAGATION
@@ -24,8 +31,8 @@ from stages.index.texts import TextStore
 from stages.model.checkpoint import load_checkpoint
 from stages.model.preprocess import preprocess
 from stages.model.text import TextBatch
+from stages.propagate import answers, views
 from stages.propagate import video as video_module
-from stages.propagate import views
 from stages.propagate.answers import enlarge
 from stages.propagate.config import PropagateConfig, PropagateInputs
 from stages.propagate.stage import STAGE
@@ -168,27 +175,70 @@ def test_a_second_run_is_skipped_and_limits_do_not_count(world: Any, tmp_path: P
     assert not propagate(world.inputs, tmp_path / "out", moments="all").skipped
 
 
-def test_an_interrupted_run_goes_on_after_the_last_whole_video(
-    world: Any, reference: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_an_interrupted_run_goes_on_after_the_last_whole_batch(
+    world: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original = video_module.VideoRunner.run
+    propagate(world.inputs, tmp_path / "whole", expressions_per_batch=1)
+    original = video_module.VideoRunner._batch
+    worked: list[tuple[str, str]] = []
 
-    def stop(self: Any, job: Any, writer: Any, task: Any) -> pa.Table:
-        if job.video.video_id == "b":
+    def spy(self: Any, job: Any, *rest: Any) -> pa.Table:
+        keys = [expression.key for expression in job.expressions]
+        if ("a", "2") in keys:
             raise KeyboardInterrupt
-        return original(self, job, writer, task)
+        worked.extend(keys)
+        return original(self, job, *rest)
 
     out = tmp_path / "out"
-    with monkeypatch.context() as patch:
-        patch.setattr(video_module.VideoRunner, "run", stop)
-        with pytest.raises(KeyboardInterrupt):
-            propagate(world.inputs, out)
+    monkeypatch.setattr(video_module.VideoRunner, "_batch", spy)
+    with pytest.raises(KeyboardInterrupt):
+        propagate(world.inputs, out, expressions_per_batch=1)
     assert not out.exists()
-    outcome = propagate(world.inputs, out)
-    assert outcome.counts["videos finished before"] == 1
-    assert outcome.counts["videos"] == 2
+    assert worked == [("a", "0"), ("a", "1")]
+    monkeypatch.setattr(video_module.VideoRunner, "_batch", original)
+    outcome = propagate(world.inputs, out, expressions_per_batch=1)
+    assert outcome.counts["expressions finished before"] == 2
+    assert outcome.counts["videos finished before"] == 0
+    assert outcome.counts["videos"] == 3
+    assert pictures(out) == pictures(tmp_path / "whole")
+    table = PROPAGATION_TABLE
+    assert (out / table).read_bytes() == (tmp_path / "whole" / table).read_bytes()
+
+
+def test_one_new_sentence_costs_one_sentence(own_world: Any, tmp_path: Path) -> None:
+    path = own_world.inputs.index / EXPRESSIONS_TABLE
+    rows = read_table(path, EXPRESSIONS).to_pylist()
+    before = [row for row in rows if (row["video_id"], row["expression_id"]) != ("a", "2")]
+    write_table(path, rows_of(before, EXPRESSIONS), EXPRESSIONS)
+    propagate(own_world.inputs, tmp_path / "out")
+    write_table(path, rows_of(rows, EXPRESSIONS), EXPRESSIONS)
+    outcome = propagate(own_world.inputs, tmp_path / "out")
+    assert outcome.counts["expressions finished before"] == len(rows) - 1
+    assert outcome.counts["videos finished before"] == len(own_world.lengths) - 1
+    assert list(rows_by_key(tmp_path / "out")) == list(own_world.sentences)
+
+
+def test_a_disk_that_fills_up_is_one_line_and_keeps_what_is_finished(
+    world: Any, reference: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original, written = answers._write, []
+
+    def full(path: Path, mask: np.ndarray) -> None:
+        written.append(path)
+        if len(written) > 2 * world.lengths["a"] + 3:
+            path.write_bytes(b"")
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+        original(path, mask)
+
+    out = tmp_path / "out"
+    monkeypatch.setattr(answers, "_write", full)
+    with pytest.raises(OutputBlocked, match="the disk is full; free some space"):
+        propagate(world.inputs, out, expressions_per_batch=1)
+    assert not out.exists()
+    monkeypatch.setattr(answers, "_write", original)
+    outcome = propagate(world.inputs, out, expressions_per_batch=1)
+    assert outcome.counts["expressions finished before"] == 2
     assert pictures(out) == pictures(reference)
-    assert rows_by_key(out) == rows_by_key(reference)
 
 
 @pytest.mark.parametrize("damage", ["truncated", "missing", "other size"])

@@ -1,0 +1,241 @@
+"""The videos of a run: which process works them, and what is kept of them.
+
+A unit of work that is kept is one sentence of one video. Videos are taken whole, because their
+sentences share the encoded frames; in a run of several processes the longest first.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
+from itertools import groupby
+from typing import Any, Protocol
+
+import pyarrow as pa
+
+from schemas.directories import remove_tree
+from schemas.errors import CorruptInput, MissingInput, TglError
+from schemas.parquet import concatenate
+from schemas.receipts import canonical_json
+from schemas.tables import PROPAGATION
+from stages.engine.digest import text_digest
+from stages.engine.processes import Team
+from stages.engine.progress import Task
+from stages.engine.workspace import Workspace
+from stages.index.index import Expression, Video
+from stages.index.texts import TextStore
+from stages.propagate.answers import MaskWriter
+from stages.propagate.video import Job
+
+_NEXT_VIDEO, _SENTENCES = "video", "sentences"
+
+
+class Runner(Protocol):
+    """Segments the sentences of a video."""
+
+    @property
+    def routes(self) -> dict[str, int]:
+        """What routed how many sentences so far."""
+
+    def run(self, job: Job, writer: MaskWriter) -> Iterator[pa.Table]:
+        """Write the masks of a video; gives the rows of some whole sentences at a time.
+
+        Raises:
+            MissingInput, CorruptInput: a frame or a sentence's embedding cannot be read.
+        """
+
+
+@dataclass
+class Share:
+    """What one process did of a run.
+
+    Attributes:
+        videos: worked, in part or whole.
+        videos_before: that earlier runs had finished.
+        sentences_before: likewise, also of videos that were not whole.
+        failures: of videos that failed, one line each.
+        routes: what routed how many sentences.
+    """
+
+    videos: int = 0
+    videos_before: int = 0
+    sentences_before: int = 0
+    failures: dict[str, str] = field(default_factory=dict)
+    routes: dict[str, int] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON holds it."""
+        return asdict(self)
+
+    @staticmethod
+    def sum(parts: Sequence[Share]) -> Share:
+        """What all processes did."""
+        whole = Share()
+        routes: Counter[str] = Counter()
+        for part in parts:
+            whole.videos += part.videos
+            whole.videos_before += part.videos_before
+            whole.sentences_before += part.sentences_before
+            whole.failures |= part.failures
+            routes.update(part.routes)
+        whole.routes = dict(routes)
+        return whole
+
+
+class Kept:
+    """Finished sentences in a workspace.
+
+    Args:
+        out: where they are.
+        texts: embeddings of the sentences.
+        weights: digest of the checkpoint.
+    """
+
+    def __init__(self, out: Workspace, texts: TextStore, weights: str):
+        self.out = out
+        self._texts = texts
+        self._weights = weights
+        self._keys: dict[tuple[str, str], str] = {}
+
+    def rows(self, job: Job) -> list[pa.Table | None]:
+        """The rows of each sentence of a video; None of those that are to be worked."""
+        if any(expression.key not in self._keys for expression in job.expressions):
+            self._learn_keys(job)
+        return [
+            self.out.finished(_unit(expression), self._keys[expression.key])
+            for expression in job.expressions
+        ]
+
+    def _learn_keys(self, job: Job) -> None:
+        """Digests of everything that a sentence's masks depend on beside the config."""
+        video = _video_key(job.video)
+        for expression, known in zip(job.expressions, job.known, strict=True):
+            spans = None if known is None else known.tobytes().hex()
+            about = [expression.expression_id, expression.text, bool(expression.anno_ids), spans]
+            said = _text_digest(self._texts, expression.text)
+            self._keys[expression.key] = text_digest(
+                canonical_json([self._weights, video, about, said])
+            )
+
+    def add(self, expression: Expression, rows: pa.Table, writer: MaskWriter) -> None:
+        """Keep a sentence whose masks are on disk; :meth:`rows` was called for its video."""
+        files = writer.take_files(expression)
+        self.out.finish(_unit(expression), self._keys[expression.key], rows, files)
+
+    def discard(self, job: Job) -> None:
+        """Keep nothing of a video."""
+        for expression in job.expressions:
+            self.out.discard(_unit(expression))
+        remove_tree(self.out.path / job.video.video_id)
+
+
+def work_videos(
+    jobs: Sequence[Job],
+    runner: Runner,
+    kept: Kept,
+    team: Team,
+    writers: ThreadPoolExecutor,
+    task: Task,
+) -> Share:
+    """This process's share of all videos; one that fails does not stop the others.
+
+    Args:
+        jobs: the same in every process.
+        task: advances by the sentences that all processes have done.
+    """
+    share, shown = Share(), 0
+    order = sorted(jobs, key=_size, reverse=True) if team.place.count > 1 else list(jobs)
+    while (number := team.take(_NEXT_VIDEO)) < len(order) and not team.dismissed:
+        for sentences in _work_video(order[number], runner, kept, writers, share):
+            done = team.count(_SENTENCES, sentences)
+            task.advance(done - shown)
+            shown = done
+    share.routes = runner.routes
+    return share
+
+
+def _size(job: Job) -> int:
+    return job.video.num_frames * len(job.expressions)
+
+
+def _work_video(
+    job: Job, runner: Runner, kept: Kept, writers: ThreadPoolExecutor, share: Share
+) -> Iterator[int]:
+    """Work what is not finished of a video; gives numbers of sentences as they are done."""
+    missing = [row for row, rows in enumerate(kept.rows(job)) if rows is None]
+    before = len(job.expressions) - len(missing)
+    share.sentences_before += before
+    share.videos_before += not missing
+    yield before
+    if not missing:
+        return
+    writer = MaskWriter(kept.out.path, writers)
+    by_id = {expression.expression_id: expression for expression in job.expressions}
+    try:
+        for rows in runner.run(job.only(missing), writer):
+            own = rows_by_expression(rows)
+            for name, part in own.items():
+                kept.add(by_id[name], part, writer)
+            yield len(own)
+    except (CorruptInput, MissingInput) as error:
+        writer.wait()
+        kept.discard(job)
+        share.failures[job.video.video_id] = f"video {job.video.video_id}: {error}"
+    else:
+        share.videos += 1
+
+
+def rows_by_expression(rows: pa.Table) -> dict[str, pa.Table]:
+    """Rows of some sentences of a video, one sentence after another, apart."""
+    parts, start = {}, 0
+    for name, group in groupby(rows.column("expression_id").to_pylist()):
+        length = sum(1 for _ in group)
+        parts[name] = rows.slice(start, length)
+        start += length
+    return parts
+
+
+def finished_rows(jobs: Sequence[Job], kept: Kept, failed: dict[str, str]) -> Iterator[pa.Table]:
+    """The rows of every video that did not fail, in the order of the jobs.
+
+    Raises:
+        TglError: a sentence that was worked is not there.
+    """
+    for job in jobs:
+        if job.video.video_id in failed:
+            continue
+        parts = []
+        for expression, rows in zip(job.expressions, kept.rows(job), strict=True):
+            if rows is None:
+                raise TglError(
+                    f"the masks of video {job.video.video_id}, expression "
+                    f"{expression.expression_id} were lost or changed while the run went on",
+                    where=kept.out.path,
+                    hint="run the same command again; finished work is kept",
+                )
+            parts.append(rows)
+        yield concatenate(parts, PROPAGATION)
+
+
+def _unit(expression: Expression) -> str:
+    return f"{expression.video_id}/{expression.expression_id}"
+
+
+def _text_digest(texts: TextStore, sentence: str) -> str:
+    try:
+        found = texts.get(sentence)
+    except TglError:
+        return "missing"
+    return text_digest((found.embeddings.tobytes() + found.pooled.tobytes()).hex())
+
+
+def _video_key(video: Video) -> list[Any]:
+    """A video by its size and its frames' names, sizes and times of change."""
+    files = []
+    for frame, name in enumerate(video.frame_names):
+        path = video.frame_path(frame)
+        status = path.stat() if path.is_file() else None
+        files.append([name, status and status.st_size, status and status.st_mtime_ns])
+    return [video.video_id, video.height, video.width, files]

@@ -1,0 +1,158 @@
+"""Several processes share the videos of a run, and a killed one costs no finished work."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from torch.distributed import HashStore
+
+from schemas.layouts import PROPAGATION_TABLE
+from schemas.receipts import read_receipt
+from schemas.tables import PROPAGATION
+from stages.engine.execute import execute
+from stages.engine.processes import Place, Team
+from stages.engine.progress import SilentProgress, SilentTask
+from stages.engine.runtime import Runtime
+from stages.engine.workspace import Workspace
+from stages.index.index import Index
+from stages.index.texts import TextStore
+from stages.propagate.answers import MaskWriter
+from stages.propagate.config import PropagateConfig
+from stages.propagate.stage import STAGE, plan_jobs
+from stages.propagate.video import Job
+from stages.propagate.work import Kept, Share, finished_rows, work_videos
+
+KILLED = Path(__file__).with_name("killed_process.py")
+
+
+def launch(world: Any, out: Path, *program: str) -> subprocess.CompletedProcess[str]:
+    """`tgl propagate` in two processes, as a user starts it."""
+    inputs = world.inputs
+    return subprocess.run(
+        [
+            *(sys.executable, "-m", "torch.distributed.run", "--standalone"),
+            *("--nproc_per_node", "2", *program, "propagate"),
+            *map(str, (inputs.index, inputs.text, inputs.checkpoint, out)),
+            *("--workers", "1", "--device", "cpu"),
+            *("--moments", "annotated", "--expressions-per-batch", "1"),
+        ],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    """Every mask and the table."""
+    files = [*folder.rglob("*.png"), folder / PROPAGATION_TABLE]
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+
+
+def test_two_processes_make_what_one_makes_and_survive_a_kill(world: Any, tmp_path: Path) -> None:
+    """The second process is killed when each has finished a sentence; then the same run again."""
+    config = PropagateConfig(moments="annotated", expressions_per_batch=1)
+    runtime = Runtime(workers=1, device="cpu")
+    alone, out = tmp_path / "alone", tmp_path / "together"
+    execute(STAGE, config, world.inputs, alone, runtime=runtime, progress=SilentProgress())
+
+    killed = launch(world, out, str(KILLED))
+    assert killed.returncode != 0
+    ours = [line for line in killed.stderr.splitlines() if line.startswith("error: ")]
+    assert len(ours) == 1
+    assert "stopped by the launcher, as when another process ends; run the same" in ours[0]
+    assert not out.exists()
+
+    done = launch(world, out, "-m", "tglcli")
+    assert done.returncode == 0, done.stderr
+    assert content(out) == content(alone)
+    receipt = read_receipt(out)
+    assert receipt is not None
+    assert receipt.counts["expressions finished before"] == 2
+    assert receipt.counts["masks"] == sum(world.lengths[video] for video, _ in world.sentences)
+
+
+class Recorder:
+    """A runner that answers everything with black masks and notes what it was given."""
+
+    def __init__(self, log: list[tuple[str, str]], turn: Any = None):
+        self.routes: dict[str, int] = {"all": 1}
+        self._log = log
+        self._turn = turn
+
+    def run(self, job: Job, writer: MaskWriter) -> Iterator[pa.Table]:
+        for expression in job.expressions:
+            self._log.append(expression.key)
+            for frame in range(job.video.num_frames):
+                writer.write(job.video, expression, frame, np.zeros((2, 3), bool))
+            writer.wait()
+            if self._turn is not None:
+                self._turn()
+            frames = job.video.num_frames
+            columns = {
+                "video_id": [job.video.video_id] * frames,
+                "expression_id": [expression.expression_id] * frames,
+                "frame": list(range(frames)),
+                "route": ["language"] * frames,
+                "relevance": [0.5] * frames,
+                "object_score": [1.0] * frames,
+                "mask_area": [0] * frames,
+            }
+            yield pa.table(columns, schema=PROPAGATION.schema)
+
+
+def member(world: Any, out: Path, team: Team, log: list[tuple[str, str]], turn: Any = None) -> Any:
+    """One process's work, without a model; gives its share, its jobs and what is kept."""
+    jobs = plan_jobs(Index.open(world.inputs.index), {})
+    kept = Kept(Workspace(out, {}, ""), TextStore.open(world.inputs.text), "weights")
+    with ThreadPoolExecutor(1) as writers:
+        share = work_videos(jobs, Recorder(log, turn), kept, team, writers, SilentTask())
+    return share, jobs, kept
+
+
+def test_the_longest_video_comes_first_and_none_twice(world: Any, tmp_path: Path) -> None:
+    """While the first process is at its first video, the second one takes all others."""
+    store = HashStore()
+    first, second = (Team(Place(rank, 2, rank), store) for rank in range(2))
+    logs: tuple[list[tuple[str, str]], list[tuple[str, str]]] = ([], [])
+    shares: list[Share] = []
+
+    def let_the_other_work() -> None:
+        if not shares:
+            shares.append(member(world, tmp_path, second, logs[1])[0])
+
+    share, jobs, kept = member(world, tmp_path, first, logs[0], let_the_other_work)
+    assert logs[0] == [("a", "0"), ("a", "1"), ("a", "2")]
+    assert logs[1] == [("b", "0"), ("c", "x y")]
+    whole = Share.sum([share, *shares])
+    assert (whole.videos, whole.sentences_before, whole.routes) == (3, 0, {"all": 2})
+    rows = list(finished_rows(jobs, kept, whole.failures))
+    assert [table.column("video_id")[0].as_py() for table in rows] == ["a", "b", "c"]
+
+
+def test_a_dismissed_process_takes_no_further_video(world: Any, tmp_path: Path) -> None:
+    store = HashStore()
+    first, second = (Team(Place(rank, 2, rank), store) for rank in range(2))
+    log: list[tuple[str, str]] = []
+    share, _, _ = member(world, tmp_path, second, log, first.dismiss)
+    assert {video for video, _ in log} == {"a"}
+    assert share.videos == 1
+
+
+def test_finished_sentences_are_not_worked_again(world: Any, tmp_path: Path) -> None:
+    log: list[tuple[str, str]] = []
+    team = Team(Place(), HashStore())
+    member(world, tmp_path, team, log)
+    assert log == list(world.sentences)
+    (tmp_path / "a" / "1" / "00003.png").write_bytes(b"damaged")
+    again: list[tuple[str, str]] = []
+    share, _, _ = member(world, tmp_path, Team(Place(), HashStore()), again)
+    assert again == [("a", "1")]
+    assert (share.videos, share.videos_before, share.sentences_before) == (1, 2, 4)
