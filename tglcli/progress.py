@@ -23,6 +23,11 @@ class _Bar:
             self._bar.set_postfix(figures, refresh=False)
         self._bar.update(n)
 
+    def expect(self, total: int) -> None:
+        """Set the bar's end."""
+        self._bar.total = total
+        self._bar.refresh()
+
 
 class TerminalProgress:
     """Bars and warnings on standard error; bars only where that is a terminal."""

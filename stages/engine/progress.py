@@ -13,6 +13,9 @@ class Task(Protocol):
     def advance(self, n: int = 1, **figures: float | str) -> None:
         """Count `n` more units; `figures` (loss, J, ...) stand beside the bar."""
 
+    def expect(self, total: int) -> None:
+        """Say how many units there will be, once that is known or known better."""
+
 
 class Progress(Protocol):
     """Where a stage reports to."""
@@ -28,6 +31,9 @@ class SilentTask:
     """Counts for nobody."""
 
     def advance(self, n: int = 1, **figures: float | str) -> None:
+        """Do nothing."""
+
+    def expect(self, total: int) -> None:
         """Do nothing."""
 
 

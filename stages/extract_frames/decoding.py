@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-import re
 import subprocess
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from fractions import Fraction
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import ffmpeg
 
-from schemas.errors import CorruptInput, OutputBlocked, TglError
 from stages.engine.ffmpeg import ffmpeg_binary
 from stages.extract_frames.config import ExtractConfig
+from stages.extract_frames.log import Log, Stamp, failure
 
-_FRAME = re.compile(r"\] n: *(\d+) pts: *(-?\d+|NOPTS) .*? s:(\d+)x(\d+) ")
-_TIME_BASE = re.compile(r"config in time_base: (\d+)/(\d+)")
-_ERROR = re.compile(r"\[(?:error|fatal|panic)\] *(.*)")
-# What an ffmpeg of any age prints after the real reason.
-_NOISE = ("Task finished", "Terminating thread", "Conversion failed", "Error while")
-_DISK_FULL = "No space left on device"
 _LOCAL_ONLY = "file,pipe"
 _GLOBAL = (
     *("-hide_banner", "-nostats", "-nostdin", "-xerror", "-loglevel", "level+info"),
@@ -30,22 +21,14 @@ _GLOBAL = (
 )
 
 
-@dataclass(frozen=True)
-class Stamp:
-    """A frame as ffmpeg wrote it: exact time (None if the container has none) and size."""
-
-    pts: Fraction | None
-    width: int
-    height: int
-
-
 def decode_video(
     video: Path,
     folder: Path,
     config: ExtractConfig,
     *,
     threads: int,
-    on_frame: Callable[[], None] | None = None,
+    on_frame: Callable[[], None],
+    on_header: Callable[[float, float], None],
 ) -> list[Stamp]:
     """Write the frames of `video` as `folder/<00000>.jpg` and return a stamp for each.
 
@@ -55,7 +38,8 @@ def decode_video(
     Args:
         folder: exists and is empty.
         threads: of decoder, filters and encoder; 0 lets ffmpeg choose.
-        on_frame: called for every frame written.
+        on_frame: called for every frame that goes to be encoded and written.
+        on_header: called once with the video's seconds and its frames a second, if it says them.
 
     Raises:
         CorruptInput: ffmpeg cannot read all of it; the message is ffmpeg's first error.
@@ -72,44 +56,10 @@ def decode_video(
     )
     with process:
         assert process.stderr is not None
-        stamps, errors = read_log(process.stderr, on_frame)
+        log = Log(on_frame, on_header).read(process.stderr)
     if process.returncode != 0:
-        raise failure(errors, video, folder)
-    return stamps
-
-
-def read_log(
-    lines: Iterable[str], on_frame: Callable[[], None] | None
-) -> tuple[list[Stamp], list[str]]:
-    """The stamps and the errors that ffmpeg tells of while it works."""
-    stamps: list[Stamp] = []
-    errors: list[str] = []
-    base = Fraction(1)
-    for line in lines:
-        if found := _FRAME.search(line):
-            stamps.append(_stamp(found, base))
-            if on_frame is not None:
-                on_frame()
-        elif found := _TIME_BASE.search(line):
-            base = Fraction(int(found[1]), int(found[2]))
-        elif found := _ERROR.search(line):
-            errors.append(found[1].strip())
-    return stamps, errors
-
-
-def failure(errors: list[str], video: Path, folder: Path) -> TglError:
-    """What to raise where ffmpeg gave up on `video` while it wrote to `folder`."""
-    if any(_DISK_FULL in line for line in errors):
-        return OutputBlocked(
-            "the disk is full",
-            where=folder,
-            hint="free some space and run the same command again; finished work is kept",
-        )
-    return CorruptInput(
-        f"cannot be decoded to its end ({_reason(errors)})",
-        where=video,
-        hint="copy or download it again",
-    )
+        raise failure(log.errors, video, folder)
+    return log.stamps
 
 
 def _command(video: Path, config: ExtractConfig, threads: int) -> list[str]:
@@ -150,15 +100,3 @@ def _filtered(stream: Any, config: ExtractConfig) -> Any:
             "scale", f"if(gt(iw,ih),-2,{side})", f"if(gt(iw,ih),{side},-2)", flags="bicubic"
         )
     return stream
-
-
-def _stamp(found: re.Match[str], base: Fraction) -> Stamp:
-    pts = None if found[2] == "NOPTS" else int(found[2]) * base
-    return Stamp(pts, int(found[3]), int(found[4]))
-
-
-def _reason(errors: list[str]) -> str:
-    for line in errors:
-        if line and not line.startswith(_NOISE):
-            return line.rstrip(".")
-    return "ffmpeg gave no reason"

@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from fractions import Fraction
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
 
-from schemas.directories import remove_tree, sha256_file
+from schemas.directories import remove_tree
 from schemas.errors import CorruptInput, OutputBlocked, TglError
 from schemas.layouts import FRAMES_FOLDER, FRAMES_TABLE
 from schemas.parquet import concatenate, rows_of
 from schemas.tables import FRAMES
 from stages.engine.pool import map_jobs
-from stages.engine.progress import Progress
+from stages.engine.progress import Progress, Task
 from stages.engine.runtime import Runtime
 from stages.engine.stage import Result, Stage
 from stages.engine.workspace import Workspace
 from stages.extract_frames.config import ExtractConfig, ExtractInputs
-from stages.extract_frames.decoding import Stamp, decode_video
-from stages.extract_frames.probing import estimate_frames
+from stages.extract_frames.decoding import decode_video
+from stages.extract_frames.estimate import FrameEstimate, frames_of_header
+from stages.extract_frames.log import Stamp
+from stages.extract_frames.pictures import Picture, WrittenPictures, picture_name
 
 
 @dataclass(frozen=True)
@@ -55,9 +56,10 @@ def run(
     tables = {name: out.finished(name, keys[name]) for name in videos}
     waiting = [name for name, rows in tables.items() if rows is None]
     kept = len(videos) - len(waiting)
-    # One video alone may use every core; several side by side are faster with one thread each.
-    threads = 1 if len(waiting) >= runtime.workers > 1 else 0
-    jobs = [_Job(name, videos[name], out.path, config, threads) for name in waiting]
+    jobs = [
+        _Job(name, videos[name], out.path, config, threads)
+        for name, threads in _plan(waiting, videos, runtime.workers)
+    ]
     failures: list[TglError] = []
     for job, rows in _work(jobs, runtime, progress):
         if isinstance(rows, OutputBlocked):
@@ -86,21 +88,36 @@ def run(
 STAGE = Stage("extract-frames", 1, ExtractConfig, ExtractInputs, run)
 
 
+def _plan(waiting: list[str], videos: dict[str, Path], workers: int) -> Iterator[tuple[str, int]]:
+    """Videos in the order of work, each with its threads; 0 lets ffmpeg take every core.
+
+    Several side by side are faster with one thread each. The largest come first, so that no worker
+    is left with a long one, and those at the end that are too few for all workers take every core.
+    """
+    if workers == 1:
+        yield from ((name, 0) for name in waiting)
+        return
+    ordered = sorted(waiting, key=lambda name: videos[name].stat().st_size, reverse=True)
+    side_by_side = len(ordered) - len(ordered) % workers
+    for position, name in enumerate(ordered):
+        yield name, 1 if position < side_by_side else 0
+
+
 def _work(
     jobs: list[_Job], runtime: Runtime, progress: Progress
 ) -> Iterator[tuple[_Job, pa.Table | TglError]]:
     """Extract all `jobs`; progress is counted in frames."""
     if not jobs:
         return
-    total = estimate_frames([job.video for job in jobs], jobs[0].config, runtime.workers)
-    with progress.task("extract-frames", total, "frame") as task:
-        if runtime.scheduler is None:
-            extract = partial(_extract, on_frame=task.advance)
-            yield from map_jobs(extract, jobs, runtime=runtime, kind="thread")
-            return
+    estimate = FrameEstimate([job.video for job in jobs])
+    with progress.task("extract-frames", None, "frame") as task:
         # A frame that another machine writes cannot be seen from here: count video by video.
-        for job, rows in map_jobs(_extract, jobs, runtime=runtime):
-            task.advance(0 if isinstance(rows, TglError) else rows.num_rows)
+        remote = runtime.scheduler is not None
+        extract = _extract if remote else partial(_extract, task=task, estimate=estimate)
+        for job, rows in map_jobs(extract, jobs, runtime=runtime, kind="thread"):
+            if not isinstance(rows, TglError):
+                task.expect(estimate.learn(job.video, rows.num_rows))
+                task.advance(rows.num_rows if remote else 0)
             yield job, rows
 
 
@@ -115,12 +132,37 @@ def _nothing_left(failures: list[TglError]) -> TglError:
     )
 
 
-def _extract(job: _Job, on_frame: Callable[[], None] | None = None) -> pa.Table:
-    """Decode one video into its folder and return its rows of the frames table."""
+def _extract(
+    job: _Job, task: Task | None = None, estimate: FrameEstimate | None = None
+) -> pa.Table:
+    """Decode one video into its folder and return its rows of the frames table.
+
+    Args:
+        task, estimate: where frames are counted as they come, if in this process.
+    """
     remove_tree(job.folder)
     job.folder.mkdir(parents=True)
-    stamps = decode_video(job.video, job.folder, job.config, threads=job.threads, on_frame=on_frame)
-    pictures = sorted(job.folder.iterdir(), key=lambda path: int(path.stem))
+    written = WrittenPictures(job.folder, job.config)
+
+    def on_frame() -> None:
+        written.take_whole()
+        if task is not None:
+            task.advance()
+
+    def on_header(seconds: float, rate: float) -> None:
+        if task is not None and estimate is not None:
+            frames = frames_of_header(seconds, rate, job.config)
+            task.expect(estimate.learn(job.video, frames))
+
+    stamps = decode_video(
+        job.video,
+        job.folder,
+        job.config,
+        threads=job.threads,
+        on_frame=on_frame,
+        on_header=on_header,
+    )
+    pictures = written.take_all()
     if not pictures:
         raise CorruptInput("holds no frame in the chosen range", where=job.video)
     if len(pictures) != len(stamps):
@@ -130,35 +172,31 @@ def _extract(job: _Job, on_frame: Callable[[], None] | None = None) -> pa.Table:
     return rows_of(_rows(job, _renumber(pictures, job.config), stamps), FRAMES)
 
 
-def _renumber(pictures: list[Path], config: ExtractConfig) -> list[Path]:
+def _renumber(pictures: list[Picture], config: ExtractConfig) -> list[Picture]:
     """Give the pictures the numbers of the video's frames where the names ask for it."""
     step = config.number_step
     if step == 1:
         return pictures
     renamed = [
-        path.with_name(f"{number * step:0{config.digits}d}{path.suffix}")
-        for number, path in enumerate(pictures)
+        replace(picture, path=picture.path.with_name(picture_name(number * step, config)))
+        for number, picture in enumerate(pictures)
     ]
     # From the last on, since numbers only grow: no picture takes the place of a waiting one.
-    for path, target in reversed(list(zip(pictures, renamed, strict=True))):
-        path.rename(target)
+    for picture, target in reversed(list(zip(pictures, renamed, strict=True))):
+        picture.path.rename(target.path)
     return renamed
 
 
-def _rows(job: _Job, pictures: list[Path], stamps: list[Stamp]) -> Iterator[dict[str, object]]:
-    for frame, (path, stamp) in enumerate(zip(pictures, stamps, strict=True)):
+def _rows(job: _Job, pictures: list[Picture], stamps: list[Stamp]) -> Iterator[dict[str, object]]:
+    for frame, (picture, stamp) in enumerate(zip(pictures, stamps, strict=True)):
         yield {
             "video_id": job.video_id,
             "frame": frame,
-            "name": path.stem,
-            "path": path.relative_to(job.root).as_posix(),
-            "pts_seconds": _seconds(stamp.pts),
+            "name": picture.path.stem,
+            "path": picture.path.relative_to(job.root).as_posix(),
+            "pts_seconds": stamp.seconds,
             "width": stamp.width,
             "height": stamp.height,
-            "bytes": path.stat().st_size,
-            "sha256": sha256_file(path),
+            "bytes": picture.bytes,
+            "sha256": picture.sha256,
         }
-
-
-def _seconds(pts: Fraction | None) -> float | None:
-    return None if pts is None else float(pts)

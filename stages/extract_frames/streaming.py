@@ -17,7 +17,7 @@ import numpy as np
 
 from schemas.errors import CorruptInput
 from stages.engine.ffmpeg import ffmpeg_binary
-from stages.extract_frames.decoding import failure, read_log
+from stages.extract_frames.log import Log, failure
 from stages.index.frames import MAX_PIXELS, read_upright
 
 CHANNELS = 3

@@ -1,0 +1,107 @@
+"""What ffmpeg tells while it decodes: the video's header, a line for each frame, errors."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from schemas.errors import CorruptInput, OutputBlocked, TglError
+
+_FRAME = re.compile(r"\] n: *(\d+) pts: *(-?\d+|NOPTS) .*? s:(\d+)x(\d+) ")
+_TIME_BASE = re.compile(r"config in time_base: (\d+)/(\d+)")
+_DURATION = re.compile(r"Duration: (\d+):(\d\d):(\d\d(?:\.\d+)?)")
+_RATE = re.compile(r"Video: .*?([\d.]+)(k?) (?:fps|tbr)")
+_THOUSAND = 1000
+_ERROR = re.compile(r"\[(?:error|fatal|panic)\] *(.*)")
+# What an ffmpeg of any age prints after the real reason.
+_NOISE = ("Task finished", "Terminating thread", "Conversion failed", "Error while")
+_DISK_FULL = "No space left on device"
+
+
+@dataclass(frozen=True)
+class Stamp:
+    """A frame that left the filters: its time (None if the container has none) and size."""
+
+    seconds: float | None
+    width: int
+    height: int
+
+
+class Log:
+    """The messages of one run of ffmpeg at `-loglevel level+info`, with the filter showinfo.
+
+    Args:
+        on_frame: called for every frame.
+        on_header: called once with the video's seconds and its frames a second, if it says them.
+    """
+
+    def __init__(
+        self,
+        on_frame: Callable[[], None] | None = None,
+        on_header: Callable[[float, float], None] | None = None,
+    ):
+        self.stamps: list[Stamp] = []
+        self.errors: list[str] = []
+        self._on_frame = on_frame
+        self._on_header = on_header
+        self._tick = 1, 1  # of the time stamps, in seconds: numerator and denominator
+        self._seconds: float | None = None
+
+    def read(self, lines: Iterable[str]) -> Log:
+        """Take in all `lines`, as they come."""
+        for line in lines:
+            if found := _FRAME.search(line):
+                self.stamps.append(self._stamp(found))
+                if self._on_frame is not None:
+                    self._on_frame()
+            elif found := _TIME_BASE.search(line):
+                self._tick = int(found[1]), int(found[2])
+            elif found := _ERROR.search(line):
+                self.errors.append(found[1].strip())
+            elif self._on_header is not None:
+                self._read_header(line, self._on_header)
+        return self
+
+    def _stamp(self, found: re.Match[str]) -> Stamp:
+        # A quotient of whole numbers is rounded once, however large they are.
+        known = found[2] != "NOPTS"
+        seconds = int(found[2]) * self._tick[0] / self._tick[1] if known else None
+        return Stamp(seconds, int(found[3]), int(found[4]))
+
+    def _read_header(self, line: str, on_header: Callable[[float, float], None]) -> None:
+        if found := _DURATION.search(line):
+            hours, minutes, seconds = (float(part) for part in found.groups())
+            self._seconds = (hours * 60 + minutes) * 60 + seconds
+        elif self._seconds is not None and (rate := frame_rate(line)) is not None:
+            on_header(self._seconds, rate)
+            self._on_header = None  # what follows tells of the pictures that are written
+
+
+def frame_rate(header: str) -> float | None:
+    """Frames a second that ffmpeg's description of a file names, if it does."""
+    found = _RATE.search(header)
+    return None if found is None else float(found[1]) * (_THOUSAND if found[2] else 1)
+
+
+def failure(errors: list[str], video: Path, folder: Path) -> TglError:
+    """What to raise where ffmpeg gave up on `video` while it wrote to `folder`."""
+    if any(_DISK_FULL in line for line in errors):
+        return OutputBlocked(
+            "the disk is full",
+            where=folder,
+            hint="free some space and run the same command again; finished work is kept",
+        )
+    return CorruptInput(
+        f"cannot be decoded to its end ({_reason(errors)})",
+        where=video,
+        hint="copy or download it again",
+    )
+
+
+def _reason(errors: list[str]) -> str:
+    for line in errors:
+        if line and not line.startswith(_NOISE):
+            return line.rstrip(".")
+    return "ffmpeg gave no reason"
