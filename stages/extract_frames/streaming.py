@@ -5,7 +5,6 @@ A stream gives uint8 RGB arrays (H, W, 3), all of one size, and holds no more th
 
 from __future__ import annotations
 
-import re
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -17,7 +16,7 @@ import numpy as np
 
 from schemas.errors import CorruptInput
 from stages.engine.ffmpeg import ffmpeg_binary
-from stages.extract_frames.log import Log, failure
+from stages.extract_frames.log import Log, failure, frame_rate
 from stages.index.frames import MAX_PIXELS, read_upright
 
 CHANNELS = 3
@@ -25,8 +24,6 @@ _LOCAL_ONLY = "file,pipe"
 _FLAGS = ("-hide_banner", "-nostats", "-nostdin", "-xerror", "-loglevel", "level+info")
 _HEADER_BYTES = 65_536
 """What ffmpeg says of a file before its first frame is shorter than this."""
-_RATE = re.compile(r"Video: .*?([\d.]+)(k?) (?:fps|tbr)")
-_THOUSAND = 1000
 _PPM, _PPM_DEPTH = b"P6", b"255"
 
 
@@ -147,12 +144,6 @@ class VideoStream:
             "pipe:1", f="image2pipe", fps_mode="passthrough", pix_fmt="rgb24", **{"c:v": "ppm"}
         )
         return output.global_args(*_FLAGS).compile(cmd=ffmpeg_binary())
-
-
-def frame_rate(header: str) -> float | None:
-    """Frames a second that ffmpeg's description of a file names, if it does."""
-    found = _RATE.search(header)
-    return None if found is None else float(found[1]) * (_THOUSAND if found[2] else 1)
 
 
 def _read_ppm(pipe: IO[bytes], video: Path) -> np.ndarray | None:
