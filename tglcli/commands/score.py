@@ -6,7 +6,7 @@ import shutil
 import tempfile
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,47 +16,71 @@ from stages.score.config import NO_REPORT, ScoreConfig, ScoreInputs
 from tglcli.options import RunOptions, stage_command
 from tglcli.summary import print_outcome
 
+if TYPE_CHECKING:
+    from stages.engine.execute import Outcome
+
+
+_Preds = Annotated[
+    Path,
+    typer.Argument(help="Predictions: <video>/<expression id>/<frame>.png.", show_default=False),
+]
+_Truth = Annotated[
+    Path,
+    typer.Argument(
+        help="Ground truth: an index, a split of MeViS, or a folder of masks.", show_default=False
+    ),
+]
+_Out = Annotated[
+    Path | None,
+    typer.Option(help="Keep the tables and the summary here.", show_default="nothing is kept"),
+]
+_Report = Annotated[
+    Path | None,
+    typer.Option(
+        help="Write the report here, one HTML page; with --out it is also kept there.",
+        show_default=False,
+    ),
+]
+_Compare = Annotated[
+    Path | None,
+    typer.Option(
+        help="What --out kept of another run: print the paired difference to it.",
+        show_default=False,
+    ),
+]
+_Json = Annotated[bool, typer.Option("--json", help="Print the summary as JSON and nothing else.")]
+
 
 @stage_command(ScoreConfig, runtime=("workers", "scheduler"))
 def score(
-    preds: Annotated[
-        Path,
-        typer.Argument(
-            help="Predictions: <video>/<expression id>/<frame>.png.", show_default=False
-        ),
-    ],
-    gt: Annotated[
-        Path,
-        typer.Argument(
-            help="Ground truth: an index, a split of MeViS, or a folder of masks.",
-            show_default=False,
-        ),
-    ],
+    preds: _Preds,
+    gt: _Truth,
     config: ScoreConfig,
     run: RunOptions,
-    out: Annotated[
-        Path | None,
-        typer.Option(help="Keep the tables and the summary here.", show_default="nothing is kept"),
-    ] = None,
-    report: Annotated[
-        Path | None,
-        typer.Option(
-            help="Write the report here, one HTML page; with --out it is also kept there.",
-            show_default=False,
-        ),
-    ] = None,
-    compare: Annotated[
-        Path | None,
-        typer.Option(
-            help="What --out kept of another run: print the paired difference to it.",
-            show_default=False,
-        ),
-    ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print the summary as JSON and nothing else.")
-    ] = False,
+    out: _Out = None,
+    report: _Report = None,
+    compare: _Compare = None,
+    as_json: _Json = False,
 ) -> None:
     """Score masks exactly: J, F, what is behind them, and every sample that is missing."""
+    config = _with_pictures(config, out, report)
+    with tempfile.TemporaryDirectory(prefix="tgl-score-") as scratch:
+        outcome = _execute(config, ScoreInputs(preds, gt), out or Path(scratch) / "scores", run)
+        if report is not None:
+            shutil.copyfile(outcome.path / REPORT_FILE, report)
+        _print(outcome.path, compare, as_json=as_json, quiet=run.quiet)
+    if out is not None and not as_json:
+        print_outcome("score", outcome, quiet=run.quiet)
+
+
+def _with_pictures(config: ScoreConfig, out: Path | None, report: Path | None) -> ScoreConfig:
+    """Without a place for the report none is made."""
+    if report is not None and config.pictures == NO_REPORT:
+        raise ConfigError(f"{NO_REPORT} leaves out the report", where="--pictures")
+    return replace(config, pictures=NO_REPORT) if out is None and report is None else config
+
+
+def _execute(config: ScoreConfig, inputs: ScoreInputs, out: Path, run: RunOptions) -> Outcome:
     from stages.engine.pool import prepare_workers
     from stages.score.worker import WORKER_MODULES
 
@@ -65,25 +89,10 @@ def score(
     from stages.score.stage import STAGE
     from tglcli.progress import TerminalProgress
 
-    if out is None and report is None:
-        config = replace(config, pictures=NO_REPORT)
-    elif report is not None and config.pictures == NO_REPORT:
-        raise ConfigError(f"{NO_REPORT} leaves out the report", where="--pictures")
-    with tempfile.TemporaryDirectory(prefix="tgl-score-") as scratch:
-        outcome = execute(
-            STAGE,
-            config,
-            ScoreInputs(preds, gt),
-            out or Path(scratch) / "scores",
-            runtime=run.runtime,
-            progress=TerminalProgress(quiet=run.quiet),
-            force=run.force,
-        )
-        if report is not None:
-            shutil.copyfile(outcome.path / REPORT_FILE, report)
-        _print(outcome.path, compare, as_json=as_json, quiet=run.quiet)
-    if out is not None and not as_json:
-        print_outcome(STAGE.name, outcome, quiet=run.quiet)
+    progress = TerminalProgress(quiet=run.quiet)
+    return execute(
+        STAGE, config, inputs, out, runtime=run.runtime, progress=progress, force=run.force
+    )
 
 
 def _print(artifact: Path, other: Path | None, *, as_json: bool, quiet: bool) -> None:
