@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from schemas.layouts import SCORES_TABLE, SUMMARY_FILE
@@ -24,6 +25,8 @@ _MOMENT_NAMES = {
     "span_tiou": "span tIoU",
     "key_frame_top1": "key frame top-1",
 }
+
+Titled = tuple[str, Table]
 
 
 def print_json(artifact: Path, difference: Mapping[str, Any] | None = None) -> None:
@@ -57,45 +60,56 @@ def print_scores(artifact: Path) -> None:
     summary = json.loads((artifact / SUMMARY_FILE).read_text(encoding="utf-8"))
     scores = read_table(artifact / SCORES_TABLE, SCORES)
     console = Console(highlight=False)
-    for table in (
+    for titled in (
         summary_table(summary),
+        no_target_table(summary),
         parts_table(summary),
         moments_table(summary),
         worst_table(scores),
     ):
-        if table is not None and table.row_count:
-            console.print(table)
+        if titled is not None and titled[1].row_count:
+            _print_titled(console, *titled)
     faults = summary["faults"]
     if faults["frames"]:
         kinds = ", ".join(f"{count}: {kind}" for kind, count in faults["by_kind"].items())
         console.print(f"[bold red]{faults['frames']} frames counted as 0[/] ({kinds})")
 
 
-def summary_table(summary: Mapping[str, Any]) -> Table:
-    """The main figures in percent."""
-    table = Table(title=_title(summary), title_justify="left")
-    names = ["J&F", "J", "F", "J rec", "J dec", "F rec", "F dec"]
-    keys = ["JF", "J", "F", "J_recall", "J_decay", "F_recall", "F_decay"]
-    values = [summary[key] for key in keys]
-    if summary["no_target"]:
-        names += ["N-acc", "T-acc", "Final"]
-        values += [summary["no_target"][key] for key in ("N_acc", "T_acc", "Final")]
-    for name in names:
+def _print_titled(console: Console, title: str, table: Table) -> None:
+    console.print(f"[italic]{title}[/]")  # a title of the table's own is folded to its width
+    console.print(table)
+
+
+def summary_table(summary: Mapping[str, Any]) -> Titled:
+    """The main figures in percent; narrow, so that no terminal cuts a heading."""
+    table = Table()
+    for name in ("", "mean", "recall", "decay"):
         table.add_column(name, justify="right")
-    table.add_row(*(percent(value) for value in values))
-    return table
-
-
-def _title(summary: Mapping[str, Any]) -> str:
-    return (
+    for name, key in (("J&F", "JF"), ("J", "J"), ("F", "F")):
+        values = (summary.get(f"{key}{part}") for part in ("", "_recall", "_decay"))
+        table.add_row(name, *(percent(value) for value in values))
+    title = (
         f"{summary['expressions']:,} expressions of {summary['videos']:,} videos, "
         f"{summary['frames']:,} frames ({summary['protocol']} protocol)"
     )
+    return title, table
 
 
-def parts_table(summary: Mapping[str, Any]) -> Table:
+def no_target_table(summary: Mapping[str, Any]) -> Titled | None:
+    """Whether the model knows when there is nothing to segment; None where all have a target."""
+    part = summary["no_target"]
+    if part is None:
+        return None
+    table = Table()
+    for name in ("N-acc", "T-acc", "Final"):
+        table.add_column(name, justify="right")
+    table.add_row(*(percent(part[key]) for key in ("N_acc", "T_acc", "Final")))
+    return f"{part['expressions']:,} of the expressions have no target", table
+
+
+def parts_table(summary: Mapping[str, Any]) -> Titled:
     """Scores by kind of frame, by referents and by moment length."""
-    table = Table(title="Where the score comes from", title_justify="left")
+    table = Table()
     table.add_column("part")
     for name in ("expressions", "J&F", "J", "F"):
         table.add_column(name, justify="right")
@@ -105,7 +119,7 @@ def parts_table(summary: Mapping[str, Any]) -> Table:
             f"{part['expressions']:,}",
             *(percent(part[key]) for key in ("JF", "J", "F")),
         )
-    return table
+    return "Where the score comes from", table
 
 
 def _parts(summary: Mapping[str, Any]) -> Iterable[tuple[str, Mapping[str, Any]]]:
@@ -120,24 +134,25 @@ def _parts(summary: Mapping[str, Any]) -> Iterable[tuple[str, Mapping[str, Any]]
         yield f"moment of {part['group']}", part
 
 
-def moments_table(summary: Mapping[str, Any]) -> Table | None:
+def moments_table(summary: Mapping[str, Any]) -> Titled | None:
     """How predicted moments meet annotated ones; None where no moments were predicted."""
     temporal = summary["temporal"]
     if temporal is None:
         return None
-    table = Table(title="Predicted against annotated moments", title_justify="left")
-    names = [key for key in temporal if key != "expressions"]
-    for name in names:
-        table.add_column(_MOMENT_NAMES.get(name, name), justify="right")
-    table.add_row(*(percent(temporal[name]) for name in names))
-    return table
+    table = Table()
+    table.add_column("figure")
+    table.add_column("%", justify="right")
+    for key, value in temporal.items():
+        if key != "expressions":
+            table.add_row(_MOMENT_NAMES.get(key, key), percent(value))
+    return f"Predicted against annotated moments, {temporal['expressions']:,} expressions", table
 
 
-def worst_table(scores: pa.Table) -> Table:
+def worst_table(scores: pa.Table) -> Titled:
     """The expressions with the lowest J&F."""
-    table = Table(title="Worst expressions", title_justify="left")
+    table = Table()
     for name in ("video", "expression"):
-        table.add_column(name)
+        table.add_column(name, overflow="fold")  # an id that is cut short finds nothing
     for name in ("J&F", "J", "F", "frames"):
         table.add_column(name, justify="right")
     order = pc.sort_indices(
@@ -146,8 +161,9 @@ def worst_table(scores: pa.Table) -> Table:
     )
     for row in scores.take(order[:_WORST]).to_pylist():
         figures = [percent(row[key]) for key in ("JF", "J", "F")]
-        table.add_row(row["video_id"], row["expression_id"], *figures, str(row["frames"]))
-    return table
+        names = (escape(row[key]) for key in ("video_id", "expression_id"))
+        table.add_row(*names, *figures, str(row["frames"]))
+    return "Worst expressions", table
 
 
 def percent(value: float | None) -> str:
