@@ -175,7 +175,7 @@ class Backbone(nn.Module):
         Args:
             coarse: (B, C, h, h).
             position: (1, C, h, h).
-            memory: (L, G, Cm): h * h tokens a remembered frame, then the pointers' tokens.
+            memory: (L, G, Cm): N tokens a remembered frame, then the pointers' tokens.
             memory_position: (L, G, Cm).
             pointer_tokens: how many of the L are pointers'.
             owner: which of the G memories each item reads; by default G is B and each has its own.
@@ -298,7 +298,7 @@ class Backbone(nn.Module):
             binarise: write a hard mask, as SAM 2 does for prompted frames.
 
         Returns:
-            (B, h * h, Cm) memory tokens.
+            (B, N, Cm) memory tokens, see ``memory_tokens``.
         """
         config = self.sam.config
         if gate:
@@ -311,10 +311,14 @@ class Backbone(nn.Module):
         if gate and absent_code is not None:
             absent = (object_score <= 0).to(memory.dtype).view(-1, 1, 1, 1)
             memory = memory + absent * absent_code.view(1, -1, 1, 1)
-        return memory.flatten(2).transpose(1, 2)  # (B, hh, Cm)
+        return self.memory_tokens(memory)
+
+    def memory_tokens(self, memory: Tensor) -> Tensor:
+        """(B, N, Cm) tokens of memories (B, Cm, h, w): one a place, N is h * w."""
+        return memory.flatten(2).transpose(1, 2)
 
     def memory_position(self, side: tuple[int, int], like: Tensor) -> Tensor:
-        """(h * w, Cm) sine positions of one remembered frame of h x w tokens."""
+        """(N, Cm) sine positions of one remembered frame of h x w places."""
         shape = torch.Size((1, self.memory_channels, *side))
         encoding = self.sam.memory_encoder.position_encoding(shape, like.device, like.dtype)
         return encoding[0].flatten(1).transpose(0, 1)

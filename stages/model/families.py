@@ -7,8 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from schemas.errors import SchemaMismatch
+from huggingface_hub.errors import StrictDataclassError
+
+from schemas.errors import ConfigError, CorruptInput, MissingInput, SchemaMismatch
 from stages.model.backbone import Backbone
+from stages.model.edgetam import EdgeTamBackbone
 from stages.model.weights import CONFIG_NAME, read_config, read_weights, strict_load
 
 
@@ -27,8 +30,22 @@ class Family:
     wrap: type[Backbone]
 
 
-FAMILIES = {"sam2_video": Family("Sam2VideoConfig", "Sam2VideoModel", Backbone)}
+FAMILIES = {
+    "sam2_video": Family("Sam2VideoConfig", "Sam2VideoModel", Backbone),
+    "edgetam_video": Family("EdgeTamVideoConfig", "EdgeTamVideoModel", EdgeTamBackbone),
+}
 """By the ``model_type`` that config.json names."""
+TIMM_ENCODER = "edgetam_vision_model"
+"""``model_type`` of the image encoder whose network comes from timm."""
+_MAKES_NO_MODEL = (
+    ArithmeticError,
+    AttributeError,
+    KeyError,
+    StrictDataclassError,
+    TypeError,
+    ValueError,
+)
+"""What transformers raises over fields of a wrong type or size."""
 
 
 def build_backbone(config: Any) -> Backbone:
@@ -64,7 +81,9 @@ def backbone_of(document: Mapping[str, Any], where: Path) -> Backbone:
         where: the file it was read from, for messages.
 
     Raises:
-        SchemaMismatch: another kind of model.
+        SchemaMismatch: another kind of model, or parts that do not fit each other.
+        MissingInput: its image encoder needs a package that is not installed.
+        CorruptInput: transformers cannot make a model of the configuration.
     """
     import transformers
 
@@ -72,7 +91,30 @@ def backbone_of(document: Mapping[str, Any], where: Path) -> Backbone:
     if kind not in FAMILIES:
         known = " or ".join(repr(name) for name in FAMILIES)
         raise SchemaMismatch(f"backbone of model_type {kind!r}, expected {known}", where=where)
-    return build_backbone(getattr(transformers, FAMILIES[kind].config).from_dict(dict(document)))
+    try:
+        _require_encoder(document.get("vision_config"), where)
+        config = getattr(transformers, FAMILIES[kind].config).from_dict(dict(document))
+        return build_backbone(config)
+    except ConfigError as error:
+        raise SchemaMismatch(error.message, where=where, hint=error.hint) from error
+    except _MAKES_NO_MODEL as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise CorruptInput(f"transformers makes no model of it ({reason})", where=where) from error
+
+
+def _require_encoder(vision: Any, where: Path) -> None:
+    """Raise ``MissingInput`` where the image encoder is timm's and timm cannot be imported."""
+    if not isinstance(vision, Mapping) or vision.get("model_type") != TIMM_ENCODER:
+        return
+    try:
+        import timm  # noqa: F401
+    except (ImportError, RuntimeError) as error:
+        # RuntimeError: a torchvision that does not fit the installed torch.
+        raise MissingInput(
+            f"its image encoder needs the package timm ({error})",
+            where=where,
+            hint="pip install 'tgl[edgetam]'",
+        ) from error
 
 
 def load_backbone(folder: Path | str) -> Backbone:

@@ -25,7 +25,7 @@ class MemoryEntry:
 
     Attributes:
         frame: number of the frame in its video.
-        features: (h * h, Cm) memory tokens.
+        features: (N, Cm) memory tokens, as many as the backbone makes of a frame.
         pointer: (C,) object pointer.
         prompted: a user gave its mask (SAM 2's conditioning frames).
     """
@@ -63,7 +63,7 @@ class MemoryBank:
 
         Args:
             frame: its number in the video.
-            features: (h * h, Cm).
+            features: (N, Cm).
             pointer: (C,).
             prompted: see ``MemoryEntry``.
         """
@@ -203,7 +203,7 @@ def collate(
             return None if shared is None else replace(shared, owner=owner)
     memory = [_stack_entries(reads, rank) for rank in range(len(reads[0].entries))]
     like = reads[0].entries[0][0].pointer
-    spatial = backbone.memory_position(side, like)  # (hh, Cm)
+    spatial = backbone.memory_position(side, like)  # (N, Cm)
     position = [
         _entry_positions(reads, rank, spatial, backbone) for rank in range(len(reads[0].entries))
     ]
@@ -237,14 +237,14 @@ def _distinct(reads: Sequence[MemoryRead]) -> tuple[list[MemoryRead], tuple[int,
 
 
 def _stack_entries(reads: Sequence[MemoryRead], rank: int) -> Tensor:
-    """(hh, B, Cm) memory tokens of the entries at one rank."""
+    """(N, B, Cm) memory tokens of the entries at one rank."""
     return torch.stack([read.entries[rank][0].features for read in reads], dim=1)
 
 
 def _entry_positions(
     reads: Sequence[MemoryRead], rank: int, spatial: Tensor, backbone: Backbone
 ) -> Tensor:
-    """(hh, B, Cm) place in the frame plus place in time."""
+    """(N, B, Cm) place in the frame plus place in time."""
     codes = torch.stack([backbone.temporal_code(read.entries[rank][1]) for read in reads])
     return spatial.unsqueeze(1) + codes.unsqueeze(0)
 

@@ -1,4 +1,4 @@
-"""Configurations of SAM 2: a tiny one for the toy pipeline and the tests, and those published."""
+"""Configurations: a tiny SAM 2 for the toy pipeline and the tests, and those published."""
 
 from __future__ import annotations
 
@@ -136,4 +136,32 @@ def sam21_preset(name: str, size: int = PUBLISHED_SIZE) -> Any:
         prompt_encoder_config={"image_size": size},
         image_size=size,
         memory_attention_rope_feat_sizes=sides[-1],
+    )
+
+
+def edgetam_preset(size: int = PUBLISHED_SIZE) -> Any:
+    """Configuration of the published EdgeTAM; its weights are Meta's and not here.
+
+    Args:
+        size: image side in pixels, a multiple of 256 (16 windows of the memory at stride 16).
+
+    Returns:
+        An ``EdgeTamVideoConfig``; for random weights in tests and benchmarks of real size. Its
+        image encoder needs timm.
+    """
+    from transformers import EdgeTamVideoConfig, EdgeTamVisionConfig, TimmWrapperConfig
+
+    sides = [[size // stride, size // stride] for stride in (4, 8, 16)]
+    encoder = TimmWrapperConfig(
+        architecture="repvit_m1",
+        model_args={"in_chans": 3, "features_only": True, "out_indices": [0, 1, 2, 3]},
+    )
+    return EdgeTamVideoConfig(
+        vision_config=EdgeTamVisionConfig(backbone_config=encoder, backbone_feature_sizes=sides),
+        prompt_encoder_config={"image_size": size},
+        image_size=size,
+        memory_attention_rope_feat_sizes=sides[-1],
+        # The published weights know neither.
+        enable_temporal_pos_encoding_for_object_pointers=False,
+        enable_occlusion_spatial_embedding=False,
     )

@@ -21,13 +21,14 @@ TRAINED_PARTS = (
     "memory_attention",
     "mask_decoder",
     "memory_encoder",
+    "spatial_perceiver",
     "object_pointer_proj",
     "temporal_positional_encoding_projection_layer",
     "memory_temporal_positional_encoding",
     "no_memory_embedding",
 )
-"""Parts of SAM 2 that TGL trains: memory attention, mask decoder, memory encoder, and the small
-tensors that belong to reading the memory."""
+"""Parts of SAM 2 that TGL trains: memory attention, mask decoder, memory encoder (with EdgeTAM's
+perceiver), and the small tensors that belong to reading the memory."""
 FROZEN_INSIDE = ("mask_decoder.conv_s0", "mask_decoder.conv_s1")
 """Projections that run with the encoder, so that features can be shared and cached."""
 GATE_ONLY = ("no_object_pointer", "occlusion_spatial_embedding_parameter")

@@ -1,20 +1,22 @@
-"""Tiny random models: every parameter that starts at zero or one is made to matter."""
+"""Tiny random models, and a clip with sentences for them."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
 
 from stages.model.backbone import Backbone
 from stages.model.config import ModelConfig
-from stages.model.families import build_backbone
-from stages.model.presets import toy_preset
 from stages.model.text import TextBatch
 from stages.model.tgl import TglModel
 
-SIZE = 64
+sys.path.insert(0, str(Path(__file__).parent))
+from tiny_backbones import SIZE, random_backbone, randomise
+
 TEXT_DIM = 16
 FRAMES = 6
 
@@ -22,27 +24,6 @@ FRAMES = 6
 @pytest.fixture(autouse=True)
 def _one_thread() -> None:
     torch.set_num_threads(1)
-
-
-def randomise(module: torch.nn.Module, seed: int, scale: float = 0.05) -> None:
-    """Add noise to all parameters, so that none is at its neutral start."""
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for parameter in module.parameters():
-            parameter.add_(torch.randn(parameter.shape, generator=generator) * scale)
-
-
-def random_backbone(seed: int = 0) -> Backbone:
-    """A random tiny backbone in eval mode whose object scores have both signs."""
-    torch.manual_seed(seed)
-    backbone = build_backbone(toy_preset(SIZE)).eval()
-    randomise(backbone, seed)
-    with torch.no_grad():
-        # Near 0 and nearly constant otherwise: stretch it, so that the gate opens and closes.
-        head = backbone.sam.mask_decoder.pred_obj_score_head
-        head.proj_out.weight.mul_(20)
-        head.proj_out.bias.add_(0.53)
-    return backbone
 
 
 @pytest.fixture
@@ -54,10 +35,10 @@ def backbone() -> Backbone:
 def make_model() -> Callable[..., TglModel]:
     """A function of config fields that gives a random model in eval mode."""
 
-    def make(*, trained: bool = True, **fields: object) -> TglModel:
+    def make(*, trained: bool = True, kind: str = "sam2", **fields: object) -> TglModel:
         torch.manual_seed(0)
         config = ModelConfig(adapter_width=16, adapter_heads=2, **fields)  # type: ignore[arg-type]
-        model = TglModel(config, random_backbone(), TEXT_DIM)
+        model = TglModel(config, random_backbone(kind=kind), TEXT_DIM)
         if trained:
             randomise(model.adapter, 3)
         return model.eval()

@@ -1,16 +1,49 @@
-"""With the text side off we are SAM 2: equal to transformers' own inference session."""
+"""With the text side off we are SAM 2, or EdgeTAM: equal to transformers' own session."""
 
 from __future__ import annotations
 
 import pytest
 import torch
+from tiny_backbones import KINDS, random_backbone
 from torch import Tensor
-from transformers import Sam2VideoInferenceSession
+from transformers import EdgeTamVideoInferenceSession, Sam2VideoInferenceSession
 
 from stages.model.backbone import Backbone, Prompts
 from stages.model.prompted import track_prompted
 
 TOLERANCE = 1e-5
+SESSIONS = {
+    "sam2_video": Sam2VideoInferenceSession,
+    "edgetam_video": EdgeTamVideoInferenceSession,
+}
+MEMORY_DTYPE = {"sam2_video": torch.bfloat16, "edgetam_video": None}
+"""SAM 2's session keeps memories in bfloat16 (without that the difference is 5e-5), EdgeTAM's as
+they come."""
+PROMPTED = [([0], False), ([5], True), ([2], False), ([2], True), ([1, 4], False), ([1, 4], True)]
+"""Prompted frames, and whether tracking runs in reverse."""
+
+
+def clips() -> list[tuple[str, int, list[int], bool]]:
+    """Backbone, objects, prompted frames, reverse: all of two kinds, the ends of the others."""
+    return [
+        (kind, objects, prompted, reverse)
+        for kind in KINDS
+        for objects in (1, 3)
+        for prompted, reverse in (PROMPTED if kind in KINDS[:2] else PROMPTED[:2])
+    ]
+
+
+@pytest.fixture
+def backbone(request: pytest.FixtureRequest) -> Backbone:
+    """Of the kind that the test is parametrised with."""
+    return random_backbone(kind=request.param)
+
+
+def new_session(backbone: Backbone, pixels: Tensor) -> Sam2VideoInferenceSession:
+    """transformers' state of one video."""
+    size = backbone.image_size
+    session = SESSIONS[backbone.sam.config.model_type]
+    return session(video=pixels, video_height=size, video_width=size, dtype=torch.float32)
 
 
 def object_masks(frame: int, objects: int, size: int) -> Tensor:
@@ -26,9 +59,7 @@ def session_answers(
 ) -> dict[int, tuple[Tensor, Tensor]]:
     """frame -> gated masks (objects, s, s) and object scores (objects,), from transformers."""
     size = backbone.image_size
-    session = Sam2VideoInferenceSession(
-        video=pixels, video_height=size, video_width=size, dtype=torch.float32
-    )
+    session = new_session(backbone, pixels)
     outs = []
     for frame in prompted:
         masks = object_masks(frame, objects, size)
@@ -47,10 +78,8 @@ def session_answers(
     }
 
 
-@pytest.mark.parametrize("objects", [1, 3])
 @pytest.mark.parametrize(
-    ("prompted", "reverse"),
-    [([0], False), ([5], True), ([2], False), ([2], True), ([1, 4], False), ([1, 4], True)],
+    ("backbone", "objects", "prompted", "reverse"), clips(), indirect=["backbone"]
 )
 @torch.no_grad()
 def test_mask_prompted_tracking_equals_the_session(
@@ -60,13 +89,12 @@ def test_mask_prompted_tracking_equals_the_session(
     prompts = {
         frame: Prompts(mask=object_masks(frame, objects, backbone.image_size)) for frame in prompted
     }
-    # The session keeps memories in bfloat16; without that the difference is 5e-5.
     own = track_prompted(
         backbone,
         backbone.encode(pixels),
         prompts,
         reverse=reverse,
-        memory_dtype=torch.bfloat16,
+        memory_dtype=MEMORY_DTYPE[backbone.sam.config.model_type],
     )
     assert set(own) == set(expected)
     assert len(expected) > len(prompted)
@@ -75,6 +103,7 @@ def test_mask_prompted_tracking_equals_the_session(
         assert (own[frame].decoded.object_score - scores).abs().max() <= TOLERANCE
 
 
+@pytest.mark.parametrize("backbone", KINDS, indirect=True)
 @torch.no_grad()
 def test_the_compared_clips_open_and_close_the_gate(backbone: Backbone, pixels: Tensor) -> None:
     """Parity would say little on blank masks."""
@@ -84,13 +113,11 @@ def test_the_compared_clips_open_and_close_the_gate(backbone: Backbone, pixels: 
     assert (scores <= 0).any()
 
 
+@pytest.mark.parametrize("backbone", KINDS, indirect=True)
 @torch.no_grad()
 def test_point_prompted_tracking_equals_the_session(backbone: Backbone, pixels: Tensor) -> None:
-    size = backbone.image_size
     points, labels = torch.tensor([[[20.0, 28.0]]]), torch.tensor([[1]])
-    session = Sam2VideoInferenceSession(
-        video=pixels, video_height=size, video_width=size, dtype=torch.float32
-    )
+    session = new_session(backbone, pixels)
     index = session.obj_id_to_idx(1)
     session.add_point_inputs(
         index, 0, {"point_coords": points.unsqueeze(1), "point_labels": labels.unsqueeze(1)}
@@ -101,7 +128,7 @@ def test_point_prompted_tracking_equals_the_session(backbone: Backbone, pixels: 
         backbone,
         backbone.encode(pixels),
         {0: Prompts(points=points, labels=labels)},
-        memory_dtype=torch.bfloat16,
+        memory_dtype=MEMORY_DTYPE[backbone.sam.config.model_type],
     )
     for out in backbone.sam.propagate_in_video_iterator(session, start_frame_idx=0):
         mine = own[out.frame_idx]
@@ -109,6 +136,7 @@ def test_point_prompted_tracking_equals_the_session(backbone: Backbone, pixels: 
         assert (mine.decoded.object_score - out.object_score_logits[0]).abs() <= TOLERANCE
 
 
+@pytest.mark.parametrize("backbone", KINDS, indirect=True)
 @torch.no_grad()
 def test_one_object_in_each_of_two_clips_equals_clip_by_clip(
     backbone: Backbone, pixels: Tensor
