@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -144,7 +144,7 @@ def _write_parquet(path: Path, video: Video, answers: list[Answer], preds: Path)
     """A row for each sentence and frame."""
     import pyarrow.parquet as pq
 
-    schema = _schema()
+    schema = segments_schema()
     temporary = path.with_name(f".{path.name}.partial")
     with pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
         for answer in answers:
@@ -152,7 +152,8 @@ def _write_parquet(path: Path, video: Video, answers: list[Answer], preds: Path)
     temporary.replace(path)
 
 
-def _schema() -> pa.Schema:
+def segments_schema() -> pa.Schema:
+    """Columns of the Parquet table."""
     import pyarrow as pa
 
     return pa.schema(
@@ -198,20 +199,26 @@ def _rows(video: Video, answer: Answer, preds: Path, schema: pa.Schema) -> pa.Ta
 def describe(video: Video, answer: Answer) -> str:
     """One line for a person: when the sentence holds, and in how many frames something is seen."""
     seen = sum(end - start for start, end in answer.visible)
-    if not seen:
-        return f'"{answer.expression.text}": nothing found'
-    if video.num_frames == 1:
-        return f'"{answer.expression.text}": found'
-    return (
-        f'"{answer.expression.text}": moment {_when(video, answer.moments)}, '
-        f"mask in {seen} of {video.num_frames} frames"
+    return describe_spans(
+        answer.expression.text, answer.moments, seen, frames=video.num_frames, fps=video.fps
     )
 
 
-def _when(video: Video, spans: tuple[Span, ...]) -> str:
+def describe_spans(
+    sentence: str, moments: Sequence[Span], seen: int, *, frames: int, fps: float | None
+) -> str:
+    """As :func:`describe`, from a sentence's moments and the number of frames with a mask."""
+    if not seen:
+        return f'"{sentence}": nothing found'
+    if frames == 1:
+        return f'"{sentence}": found'
+    return f'"{sentence}": moment {_when(moments, fps)}, mask in {seen} of {frames} frames'
+
+
+def _when(spans: Sequence[Span], fps: float | None) -> str:
     parts = []
     for start, end in spans:
         frames = f"frame {start}" if end - start == 1 else f"frames {start}-{end - 1}"
-        seconds = f" ({start / video.fps:.1f}-{end / video.fps:.1f} s)" if video.fps else ""
+        seconds = f" ({start / fps:.1f}-{end / fps:.1f} s)" if fps else ""
         parts.append(frames + seconds)
     return ", ".join(parts)

@@ -75,8 +75,7 @@ class Pipeline:
             ConfigError: there is no sentence, or an empty one.
             TglError: as the stages raise them.
         """
-        if not sentences or not all(sentence.strip() for sentence in sentences):
-            raise ConfigError("is empty", where="SENTENCE", hint="say what is to be segmented")
+        check_sentences(sentences)
         index = self._index(media, sentences)
         texts = self._texts(index, text)
         preds = masks or self.work / "masks"
@@ -84,6 +83,32 @@ class Pipeline:
         pictures = self.work / "pictures"
         self._render(RenderInputs(preds, index, font), rendering, pictures)
         return Artifacts(index, preds, pictures)
+
+    def texts_of(self, video_id: str, sentences: Sequence[str], config: TextConfig) -> Path:
+        """Encode sentences about a video that has not come yet; the folder of their texts.
+
+        Raises:
+            ConfigError: there is no sentence, or an empty one.
+        """
+        from schemas.layouts import EXPRESSIONS_TABLE
+        from schemas.parquet import rows_of, write_table
+        from schemas.tables import EXPRESSIONS
+
+        check_sentences(sentences)
+        folder = self.work / "sentences"
+        folder.mkdir(parents=True, exist_ok=True)
+        rows = [
+            {
+                "video_id": video_id,
+                "expression_id": str(number),
+                "expression": text,
+                "object_ids": [],
+                "anno_ids": [],
+            }
+            for number, text in enumerate(sentences)
+        ]
+        write_table(folder / EXPRESSIONS_TABLE, rows_of(rows, EXPRESSIONS), EXPRESSIONS)
+        return self._texts(folder, config)
 
     def _index(self, media: Media, sentences: Sequence[str]) -> Path:
         from stages.build_moments.stage import STAGE
@@ -145,6 +170,12 @@ class Pipeline:
         if outcome.failures:
             raise CorruptInput(outcome.failures[0])
         return outcome
+
+
+def check_sentences(sentences: Sequence[str]) -> None:
+    """Raise ConfigError if there is no sentence, or an empty one."""
+    if not sentences or not all(sentence.strip() for sentence in sentences):
+        raise ConfigError("is empty", where="SENTENCE", hint="say what is to be segmented")
 
 
 def text_config(checkpoint: Path, encoder: str | None) -> TextConfig:

@@ -83,6 +83,11 @@ class OnlineSegmenter:
                 self._groups.append(SentenceGroup(model, text, finders[part], config, size))
 
     @property
+    def side(self) -> int:
+        """S, the side of the frames that :meth:`push` takes."""
+        return self._model.backbone.image_size
+
+    @property
     def forgotten(self) -> int:
         """Moments whose memory made room for later ones."""
         return sum(tracks.forgotten for group in self._groups for tracks in group.sentences)

@@ -16,14 +16,16 @@ from stages.propagate.routing import drop_specks, fill_gaps
 
 LARGEST_STEP = 16
 """Frames of one step, however long the delay is: a step's frames are in memory together."""
+SHARE = 4
+"""A delay's share of looking ahead, and of steps, is one in so many: see docs/inference.md."""
 
 
 @dataclass(frozen=True)
 class Schedule:
     """What a delay is spent on.
 
-    Frames are taken in steps. A frame is routed when at least ``ahead`` frames after it have come;
-    frames that are not guided may then wait for a moment that follows them.
+    Frames are taken in steps. A frame is routed when at least ``ahead`` frames after it have come.
+    For the rest of the delay frames that are not guided wait for a moment that follows them.
 
     Attributes:
         delay: most frames that come between a frame and its mask.
@@ -37,14 +39,14 @@ class Schedule:
 
     @classmethod
     def of(cls, delay: int, reach: int) -> Schedule:
-        """Half of the delay for looking ahead, the other half for steps and what follows.
+        """A quarter of the delay for looking ahead, a quarter for steps, half for waiting.
 
         Args:
             delay: frames.
             reach: frames after a frame that its route depends on; more are of no use.
         """
-        ahead = min(delay - delay // 2, reach)
-        return cls(delay, ahead, min(delay - ahead + 1, LARGEST_STEP))
+        ahead = min(-(-delay // SHARE), reach)
+        return cls(delay, ahead, min(1 + delay // SHARE, LARGEST_STEP))
 
     def routed(self, seen: int) -> int:
         """How many of the first frames are routed when ``seen`` have come."""

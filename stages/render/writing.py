@@ -54,7 +54,12 @@ def write_mp4(
     command = target.global_args("-loglevel", "error").compile(cmd=ffmpeg_binary())
     # A file takes the messages: a pipe could fill while we are still writing frames.
     with tempfile.TemporaryFile() as messages:
-        process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=messages)
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stderr=messages,
+            start_new_session=True,  # Ctrl-C is for us: the frames decide when the video ends
+        )
         try:
             _feed(process, frames)
         finally:

@@ -22,6 +22,7 @@ TOY_WARNING = (
     "real videos train one with: tgl train INDEX TEXT CHECKPOINT --backbone "
     "facebook/sam2.1-hiera-base-plus, and name it with --checkpoint CHECKPOINT"
 )
+STDIN = "-"
 _FORMATS = {".mp4": "mp4", ".gif": "gif", ".png": "sheet"}
 
 
@@ -31,7 +32,11 @@ _FORMATS = {".mp4": "mp4", ".gif": "gif", ".png": "sheet"}
 def segment(
     source: Annotated[
         Path,
-        typer.Argument(help="A video, a picture, or a folder of frames.", show_default=False),
+        typer.Argument(
+            help="A video, a picture, or a folder of frames; with --online also - for raw RGB "
+            "video on standard input.",
+            show_default=False,
+        ),
     ],
     sentences: Annotated[
         list[str],
@@ -61,7 +66,8 @@ def segment(
     table: Annotated[
         Path | None,
         typer.Option(
-            help="Write moments and masks (COCO RLE) to this .json or .parquet file.",
+            help="Write moments and masks (COCO RLE) to this .json or .parquet file; .parquet "
+            "with --online.",
             show_default=False,
         ),
     ] = None,
@@ -81,8 +87,19 @@ def segment(
     ] = None,
     fps: Annotated[
         float,
-        typer.Option(help="Frames a second of the overlay; 0 is the video's own rate.", min=0),
+        typer.Option(
+            help="Frames a second of the overlay; 0 is the video's own rate, which raw video on "
+            "standard input does not tell.",
+            min=0,
+        ),
     ] = 0,
+    size: Annotated[
+        str | None,
+        typer.Option(
+            help="Width and height in pixels of raw video on standard input, such as 1280x720.",
+            show_default=False,
+        ),
+    ] = None,
     font: Annotated[
         Path | None,
         typer.Option(help="A font, for sentences that are not in Latin letters."),
@@ -100,6 +117,16 @@ def segment(
     rendering = _rendering(out, sentences, fps)
     if table is not None:
         check_suffix(table)
+    config = replace(config, moments=moments)
+    if config.online:
+        from tglcli.live import LiveRequest, segment_online
+
+        request = LiveRequest(source, tuple(sentences), out, rendering, masks, table, font, size)
+        folder = _checkpoint(checkpoint)
+        segment_online(request, config, run, folder, encoder, work, _warnings(checkpoint))
+        return
+    if size is not None or str(source) == STDIN:
+        raise ConfigError("raw video on standard input needs --online", where=source)
     from schemas.directories import remove_tree
     from tglcli.media import find_media
     from tglcli.pipeline import Pipeline, publish_picture, text_config
@@ -109,15 +136,15 @@ def segment(
     media = find_media(source)
     progress = TerminalProgress(quiet=run.quiet)
     folder = _checkpoint(checkpoint)
-    if checkpoint is None:
-        progress.warn(TOY_WARNING)
+    for warning in _warnings(checkpoint):
+        progress.warn(warning)
     place = work or out.with_name(f".{out.name}.segment")
     artifacts = Pipeline(place, run.runtime, progress, run.force).segment(
         media,
         sentences,
         checkpoint=folder,
         text=text_config(folder, encoder),
-        propagation=replace(config, moments=moments),
+        propagation=config,
         rendering=rendering,
         masks=masks,
         font=font,
@@ -145,6 +172,10 @@ def _rendering(out: Path, sentences: list[str], fps: float) -> RenderConfig:
         sentences=len(sentences),
         fps=fps,
     )
+
+
+def _warnings(checkpoint: Path | None) -> tuple[str, ...]:
+    return (TOY_WARNING,) if checkpoint is None else ()
 
 
 def _checkpoint(named: Path | None) -> Path:
