@@ -16,7 +16,8 @@ from schemas.errors import ConfigError, CorruptInput, TglError
 from stages.engine.pool import map_jobs
 from stages.engine.runtime import Runtime
 
-PATIENCE_SECONDS = 30
+PATIENCE_SECONDS = 60
+HERE = Path(__file__).parent
 
 
 def double(number: int) -> int:
@@ -62,6 +63,35 @@ from stages.engine.runtime import Runtime
 if __name__ == "__main__":
     list(map_jobs(report_and_sleep, [sys.argv[1], sys.argv[1]], runtime=Runtime(workers=2)))
 """
+
+
+PREPARED = """
+import sys
+from pool_jobs import is_loaded
+from stages.engine.pool import map_jobs, prepare_workers
+from stages.engine.runtime import Runtime
+if __name__ == "__main__":
+    workers, modules = int(sys.argv[1]), sys.argv[2:]
+    prepare_workers(Runtime(workers=workers), modules)
+    found = list(map_jobs(is_loaded, ["colorsys"], runtime=Runtime(workers=workers)))
+    print(found[0][1], "colorsys" in sys.modules)
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "printed"),
+    [(["2", "colorsys"], "True False"), (["2"], "False False"), (["1", "colorsys"], "False False")],
+)
+def test_modules_are_loaded_for_workers_and_not_here(arguments: list[str], printed: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", PREPARED, *arguments],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(HERE), *sys.path])},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=PATIENCE_SECONDS,
+    )
+    assert done.stdout.strip() == printed
 
 
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="asks /proc which processes live")

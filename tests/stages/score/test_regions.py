@@ -108,6 +108,15 @@ def test_dilation_is_by_the_exact_disk(radius):
     np.testing.assert_array_equal(unpack(edges.dilate(pack(mask), radius), 170), wanted)
 
 
+@pytest.mark.parametrize("radius", [63, 64, 65, 127, 128, 129])
+def test_a_disk_wider_than_words_is_exact(radius):
+    rng = np.random.default_rng(radius)
+    mask = np.zeros((90, 900), bool)
+    mask[rng.integers(0, 90, 3), rng.integers(0, 900, 3)] = True
+    wanted = definition.near(mask, radius)
+    np.testing.assert_array_equal(unpack(edges.dilate(pack(mask), radius), 900), wanted)
+
+
 def test_radius_is_the_rounded_up_share_of_the_diagonal():
     for height, width in [(1, 1), (480, 854), (600, 800), (300, 400), (1080, 1920), (75, 100)]:
         assert regions.boundary_radius(height, width) == definition.radius(height, width)
@@ -163,7 +172,11 @@ def plain_runs(mask: np.ndarray) -> list[int]:
 
 
 @pytest.mark.parametrize(
-    "counts", [b"", b"\x01\x02", b"0", b"PPPPPPPPPP", b"o", [600, 1], [700, -100], ["x"], [2**70]]
+    "counts",
+    [
+        *(b"", b"\x01\x02", b"0", b"PPPPPPPPPP", b"o", [600, 1], [700, -100], ["x"], [2**70]),
+        [2**62, 2**62, 2**62, 2**62 + 600],  # 600 in 64 bits
+    ],
 )
 def test_broken_runs_are_refused(counts):
     with pytest.raises(CorruptInput, match="anno 7"):
