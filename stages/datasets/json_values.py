@@ -50,7 +50,22 @@ def id_list(value: object, where: str) -> tuple[str, ...]:
     items = value if isinstance(value, list) else [value]
     if any(isinstance(item, bool) or not isinstance(item, int | str) for item in items):
         raise CorruptInput("has an id that is neither a number nor a string", where=where)
-    return tuple(str(item) for item in items)
+    return tuple(whole_text(str(item), where) for item in items)
+
+
+def whole_text(value: str, where: object) -> str:
+    """`value`, if it can be written as UTF-8; JSON may hold half of a surrogate pair.
+
+    Raises:
+        CorruptInput: it cannot.
+    """
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise CorruptInput(
+            f"{value!r} is no text: half of a surrogate pair", where=where
+        ) from error
+    return value
 
 
 def finite_numbers(value: object, where: object) -> list[float]:

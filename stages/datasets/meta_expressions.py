@@ -12,7 +12,7 @@ from typing import Any
 from schemas.errors import CorruptInput, TglError
 from schemas.layouts import safe_name
 from stages.datasets.faults import Faults
-from stages.datasets.json_values import load_object, mapping
+from stages.datasets.json_values import load_object, mapping, whole_text
 from stages.datasets.records import RawExpression, RawVideo
 
 Ids = Callable[[str, Mapping[str, Any], str], tuple[tuple[str, ...], tuple[str, ...]]]
@@ -87,4 +87,4 @@ class MetaExpressions:
         if not isinstance(text, str) or not text.strip():
             raise CorruptInput("has no sentence in exp", where=where)
         objects, annos = self._ids(video_id, entry, where)
-        return RawExpression(video_id, expression_id, text, objects, annos)
+        return RawExpression(video_id, expression_id, whole_text(text, where), objects, annos)

@@ -16,7 +16,7 @@ from schemas.layouts import (
 )
 from stages.datasets.faults import Faults, strict
 from stages.datasets.json_stream import stream_members
-from stages.datasets.json_values import id_list
+from stages.datasets.json_values import id_list, whole_text
 from stages.datasets.meta_expressions import MetaExpressions
 from stages.datasets.records import RawExpression, RawTrack, RawVideo
 from stages.datasets.rle import read_track
@@ -62,6 +62,7 @@ class MevisSplit:
             return
         for anno_id, masks in stream_members(self.masks):
             try:
+                whole_text(anno_id, self.masks)
                 yield anno_id, read_track(masks, where=f"{self.masks}, anno id {anno_id}")
             except TglError as error:
                 self._faults(error)

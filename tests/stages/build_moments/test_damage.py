@@ -154,6 +154,11 @@ def test_masks_that_are_no_rle(mevis, refused: Callable, mask: object) -> None:
     assert "8" in str(error)
 
 
+def test_a_track_whose_id_is_no_text(mevis, refused: Callable) -> None:
+    mevis.masks["\ud800"] = mevis.masks["9"]
+    assert "half of a surrogate pair" in str(refused(mevis.write()))
+
+
 def test_a_mask_of_another_size_than_the_video(mevis, refused: Callable) -> None:
     mevis.masks["9"][1] = {"size": [16, 12], "counts": [192]}
     mevis.masks["9"][1]["counts"] = [10, 182]
@@ -166,6 +171,8 @@ def test_a_mask_of_another_size_than_the_video(mevis, refused: Callable) -> None
     [
         {"exp": ""},
         {"exp": None},
+        {"exp": "half a pair \ud800"},
+        {"obj_id": ["\udfff"]},
         {"obj_id": [0, 1]},
         {"anno_id": [[7]]},
         {"anno_id": [True]},
