@@ -2,33 +2,23 @@
 
 from __future__ import annotations
 
-import subprocess
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-import ffmpeg
 import numpy as np
 from PIL import Image
 
-from schemas.errors import TglError
-from stages.engine.ffmpeg import ffmpeg_binary
+from stages.engine.ffmpeg import write_h264
 from stages.render.palette import FIXED
 
+# Untagged video is shown in another matrix than it was made in, and the palette shifts.
 _MATRIX = "bt709"
-_H264 = {
-    "c:v": "libx264",
-    "preset": "veryfast",
-    "pix_fmt": "yuv420p",
+_COLOURS = {
     "colorspace": _MATRIX,
     "color_primaries": _MATRIX,
     "color_trc": _MATRIX,
     "color_range": "tv",
-    "threads": 1,
-    "fflags": "+bitexact",
-    "flags:v": "+bitexact",
-    "map_metadata": -1,
-    "movflags": "+faststart",
 }
 _GIF_UNITS_PER_SECOND = 100
 # Players show anything faster at a tenth of a second.
@@ -39,52 +29,16 @@ _GIF_COLOURS = 256
 def write_mp4(
     path: Path, frames: Iterator[np.ndarray], size: tuple[int, int], fps: float, quality: int
 ) -> None:
-    """Write uint8 RGB frames of `size` (height, width; both even) as H.264.
-
-    One thread and ffmpeg's bitexact flags leave nothing in the file that could differ.
+    """Write uint8 RGB frames of `size` (height, width; both even) as H.264, colours tagged.
 
     Raises:
         TglError: ffmpeg failed; the message is its last line.
     """
-    height, width = size
-    source = ffmpeg.input("pipe:", format="rawvideo", pix_fmt="rgb24", s=f"{width}x{height}", r=fps)
-    # Untagged video is shown in another matrix than it was made in, and the palette shifts.
-    converted = source.filter("scale", out_color_matrix=_MATRIX, out_range="tv")
-    target = converted.output(f"file:{path}", crf=quality, **_H264).overwrite_output()
-    command = target.global_args("-loglevel", "error").compile(cmd=ffmpeg_binary())
-    # A file takes the messages: a pipe could fill while we are still writing frames.
-    with tempfile.TemporaryFile() as messages:
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stderr=messages,
-            start_new_session=True,  # Ctrl-C is for us: the frames decide when the video ends
-        )
-        try:
-            _feed(process, frames)
-        finally:
-            process.wait()
-        if process.returncode != 0:
-            messages.seek(0)
-            lines = messages.read().decode(errors="replace").strip().splitlines()
-            raise TglError(
-                f"ffmpeg could not write the video ({lines[-1] if lines else 'no message'})",
-                where=path,
-                hint="an ffmpeg with libx264 is needed; the wheel imageio-ffmpeg carries one",
-            )
+    write_h264(path, frames, size, fps, quality, convert=_tagged, **_COLOURS)
 
 
-def _feed(process: subprocess.Popen[bytes], frames: Iterator[np.ndarray]) -> None:
-    assert process.stdin is not None
-    try:
-        with process.stdin as pipe:
-            for frame in frames:
-                pipe.write(np.ascontiguousarray(frame).data)
-    except BrokenPipeError:
-        pass  # ffmpeg has ended early: its exit code and its message say why
-    except BaseException:
-        process.kill()
-        raise
+def _tagged(stream: Any) -> Any:
+    return stream.filter("scale", out_color_matrix=_MATRIX, out_range="tv")
 
 
 def write_gif(path: Path, frames: Iterator[np.ndarray], fps: float) -> None:

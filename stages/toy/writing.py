@@ -4,14 +4,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-import ffmpeg
 import numpy as np
 from PIL import Image
 from pycocotools import mask as coco
 
-from schemas.errors import TglError
 from schemas.layouts import MEVIS_EXPRESSIONS, MEVIS_MASKS, MOMENTS_FILE, frame_path
-from stages.engine.ffmpeg import ffmpeg_binary
+from stages.engine.ffmpeg import write_h264
 from stages.toy.clip import Clip
 
 JPEG_QUALITY = 95
@@ -41,41 +39,12 @@ def write_frames(clip: Clip, root: Path) -> list[Path]:
 def write_video(clip: Clip, root: Path, fps: int) -> Path:
     """Write the clip as mp4 to `root`/videos/<video>.mp4.
 
-    One thread and ffmpeg's bitexact flags leave nothing in the file that could differ from run to
-    run.
-
     Raises: TglError, if ffmpeg cannot write it; MissingInput, if there is no ffmpeg.
     """
     path = root / VIDEOS_FOLDER / f"{clip.video_id}.mp4"
     path.parent.mkdir(parents=True, exist_ok=True)
     _, height, width, _ = clip.frames.shape
-    source = ffmpeg.input("pipe:", format="rawvideo", pix_fmt="rgb24", s=f"{width}x{height}", r=fps)
-    options = {
-        "c:v": "libx264",
-        "crf": VIDEO_QUALITY,
-        "preset": "veryfast",
-        "pix_fmt": "yuv420p",
-        "threads": 1,
-        "fflags": "+bitexact",
-        "flags:v": "+bitexact",
-        "map_metadata": -1,
-        "movflags": "+faststart",
-    }
-    target = source.output(str(path), **options).global_args("-loglevel", "error", "-nostdin")
-    try:
-        target.run(
-            ffmpeg_binary(),
-            input=np.ascontiguousarray(clip.frames).tobytes(),
-            capture_stderr=True,
-            overwrite_output=True,
-        )
-    except ffmpeg.Error as error:
-        lines = error.stderr.decode(errors="replace").strip().splitlines()
-        raise TglError(
-            f"ffmpeg could not write the video ({lines[-1] if lines else 'no message'})",
-            where=path,
-            hint="an ffmpeg with libx264 is needed; the wheel imageio-ffmpeg carries one",
-        ) from error
+    write_h264(path, clip.frames, (height, width), fps, VIDEO_QUALITY)
     return path
 
 
