@@ -19,24 +19,34 @@ from stages.check.config import AUTO, CheckConfig
 from stages.check.dataset import check_dataset
 from stages.check.findings import Findings, Report
 from stages.check.index import check_index
+from stages.check.submission import check_zip
 from stages.datasets.layouts import detect_layout
 from stages.engine.progress import Progress
 from stages.engine.runtime import Runtime
 
-_INDEX, _DATASET, _TABLE = "index", "data set", "table"
+_INDEX, _DATASET, _TABLE, _SUBMISSION = "index", "data set", "table", "submission"
 
 
-def check(path: Path, config: CheckConfig, *, runtime: Runtime, progress: Progress) -> Report:
-    """Every fault of a data set, an artifact or a single table; nothing is changed.
+def check(
+    path: Path,
+    config: CheckConfig,
+    *,
+    runtime: Runtime,
+    progress: Progress,
+    meta: Path | None = None,
+) -> Report:
+    """Every fault of a data set, an artifact, a single table or a submission; nothing is changed.
+
+    Args:
+        meta: the meta file of its split, against which a submission is held.
 
     Raises:
         MissingInput: there is nothing at `path`, or nothing that is known.
-        ConfigError: it is a submission's zip, which needs its meta file.
     """
     findings = Findings()
     kind = _kind(path, config)
     try:
-        kind = _check_kind(kind, path, config, findings, runtime, progress)
+        kind = _check_kind(kind, path, config, findings, runtime, progress, meta)
     except (MissingInput, ConfigError) as error:
         if kind == _DATASET:
             raise
@@ -50,13 +60,7 @@ def _kind(path: Path, config: CheckConfig) -> str:
     if not path.exists():
         raise MissingInput("there is nothing to check", where=path)
     if path.is_file():
-        if path.suffix == ".zip":
-            raise ConfigError(
-                "a submission is checked against its split",
-                where=path,
-                hint=f"tgl submit {path} --meta meta_expressions.json",
-            )
-        return _TABLE
+        return _SUBMISSION if path.suffix.lower() == ".zip" else _TABLE
     if config.layout != AUTO:
         return _DATASET
     if (path / VIDEOS_TABLE).exists() or (path / EXPRESSIONS_TABLE).exists():
@@ -74,6 +78,7 @@ def _check_kind(
     findings: Findings,
     runtime: Runtime,
     progress: Progress,
+    meta: Path | None,
 ) -> str:
     """Check `path` as what it is; returns the kind, for a data set with its layout."""
     if kind == _DATASET:
@@ -82,6 +87,8 @@ def _check_kind(
     if kind == _TABLE:
         check_table(path, findings)
         return kind
+    if kind == _SUBMISSION:
+        return f"{_SUBMISSION} ({check_zip(path, config, meta, findings)})"
     check_receipt(path, findings)
     if kind == _INDEX:
         check_index(path, config, findings, runtime, progress)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from stages.datasets.servers import PREFIXES
 from stages.engine.settings import Settings, setting
 
 AUTO = "auto"
@@ -17,6 +18,11 @@ class CheckConfig(Settings):
         AUTO,
         "Layout of a data set; auto finds out.",
         choices=(AUTO, "mevis", "ref-youtube-vos", "ref-davis17", "folder"),
+    )
+    server: str = setting(
+        AUTO,
+        "Whose layout a submission's zip should have; auto goes by its folders.",
+        choices=(AUTO, *PREFIXES),
     )
     split: str | None = setting(None, "The split, where a data set's folder holds several.")
     images: bool = setting(True, "Decode every picture; without it only their names are looked at.")

@@ -6,13 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from schemas.layouts import FRAMES_FOLDER
+from stages.datasets.servers import MEVIS, PREFIXES
 from stages.engine.settings import Settings, setting
-
-MEVIS = "mevis"
-REF_YOUTUBE_VOS = "ref-youtube-vos"
-
-# What stands before VIDEO/EXPRESSION/FRAME.png in the zip.
-PREFIXES = {MEVIS: "", REF_YOUTUBE_VOS: "Annotations/"}
 
 
 @dataclass(frozen=True)

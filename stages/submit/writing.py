@@ -16,15 +16,15 @@ from typing import Any
 from schemas.directories import locked, sha256_file
 from schemas.errors import CorruptInput, MissingInput, OutputBlocked, TglError
 from schemas.receipts import canonical_json, fingerprint
+from stages.datasets.expected_masks import ExpectedVideo, Size, read_expected
+from stages.datasets.mask_png import black, fault_of
+from stages.datasets.submission import ZIP_ERRORS
 from stages.engine.digest import require_folder, text_digest
 from stages.engine.execute import Outcome
 from stages.engine.pool import map_jobs
 from stages.engine.progress import Progress
 from stages.engine.runtime import Runtime
-from stages.submit.checking import ZIP_ERRORS
 from stages.submit.config import SubmitConfig, SubmitInputs
-from stages.submit.expected import ExpectedVideo, Size, read_expected
-from stages.submit.masks import black, fault_of
 
 NAME = "submit"
 VERSION = 1

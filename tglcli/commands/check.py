@@ -19,7 +19,8 @@ def check(
     path: Annotated[
         Path,
         typer.Argument(
-            help="A data set's split, an artifact of tgl, or one of its tables.",
+            help="A data set's split, an artifact of tgl, one of its tables, or the zip "
+            "of a submission.",
             show_default=False,
         ),
     ],
@@ -28,6 +29,14 @@ def check(
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the whole report as JSON.")
     ] = False,
+    meta: Annotated[
+        Path | None,
+        typer.Option(
+            help="The split's meta_expressions.json: what a submission must hold. Without it the "
+            "zip is held against itself.",
+            show_default=False,
+        ),
+    ] = None,
     show: Annotated[int, typer.Option(help="Faults shown of each part.", min=0)] = 5,
 ) -> None:
     """List every fault of a data set or an artifact; nothing is changed.
@@ -38,7 +47,7 @@ def check(
     from tglcli.progress import TerminalProgress
 
     progress = TerminalProgress(quiet=run.quiet or as_json)
-    report = check_path(path, config, runtime=run.runtime, progress=progress)
+    report = check_path(path, config, runtime=run.runtime, progress=progress, meta=meta)
     if as_json:
         typer.echo(json.dumps(report.to_dict(), ensure_ascii=False, indent=1))
     else:

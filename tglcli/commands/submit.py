@@ -70,7 +70,7 @@ def submit(
 
 
 def _check(inputs: SubmitInputs, config: SubmitConfig) -> None:
-    from stages.submit.checking import check_submission
+    from stages.datasets.submission import check_submission
 
     faults = check_submission(
         inputs.preds,

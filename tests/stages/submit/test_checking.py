@@ -14,10 +14,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from schemas.errors import CorruptInput, MissingInput
+from stages.datasets import submission as checking
+from stages.datasets.submission import check_submission
 from stages.engine.progress import SilentProgress
 from stages.engine.runtime import Runtime
-from stages.submit import checking
-from stages.submit.checking import check_submission
 from stages.submit.config import SubmitConfig
 from stages.submit.writing import write_submission
 

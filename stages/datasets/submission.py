@@ -7,13 +7,14 @@ import stat
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from schemas.errors import CorruptInput, MissingInput
-from stages.submit.config import PREFIXES
-from stages.submit.expected import ExpectedVideo, Size, read_expected
-from stages.submit.masks import LARGEST_FILE_BYTES, fault_of
+from schemas.errors import CorruptInput, MissingInput, UnsafeName
+from schemas.layouts import MASK_SUFFIX, safe_name
+from stages.datasets.expected_masks import ExpectedVideo, Size, read_expected
+from stages.datasets.mask_png import LARGEST_FILE_BYTES, fault_of
+from stages.datasets.servers import MEVIS, PREFIXES, REF_YOUTUBE_VOS
 
 # What Python's zipfile lets out of a damaged archive, beside its own error.
 ZIP_ERRORS = (
@@ -29,42 +30,56 @@ ZIP_ERRORS = (
     lzma.LZMAError,
 )
 _ENCRYPTED = 0x1
+_DEPTH = 3  # VIDEO/EXPRESSION/FRAME.png
 
 
 def check_submission(
     path: Path,
-    meta: Path,
+    meta: Path | None,
     *,
-    server: str,
+    server: str | None,
     pictures: Path | None = None,
     exclude: Path | None = None,
 ) -> list[str]:
     """Every fault of a zip, one line each; an empty list means that a server will take it.
 
-    Only entries that the meta file expects are ever read, each up to a bound, in memory.
+    Only entries that are expected are ever read, each up to a bound, in memory.
 
     Args:
         path: the zip.
-        meta: the split's meta_expressions.json.
-        server: `mevis` or `ref-youtube-vos`.
+        meta: the split's meta_expressions.json. None expects what the zip itself suggests: every
+            frame that one expression of a video has, of each of its expressions. Whether a whole
+            video or expression is missing cannot be seen then.
+        server: `mevis` or `ref-youtube-vos`; None takes the one whose layout the zip has.
         pictures, exclude: see :func:`stages.submit.expected.read_expected`.
 
     Raises:
         MissingInput: no such file.
         CorruptInput: not a zip, or the meta file is damaged.
     """
-    expected = read_expected(meta, pictures=pictures, exclude=exclude)
+    expected = None
+    if meta is not None:
+        expected = read_expected(meta, pictures=pictures, exclude=exclude)
     if not path.is_file():
         raise MissingInput("no such file", where=path)
     try:
         with zipfile.ZipFile(path) as archive:
-            return list(_faults(archive, expected, PREFIXES[server]))
+            prefix = PREFIXES[server or server_of(archive)]
+            return list(_faults(archive, expected, prefix))
     except ZIP_ERRORS as error:
         raise CorruptInput(f"is not a whole zip ({error})", where=path) from error
 
 
-def _faults(archive: zipfile.ZipFile, expected: list[ExpectedVideo], prefix: str) -> Iterator[str]:
-    wanted = {f"{prefix}{path}" for video in expected for path in video.paths()}
+def server_of(archive: zipfile.ZipFile) -> str:
+    """The server whose layout a zip has: that of Ref-YouTube-VOS has one folder for everything."""
+    folder = PREFIXES[REF_YOUTUBE_VOS]
+    below = any(name.startswith(folder) for name in archive.namelist())
+    return REF_YOUTUBE_VOS if below else MEVIS
+
+
+def _faults(
+    archive: zipfile.ZipFile, known: list[ExpectedVideo] | None, prefix: str
+) -> Iterator[str]:
     entries: dict[str, zipfile.ZipInfo] = {}
     for entry in archive.infolist():
         fault = _name_fault(entry, entries)
@@ -72,12 +87,43 @@ def _faults(archive: zipfile.ZipFile, expected: list[ExpectedVideo], prefix: str
             yield f"{entry.orig_filename!r} {fault}"
         elif not entry.is_dir():
             entries[entry.filename] = entry
+    expected = _suggested(entries, prefix) if known is None else known
+    if not expected:
+        yield f"holds no mask as {prefix}VIDEO/EXPRESSION/FRAME{MASK_SUFFIX}"
+    wanted = {f"{prefix}{path}" for video in expected for path in video.paths()}
     strangers = [name for name in entries if name not in wanted]
     if strangers and not wanted & entries.keys():
         yield _misplaced(strangers[0], prefix)
     yield from (f"{_shown(name)} is not expected" for name in strangers)
     for video in expected:
         yield from _video_faults(archive, video, entries, prefix)
+
+
+def _suggested(names: Iterable[str], prefix: str) -> list[ExpectedVideo]:
+    """What a zip would hold if each of its expressions had every frame of its video."""
+    videos: dict[str, tuple[dict[str, None], set[str]]] = {}
+    for name in names:
+        parts = name.removeprefix(prefix).split("/")
+        if not name.startswith(prefix) or len(parts) != _DEPTH or not _are_names(parts):
+            continue
+        video, expression, file = parts
+        expressions, frames = videos.setdefault(video, ({}, set()))
+        expressions[expression] = None
+        frames.add(file.removesuffix(MASK_SUFFIX))
+    return [
+        ExpectedVideo(video, tuple(expressions), tuple(sorted(frames)))
+        for video, (expressions, frames) in videos.items()
+    ]
+
+
+def _are_names(parts: list[str]) -> bool:
+    """Whether a video, an expression and a mask's file can be called so."""
+    try:
+        for part in parts:
+            safe_name(part, where="")
+    except UnsafeName:
+        return False
+    return parts[-1].endswith(MASK_SUFFIX)
 
 
 def _name_fault(entry: zipfile.ZipInfo, known: dict[str, zipfile.ZipInfo]) -> str | None:

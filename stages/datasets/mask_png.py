@@ -7,8 +7,8 @@ import warnings
 
 from PIL import Image, UnidentifiedImageError
 
+from stages.datasets.expected_masks import Size
 from stages.index.frames import MAX_PIXELS
-from stages.submit.expected import Size
 
 # More than any honest mask, far less than memory.
 LARGEST_FILE_BYTES = 64 * 1024 * 1024
