@@ -24,7 +24,7 @@ from stages.propagate.online_routing import MomentFinder
 from stages.propagate.stage import compile_parts, load_model
 from stages.render.config import RenderConfig
 from tglcli.live_run import LiveRun, MakeSegmenter, Outputs
-from tglcli.media import find_media
+from tglcli.media import find_media, picture_names
 from tglcli.options import RunOptions
 from tglcli.pipeline import Pipeline, text_config
 from tglcli.progress import TerminalProgress
@@ -88,16 +88,15 @@ class LiveRequest:
         media = find_media(self.source)
         if media.video is not None:
             return media.video_id, VideoStream(media.video)
-        return media.video_id, PictureStream(media.pictures)
+        return media.video_id, PictureStream(media.pictures, picture_names(media))
 
     def _raw(self) -> RawStream:
         found = re.fullmatch(r"(\d{1,5})x(\d{1,5})", self.size or "")
         width, height = (int(found[1]), int(found[2])) if found else (0, 0)
         if not 0 < width * height <= MAX_PIXELS:
+            wrong = "" if self.size is None else f"{self.size!r} is no size; "
             raise ConfigError(
-                f"{self.size!r} is no size; raw video on standard input needs one, such as 1280x720"
-                if self.size
-                else "raw video on standard input needs its size, such as 1280x720",
+                f"{wrong}raw video on standard input needs its size, such as 1280x720",
                 where="--size",
             )
         if not self.rendering.fps:

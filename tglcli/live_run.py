@@ -33,7 +33,6 @@ UNKNOWN_FPS = 6.0
 """Rate of an overlay where nobody says one; MeViS was cut to about this."""
 MOST_SPANS = 20
 """Moments of a sentence that the summary lists."""
-NAME_DIGITS = 5
 
 MakeSegmenter = Callable[[tuple[int, int]], OnlineSegmenter]
 """From (H, W) of the frames."""
@@ -198,12 +197,12 @@ class LiveRun:
             return
         root = outputs.masks
         for row in range(len(self._sentences)):
-            mask_path(root, self._name, str(row), _frame_name(0)).parent.mkdir(parents=True)
+            (root / self._name / str(row)).mkdir(parents=True)
         table = stack.enter_context(live_propagation(root / PROPAGATION_TABLE))
 
         def save(answer: FrameAnswer) -> None:
             for row, mask in enumerate(answer.masks):
-                path = mask_path(root, self._name, str(row), _frame_name(answer.frame))
+                path = mask_path(root, self._name, str(row), self._stream.name(answer.frame))
                 path.write_bytes(encode_mask(mask))
             table.add(propagation_rows(self._name, answer))
 
@@ -216,7 +215,7 @@ class LiveRun:
         table = stack.enter_context(live_segments(outputs.table))
 
         def add(answer: FrameAnswer) -> None:
-            name = _frame_name(answer.frame)
+            name = self._stream.name(answer.frame)
             table.add(segment_rows(self._name, self._sentences, answer, name))
 
         yield add
@@ -247,7 +246,3 @@ def ending_on_interrupt() -> Iterator[Callable[[], bool]]:
         yield lambda: asked
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-def _frame_name(frame: int) -> str:
-    return f"{frame:0{NAME_DIGITS}d}"

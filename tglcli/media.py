@@ -93,6 +93,25 @@ def place_pictures(media: Media, dataset: Path) -> list[str]:
     folder = dataset / FRAMES_FOLDER / media.video_id
     remove_tree(folder)
     folder.mkdir(parents=True)
+    names = picture_names(media)
+    suffixes = {path.suffix for path in media.pictures}
+    plain = len(suffixes) == 1 and suffixes <= set(_PLAIN_SUFFIXES)
+    if plain and not any(_is_turned(path) for path in media.pictures):
+        for path in media.pictures:
+            _link(path, folder / path.name)
+    else:
+        for path in media.pictures:
+            _write_upright(path, folder / f"{path.stem}.png")
+    return names
+
+
+def picture_names(media: Media) -> list[str]:
+    """The pictures' names without suffix, in order.
+
+    Raises:
+        CorruptInput: two pictures differ only in their suffix.
+        UnsafeName: a name cannot be a file's everywhere.
+    """
     names = [safe_name(path.stem, where=path) for path in media.pictures]
     twins = (
         {name for name in names if names.count(name) > 1} if len(set(names)) < len(names) else ()
@@ -103,14 +122,6 @@ def place_pictures(media: Media, dataset: Path) -> list[str]:
             where=media.pictures[0].parent,
             hint="frames are named by what stands before the suffix",
         )
-    suffixes = {path.suffix for path in media.pictures}
-    plain = len(suffixes) == 1 and suffixes <= set(_PLAIN_SUFFIXES)
-    if plain and not any(_is_turned(path) for path in media.pictures):
-        for path in media.pictures:
-            _link(path, folder / path.name)
-    else:
-        for path in media.pictures:
-            _write_upright(path, folder / f"{path.stem}.png")
     return names
 
 

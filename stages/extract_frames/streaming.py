@@ -20,6 +20,7 @@ from stages.extract_frames.log import Log, failure, frame_rate
 from stages.index.frames import MAX_PIXELS, read_upright
 
 CHANNELS = 3
+NAME_DIGITS = 5
 _LOCAL_ONLY = "file,pipe"
 _FLAGS = ("-hide_banner", "-nostats", "-nostdin", "-xerror", "-loglevel", "level+info")
 _HEADER_BYTES = 65_536
@@ -34,6 +35,9 @@ class Stream(Protocol):
     def fps(self) -> float | None:
         """Frames a second; None if nobody says, known at the latest with the first frame."""
 
+    def name(self, frame: int) -> str:
+        """What files about a frame are called, without suffix."""
+
     def __iter__(self) -> Iterator[np.ndarray]:
         """Every frame once, uint8 (H, W, 3).
 
@@ -42,17 +46,31 @@ class Stream(Protocol):
         """
 
 
+class _Numbered:
+    """Frames that have no names."""
+
+    def name(self, frame: int) -> str:
+        """As extract-frames names them."""
+        return f"{frame:0{NAME_DIGITS}d}"
+
+
 class PictureStream:
     """Pictures in order, upright.
 
     Args:
         pictures: their files.
+        names: one a picture, for files about it.
     """
 
     fps = None
 
-    def __init__(self, pictures: Sequence[Path]):
+    def __init__(self, pictures: Sequence[Path], names: Sequence[str]):
         self._pictures = pictures
+        self._names = names
+
+    def name(self, frame: int) -> str:
+        """The picture's own."""
+        return self._names[frame]
 
     def __iter__(self) -> Iterator[np.ndarray]:
         size = None
@@ -62,7 +80,7 @@ class PictureStream:
             yield frame
 
 
-class RawStream:
+class RawStream(_Numbered):
     """Raw RGB video (`-f rawvideo -pix_fmt rgb24`) from a pipe.
 
     Args:
@@ -92,7 +110,7 @@ class RawStream:
             frame += 1
 
 
-class VideoStream:
+class VideoStream(_Numbered):
     """A video file, decoded by ffmpeg while it is read.
 
     As extract-frames decodes: upright, sound ignored, no frame doubled or dropped.

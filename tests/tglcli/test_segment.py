@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-import torch
 from click.testing import Result
 from PIL import Image
 from pycocotools import mask as coco
@@ -18,34 +17,11 @@ from typer.testing import CliRunner
 
 from schemas.errors import ConfigError, CorruptInput, MissingInput
 from stages.engine.ffmpeg import ffmpeg_binary
-from stages.model.checkpoint import save_checkpoint
-from stages.model.config import ModelConfig
-from stages.model.families import build_backbone
-from stages.model.presets import toy_preset
-from stages.model.tgl import TglModel
 from tglcli.commands import segment as command
 from tglcli.main import app
 
 FRAMES, HEIGHT, WIDTH = 6, 48, 64
 SENTENCES = ["the ball that jumps", "a cube"]
-
-
-@pytest.fixture(scope="session")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny random model that finds something everywhere."""
-    torch.manual_seed(0)
-    torch.set_num_threads(1)
-    config = ModelConfig(adapter_width=16, adapter_heads=2, temporal_radius=2, relevance_radius=3)
-    model = TglModel(config, build_backbone(toy_preset(64)), 16)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.add_(torch.randn_like(parameter) * 0.05)
-        head = model.backbone.sam.mask_decoder.pred_obj_score_head
-        head.proj_out.weight.mul_(20)
-        head.proj_out.bias.add_(4.3)
-    folder = tmp_path_factory.mktemp("model") / "checkpoint"
-    save_checkpoint(folder, model, encoder="hash, mean pooling")
-    return folder
 
 
 @pytest.fixture(scope="session")

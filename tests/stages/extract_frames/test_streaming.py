@@ -1,0 +1,123 @@
+"""Streams: one and the same video as a file, as pictures and raw; and how each breaks off."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from schemas.errors import CorruptInput
+from stages.engine.ffmpeg import ffmpeg_binary
+from stages.extract_frames.streaming import PictureStream, RawStream, Stream, VideoStream
+
+FRAMES, HEIGHT, WIDTH, FPS = 12, 48, 64, 12.5
+FRAME_BYTES = HEIGHT * WIDTH * 3
+
+
+def ffmpeg(*arguments: object) -> bytes:
+    command = [ffmpeg_binary(), "-loglevel", "error", *map(str, arguments)]
+    return subprocess.run(command, check=True, capture_output=True).stdout
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("videos") / "clip.mp4"
+    source = f"testsrc=size={WIDTH}x{HEIGHT}:rate={FPS}"
+    ffmpeg("-f", "lavfi", "-i", source, "-frames:v", FRAMES, "-pix_fmt", "yuv420p", path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def raw(video: Path) -> bytes:
+    return ffmpeg("-i", video, "-f", "rawvideo", "-pix_fmt", "rgb24", "-")
+
+
+def pixels(stream: Stream) -> np.ndarray:
+    return np.stack(list(stream))
+
+
+def test_file_pictures_and_raw_video_are_the_same_frames(
+    video: Path, raw: bytes, tmp_path: Path
+) -> None:
+    ffmpeg("-i", video, "-start_number", 0, tmp_path / "%02d.png")
+    pictures = sorted(tmp_path.glob("*.png"))
+    file = VideoStream(video)
+    frames = pixels(file)
+    assert frames.shape == (FRAMES, HEIGHT, WIDTH, 3)
+    assert len({frame.tobytes() for frame in frames}) == FRAMES
+    named = PictureStream(pictures, [path.stem for path in pictures])
+    assert np.array_equal(frames, pixels(named))
+    assert np.array_equal(frames, pixels(RawStream(io.BytesIO(raw), HEIGHT, WIDTH, FPS)))
+    assert file.fps == FPS
+    assert named.fps is None
+    assert (named.name(3), file.name(3)) == ("03", "00003")
+
+
+def test_the_rate_of_a_file_is_known_with_its_first_frame(video: Path) -> None:
+    stream = VideoStream(video)
+    frames = iter(stream)
+    next(frames)
+    assert stream.fps == FPS
+
+
+def test_a_video_that_is_left_early_ends_its_decoder(video: Path) -> None:
+    frames = iter(VideoStream(video))
+    next(frames)
+    frames.close()  # type: ignore[attr-defined]  # would hang or raise if the decoder lived on
+
+
+def test_a_pipe_that_gives_bytes_in_pieces_is_read_whole(raw: bytes) -> None:
+    class Slow(io.BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            return super().read(min(size or 0, 1000))
+
+    assert len(pixels(RawStream(Slow(raw), HEIGHT, WIDTH, FPS))) == FRAMES
+
+
+def test_raw_video_that_ends_in_the_middle_of_a_frame(raw: bytes) -> None:
+    stream = RawStream(io.BytesIO(raw[: 2 * FRAME_BYTES + 100]), HEIGHT, WIDTH, FPS)
+    seen = []
+    with pytest.raises(CorruptInput, match="in the middle of frame 2, with 100 of the 9,216 byt"):
+        seen.extend(stream)
+    assert len(seen) == 2
+
+
+def test_a_truncated_file_gives_what_it_has(video: Path, tmp_path: Path) -> None:
+    # Stills in a row: it can be cut anywhere, unlike an mp4, whose directory is at its end.
+    whole, cut = tmp_path / "whole.avi", tmp_path / "cut.avi"
+    ffmpeg("-i", video, "-c:v", "png", whole)
+    cut.write_bytes(whole.read_bytes()[: whole.stat().st_size * 2 // 3])
+    seen = []
+    with pytest.raises(CorruptInput, match=r"cut\.avi: cannot be decoded to its end"):
+        seen.extend(VideoStream(cut))
+    assert 0 < len(seen) < FRAMES
+
+
+@pytest.mark.parametrize("content", [b"", b"text"])
+def test_what_is_no_video_is_one_line(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "none.mp4"
+    path.write_bytes(content)
+    with pytest.raises(CorruptInput, match=r"none\.mp4: cannot be decoded"):
+        next(iter(VideoStream(path)))
+
+
+def test_pictures_of_two_sizes_are_one_line(tmp_path: Path) -> None:
+    paths = [tmp_path / "a.png", tmp_path / "b.png"]
+    for path, width in zip(paths, (8, 9), strict=True):
+        Image.new("RGB", (width, 5)).save(path)
+    stream = iter(PictureStream(paths, ["a", "b"]))
+    assert next(stream).shape == (5, 8, 3)
+    with pytest.raises(CorruptInput, match=r"b\.png: a frame is 9 x 5 pixels, those before it 8"):
+        next(stream)
+
+
+def test_a_turned_picture_comes_upright(tmp_path: Path) -> None:
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    Image.new("RGB", (5, 8)).save(tmp_path / "phone.jpg", exif=turned)
+    (frame,) = PictureStream([tmp_path / "phone.jpg"], ["phone"])
+    assert frame.shape == (5, 8, 3)

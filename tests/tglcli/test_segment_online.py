@@ -1,0 +1,221 @@
+"""tgl segment --online: one stream from three sources, what breaks it off, what it leaves."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from click.testing import Result
+from PIL import Image
+from pycocotools import mask as coco
+from typer.testing import CliRunner
+
+from schemas.errors import ConfigError, CorruptInput, MissingInput, OutputBlocked
+from schemas.layouts import PROPAGATION_TABLE
+from schemas.parquet import read_table
+from schemas.tables import PROPAGATION
+from stages.engine.ffmpeg import ffmpeg_binary
+from tglcli.live_run import MOST_SPANS, Tally, ending_on_interrupt
+from tglcli.main import app
+
+FRAMES, HEIGHT, WIDTH, FPS = 10, 48, 64, 5
+FRAME_BYTES = HEIGHT * WIDTH * 3
+SENTENCES = ["the ball that jumps", "a cube"]
+RAW = ("--size", f"{WIDTH}x{HEIGHT}", "--fps", FPS)
+
+
+def ffmpeg(*arguments: object) -> bytes:
+    command = [ffmpeg_binary(), "-loglevel", "error", *map(str, arguments)]
+    return subprocess.run(command, check=True, capture_output=True).stdout
+
+
+@pytest.fixture(scope="session")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("videos") / "clip.mp4"
+    source = f"testsrc=size={WIDTH}x{HEIGHT}:rate={FPS}"
+    ffmpeg("-f", "lavfi", "-i", source, "-frames:v", FRAMES, "-pix_fmt", "yuv420p", path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def raw(clip: Path) -> bytes:
+    return ffmpeg("-i", clip, "-f", "rawvideo", "-pix_fmt", "rgb24", "-")
+
+
+def run(
+    source: object, checkpoint: Path, out: Path, *options: object, given: bytes = b""
+) -> Result:
+    fixed = ("--online", "--checkpoint", checkpoint, "--workers", "1", "--device", "cpu")
+    arguments = ("segment", source, *SENTENCES, "-o", out, *fixed, *options)
+    return CliRunner().invoke(app, [str(argument) for argument in arguments], input=given)
+
+
+def masks_of(folder: Path) -> dict[str, bytes]:
+    """PNGs below `folder/<video>` by relative path."""
+    (video,) = (path for path in folder.iterdir() if path.is_dir())
+    return {p.relative_to(video).as_posix(): p.read_bytes() for p in video.rglob("*.png")}
+
+
+def frames_in(video: Path) -> int:
+    shown = ffmpeg("-i", video, "-f", "rawvideo", "-pix_fmt", "gray", "-s", "2x2", "-")
+    return len(shown) // 4
+
+
+def test_a_file_a_folder_and_a_pipe_give_the_same_masks(
+    clip: Path, raw: bytes, checkpoint: Path, tmp_path: Path
+) -> None:
+    shots = tmp_path / "shots"
+    shots.mkdir()
+    ffmpeg("-i", clip, "-start_number", 0, shots / "%05d.png")
+    sources = {"file": (clip, (), b""), "folder": (shots, (), b""), "pipe": ("-", RAW, raw)}
+    found = {}
+    for name, (source, options, given) in sources.items():
+        masks = tmp_path / f"{name}-masks"
+        out = tmp_path / f"{name}.mp4"
+        done = run(source, checkpoint, out, "--masks", masks, *options, given=given)
+        assert done.exit_code == 0, repr(done.exception)
+        assert f"{FRAMES} frames -> " in done.stdout
+        assert frames_in(out) == FRAMES
+        found[name] = masks_of(masks)
+    assert found["file"] == found["folder"] == found["pipe"]
+    names = [f"{row}/{frame:05d}.png" for row in range(2) for frame in range(FRAMES)]
+    assert sorted(found["file"]) == names
+    assert len(set(found["file"].values())) > 1
+    left = {path.name for path in tmp_path.iterdir() if path.name.startswith(".")}
+    assert not left
+
+
+def test_tables_say_what_the_masks_hold(clip: Path, checkpoint: Path, tmp_path: Path) -> None:
+    masks, table = tmp_path / "masks", tmp_path / "found.parquet"
+    done = run(clip, checkpoint, tmp_path / "o.mp4", "--masks", masks, "--table", table)
+    assert done.exit_code == 0, repr(done.exception)
+    rows = pq.read_table(table).to_pylist()
+    known = read_table(masks / PROPAGATION_TABLE, PROPAGATION).to_pylist()
+    assert len(rows) == len(known) == FRAMES * len(SENTENCES)
+    for row, other in zip(rows, known, strict=True):
+        number = SENTENCES.index(row["sentence"])
+        path = masks / "clip" / str(number) / f"{row['name']}.png"
+        mask = np.asarray(Image.open(path)) > 0
+        rle = {"size": [row["height"], row["width"]], "counts": row["counts"]}
+        assert np.array_equal(coco.decode(rle) > 0, mask)
+        assert row["area"] == other["mask_area"] == mask.sum()
+        assert (other["video_id"], other["expression_id"]) == ("clip", str(number))
+        assert (other["frame"], other["relevance"]) == (row["frame"], row["relevance"])
+        assert row["in_moment"] == (other["route"] == "language")
+
+
+def test_a_stream_that_breaks_off_leaves_what_had_come(
+    clip: Path, raw: bytes, checkpoint: Path, tmp_path: Path
+) -> None:
+    cut, masks, table = 6, tmp_path / "masks", tmp_path / "found.parquet"
+    options = ("--masks", masks, "--table", table, "--delay", 3, *RAW)
+    given = raw[: cut * FRAME_BYTES + 7]
+    done = run("-", checkpoint, tmp_path / "o.mp4", *options, given=given)
+    assert isinstance(done.exception, CorruptInput)
+    assert "ends in the middle of frame 6" in str(done.exception)
+    assert "\n" not in str(done.exception)
+    assert f"{cut} frames -> " in done.stdout
+    assert len(masks_of(masks)) == cut * len(SENTENCES)
+    assert frames_in(tmp_path / "o.mp4") == cut
+    assert pq.read_table(table).num_rows == cut * len(SENTENCES)
+
+
+def test_a_broken_picture_ends_a_folder_there(checkpoint: Path, tmp_path: Path) -> None:
+    shots, masks = tmp_path / "shots", tmp_path / "masks"
+    shots.mkdir()
+    for number in range(4):
+        Image.new("RGB", (WIDTH, HEIGHT), (60 * number, 0, 0)).save(shots / f"s{number}.png")
+    (shots / "s2.png").write_bytes(b"text")
+    done = run(shots, checkpoint, tmp_path / "o.mp4", "--masks", masks)
+    assert isinstance(done.exception, CorruptInput)
+    assert "s2.png: is not an image" in str(done.exception)
+    assert sorted(masks_of(masks)) == ["0/s0.png", "0/s1.png", "1/s0.png", "1/s1.png"]
+
+
+@pytest.mark.parametrize(
+    ("source", "options", "error", "message"),
+    [
+        ("-", ("--fps", 5), ConfigError, "--size: raw video on standard input needs its size"),
+        ("-", ("--size", "64by48", "--fps", 5), ConfigError, "--size: '64by48' is no size"),
+        ("-", ("--size", "0x48", "--fps", 5), ConfigError, "--size: '0x48' is no size"),
+        ("-", ("--size", "64x48"), ConfigError, "--fps: raw video on standard input does not"),
+        ("-", RAW, CorruptInput, "stdin: holds no frame"),
+        ("clip", ("--size", "64x48"), ConfigError, "--size: only raw video"),
+        ("clip", ("-o", "o.gif"), ConfigError, "'o.gif' cannot be written frame by frame"),
+        ("clip", ("--table", "t.json"), ConfigError, "'t.json' cannot be written frame by frame"),
+        ("clip", ("--masks", "."), OutputBlocked, "is not an empty folder"),
+        ("clip", ("--no-online", "--size", "64x48"), ConfigError, "needs --online"),
+        ("-", ("--no-online",), ConfigError, "needs --online"),
+        ("none.mp4", (), MissingInput, "no such video"),
+    ],
+)
+def test_wrong_usage_is_one_line(
+    clip: Path,
+    checkpoint: Path,
+    tmp_path: Path,
+    source: str,
+    options: tuple[object, ...],
+    error: type[Exception],
+    message: str,
+) -> None:
+    done = run(clip if source == "clip" else source, checkpoint, tmp_path / "o.mp4", *options)
+    assert isinstance(done.exception, error)
+    assert message in str(done.exception)
+    assert not list(tmp_path.iterdir())
+
+
+def test_interrupting_a_stream_ends_it_in_order(
+    raw: bytes, checkpoint: Path, tmp_path: Path
+) -> None:
+    """Ctrl-C with the pipe still open: what came is answered, and the video can be played."""
+    out, masks = tmp_path / "o.mp4", tmp_path / "masks"
+    options = ["-o", out, "--masks", masks, "--checkpoint", checkpoint, "--device", "cpu"]
+    command = [sys.executable, "-m", "tglcli", "segment", "-", *SENTENCES, "--online", *RAW]
+    process = subprocess.Popen(
+        [str(word) for word in (*command, *options, "--delay", 0)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )
+    assert process.stdin is not None
+    process.stdin.write(raw[: 3 * FRAME_BYTES])
+    process.stdin.flush()
+    waited = threading.Event()
+    while not (masks / "stdin" / "1" / "00002.png").exists():
+        assert process.poll() is None, process.stderr
+        waited.wait(0.05)
+    process.send_signal(signal.SIGINT)
+    waited.wait(0.2)
+    said, errors = process.communicate(raw[3 * FRAME_BYTES : 4 * FRAME_BYTES])
+    assert process.returncode == 0, errors.decode()
+    # The frame that it waited for when it was asked to end may still be taken.
+    frames = frames_in(out)
+    assert frames in (3, 4)
+    assert f"{frames} frames -> ".encode() in said
+
+
+def test_the_first_interrupt_asks_and_the_second_one_interrupts() -> None:
+    with ending_on_interrupt() as asked:
+        assert not asked()
+        signal.raise_signal(signal.SIGINT)
+        assert asked()
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_tally_lists_the_first_moments_and_counts_the_others() -> None:
+    tally = Tally()
+    for frame in range(3 * (MOST_SPANS + 4)):
+        tally.add(frame, guided=frame % 3 < 2, seen=frame % 3 == 0)
+    assert tally.moments == [(3 * number, 3 * number + 2) for number in range(MOST_SPANS)]
+    assert tally.more == 4
+    assert tally.seen == MOST_SPANS + 4
