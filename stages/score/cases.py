@@ -64,6 +64,7 @@ class Case:
         frames: positions that are scored, ascending.
         folder: of the predictions, relative to their root, as posix text.
         label: the object number to look for in each prediction; None takes any foreground.
+        void: the track of pixels in which predictions are not judged; None judges all.
         moments: spans of each referent, half-open; None where no moments are known.
         group: whose sentence it is, where several annotators are averaged.
     """
@@ -75,6 +76,7 @@ class Case:
     frames: tuple[int, ...]
     folder: str
     label: int | None = None
+    void: str | None = None
     moments: tuple[tuple[Span, ...], ...] | None = None
     group: str = ""
 

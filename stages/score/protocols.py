@@ -3,7 +3,8 @@
 - mevis: every frame of the video.
 - davis: objects by number, the first and the last frame are left out (the first is given).
 - ref-davis: objects by number under each of four annotators' sentences, every frame; a number
-  means the same object in prediction and truth, objects are not matched by overlap.
+  means the same object in prediction and truth, objects are not matched by overlap. As in DAVIS'
+  unsupervised task, whose code scores Ref-DAVIS, nothing is judged in void pixels.
 - ref-youtube-vos: the frames that have ground truth.
 """
 
@@ -13,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from stages.score.cases import Case, VideoCases
+from stages.score.truth_labels import VOID_TRACK
 
 LABELLED = ("davis", "ref-davis")
 ANNOTATORS = ("anno_0", "anno_1", "anno_2", "anno_3")
@@ -54,5 +56,6 @@ def _annotated(case: Case, annotator: str) -> Case:
         case,
         expression_id=f"{annotator}-{case.expression_id}",
         folder=f"{annotator}/{case.folder}",
+        void=VOID_TRACK,
         group=annotator,
     )

@@ -107,7 +107,11 @@ class VideoScorer:
         labels = self._labels[name]
         if size is not None and labels.shape != size:
             raise WrongSize("has another size", where=path)
-        return pack(labels == case.label), labels.shape[1]
+        rows = pack(labels == case.label)
+        void = self._reader.rows(case.void, frame) if case.void is not None else None
+        if void is not None:
+            rows = rows & ~void[0]
+        return rows, labels.shape[1]
 
     def _read_target(self, tracks: tuple[str, ...], frame: int) -> Target | None:
         """The truth of a frame; None is an empty one whose size is not known."""

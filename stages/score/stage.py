@@ -69,7 +69,7 @@ def run(
     )
 
 
-STAGE = Stage("score", 1, ScoreConfig, ScoreInputs, run)
+STAGE = Stage("score", 2, ScoreConfig, ScoreInputs, run)
 
 
 def _score(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from schemas.errors import ConfigError
-from schemas.layouts import VIDEOS_TABLE
+from pathlib import Path
+
+from schemas.errors import ConfigError, MissingInput
+from schemas.layouts import FRAMES_FOLDER, VIDEOS_TABLE
 from stages.engine.digest import require_folder
 from stages.score.cases import VideoCases
 from stages.score.config import ScoreConfig, ScoreInputs
@@ -12,6 +14,8 @@ from stages.score.truth_folder import read_folder
 from stages.score.truth_index import read_index
 from stages.score.truth_labels import read_labels_folder
 from stages.score.truth_mevis import is_mevis, read_mevis
+
+_RAW = (FRAMES_FOLDER, "meta_expressions", "davis_text_annotations")
 
 
 def read_truth(config: ScoreConfig, inputs: ScoreInputs) -> list[VideoCases]:
@@ -36,5 +40,16 @@ def read_truth(config: ScoreConfig, inputs: ScoreInputs) -> list[VideoCases]:
     elif config.protocol in LABELLED:
         videos = read_labels_folder(root)
     else:
+        _refuse_raw(root)
         videos = read_folder(root)
     return choose_frames(config.protocol, videos)
+
+
+def _refuse_raw(root: Path) -> None:
+    """A data set as downloaded would pass for a folder of masks with odd names."""
+    if any((root / name).is_dir() for name in _RAW):
+        raise MissingInput(
+            "is a data set as downloaded, which is not scored against directly",
+            where=root,
+            hint="make an index of it with tgl build-moments, and name that",
+        )

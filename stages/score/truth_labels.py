@@ -1,6 +1,7 @@
 """Ground truth from a folder of label images, `<video>/<frame>.png` with object numbers.
 
-Number 0 is background, 255 (DAVIS' void) is taken as background too.
+Number 0 is background, and 255 is DAVIS' void: never an object, and a track of its own for the
+protocols that do not judge what is predicted there.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from stages.score.png import read_labels
 from stages.score.regions import Rows, pack
 from stages.score.truth_folder import masks_in, subfolders
 
-_VOID = 255
+VOID_TRACK = "255"
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,6 @@ def _video(folder: Path) -> VideoCases:
             folder=folder.name,
             label=number,
         )
-        for number in sorted(numbers - {0, _VOID})
+        for number in sorted(numbers - {0, int(VOID_TRACK)})
     )
     return VideoCases(folder.name, names, None, cases, LabelTracks(folder, names))

@@ -346,6 +346,28 @@ def test_davis_compares_objects_without_the_first_and_last_frame(run_stage, tmp_
         assert row["frames"] == 3
 
 
+@pytest.mark.parametrize("protocol", ["davis", "ref-davis"])
+def test_void_is_background_for_davis_and_not_judged_for_ref_davis(run_stage, tmp_path, protocol):
+    rng = np.random.default_rng(0)
+    true = {f"{n:05}": rng.choice([0, 1, 255], (20, 30)).astype(np.uint8) for n in range(3)}
+    predicted = {name: rng.integers(0, 2, (20, 30), np.uint8) for name in true}
+    gt = label_tree(tmp_path / "gt", true)
+    judged = protocol == "ref-davis"
+    for folder in [f"anno_{n}" for n in range(4)] if judged else ["."]:
+        label_tree(tmp_path / "preds" / folder, predicted)
+    config = ScoreConfig(protocol=protocol)
+    out = run_stage(STAGE, config, ScoreInputs(tmp_path / "preds", gt), tmp_path / "out").path
+    pairs = []
+    for name in true if judged else ["00001"]:
+        kept = (true[name] != 255) | (not judged)
+        pairs.append(definition.scores((predicted[name] == 1) & kept, true[name] == 1))
+    rows = scores(out)
+    assert {key[1] for key in rows} == ({f"anno_{n}-1" for n in range(4)} if judged else {"1"})
+    for row in rows.values():
+        assert row["J"] == pytest.approx(np.mean([j for j, _ in pairs]))
+        assert row["F"] == pytest.approx(np.mean([f for _, f in pairs]))
+
+
 def test_ref_davis_averages_four_annotators(run_stage, tmp_path):
     true = {"00000": np.tile(np.array([0, 1, 2], np.uint8), (9, 10))}
     gt = label_tree(tmp_path / "gt", true)
@@ -384,6 +406,12 @@ def test_ground_truth_that_is_none_is_told(mevis, predictions, run_stage, tmp_pa
             ScoreInputs(predictions.root, split),
             tmp_path / "o",
         )
+    for name in ("JPEGImages", "meta_expressions", "davis_text_annotations"):
+        (tmp_path / name / name).mkdir(parents=True)
+        with pytest.raises(MissingInput, match="make an index of it"):
+            run_stage(
+                STAGE, ScoreConfig(), ScoreInputs(predictions.root, tmp_path / name), tmp_path / "o"
+            )
     (split / "mask_dict.json").unlink()
     with pytest.raises(MissingInput, match="score valid_u"):
         run_stage(STAGE, ScoreConfig(), ScoreInputs(predictions.root, split), tmp_path / "o")
