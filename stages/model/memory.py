@@ -189,7 +189,7 @@ def collate(
         reads: one an item.
         backbone: for positions and codes.
         side: (h, w) of the coarse level.
-        share: stack equal reads once.
+        share: stack equal reads once, and say who reads what (in eval mode only).
     """
     shapes = {read.shape for read in reads}
     if len(shapes) != 1:
@@ -198,9 +198,8 @@ def collate(
         return None
     if share:
         distinct, owner = _distinct(reads)
-        if len(distinct) < len(reads):
-            shared = collate(distinct, backbone, side)
-            return None if shared is None else replace(shared, owner=owner)
+        shared = collate(distinct, backbone, side)
+        return None if shared is None else replace(shared, owner=owner)
     memory = [_stack_entries(reads, rank) for rank in range(len(reads[0].entries))]
     like = reads[0].entries[0][0].pointer
     spatial = backbone.memory_position(side, like)  # (N, Cm)

@@ -264,7 +264,7 @@ class Segmenter:
         items = [item for item, _ in part]
         features = fetch(items)
         side = (features.coarse.shape[-2], features.coarse.shape[-1])
-        share = language is None and not self.backbone.training
+        share = not self.backbone.training
         memory = collate([read for _, read in part], self.backbone, side, share=share)
         if language is not None:
             decoded = language.answer(items, features, memory)

@@ -12,7 +12,7 @@ TOLERANCE = 1e-5
 SIDE = (4, 4)
 
 
-@pytest.mark.parametrize("owner", [[0, 0, 0, 0], [0, 1, 0, 2], [2, 1, 0, 0]])
+@pytest.mark.parametrize("owner", [[0, 0, 0, 0], [0, 1, 0, 2], [2, 1, 0, 0], [0, 1, 2, 3]])
 @torch.no_grad()
 def test_shared_memories_equal_copies(backbone: Backbone, owner: list[int]) -> None:
     generator = torch.Generator().manual_seed(0)
@@ -48,4 +48,5 @@ def test_nothing_is_shared_where_nothing_is_equal(backbone: Backbone) -> None:
         bank.write(0, torch.zeros(16, 64), torch.zeros(128))
     tokens = collate([read_nearest(b, 1, 2, backbone) for b in banks], backbone, SIDE, share=True)
     assert tokens is not None
-    assert tokens.owner is None
+    assert tokens.owner == (0, 1)
+    assert tokens.memory.shape[1] == 2
