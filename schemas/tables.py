@@ -146,6 +146,23 @@ TEXTS = TableSpec(
     rebuild="tgl precompute-text",
 )
 
+TEXTS_BF16 = TableSpec(
+    name="texts_bf16",
+    version=1,
+    schema=_schema(
+        text_id=_ID,
+        expression=pa.string(),
+        tokens=pa.list_(pa.string()),
+        embeddings=pa.list_(pa.uint16()),
+        dim=pa.int32(),
+        pooled=pa.list_(pa.uint16()),
+        motion=pa.list_(pa.bool_()),
+    ),
+    key=("text_id",),
+    rebuild="tgl precompute-text",
+)
+"""As TEXTS, with the bits of bfloat16 in unsigned integers: Parquet has no such number."""
+
 PROPAGATION = TableSpec(
     name="propagation",
     version=1,
@@ -236,6 +253,7 @@ ALL_TABLES: tuple[TableSpec, ...] = (
     MOMENTS,
     MASKS,
     TEXTS,
+    TEXTS_BF16,
     PROPAGATION,
     SCORES,
     SCORE_FRAMES,

@@ -18,14 +18,14 @@ from schemas.layouts import (
 )
 from schemas.parquet import open_parquet, read_table, table_name
 from schemas.receipts import read_receipt
-from schemas.tables import ALL_TABLES, FRAMES, TEXTS, TableSpec
+from schemas.tables import ALL_TABLES, FRAMES, TableSpec
 from stages.check.config import CheckConfig
 from stages.check.findings import Findings
 from stages.check.images import VideoImages, check_images
 from stages.datasets.json_values import load_object
 from stages.engine.progress import Progress
 from stages.engine.runtime import Runtime
-from stages.index.texts import TextStore
+from stages.index.texts import TextStore, read_texts
 
 _SPECS = {spec.name: spec for spec in ALL_TABLES}
 
@@ -113,7 +113,7 @@ def check_texts(folder: Path, findings: Findings) -> None:
     except TglError as error:
         faults(error)
         return
-    sentences = read_table(folder / TEXTS_TABLE, TEXTS, columns=["expression"])
+    sentences = read_texts(folder / TEXTS_TABLE, columns=["expression"])
     for sentence in sentences.column("expression").to_pylist():
         try:
             store.get(sentence)

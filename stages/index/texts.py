@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,8 +11,9 @@ import pyarrow as pa
 
 from schemas.errors import CorruptInput, MissingInput
 from schemas.layouts import TEXTS_TABLE
-from schemas.parquet import read_table
-from schemas.tables import TEXTS
+from schemas.parquet import read_table, table_name
+from schemas.tables import TEXTS, TEXTS_BF16
+from stages.index.bfloat16 import from_bfloat16
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ class TextStore:
             CorruptInput: it is empty, or its rows differ in width.
         """
         path = folder / TEXTS_TABLE
-        table = read_table(path, TEXTS)
+        table = read_texts(path)
         dims = set(table.column("dim").to_pylist())
         if len(dims) != 1:
             found = ", ".join(map(str, sorted(dims))) or "no rows"
@@ -88,5 +90,15 @@ class TextStore:
         return TextEmbedding(tokens, flat.reshape(length, self.dim), pooled, motion)
 
     def _floats(self, column: str, row: int) -> np.ndarray:
-        values = self._table.column(column)[row].values
-        return values.to_numpy(zero_copy_only=False).astype(np.float32)
+        values = self._table.column(column)[row].values.to_numpy(zero_copy_only=False)
+        return from_bfloat16(values) if values.dtype == np.uint16 else values.astype(np.float32)
+
+
+def read_texts(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
+    """The rows of texts.parquet, in whichever of the two number formats it holds.
+
+    Raises:
+        TglError: as :func:`schemas.parquet.read_table`.
+    """
+    bfloat16 = path.is_file() and table_name(path) == TEXTS_BF16.name
+    return read_table(path, TEXTS_BF16 if bfloat16 else TEXTS, columns=columns)

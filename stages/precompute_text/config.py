@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any, ClassVar
 
+from schemas.errors import MissingInput
 from schemas.layouts import EXPRESSIONS_TABLE
-from stages.engine.digest import file_digest, tree_digest
+from stages.engine.digest import file_digest, text_digest, tree_digest
 from stages.engine.hub import local_folder
 from stages.engine.settings import Settings, setting
 
 HASH_ENCODER = "hash"
+FP16, BF16 = "fp16", "bf16"
+AUTO, LIST, TAGGER = "auto", "list", "tagger"
+_TAGGER_PACKAGE = "textblob"
 ENCODER_OPTION = "--encoder"
 
 
 @dataclass(frozen=True)
 class TextConfig(Settings):
     """Which encoder reads the sentences, and how much of it is kept."""
+
+    _LATER: ClassVar[Mapping[str, str]] = {"storage": FP16, "motion_words": AUTO}
 
     encoder: str = setting(
         HASH_ENCODER,
@@ -31,24 +40,73 @@ class TextConfig(Settings):
     max_tokens: int = setting(
         64, "Tokens kept of a sentence, special ones included; the rest is cut.", low=2, high=4096
     )
+    storage: str = setting(
+        FP16,
+        "Numbers in the table: fp16 keeps eleven bits of a number up to 65,504, bf16 eight bits "
+        "of any float32 (as unsigned integers, since Parquet has no bfloat16).",
+        choices=(FP16, BF16),
+    )
+    motion_words: str = setting(
+        AUTO,
+        "How motion words are found: by the list of verbs that tgl ships; with a tagger, also "
+        "whatever the part-of-speech tagger of textblob calls a verb; auto takes the tagger "
+        "where it is installed.",
+        choices=(AUTO, LIST, TAGGER),
+    )
     dim: int = setting(128, "Width of the vectors of --encoder hash.", low=8, high=4096)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As every stage's; settings of later versions are left out where they change nothing, so
+        that texts made before they existed stay up to date."""
+        found = super().to_dict()
+        return {k: v for k, v in found.items() if self._LATER.get(k) != v}
 
 
 @dataclass(frozen=True)
 class TextInputs:
-    """An index, for its expressions, and the encoder's folder where it is local."""
+    """What is encoded, and with what.
+
+    Attributes:
+        index: for its expressions.
+        encoder: its folder, where it is local.
+        tagger: name and version of the tagger that is used, None for the list alone; see
+            :func:`installed_tagger`.
+    """
 
     index: Path
     encoder: Path | None = None
+    tagger: str | None = None
 
     def digests(self) -> dict[str, str]:
         """Digest of the expressions table and of the encoder's files."""
         found = {"expressions": file_digest(self.index / EXPRESSIONS_TABLE)}
         if self.encoder is not None:
             found["encoder"] = tree_digest(self.encoder)
+        if self.tagger is not None:
+            found["tagger"] = text_digest(self.tagger)
         return found
 
 
 def local_encoder(encoder: str) -> Path | None:
     """The encoder as a folder, None for `hash` and for hub ids."""
     return None if encoder == HASH_ENCODER else local_folder(encoder)
+
+
+def installed_tagger(motion_words: str) -> str | None:
+    """Name and version of the tagger to use for `--motion-words`, None for the list alone.
+
+    Raises:
+        MissingInput: a tagger is asked for, and none is installed.
+    """
+    if motion_words == LIST:
+        return None
+    try:
+        return f"{_TAGGER_PACKAGE} {version(_TAGGER_PACKAGE)}"
+    except PackageNotFoundError as error:
+        if motion_words == AUTO:
+            return None
+        raise MissingInput(
+            f"no tagger is installed: {TAGGER} needs the package {_TAGGER_PACKAGE}",
+            where="--motion-words",
+            hint="pip install 'tgl[tagger]'",
+        ) from error

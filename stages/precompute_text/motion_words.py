@@ -1,16 +1,22 @@
-"""Which tokens are motion words: a shipped list of English verbs, matched by stem.
+"""Which tokens are motion words: a shipped list of English verbs, matched by stem, and what a
+part-of-speech tagger calls a verb, where one is used.
 
-No tagger is needed for it, at the price of some nouns ("a turn", "the climb") that look like verbs.
+The list alone misses rare verbs, and takes some nouns ("a turn", "the climb") for verbs. A small
+tagger takes some verbs for nouns ("the cat that jumps"), so it adds to the list and does not
+replace it.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from stages.precompute_text.encoding import Encoded
 
 SOURCE = "list of motion verbs"
+
+Tagger = Callable[[str], list[tuple[int, int]]]
+"""From a sentence to the places of its verbs, as (start, end) in characters."""
 
 _VERBS = """
 accelerate advance approach arrive ascend back beat bend bite blow bob bounce bow brake break
@@ -65,9 +71,11 @@ def stem(word: str) -> str:
 _STEMS = frozenset(stem(verb) for verb in _VERBS)
 
 
-def motion_mask(sentence: str, encoded: Encoded) -> list[bool]:
+def motion_mask(sentence: str, encoded: Encoded, tagger: Tagger | None = None) -> list[bool]:
     """For each token, whether the word it lies in is a motion word."""
     spans = _motion_spans(sentence)
+    if tagger is not None:
+        spans += tagger(sentence)
     return [_inside(token, spans) for token in encoded.ranges]
 
 

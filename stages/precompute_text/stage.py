@@ -11,20 +11,30 @@ import numpy as np
 from schemas.errors import CorruptInput
 from schemas.layouts import EXPRESSIONS_TABLE, TEXTS_TABLE
 from schemas.parquet import read_table, rows_of
-from schemas.tables import EXPRESSIONS, TEXTS
+from schemas.tables import EXPRESSIONS, TEXTS, TEXTS_BF16
 from stages.engine.hub import require_model
 from stages.engine.progress import Progress
 from stages.engine.runtime import Runtime
 from stages.engine.stage import Result, Stage
 from stages.engine.workspace import Workspace
-from stages.precompute_text.config import ENCODER_OPTION, HASH_ENCODER, TextConfig, TextInputs
+from stages.index.bfloat16 import all_finite, to_bfloat16
+from stages.precompute_text.config import (
+    BF16,
+    ENCODER_OPTION,
+    FP16,
+    HASH_ENCODER,
+    TextConfig,
+    TextInputs,
+)
 from stages.precompute_text.encoding import Encoded, Encoder
 from stages.precompute_text.hashing import HashEncoder
 from stages.precompute_text.motion_words import SOURCE, motion_mask
+from stages.precompute_text.tagging import VerbTagger
 
 # Padded tokens of one batch: enough to fill a GPU, little enough for a laptop.
 _TOKENS_PER_BATCH = 4096
 _ID_DIGITS = 16
+_NUMBERS = {FP16: "float16", BF16: "bfloat16"}
 
 
 def run(
@@ -42,21 +52,26 @@ def run(
     if not sentences:
         raise CorruptInput("holds no sentence", where=path)
     encoder = _encoder(config, runtime)
+    tagger = None if inputs.tagger is None else VerbTagger()
+    spec = TEXTS if config.storage == FP16 else TEXTS_BF16
     rows = []
     with progress.task("precompute-text", len(sentences), "sentence") as task:
         for batch in _batches(sentences, encoder.lengths(sentences)):
             encoded = encoder.encode(batch)
-            rows += [_row(s, e, encoder.dim) for s, e in zip(batch, encoded, strict=True)]
+            for sentence, found in zip(batch, encoded, strict=True):
+                motion = motion_mask(sentence, found, tagger)
+                rows.append(_row(sentence, found, motion, encoder.dim, config.storage))
             task.advance(len(batch))
     rows.sort(key=lambda row: str(row["text_id"]))
-    out.write_table(TEXTS_TABLE, rows_of(rows, TEXTS), TEXTS)
+    out.write_table(TEXTS_TABLE, rows_of(rows, spec), spec)
+    source = SOURCE if inputs.tagger is None else f"{SOURCE}, {inputs.tagger}"
     return Result(
         {
             "expressions": len(column),
             "distinct sentences": len(sentences),
             "width": encoder.dim,
             "cut to max-tokens": sum(bool(row["cut"]) for row in rows),
-            f"with a motion word ({SOURCE})": sum(any(row["motion"]) for row in rows),
+            f"with a motion word ({source})": sum(any(row["motion"]) for row in rows),
         }
     )
 
@@ -88,31 +103,39 @@ def _batches(sentences: Sequence[str], lengths: Sequence[int]) -> Iterator[list[
         yield batch
 
 
-def _row(sentence: str, encoded: Encoded, dim: int) -> dict[str, Any]:
+def _row(
+    sentence: str, encoded: Encoded, motion: list[bool], dim: int, storage: str
+) -> dict[str, Any]:
     return {
         "text_id": hashlib.sha256(sentence.encode()).hexdigest()[:_ID_DIGITS],
         "expression": sentence,
         "tokens": list(encoded.tokens),
-        "embeddings": _half(encoded.vectors, sentence).ravel(),
+        "embeddings": _stored(encoded.vectors, storage, sentence).ravel(),
         "dim": dim,
-        "pooled": _half(encoded.pooled, sentence),
-        "motion": motion_mask(sentence, encoded),
+        "pooled": _stored(encoded.pooled, storage, sentence),
+        "motion": motion,
         "cut": encoded.cut,
     }
 
 
-def _half(values: np.ndarray, sentence: str) -> np.ndarray:
-    """`values` as they are stored.
+def _stored(values: np.ndarray, storage: str, sentence: str) -> np.ndarray:
+    """`values` as they are stored: float16, or the bits of bfloat16.
 
     Raises:
-        CorruptInput: the encoder gave a number that is not finite in float16.
+        CorruptInput: the encoder gave a number that is not finite in this format.
     """
-    with np.errstate(over="ignore"):
-        stored = values.astype(np.float16)
-    if not np.isfinite(stored).all():
+    if storage == BF16:
+        stored = to_bfloat16(values)
+        finite = all_finite(stored)
+    else:
+        with np.errstate(over="ignore"):
+            stored = values.astype(np.float16)
+        finite = bool(np.isfinite(stored).all())
+    if not finite:
+        other = "--storage bf16, " if storage == FP16 else ""
         raise CorruptInput(
-            f"the encoder gives {np.abs(values).max():g}, which float16 cannot hold",
+            f"the encoder gives {np.abs(values).max():g}, which {_NUMBERS[storage]} cannot hold",
             where=repr(sentence),
-            hint="choose another --encoder, or --precision fp32",
+            hint=f"choose {other}another --encoder, or --precision fp32",
         )
     return stored

@@ -58,6 +58,7 @@ def test_names_and_versions_are_pinned() -> None:
         "moments": (1, 7, ("video_id", "expression_id", "anno_id", "start_frame")),
         "masks": (1, 6, ("anno_id", "frame")),
         "texts": (1, 7, ("text_id",)),
+        "texts_bf16": (1, 7, ("text_id",)),
         "propagation": (1, 7, ("video_id", "expression_id", "frame")),
         "scores": (1, 22, ("video_id", "expression_id")),
         "score_frames": (1, 15, ("video_id", "expression_id", "frame")),

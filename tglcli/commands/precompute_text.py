@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from stages.precompute_text.config import TextConfig, TextInputs, local_encoder
+from stages.precompute_text.config import TextConfig, TextInputs, installed_tagger, local_encoder
 from tglcli.options import RunOptions, stage_command
 
 
@@ -21,4 +21,5 @@ def precompute_text(
     """Encode every distinct sentence once."""
     from stages.precompute_text.stage import STAGE
 
-    run.execute(STAGE, config, TextInputs(index, local_encoder(config.encoder)), out)
+    inputs = TextInputs(index, local_encoder(config.encoder), installed_tagger(config.motion_words))
+    run.execute(STAGE, config, inputs, out)

@@ -6,17 +6,30 @@ import json
 import shutil
 import time
 from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import torch
 from transformers import AutoModel, AutoTokenizer
 
 from schemas.directories import list_folder
-from schemas.errors import CorruptInput, MissingInput, TglError
+from schemas.errors import CorruptInput, MissingInput, SchemaMismatch, TglError
+from schemas.parquet import read_table
+from schemas.tables import TEXTS
+from stages.check.check import check
+from stages.check.config import CheckConfig
+from stages.engine.progress import SilentProgress
+from stages.engine.runtime import Runtime
 from stages.index.texts import TextStore
-from stages.precompute_text.config import TextConfig, TextInputs, local_encoder
+from stages.precompute_text.config import (
+    TextConfig,
+    TextInputs,
+    installed_tagger,
+    local_encoder,
+)
 from stages.precompute_text.stage import STAGE
 
 SENTENCES = [
@@ -214,6 +227,53 @@ def test_numbers_that_float16_cannot_hold_are_refused(
     error = _refused(run_stage, sentences_index(SENTENCES), str(loud), tmp_path / "text")
     assert isinstance(error, CorruptInput)
     assert "float16 cannot hold" in str(error)
+    inputs = _inputs(sentences_index(SENTENCES), str(loud))
+    config = TextConfig(encoder=str(loud), storage="bf16")
+    run_stage(STAGE, config, inputs, tmp_path / "text")
+    assert abs(TextStore.open(tmp_path / "text").get("the one").embeddings).max() > 65_504
+
+
+def test_bfloat16_takes_the_place_of_float16(
+    run_stage: Callable, sentences_index: Callable, tmp_path: Path
+) -> None:
+    inputs = _inputs(sentences_index(SENTENCES))
+    run_stage(STAGE, TextConfig(dim=16), inputs, tmp_path / "half")
+    run_stage(STAGE, TextConfig(dim=16, storage="bf16"), inputs, tmp_path / "bf16")
+    half, rounded = TextStore.open(tmp_path / "half"), TextStore.open(tmp_path / "bf16")
+    for sentence in SENTENCES:
+        one, two = half.get(sentence), rounded.get(sentence)
+        assert (one.tokens, two.embeddings.dtype) == (two.tokens, np.float32)
+        assert np.array_equal(one.motion, two.motion)
+        assert np.allclose(one.embeddings, two.embeddings, rtol=2**-8, atol=1e-6)
+        assert np.allclose(one.pooled, two.pooled, rtol=2**-8, atol=1e-6)
+        bits = two.embeddings.view(np.uint32)
+        assert (bits & 0xFFFF == 0).all()
+    with pytest.raises(SchemaMismatch, match="holds the table texts_bf16, expected texts"):
+        read_table(tmp_path / "bf16" / "texts.parquet", TEXTS)
+    report = check(tmp_path / "bf16", CheckConfig(), runtime=Runtime(workers=1),
+                   progress=SilentProgress())  # fmt: skip
+    assert (report.faults, report.counts["sentences"]) == ((), 4)
+
+
+def test_texts_of_a_later_version_are_refused(
+    run_stage: Callable, sentences_index: Callable, tmp_path: Path
+) -> None:
+    run_stage(STAGE, TextConfig(dim=8), _inputs(sentences_index(["a cat"])), tmp_path / "text")
+    path = tmp_path / "text" / "texts.parquet"
+    table = pq.read_table(path)
+    pq.write_table(table.replace_schema_metadata({**table.schema.metadata, b"tgl.version": b"9"}),
+                   path)  # fmt: skip
+    with pytest.raises(SchemaMismatch, match=r"version 9.*rebuild it with tgl precompute-text"):
+        TextStore.open(tmp_path / "text")
+
+
+def test_settings_of_later_versions_leave_older_texts_up_to_date() -> None:
+    """Another value here means that everybody's texts, and what was trained on them, are stale."""
+    assert TextConfig().to_dict() == {
+        "encoder": "hash", "pooling": "mean", "max_tokens": 64, "dim": 128,
+    }  # fmt: skip
+    changed = TextConfig(storage="bf16", motion_words="list").to_dict()
+    assert (changed["storage"], changed["motion_words"]) == ("bf16", "list")
 
 
 def test_the_receipt_says_where_motion_words_come_from(
@@ -222,3 +282,40 @@ def test_the_receipt_says_where_motion_words_come_from(
     run_stage(STAGE, TextConfig(), _inputs(sentences_index(SENTENCES)), tmp_path / "text")
     receipt = json.loads((tmp_path / "text" / "receipt.json").read_text())
     assert receipt["counts"]["with a motion word (list of motion verbs)"] == 3
+
+
+def test_a_tagger_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    def absent(name: str) -> str:
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr("stages.precompute_text.config.version", absent)
+    assert installed_tagger("auto") is installed_tagger("list") is None
+    with pytest.raises(MissingInput, match=r"--motion-words: no tagger.*tgl\[tagger\]"):
+        installed_tagger("tagger")
+
+
+def test_the_tagger_of_textblob_adds_verbs(
+    run_stage: Callable, sentences_index: Callable, tmp_path: Path
+) -> None:
+    """With the real package, whose lexicon lies in its wheel; skipped where it is not installed."""
+    pytest.importorskip("textblob")
+    tagger = installed_tagger("auto")
+    assert tagger is not None
+    assert tagger == installed_tagger("tagger")
+    assert installed_tagger("list") is None
+    sentences = ["a man is juggling balls", "it's the dog that was scolding a red cat", "the one"]
+    index = sentences_index(sentences)
+    found = {}
+    for name in (None, tagger):
+        out = tmp_path / str(name)
+        run_stage(STAGE, TextConfig(dim=8), TextInputs(index, tagger=name), out)
+        texts = [TextStore.open(out).get(sentence) for sentence in sentences]
+        found[name] = [
+            [token for token, m in zip(text.tokens, text.motion, strict=True) if m]
+            for text in texts
+        ]
+        receipt = json.loads((out / "receipt.json").read_text())
+        source = ", ".join(filter(None, ["list of motion verbs", name]))
+        assert f"with a motion word ({source})" in receipt["counts"]
+    assert found[None] == [[], [], []]
+    assert found[tagger] == [["juggling"], ["scolding"], []]

@@ -1,0 +1,45 @@
+"""The part-of-speech tagger of textblob: its lexicon lies in the package, nothing is downloaded."""
+
+from __future__ import annotations
+
+from schemas.errors import MissingInput
+
+_VERB = "VB"  # Penn treebank: VB, VBD, VBG, VBN, VBP, VBZ
+# Verbs that say that something is or has; the tagger marks them like any other.
+_STATES = frozenset(
+    {"am", "are", "be", "been", "being", "is", "was", "were"}
+    | {"do", "does", "did", "doing", "done", "have", "has", "had", "having"}
+    | {"look", "looks", "looking", "wear", "wears", "wearing", "s", "re", "ve", "m", "d"}
+)
+
+
+class VerbTagger:
+    """Where the verbs of a sentence are.
+
+    Raises:
+        MissingInput: textblob cannot be loaded.
+    """
+
+    def __init__(self) -> None:
+        try:
+            from textblob.en import tag
+        except ImportError as error:
+            raise MissingInput(
+                f"the tagger cannot be loaded ({error})",
+                where="--motion-words",
+                hint="pip install 'tgl[tagger]', or --motion-words list",
+            ) from error
+        self._tag = tag
+
+    def __call__(self, sentence: str) -> list[tuple[int, int]]:
+        """Places of verbs as (start, end) in characters, states left out."""
+        found = []
+        place = 0
+        for word, kind in self._tag(sentence, tokenize=True):
+            start = sentence.find(word, place)
+            if start < 0:  # the tagger writes some marks its own way
+                continue
+            place = start + len(word)
+            if kind.startswith(_VERB) and word.lower() not in _STATES:
+                found.append((start, place))
+        return found
