@@ -1,6 +1,7 @@
 """Peak memory of propagation for short and long videos, each in a process of its own.
 
     python benchmarks/propagate_memory.py                 # 200 and 2,000 frames, 128 px
+    python benchmarks/propagate_memory.py --online        # frames once, in order, delay 8
 
 The frames of the long video are links to a few files: only their number matters here.
 """
@@ -24,13 +25,14 @@ from stages.engine.runtime import Runtime
 from stages.index.index import Video
 from stages.propagate.answers import MaskWriter
 from stages.propagate.config import PropagateConfig
+from stages.propagate.online_runner import OnlineRunner
 from stages.propagate.video import VideoRunner
 
 DISTINCT_FRAMES = 16
 KIBIBYTE, MEBIBYTE = 1024, 1024**2
 
 
-def run(frames: int, expressions: int, megabytes: float) -> None:
+def run(frames: int, expressions: int, megabytes: float, *, online: bool) -> None:
     """One video; prints seconds and the peak resident memory."""
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
@@ -40,9 +42,12 @@ def run(frames: int, expressions: int, megabytes: float) -> None:
         video = Video("long", frames, 128, 160, None, names, ".jpg", root)
         job = make_job(video, expressions)
         runtime = Runtime(workers=1, device="cpu")
-        config = PropagateConfig(moments="annotated", feature_memory=megabytes / 1000)
+        config = PropagateConfig(
+            moments="annotated", feature_memory=megabytes / 1000, online=online
+        )
+        kind = OnlineRunner if online else VideoRunner
         with ThreadPoolExecutor(1) as decoders, ThreadPoolExecutor(1) as writers:
-            runner = VideoRunner(
+            runner = kind(
                 make_model("toy", 128),
                 Texts(),  # type: ignore[arg-type]
                 config,
@@ -62,16 +67,18 @@ def main() -> None:
     parser.add_argument("--frames", type=int, nargs="+", default=[200, 2000])
     parser.add_argument("--expressions", type=int, default=4)
     parser.add_argument("--feature-megabytes", type=float, default=20)
+    parser.add_argument("--online", action="store_true")
     parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one:
-        run(options.one, options.expressions, options.feature_megabytes)
+        run(options.one, options.expressions, options.feature_megabytes, online=options.online)
         return
     peaks = []
     for frames in options.frames:
         command = [sys.executable, __file__, "--one", str(frames)]
         command += ["--expressions", str(options.expressions)]
         command += ["--feature-megabytes", str(options.feature_megabytes)]
+        command += ["--online"] * options.online
         done = subprocess.run(command, check=True, capture_output=True, text=True)
         _, seconds, peak = done.stdout.split()
         peaks.append(float(peak))
