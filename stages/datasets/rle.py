@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from pycocotools import mask as coco
 
 from schemas.errors import CorruptInput
+from stages.index.frames import MAX_PIXELS
 from stages.index.masks import Rle
-from stages.index.runs import MOST_PIXELS, run_totals
+from stages.index.runs import run_totals
 
 
 def read_track(values: object, *, where: str) -> list[Rle | None]:
@@ -55,7 +56,7 @@ def _size(value: object, where: str) -> tuple[int, int]:
         isinstance(value, list)
         and len(value) == 2
         and all(isinstance(n, int) and not isinstance(n, bool) and n > 0 for n in value)
-        and value[0] * value[1] <= MOST_PIXELS
+        and value[0] * value[1] <= MAX_PIXELS
     )
     if not fits:
         raise CorruptInput("the RLE's size is not [height, width]", where=where)
@@ -74,5 +75,6 @@ def _compress(counts: list[object], height: int, width: int, where: str) -> Rle:
     whole = all(isinstance(n, int) and not isinstance(n, bool) and n >= 0 for n in counts)
     if not whole or sum(counts) != height * width:  # type: ignore[arg-type]
         raise CorruptInput(f"the runs do not fill {height} x {width} pixels", where=where)
+    # pycocotools has room for six characters a number: MAX_PIXELS keeps runs below 2**28.
     packed = coco.frPyObjects({"size": [height, width], "counts": counts}, height, width)
     return Rle(size=[height, width], counts=packed["counts"])

@@ -141,6 +141,7 @@ def test_damaged_json(mevis, refused: Callable, name: str, damage: str) -> None:
         {"size": [12], "counts": "P6"},
         {"size": [-12, 16], "counts": "P6"},
         {"size": [2**20, 2**20], "counts": "P6"},
+        {"size": [2**16, 2**15], "counts": [2**31]},
         {"size": [12, 16], "counts": [100]},
         {"size": [12, 16], "counts": [-8, 200]},
         {"size": [12, 16], "counts": [1.5, 190.5]},
