@@ -13,7 +13,7 @@ _WANTED_FILES = ["*.json", "*.safetensors"]
 
 
 def backbone_folder(name: str) -> Path:
-    """The folder of a SAM 2 video model.
+    """The folder of a SAM 2 or EdgeTAM video model.
 
     Args:
         name: `toy`, a local folder, or a hub id such as facebook/sam2.1-hiera-base-plus, which is

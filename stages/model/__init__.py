@@ -1,4 +1,4 @@
-"""The TGL model: a SAM 2 backbone, a text adapter, and a memory bank of relevant moments.
+"""The TGL model: a backbone (SAM 2, EdgeTAM), a text adapter, a memory bank of relevant moments.
 
 Importing this package loads neither torch nor transformers; import the modules below. Letters:
 B items of a batch, E expressions, T frames of a clip, N text tokens, D text width, C channels,

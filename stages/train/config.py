@@ -158,7 +158,7 @@ class TrainInputs:
     Attributes:
         index: folder of build-moments; its frames lie where it says.
         text: folder of precompute-text, with every sentence of `index`.
-        backbone: folder of a SAM 2 video model (config.json and model.safetensors).
+        backbone: folder of a SAM 2 or EdgeTAM video model (config.json and model.safetensors).
         valid: a held-out index.
         valid_text: its sentences; None if they are in `text` too.
     """

@@ -22,7 +22,7 @@ def train(
     backbone: Annotated[
         str,
         typer.Option(
-            help="A SAM 2 video model: a folder, a hub id such as "
+            help="A SAM 2 or EdgeTAM video model: a folder, a hub id such as "
             "facebook/sam2.1-hiera-base-plus, or toy, the small one that knows only shapes."
         ),
     ] = "facebook/sam2.1-hiera-base-plus",
