@@ -113,7 +113,7 @@ def publish(scratch: Path, out: Path) -> None:
     A kill between the two renames leaves the former artifact under its retired name;
     :func:`recover` puts it back.
     """
-    retired = _retired_path(out)
+    retired = retired_path(out)
     if out.exists():
         remove_tree(retired)
         out.rename(retired)
@@ -123,7 +123,7 @@ def publish(scratch: Path, out: Path) -> None:
 
 def recover(out: Path) -> None:
     """Undo a publication that was killed half-way; call it under the lock."""
-    retired = _retired_path(out)
+    retired = retired_path(out)
     if retired.exists():
         if out.exists():
             remove_tree(retired)
@@ -174,7 +174,8 @@ def _acquire(path: Path, out: Path) -> int:
         os.close(descriptor)
 
 
-def _retired_path(out: Path) -> Path:
+def retired_path(out: Path) -> Path:
+    """Where :func:`publish` keeps the former artifact between its two renames."""
     return out.with_name(f".{out.name}.retired")
 
 

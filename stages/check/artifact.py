@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from schemas.layouts import (
     WEIGHTS_FILE,
 )
 from schemas.parquet import open_parquet, read_table, table_name
+from schemas.parquet import read_receipt as read_origin
 from schemas.receipts import read_receipt
 from schemas.tables import ALL_TABLES, FRAMES, TableSpec
 from stages.check.config import CheckConfig
@@ -40,6 +42,7 @@ def check_receipt(folder: Path, findings: Findings) -> None:
         return
     if receipt is None:
         return
+    findings.made_by = f"{receipt.stage} {receipt.stage_version}"
     for failure in receipt.failures:
         faults(CorruptInput(f"an input failed when it was made: {failure}", where=folder))
     if list_folder(folder) != receipt.outputs:
@@ -61,9 +64,19 @@ def check_table(path: Path, findings: Findings) -> None:
         if spec is None:
             faults(CorruptInput("its footer names no table of tgl", where=path))
             return
+        findings.made_by = findings.made_by or _origin(path)
         findings.counts[f"rows of {spec.name}"] = _rows(path, spec)
     except TglError as error:
         faults(error)
+
+
+def _origin(path: Path) -> str | None:
+    """The stage that a table's footer names, with its version; None for a foreign table."""
+    try:
+        origin = json.loads(read_origin(path) or "null")
+        return f"{origin['stage']} {origin['stage_version']}"
+    except (ValueError, TypeError, KeyError):
+        return None
 
 
 def _rows(path: Path, spec: TableSpec) -> int:

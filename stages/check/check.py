@@ -18,6 +18,7 @@ from stages.check.artifact import (
 from stages.check.config import AUTO, CheckConfig
 from stages.check.dataset import check_dataset
 from stages.check.findings import Findings, Report
+from stages.check.fixing import clear, put_back
 from stages.check.index import check_index
 from stages.check.submission import check_zip
 from stages.datasets.layouts import detect_layout
@@ -34,16 +35,19 @@ def check(
     runtime: Runtime,
     progress: Progress,
     meta: Path | None = None,
+    fix: bool = False,
 ) -> Report:
     """Every fault of a data set, an artifact, a single table or a submission; nothing is changed.
 
     Args:
+        fix: mend what is tgl's own, see :mod:`stages.check.fixing`; the faults are those of before.
         meta: the meta file of its split, against which a submission is held.
 
     Raises:
         MissingInput: there is nothing at `path`, or nothing that is known.
     """
     findings = Findings()
+    fixed = put_back(path) if fix else []
     kind = _kind(path, config)
     try:
         kind = _check_kind(kind, path, config, findings, runtime, progress, meta)
@@ -53,7 +57,11 @@ def check(
         findings.part(kind)(error)
     except TglError as error:
         findings.part(kind)(error)
-    return Report(str(path), kind, findings.counts, tuple(findings.faults))
+    if fix:
+        fixed += clear(path, findings.faults)
+    return Report(
+        str(path), kind, findings.counts, tuple(findings.faults), tuple(fixed), findings.made_by
+    )
 
 
 def _kind(path: Path, config: CheckConfig) -> str:

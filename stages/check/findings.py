@@ -28,6 +28,7 @@ class Findings:
     def __init__(self) -> None:
         self._faults: dict[Fault, None] = {}
         self.counts: dict[str, int] = {}
+        self.made_by: str | None = None
 
     @property
     def faults(self) -> list[Fault]:
@@ -51,12 +52,16 @@ class Report:
         kind: what the path was recognised as.
         counts: what is there.
         faults: every fault.
+        fixed: what was mended, one line each.
+        made_by: the stage that made a table or an artifact, as its own receipt says.
     """
 
     path: str
     kind: str
     counts: dict[str, int]
     faults: tuple[Fault, ...]
+    fixed: tuple[str, ...] = ()
+    made_by: str | None = None
 
     @property
     def by_part(self) -> dict[str, int]:
@@ -68,10 +73,12 @@ class Report:
         return {
             "path": self.path,
             "kind": self.kind,
+            "made_by": self.made_by,
             "counts": self.counts,
             "faults_by_part": self.by_part,
             "faults": [
                 {"part": fault.part, "where": fault.where, "message": fault.message}
                 for fault in self.faults
             ],
+            "fixed": list(self.fixed),
         }

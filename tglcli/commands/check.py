@@ -37,9 +37,17 @@ def check(
             show_default=False,
         ),
     ] = None,
+    fix: Annotated[
+        bool,
+        typer.Option(
+            "--fix",
+            help="Of an artifact of tgl, remove damaged pictures and what interrupted runs left. "
+            "Data sets and videos are never changed.",
+        ),
+    ] = False,
     show: Annotated[int, typer.Option(help="Faults shown of each part.", min=0)] = 5,
 ) -> None:
-    """List every fault of a data set or an artifact; nothing is changed.
+    """List every fault of a data set, an artifact or a submission; nothing is changed.
 
     The exit code is 0 where there is none, and 5 where there are.
     """
@@ -47,11 +55,12 @@ def check(
     from tglcli.progress import TerminalProgress
 
     progress = TerminalProgress(quiet=run.quiet or as_json)
-    report = check_path(path, config, runtime=run.runtime, progress=progress, meta=meta)
+    report = check_path(path, config, runtime=run.runtime, progress=progress, meta=meta, fix=fix)
     if as_json:
         typer.echo(json.dumps(report.to_dict(), ensure_ascii=False, indent=1))
     else:
-        typer.echo(f"{shown(path)}: {report.kind}: {counts_text(report.counts)}")
+        origin = f", made by {report.made_by}" if report.made_by else ""
+        typer.echo(f"{shown(path)}: {report.kind}{origin}: {counts_text(report.counts)}")
         for part, number in report.by_part.items():
             typer.echo(f"{part}: {number} {'fault' if number == 1 else 'faults'}")
             chosen = [fault for fault in report.faults if fault.part == part]
@@ -61,5 +70,7 @@ def check(
                 typer.echo(f"  ... and {number - show} more, see --show or --json")
         if not report.faults:
             typer.echo("no faults")
+        for line in report.fixed:
+            typer.echo(f"fixed: {line}")
     if report.faults:
         raise typer.Exit(CorruptInput.exit_code)
