@@ -92,12 +92,14 @@ def _spread(edge, halves, reach):  # type: ignore[no-untyped-def]
     height, words = edge.shape
     radius = halves.size - 1
     spare = (radius + _WORD - 1) // _WORD
+    line = np.empty(words, np.uint64)
     for y in range(height):
         first, last = _used(edge[y])
         if first == last:
             continue
         first, last = max(first - spare, 0), min(last + spare, words)
-        row = edge[y, first:last].copy()
+        row = line[first:last]
+        row[:] = edge[y, first:last]
         width = 0
         for distance in range(radius, -1, -1):
             while width < halves[distance]:  # no step leaves a gap, or depends on what lies outside
