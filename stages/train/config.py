@@ -88,7 +88,7 @@ class TrainConfig(ModelConfig, LossConfig):
     freeze: tuple[str, ...] = setting(
         (),
         "Parts that stay as they are beside the image encoder: prefixes of parameter names, such"
-        " as memory_attention or mask_decoder.",
+        " as backbone.sam.memory_attention or backbone.sam.mask_decoder.",
     )
 
     valid_every: int = setting(
