@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from stages.model.backbone import Decoded
 from stages.model.segmenter import Item, Track
 from stages.propagate.png import encode_mask
 
-PENDING_BYTES = 64_000_000
+PENDING_BYTES = 32_000_000
 """Masks that may wait for a writing thread; more would only fill the memory."""
 RESIZED_BYTES = 64_000_000
 """Memory for the masks of one batch while they are enlarged."""
@@ -36,7 +37,7 @@ class MaskWriter:
     def __init__(self, root: Path, threads: Executor):
         self._root = root
         self._threads = threads
-        self._waiting: list[Future[None]] = []
+        self._waiting: deque[tuple[Future[None], int]] = deque()
         self._waiting_bytes = 0
         self._files: dict[str, list[Path]] = {}
 
@@ -48,16 +49,20 @@ class MaskWriter:
         if expression.expression_id not in self._files:
             path.parent.mkdir(parents=True, exist_ok=True)
         self._files.setdefault(expression.expression_id, []).append(path)
-        self._waiting.append(self._threads.submit(_write, path, mask))
+        self._waiting.append((self._threads.submit(_write, path, mask), mask.nbytes))
         self._waiting_bytes += mask.nbytes
-        if self._waiting_bytes >= PENDING_BYTES:
-            self.wait()
+        while self._waiting_bytes > PENDING_BYTES:
+            self._wait_for_oldest()
 
     def wait(self) -> None:
         """Until all queued masks are on disk."""
-        waiting, self._waiting, self._waiting_bytes = self._waiting, [], 0
-        for future in waiting:
-            future.result()
+        while self._waiting:
+            self._wait_for_oldest()
+
+    def _wait_for_oldest(self) -> None:
+        future, size = self._waiting.popleft()
+        self._waiting_bytes -= size
+        future.result()
 
     def take_files(self, expression: Expression) -> list[Path]:
         """The files of a sentence that is done; the writer forgets them."""

@@ -87,7 +87,10 @@ class VideoFeatures:
             parts.append(self._get(int(chunk))[_index(within, self._device)])
             place[own] = start + np.arange(len(within))
             start += len(within)
-        return FrameFeatures.cat(parts)[_index(place, self._device)]
+        joined = FrameFeatures.cat(parts)
+        if np.array_equal(place, np.arange(len(place))):
+            return joined
+        return joined[_index(place, self._device)]
 
     def close(self) -> None:
         """Forget everything and cancel what is still to be decoded."""

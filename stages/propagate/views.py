@@ -22,9 +22,9 @@ from stages.propagate.frames import VideoFeatures
 
 BLOCK = 32
 """Fewest frames whose tokens are made together."""
-BLOCK_BYTES = 4_000_000
+BLOCK_BYTES = 2_000_000
 """One sentence's tokens of a block: small frames come in larger blocks, which read less halo."""
-READ_BYTES = 32_000_000
+READ_BYTES = 8_000_000
 """One layer's values while sentences read a block together."""
 FLOAT_BYTES = 4
 MASK_TO_COARSE = 4
@@ -101,11 +101,8 @@ class VideoViews:
         total, halo = len(self._features), self._adapter.halo
         first, last = block * self._block, min((block + 1) * self._block, total)
         start, end = max(0, first - halo), min(total, last + halo)
-        features = self._features.of(range(start, end))
-        device = features.coarse.device
-        times = torch.arange(start, end, device=device).unsqueeze(0)
-        frames = torch.arange(end - start, device=device).unsqueeze(0)
-        stem = self._adapter.stem(features, frames, times)
+        stem = self._stem(start, end)
+        times = torch.arange(start, end, device=stem.device).unsqueeze(0)
         inside = slice(first - start, last - start)
         tokens, frame = [], []
         for text in self.text.split(max(1, READ_BYTES // ((end - start) * self._frame_bytes))):
@@ -119,6 +116,12 @@ class VideoViews:
             _, oldest = self._kept.popitem(last=False)
             total_bytes -= oldest.nbytes
         return torch.cat(frame)
+
+    def _stem(self, start: int, end: int) -> Tensor:
+        """(1, n, d, h, h): what the adapter says of frames without any sentence."""
+        features = self._features.of(range(start, end))
+        times = torch.arange(start, end, device=features.coarse.device).unsqueeze(0)
+        return self._adapter.stem(features, times - start, times)
 
 
 class VideoAdapterPath:
