@@ -47,6 +47,8 @@ class TableWriter:
 
     Args:
         row_group_rows: rows per row group; small groups make random reads cheap.
+        dictionary, statistics: columns that get them; a binary column's statistics repeat its
+            least and largest value in the footer.
     """
 
     def __init__(
@@ -57,6 +59,7 @@ class TableWriter:
         receipt: str | None = None,
         row_group_rows: int | None = None,
         dictionary: bool | list[str] = True,
+        statistics: bool | list[str] = True,
     ):
         self._path = path
         self._temporary = path.with_name(f".{path.name}.partial")
@@ -70,6 +73,7 @@ class TableWriter:
             spec.schema.with_metadata(metadata),
             compression=COMPRESSION,
             use_dictionary=dictionary,
+            write_statistics=statistics,
         )
 
     def write(self, table: pa.Table) -> None:

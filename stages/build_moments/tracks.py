@@ -21,7 +21,7 @@ from stages.index.masks import Rle
 
 # Groups are closed after whole tracks, so that a look-up reads little more than its track; only a
 # very long track is cut.
-ROW_GROUP_ROWS = 128
+ROW_GROUP_ROWS = 64
 LARGEST_ROW_GROUP = 512
 
 
@@ -113,7 +113,11 @@ def _write_sorted(spill: Path, places: Mapping[str, int], out: Workspace) -> Non
     with (
         pa.OSFile(str(spill)) as source,  # a memory map's pages would count as memory used
         out.table_writer(
-            MASKS_TABLE, MASKS, row_group_rows=LARGEST_ROW_GROUP, dictionary=["anno_id"]
+            MASKS_TABLE,
+            MASKS,
+            row_group_rows=LARGEST_ROW_GROUP,
+            dictionary=["anno_id"],
+            statistics=["anno_id"],  # all that a look-up asks for
         ) as writer,
     ):
         file = pa.ipc.open_file(source)

@@ -79,6 +79,7 @@ class Workspace:
         *,
         row_group_rows: int | None = None,
         dictionary: bool | list[str] = True,
+        statistics: bool | list[str] = True,
     ) -> TableWriter:
         """As :meth:`write_table`, for rows that come in pieces; see :class:`TableWriter`."""
         return TableWriter(
@@ -87,6 +88,7 @@ class Workspace:
             receipt=self._receipt,
             row_group_rows=row_group_rows,
             dictionary=dictionary,
+            statistics=statistics,
         )
 
     def finished(self, name: str, key: str) -> pa.Table | None:
