@@ -53,7 +53,7 @@ def run(
     temporal, untimed = temporal_of(inputs.preds, videos)
     faults = [*frame_faults(videos, tables), *untimed]
     _refuse(config, faults, inputs)
-    summary = _write(config, inputs, videos, tables, temporal, out, extra=len(found.extra))
+    summary = _write(config, inputs, videos, tables, temporal, out, runtime, extra=len(found.extra))
     for line in remarks(faults, found.extra, unscored):
         progress.warn(line)
     return Result(
@@ -119,6 +119,7 @@ def _write(
     tables: Mapping[str, pa.Table],
     temporal: Mapping[tuple[str, str], TemporalScores],
     out: Workspace,
+    runtime: Runtime,
     *,
     extra: int,
 ) -> dict[str, Any]:
@@ -133,6 +134,6 @@ def _write(
     if config.pictures != NO_REPORT:
         from stages.score.report.page import report_page  # pictures are not always wanted
 
-        page = report_page(summary, videos, scores, frames, inputs.preds, config.pictures)
+        page = report_page(summary, videos, scores, frames, inputs.preds, config.pictures, runtime)
         write_text_atomic(out.path / REPORT_FILE, page)
     return summary

@@ -18,7 +18,12 @@ UNREADABLE = "mask cannot be read"
 WRONG_SIZE = "mask has another size than the ground truth"
 UNREADABLE_TRUTH = "ground truth cannot be read"
 
-WORKER_MODULES = ("stages.score.scorer", "stages.score.lines", "stages.score.runs")
+WORKER_MODULES = (
+    "stages.score.scorer",
+    "stages.score.lines",
+    "stages.score.runs",
+    "stages.score.report.pictures",
+)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
@@ -12,8 +11,9 @@ import typer
 from schemas.errors import ConfigError, MissingInput
 from stages.propagate.config import PropagateConfig
 from stages.render.config import RenderConfig
-from tglcli.answers import check_suffix, describe, read_answers, write_answers
+from tglcli.answers import check_suffix
 from tglcli.options import SETTINGS_PANEL, RunOptions, stage_command
+from tglcli.segment_request import SegmentRequest
 from tglcli.weights import TOY_BACKBONE
 
 TOY_CHECKPOINT = TOY_BACKBONE.parent / "toy_checkpoint"
@@ -22,7 +22,6 @@ TOY_WARNING = (
     "real videos train one with: tgl train INDEX TEXT CHECKPOINT --backbone "
     "facebook/sam2.1-hiera-base-plus, and name it with --checkpoint CHECKPOINT"
 )
-STDIN = "-"
 _FORMATS = {".mp4": "mp4", ".gif": "gif", ".png": "sheet"}
 
 
@@ -113,54 +112,31 @@ def segment(
     ] = None,
 ) -> None:
     """Segment what sentences say in a video of one's own, all stages in one go."""
-    started = time.monotonic()
-    rendering = _rendering(out, sentences, fps)
+    request = SegmentRequest(
+        source,
+        tuple(sentences),
+        out,
+        _rendering(out, sentences, fps),
+        _checkpoint(checkpoint),
+        masks=masks,
+        table=table,
+        font=font,
+        size=size,
+        encoder=encoder,
+        work=work,
+        warnings=(TOY_WARNING,) if checkpoint is None else (),
+    )
     if table is not None:
         check_suffix(table)
     config = replace(config, moments=moments)
     if config.online:
-        from tglcli.live import LiveRequest, segment_online
+        from tglcli.live import segment_online
 
-        request = LiveRequest(source, tuple(sentences), out, rendering, masks, table, font, size)
-        folder = _checkpoint(checkpoint)
-        segment_online(request, config, run, folder, encoder, work, _warnings(checkpoint))
-        return
-    if size is not None or str(source) == STDIN:
-        raise ConfigError("raw video on standard input needs --online", where=source)
-    from schemas.directories import remove_tree
-    from tglcli.media import find_media
-    from tglcli.pipeline import Pipeline, publish_picture, text_config
-    from tglcli.progress import TerminalProgress
-    from tglcli.summary import duration, shown
+        segment_online(request, config, run)
+    else:
+        from tglcli.offline import segment_offline
 
-    media = find_media(source)
-    progress = TerminalProgress(quiet=run.quiet)
-    folder = _checkpoint(checkpoint)
-    for warning in _warnings(checkpoint):
-        progress.warn(warning)
-    place = work or out.with_name(f".{out.name}.segment")
-    artifacts = Pipeline(place, run.runtime, progress, run.force).segment(
-        media,
-        sentences,
-        checkpoint=folder,
-        text=text_config(folder, encoder),
-        propagation=config,
-        rendering=rendering,
-        masks=masks,
-        font=font,
-    )
-    video, answers = read_answers(artifacts.index, artifacts.masks)
-    publish_picture(artifacts.pictures, media.video_id, out)
-    if table is not None:
-        write_answers(table, video, answers, artifacts.masks)
-    if work is None:
-        remove_tree(place)
-    if not run.quiet:
-        for answer in answers:
-            typer.echo(describe(video, answer))
-        written = ", ".join(shown(path) for path in (out, masks, table) if path is not None)
-        seconds = duration(time.monotonic() - started)
-        typer.echo(f"segment: done in {seconds}: {video.num_frames} frames -> {written}")
+        segment_offline(request, config, run)
 
 
 def _rendering(out: Path, sentences: list[str], fps: float) -> RenderConfig:
@@ -172,10 +148,6 @@ def _rendering(out: Path, sentences: list[str], fps: float) -> RenderConfig:
         sentences=len(sentences),
         fps=fps,
     )
-
-
-def _warnings(checkpoint: Path | None) -> tuple[str, ...]:
-    return (TOY_WARNING,) if checkpoint is None else ()
 
 
 def _checkpoint(named: Path | None) -> Path:

@@ -11,12 +11,16 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from schemas.errors import TglError
+from stages.engine.pool import map_jobs
+from stages.engine.runtime import Runtime
 from stages.score.cases import Case, VideoCases
 from stages.score.report.assets import SCRIPT, STYLE
-from stages.score.report.pictures import AGREED, EXTRA, MISSED, thumbnail
+from stages.score.report.pictures import AGREED, EXTRA, MISSED, Pictured, thumbnail
 from stages.score.report.plots import group_bars, histogram, over_time, sparkline
 
 _PERCENT = 100
+_HALF = 0.5
 # key in the scores table, heading, kind
 _COLUMNS = (
     ("video_id", "video", "text"),
@@ -43,12 +47,14 @@ def report_page(
     frames: pa.Table,
     preds: Path,
     pictured: int,
+    runtime: Runtime,
 ) -> str:
     """The report as HTML.
 
     Args:
         scores, frames: the tables of the run, in the order of `videos`.
         pictured: how many of the worst and how many of the best expressions are shown.
+        runtime: where their pictures are drawn: the workers have loaded what that needs.
     """
     rows = scores.to_pylist()
     for row, case in zip(rows, _cases(videos), strict=True):
@@ -56,7 +62,7 @@ def report_page(
     sections = [
         _head(summary),
         _plots(summary, rows, frames, videos),
-        _gallery(videos, rows, frames, preds, pictured),
+        _gallery(videos, rows, frames, preds, pictured, runtime),
         _table(rows),
     ]
     title = f"tgl score: J&F {_share(summary['JF'])}"
@@ -152,6 +158,7 @@ def _gallery(
     frames: pa.Table,
     preds: Path,
     pictured: int,
+    runtime: Runtime,
 ) -> str:
     owners = [(video, case) for video in videos for case in video.cases]
     starts = np.cumsum([0, *(len(case.frames) for _, case in owners)])
@@ -162,19 +169,17 @@ def _gallery(
         f'<span class="key" style="background:rgb{colour}"></span>{name}'
         for name, colour in (("both", AGREED), ("missed", MISSED), ("too much", EXTRA))
     )
+    jobs, drawn = {}, {}
+    for index in [*worst, *best]:
+        video, case = owners[index]
+        drawn[index] = frames.slice(starts[index], rows[index]["frames"])
+        jobs[index] = Pictured(preds, video, case, case.frames[_telling(drawn[index], rows[index])])
+    pictures = _draw(jobs, runtime)
     html = ""
     for name, chosen in (("Worst expressions", worst), ("Best expressions", best)):
         if not chosen:
             continue
-        cards = [
-            _card(
-                preds,
-                *owners[index],
-                rows[index],
-                frames.slice(starts[index], rows[index]["frames"]),
-            )
-            for index in chosen
-        ]
+        cards = [_card(jobs[i], rows[i], drawn[i], pictures[i]) for i in chosen]
         html += (
             f"<h2>{name}</h2><p>{keys}; bars: J of each frame, the pictured one dark; "
             f'strip: relevant frames.</p><div class="cases">{"".join(cards)}</div>'
@@ -182,24 +187,37 @@ def _gallery(
     return html
 
 
-def _card(
-    preds: Path, video: VideoCases, case: Case, row: Mapping[str, Any], frames: pa.Table
-) -> str:
-    j = frames.column("J").to_numpy()
-    areas = [frames.column(name).to_numpy() for name in ("union", "intersection")]
-    # The most telling frame: of the largest disagreement, or of the largest agreement.
-    telling = areas[0] - areas[1] if row["J"] < 0.5 else areas[1]
-    chosen = int(np.argmax(telling)) if len(telling) else 0
-    frame = case.frames[chosen]
-    picture = thumbnail(preds, video, case, frame)
+def _telling(frames: pa.Table, row: Mapping[str, Any]) -> int:
+    """The row of the most telling frame: of the largest disagreement, or of the largest agreement
+    where the expression is rather right.
+    """
+    union, both = (frames.column(name).to_numpy() for name in ("union", "intersection"))
+    telling = union - both if row["J"] < _HALF else both
+    return int(np.argmax(telling)) if len(telling) else 0
+
+
+def _draw(jobs: Mapping[int, Pictured], runtime: Runtime) -> dict[int, str | None]:
+    """The pictures of `jobs`, by their keys."""
+    keys = {id(job): key for key, job in jobs.items()}
+    pictures = {}
+    for job, picture in map_jobs(thumbnail, jobs.values(), runtime=runtime):
+        if isinstance(picture, TglError):
+            raise picture
+        pictures[keys[id(job)]] = picture
+    return pictures
+
+
+def _card(job: Pictured, row: Mapping[str, Any], frames: pa.Table, picture: str | None) -> str:
+    video, case = job.video, job.case
     shown = (
         f'<img alt="prediction and truth" src="{picture}">'
         if picture
         else '<div class="none">no mask can be read</div>'
     )
-    spark = sparkline(j, frames.column("relevant").to_pylist(), chosen)
+    j, relevant = frames.column("J").to_numpy(), frames.column("relevant").to_pylist()
+    spark = sparkline(j, relevant, _telling(frames, row))
     words = f"<div class=words>{escape(case.text)}</div>" if case.text else ""
-    name = f"{case.video_id} / {case.expression_id}, frame {video.frame_names[frame]}"
+    name = f"{case.video_id} / {case.expression_id}, frame {video.frame_names[job.frame]}"
     figures = f"J&F {_share(row['JF'])}, J {_share(row['J'])}, F {_share(row['F'])}"
     return (
         f'<figure class="case">{shown}{spark}{words}<div class="figures">'

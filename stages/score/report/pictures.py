@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import io
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -24,8 +25,19 @@ _OPACITY = 0.62
 _GREY, _DIM = 235, 0.75
 
 
-def thumbnail(preds: Path, video: VideoCases, case: Case, frame: int) -> str | None:
+@dataclass(frozen=True)
+class Pictured:
+    """A frame of a case, to be drawn by any process."""
+
+    preds: Path
+    video: VideoCases
+    case: Case
+    frame: int
+
+
+def thumbnail(job: Pictured) -> str | None:
     """A frame of a case as a data URI (JPEG); None where neither mask can be read."""
+    preds, video, case, frame = job.preds, job.video, job.case, job.frame
     true = _truth(video.tracks.open(), case, frame)
     predicted = _prediction(preds, video, case, frame)
     known = true if true is not None else predicted
