@@ -183,13 +183,14 @@ def _intro(runs: Sequence[Run], sentences: dict[Key, Sentence], command: str) ->
     seeds = len({run.seed for run in runs})
     videos = len({video for video, _ in sentences})
     return (
-        f"Made by `{command}`. {len(sentences)} sentences of {videos} toy videos, {seeds} "
+        f"Made by `{command}`. {len(sentences)} sentences of {videos} toy videos, at most {seeds} "
         f"{'seed' if seeds == 1 else 'seeds'} an arm; every arm starts from the same backbone and "
         "takes the same number of steps over the same clips' videos, masks and texts. *Annotated*: "
         "routed by the true moments (oracle). *Predicted*: by the model's own relevance head. "
         "*All*: every frame guided. BASE sees no moment in training, so it has no relevance to "
         f"predict with. Differences are paired, to {BASELINE} with all frames guided; brackets are "
-        f"{CONFIDENCE:.0%} bootstrap intervals over videos (seeds averaged first). The references "
+        f"{CONFIDENCE:.0%} bootstrap intervals over videos (seeds that both arms have are averaged "
+        "first; they say nothing of other seeds: see the standard deviation). The references "
         "answer with true masks and read no sentence: a score means something above them. Routed "
         "by annotated moments, a sentence without target is answered with nothing by construction; "
         "the column *with a target* leaves these out."
@@ -207,17 +208,18 @@ def _by_arm(runs: Sequence[Run]) -> dict[tuple[str, str], list[Run]]:
 def _main_table(runs: Sequence[Run], references: Sequence[Run], keys: Sequence[Key]) -> str:
     by_arm = _by_arm(runs)
     base = by_arm.get((BASELINE, BASELINE_ROUTE), [])
-    rows = [["arm", "moments", "J", "F", "J&F", "sd", "J&F against BASE", "training, min"]]
+    rows = [["arm", "moments", "J", "F", "J&F", "sd", "seeds", "J&F against BASE", "training, min"]]
     for (arm, route), same in by_arm.items():
         means = np.array([run.mean() for run in same])
         spread = f"{means[:, 2].std(ddof=1):.3f}" if len(same) > 1 else "-"
         itself = (arm, route) == (BASELINE, BASELINE_ROUTE)
         shared = {run.seed for run in same} & {run.seed for run in base}
         against = str(paired_difference(same, base, keys)) if shared and not itself else "-"
-        minutes = np.mean([run.minutes or 0.0 for run in same])
-        rows.append([arm, route, *_numbers(means.mean(0)), spread, against, f"{minutes:.1f}"])
+        minutes = f"{np.mean([run.minutes or 0.0 for run in same]):.1f}"
+        seeds = str(len(same))
+        rows.append([arm, route, *_numbers(means.mean(0)), spread, seeds, against, minutes])
     for run in references:
-        rows.append([f"*{run.arm}*", "-", *_numbers(run.mean()), "-", "-", "-"])
+        rows.append([f"*{run.arm}*", "-", *_numbers(run.mean()), "-", "-", "-", "-"])
     return _table(rows)
 
 
@@ -232,13 +234,16 @@ def _group_table(
 
 
 def _difference_table(runs: Sequence[Run], kinds: dict[str, list[Key]]) -> str:
-    """TGL against BASE, and what OSS alone adds, in each group."""
+    """TGL against BASE and against its sampling alone, and what OSS adds, in each group."""
     by_arm = _by_arm(runs)
     pairs = [
         (("TGL", "annotated"), (BASELINE, BASELINE_ROUTE)),
         (("TGL", "predicted"), (BASELINE, BASELINE_ROUTE)),
+        (("TGL", "annotated"), ("+ moment sampling", "annotated")),
+        (("TGL", "predicted"), ("+ moment sampling", "predicted")),
         (("TGL", "annotated"), ("TGL without OSS", "annotated")),
         (("TGL", "predicted"), ("TGL without OSS", "predicted")),
+        (("+ OSS", "annotated"), (BASELINE, "annotated")),
         (("+ OSS", "all"), (BASELINE, BASELINE_ROUTE)),
     ]
     rows = [["difference of J&F", *kinds]]

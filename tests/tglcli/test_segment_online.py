@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -202,6 +203,15 @@ def test_interrupting_a_stream_ends_it_in_order(
     assert f"{frames} frames -> ".encode() in said
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """SIGINT raises KeyboardInterrupt, also where a script ignores it for what it starts."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_the_first_interrupt_asks_and_the_second_one_interrupts() -> None:
     with ending_on_interrupt() as asked:
         assert not asked()
