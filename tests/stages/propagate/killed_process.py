@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import tempfile
 import time
+from pathlib import Path
 from typing import Any
 
 from stages.engine.processes import place
@@ -12,13 +14,22 @@ from stages.propagate.work import Kept
 from tglcli.main import main
 
 UNTIL_STOPPED = 300
+PAUSE = 0.05
+FIRST_IS_READY = Path(tempfile.gettempdir()) / f"tgl-first-is-ready-{os.getppid()}"
+"""Made by the first process; both are children of one launcher."""
 
 
 def add_and_end(self: Kept, *args: Any) -> None:
-    """Keep the sentence, then die as by the kernel's hand, or wait for the launcher's signal."""
+    """Keep the sentence; then the first process waits for the launcher's signal, and the second,
+    once the first has kept its own, dies as by the kernel's hand.
+    """
     add(self, *args)
     if place().rank == 1:
+        while not FIRST_IS_READY.exists():
+            time.sleep(PAUSE)
+        FIRST_IS_READY.unlink()
         os.kill(os.getpid(), signal.SIGKILL)
+    FIRST_IS_READY.touch()
     time.sleep(UNTIL_STOPPED)
 
 
