@@ -25,7 +25,7 @@ from unittest import mock
 import numpy as np
 import torch
 from PIL import Image
-from transformers import Sam2VideoConfig, Sam2VideoInferenceSession
+from transformers import Sam2VideoInferenceSession
 
 from stages.engine.runtime import Runtime
 from stages.index.frames import read_frame
@@ -36,7 +36,7 @@ from stages.model.config import ModelConfig
 from stages.model.device import pick_device
 from stages.model.families import build_backbone
 from stages.model.preprocess import preprocess
-from stages.model.presets import toy_preset
+from stages.model.presets import PUBLISHED, sam21_preset, toy_preset
 from stages.model.tgl import TglModel
 from stages.propagate import answers, frames
 from stages.propagate.answers import MaskWriter
@@ -89,41 +89,8 @@ def make_job(video: Video, expressions: int) -> Job:
 def make_model(kind: str, size: int) -> TglModel:
     """Random weights of toy or real size."""
     torch.manual_seed(0)
-    config = toy_preset(size) if kind == "toy" else real_config(kind, size)
+    config = toy_preset(size) if kind == "toy" else sam21_preset(kind, size)
     return TglModel(ModelConfig(), build_backbone(config), TEXT_DIM).eval()
-
-
-def real_config(kind: str, size: int) -> Sam2VideoConfig:
-    """SAM 2.1 as published, at another image size if asked for."""
-    hiera = {
-        "tiny": {},
-        "base-plus": {
-            "hidden_size": 112,
-            "num_attention_heads": 2,
-            "blocks_per_stage": [2, 3, 16, 3],
-            "embed_dim_per_stage": [112, 224, 448, 896],
-            "num_attention_heads_per_stage": [2, 4, 8, 16],
-            "global_attention_blocks": [12, 16, 20],
-            "window_positional_embedding_background_size": [14, 14],
-        },
-    }[kind]
-    widths = hiera.get("embed_dim_per_stage", [96, 192, 384, 768])
-    sides = [[size // stride, size // stride] for stride in (4, 8, 16)]
-    return Sam2VideoConfig(
-        vision_config={
-            "model_type": "sam2_vision_model",
-            "backbone_config": {
-                "model_type": "sam2_hiera_det_model",
-                "image_size": [size, size],
-                **hiera,
-            },
-            "backbone_channel_list": list(reversed(widths)),
-            "backbone_feature_sizes": sides,
-        },
-        prompt_encoder_config={"image_size": size},
-        image_size=size,
-        memory_attention_rope_feat_sizes=sides[-1],
-    )
 
 
 class Bench:
@@ -272,7 +239,7 @@ def measure(function: Callable[[], None], device: torch.device, repeats: int) ->
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model", choices=("toy", "tiny", "base-plus"), default="toy")
+    parser.add_argument("--model", choices=("toy", *PUBLISHED), default="toy")
     parser.add_argument("--size", type=int, default=128)
     parser.add_argument("--frames", type=int, default=40)
     parser.add_argument("--expressions", type=int, default=8)

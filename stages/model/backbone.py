@@ -193,6 +193,22 @@ class Backbone(nn.Module):
                 pointer_tokens,
                 owner,
             )
+        return self._attend_own(coarse, position, memory, memory_position, pointer_tokens)
+
+    def _attend_own(
+        self,
+        coarse: Tensor,
+        position: Tensor,
+        memory: Tensor,
+        memory_position: Tensor,
+        pointer_tokens: int,
+        **more: int,
+    ) -> Tensor:
+        """Memory attention of B items that read a memory each.
+
+        Args:
+            more: what the model's own module wants to know beside.
+        """
         b, c, h, w = coarse.shape
         attended = self.sam.memory_attention(
             current_vision_features=coarse.flatten(2).permute(2, 0, 1),  # (hh, B, C)
@@ -200,6 +216,7 @@ class Backbone(nn.Module):
             memory=memory,
             memory_posision_embeddings=memory_position,
             num_object_pointer_tokens=pointer_tokens,
+            **more,
         )  # (1, B, hh, C)
         return attended[0].transpose(1, 2).reshape(b, c, h, w)
 

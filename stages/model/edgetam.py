@@ -60,16 +60,14 @@ class EdgeTamBackbone(Backbone):
         """
         if owner is not None:
             memory, memory_position = memory[:, owner], memory_position[:, owner]
-        b, c, h, w = coarse.shape
-        attended = self.sam.memory_attention(
-            current_vision_features=coarse.flatten(2).permute(2, 0, 1),  # (hw, B, C)
-            current_vision_position_embeddings=position.flatten(2).permute(2, 0, 1),
-            memory=memory,
-            memory_posision_embeddings=memory_position,
-            num_object_pointer_tokens=pointer_tokens,
+        return self._attend_own(
+            coarse,
+            position,
+            memory,
+            memory_position,
+            pointer_tokens,
             num_spatial_memory_tokens=(len(memory) - pointer_tokens) // self.memory_length,
-        )  # (1, B, hw, C)
-        return attended[0].transpose(1, 2).reshape(b, c, h, w)
+        )
 
     def memory_tokens(self, memory: Tensor) -> Tensor:
         """(B, N, Cm) latents of memories (B, Cm, h, w): the 1-D ones, then the 2-D ones.

@@ -12,51 +12,20 @@ import torch
 
 from schemas.parquet import concatenate
 from schemas.tables import PROPAGATION
-from stages.engine.runtime import Runtime
 from stages.index.index import Video
-from stages.index.texts import TextStore
-from stages.model.tgl import TglModel
 from stages.propagate.answers import MaskWriter
-from stages.propagate.config import PropagateConfig
 from stages.propagate.frames import read_resized
 from stages.propagate.online import FrameAnswer, OnlineSegmenter
 from stages.propagate.online_routing import MomentFinder, moment_finder
-from stages.propagate.video import Job
+from stages.propagate.video import Job, Runner
 
 DECODED_AHEAD = 16
 """Frames that are decoded while others are worked."""
 NO_MOMENT = "no moment"
 
 
-class OnlineRunner:
-    """As ``VideoRunner``, but every video is read once, in order, with a memory that is bounded.
-
-    Args:
-        model: on its device, in eval mode, configured as ``config`` wants.
-        texts: embeddings of the sentences.
-        config: delay, routing and limits.
-        runtime: precision.
-        device: of the model.
-        decoders: threads that read and resize frames.
-    """
-
-    def __init__(
-        self,
-        model: TglModel,
-        texts: TextStore,
-        config: PropagateConfig,
-        *,
-        runtime: Runtime,
-        device: torch.device,
-        decoders: Executor,
-    ):
-        self.model = model
-        self.texts = texts
-        self.config = config
-        self.runtime = runtime
-        self.device = device
-        self.decoders = decoders
-        self.routes: dict[str, int] = {}
+class OnlineRunner(Runner):
+    """As ``VideoRunner``, but every video is read once, in order, with a memory that is bounded."""
 
     def run(self, job: Job, writer: MaskWriter) -> Iterator[pa.Table]:
         """Write the masks of a video; gives its rows of the propagation table at the end.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
@@ -49,35 +49,31 @@ class Job:
         )
 
 
-class VideoRunner:
-    """Runs videos one after another on one device.
+@dataclass
+class Runner:
+    """What runs videos one after another on one device.
 
-    Args:
+    Attributes:
         model: on its device, in eval mode, configured as ``config`` wants.
         texts: embeddings of the sentences.
         config: routing and limits.
         runtime: precision.
         device: of the model.
-        threads: decode frames and write masks.
+        decoders: threads that read and resize frames.
+        routes: how many sentences were routed by what, so far.
     """
 
-    def __init__(
-        self,
-        model: TglModel,
-        texts: TextStore,
-        config: PropagateConfig,
-        *,
-        runtime: Runtime,
-        device: torch.device,
-        decoders: Executor,
-    ):
-        self.model = model
-        self.texts = texts
-        self.config = config
-        self.runtime = runtime
-        self.device = device
-        self.decoders = decoders
-        self.routes: dict[str, int] = {}
+    model: TglModel
+    texts: TextStore
+    config: PropagateConfig
+    runtime: Runtime
+    device: torch.device
+    decoders: Executor
+    routes: dict[str, int] = field(default_factory=dict, init=False)
+
+
+class VideoRunner(Runner):
+    """Reads a video's frames as often as it needs them."""
 
     def run(self, job: Job, writer: MaskWriter) -> Iterator[pa.Table]:
         """Write the masks of a video.

@@ -7,7 +7,6 @@ A process that fails exits, and the launcher ends the others.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TypeVar
 
@@ -22,11 +21,6 @@ from stages.model.device import pick_device
 TRACKER = "tensorboard"
 
 T = TypeVar("T")
-
-
-def launched_processes() -> int:
-    """Processes that a launcher started for this run, 1 without one."""
-    return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def make_accelerator(runtime: Runtime, tracker_folder: Path | None = None) -> Accelerator:

@@ -10,6 +10,7 @@ from schemas.layouts import HISTORY_TABLE
 from schemas.parquet import rows_of
 from schemas.tables import HISTORY
 from stages.engine.execute import Outcome
+from stages.engine.processes import place
 from stages.engine.progress import Progress, SilentProgress
 from stages.engine.runtime import Runtime
 from stages.engine.stage import Result, Stage
@@ -19,7 +20,7 @@ from stages.model.checkpoint import save_checkpoint
 from stages.model.tgl import TglModel
 from stages.train.build import Sentences, build_trainer, encoder_name
 from stages.train.config import TrainConfig, TrainInputs
-from stages.train.distributed import TRACKER, launched_processes, make_accelerator, share
+from stages.train.distributed import TRACKER, make_accelerator, share
 from stages.train.loop import best_folder
 from stages.train.state import TrainState
 
@@ -75,7 +76,7 @@ def together(
     Returns:
         What `work` returned in the first process, None in the others.
     """
-    if launched_processes() == 1:
+    if place().count == 1:
         return work()
     accelerator = make_accelerator(runtime)
     if accelerator.is_main_process:

@@ -37,6 +37,14 @@ def _files(folder: Path) -> set[str]:
     return {p.relative_to(folder).as_posix() for p in folder.rglob("*")}
 
 
+def _whole(path: Path) -> bytes:
+    """What a file held before a test first spoilt it."""
+    kept = path.with_suffix(".whole")
+    if not kept.exists():
+        kept.write_bytes(path.read_bytes())
+    return kept.read_bytes()
+
+
 def _survives(folder: Path, root: Path, *, split: str | None = None) -> None:
     """Check and build a data set; whatever comes of it, only `out` may hold something new."""
     before = _files(root)
@@ -86,10 +94,7 @@ def test_noise_for_documents(name: str, noise: bytes, mevis) -> None:
 @given(data=st.data())
 def test_sentences_of_ref_youtube_vos(split: str, data: st.DataObject, youtube: Path) -> None:
     path = youtube / "meta_expressions" / split / "meta_expressions.json"
-    whole = path.with_suffix(".whole")
-    if not whole.exists():
-        whole.write_bytes(path.read_bytes())
-    path.write_text(data.draw(spoilt_json(json.loads(whole.read_text()))))
+    path.write_text(data.draw(spoilt_json(json.loads(_whole(path)))))
     _survives(youtube / split, youtube.parent)
 
 
@@ -102,10 +107,7 @@ def test_sentences_of_ref_youtube_vos(split: str, data: st.DataObject, youtube: 
 @given(data=st.data())
 def test_texts_of_ref_davis(name: str, data: st.DataObject, davis: Path) -> None:
     path = davis / name
-    whole = path.with_suffix(".whole")
-    if not whole.exists():
-        whole.write_bytes(path.read_bytes())
-    path.write_bytes(data.draw(spoilt_bytes(whole.read_bytes())))
+    path.write_bytes(data.draw(spoilt_bytes(_whole(path))))
     _survives(davis, davis.parent, split="val")
 
 
@@ -116,10 +118,7 @@ def test_texts_of_ref_davis(name: str, data: st.DataObject, davis: Path) -> None
 @given(data=st.data())
 def test_files_of_a_plain_folder(name: str, data: st.DataObject, plain: Path) -> None:
     path = plain / name
-    whole = path.with_suffix(".whole")
-    if not whole.exists():
-        whole.write_bytes(path.read_bytes())
-    path.write_bytes(data.draw(spoilt_bytes(whole.read_bytes())))
+    path.write_bytes(data.draw(spoilt_bytes(_whole(path))))
     _survives(plain, plain.parent)
 
 
