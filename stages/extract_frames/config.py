@@ -42,6 +42,11 @@ class ExtractConfig(Settings):
         low=BEST_QUALITY,
         high=WORST_QUALITY,
     )
+    optimize: bool = setting(
+        False,
+        "Fit the Huffman tables to each JPEG, as ffmpeg does unless told otherwise: the same "
+        "pixels in 4 to 14% fewer bytes, for a tenth more time.",
+    )
     frame_names: str = setting(
         "mevis",
         "Numbers in the file names: mevis and davis count the pictures written; ref-youtube-vos "

@@ -77,7 +77,9 @@ def _command(video: Path, config: ExtractConfig, threads: int) -> list[str]:
     stream = _filtered(source["v:0"], config).filter("showinfo", checksum=0)
     options: dict[str, object] = {"fps_mode": "passthrough", "start_number": 0, "f": "image2"}
     if config.format == "jpg":
-        options |= {"c:v": "mjpeg", "qscale:v": config.quality}
+        # Fitted tables need every picture coded twice; the pixels are the same with the standard's.
+        tables = "optimal" if config.optimize else "default"
+        options |= {"c:v": "mjpeg", "qscale:v": config.quality, "huffman": tables}
     else:
         options |= {"c:v": "png", "pix_fmt": "rgb24"}
     if threads:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -87,14 +88,20 @@ def test_png_is_lossless(make_video: MakeVideo, rows: Callable) -> None:
     assert np.array_equal(found, truth)
 
 
-def test_quality_is_ffmpegs(make_video: MakeVideo, rows: Callable, tmp_path: Path) -> None:
+@pytest.mark.parametrize("optimize", [False, True])
+def test_pixels_are_ffmpegs(
+    make_video: MakeVideo, rows: Callable, tmp_path: Path, optimize: bool
+) -> None:
     video = make_video("a.mp4", frames=3)
     (tmp_path / "bare").mkdir()
     bare = [ffmpeg_binary(), "-v", "error", "-i", str(video), "-q:v", "7"]
     subprocess.run([*bare, str(tmp_path / "bare" / "%05d.jpg")], check=True)
-    for number, row in enumerate(rows(video, quality=7), start=1):
-        truth = read_frame(tmp_path / "bare" / f"{number:05d}.jpg")
-        assert np.array_equal(row["picture"], truth)
+    for number, row in enumerate(rows(video, quality=7, optimize=optimize), start=1):
+        truth = tmp_path / "bare" / f"{number:05d}.jpg"
+        assert np.array_equal(row["picture"], read_frame(truth))
+        same_bytes = row["sha256"] == hashlib.sha256(truth.read_bytes()).hexdigest()
+        assert same_bytes is optimize
+        assert row["bytes"] >= truth.stat().st_size
 
 
 def test_rotation_metadata_is_honoured(
