@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from schemas.directories import Listing, write_text_atomic
-from schemas.errors import CorruptInput, SchemaMismatch
+from schemas.documents import load_object
+from schemas.errors import CorruptInput, MissingInput, SchemaMismatch
 from schemas.layouts import RECEIPT_FILE
 
 FORMAT = "tgl-receipt"
@@ -99,12 +100,10 @@ def read_receipt(folder: Path) -> Receipt | None:
     """
     path = folder / RECEIPT_FILE
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+        document = load_object(path)
+    except MissingInput:
         return None
-    except (OSError, ValueError) as error:
-        raise CorruptInput("is not a readable receipt", where=path) from error
-    if not isinstance(document, dict) or document.get("format") != FORMAT:
+    if document.get("format") != FORMAT:
         raise CorruptInput("is not a receipt of tgl", where=path)
     if document.get("version") != VERSION:
         raise SchemaMismatch(

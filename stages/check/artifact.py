@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from schemas.directories import list_folder, sha256_file
+from schemas.documents import load_object
 from schemas.errors import CorruptInput, MissingInput, TglError
 from schemas.layouts import (
     CHECKPOINT_CONFIG,
@@ -24,7 +25,6 @@ from schemas.tables import ALL_TABLES, FRAMES, TableSpec
 from stages.check.config import CheckConfig
 from stages.check.findings import Findings
 from stages.check.images import VideoImages, check_images
-from stages.datasets.json_values import load_object
 from stages.engine.progress import Progress
 from stages.engine.runtime import Runtime
 from stages.index.texts import TextStore, read_texts

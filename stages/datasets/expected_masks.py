@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from schemas.documents import load_object
 from schemas.errors import CorruptInput, MissingInput
 from schemas.layouts import MASK_SUFFIX, safe_name
 from stages.index.frames import frame_size
@@ -91,15 +91,8 @@ def _size(folder: Path, name: str) -> Size:
 
 
 def _videos(path: Path) -> Mapping[str, Any]:
-    if not path.is_file():
-        raise MissingInput(
-            "no such meta file", where=path, hint="name the split's meta_expressions.json"
-        )
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise CorruptInput(f"is not readable JSON ({error})", where=path) from error
-    videos = document.get("videos") if isinstance(document, Mapping) else None
+    document = load_object(path, what="meta file", hint="name the split's meta_expressions.json")
+    videos = document.get("videos")
     if not isinstance(videos, Mapping):
         raise CorruptInput("has no object of videos", where=path)
     return videos

@@ -1,42 +1,11 @@
-"""JSON documents from strangers, read into checked values."""
+"""Values in JSON documents from strangers, checked."""
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
 
-from schemas.errors import CorruptInput, MissingInput
-
-
-def load_object(path: Path, *, what: str = "file") -> Mapping[str, Any]:
-    """The JSON object in a file.
-
-    Raises:
-        MissingInput: no such file.
-        CorruptInput: not UTF-8, not JSON, too deep, or not an object.
-    """
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise MissingInput(f"no such {what}", where=path) from error
-    except (OSError, ValueError, RecursionError) as error:
-        raise CorruptInput(f"is not readable JSON ({error})", where=path) from error
-    return mapping(document, path)
-
-
-def mapping(value: object, where: object) -> Mapping[str, Any]:
-    """`value` if it is a JSON object.
-
-    Raises:
-        CorruptInput: it is something else.
-    """
-    if not isinstance(value, Mapping):
-        found = "nothing" if value is None else type(value).__name__
-        raise CorruptInput(f"a JSON object is needed, found {found}", where=where)
-    return value
+from schemas.errors import CorruptInput
+from stages.index.frames import MAX_PIXELS
 
 
 def id_list(value: object, where: str) -> tuple[str, ...]:
@@ -77,6 +46,24 @@ def finite_numbers(value: object, where: object) -> list[float]:
     if not isinstance(value, list) or not all(_is_finite(item) for item in value):
         raise CorruptInput("a list of numbers is needed", where=where)
     return [float(item) for item in value]
+
+
+def rle_size(value: object, where: object) -> tuple[int, int]:
+    """(height, width) of an RLE.
+
+    Raises:
+        CorruptInput: it is no pair of whole numbers above 0, or more pixels than a mask may have.
+    """
+    fits = (
+        isinstance(value, list)
+        and len(value) == len(("height", "width"))
+        and all(isinstance(n, int) and not isinstance(n, bool) and n > 0 for n in value)
+        and value[0] * value[1] <= MAX_PIXELS
+    )
+    if not fits:
+        raise CorruptInput("the RLE's size is not [height, width]", where=where)
+    assert isinstance(value, list)
+    return value[0], value[1]
 
 
 def _is_finite(value: object) -> bool:

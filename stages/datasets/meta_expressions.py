@@ -9,10 +9,11 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from schemas.documents import load_object, mapping
 from schemas.errors import CorruptInput, TglError
 from schemas.layouts import safe_name
 from stages.datasets.faults import Faults
-from stages.datasets.json_values import load_object, mapping, whole_text
+from stages.datasets.json_values import whole_text
 from stages.datasets.records import RawExpression, RawVideo
 
 Ids = Callable[[str, Mapping[str, Any], str], tuple[tuple[str, ...], tuple[str, ...]]]

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from schemas.documents import load_object
 from schemas.errors import CorruptInput, SchemaMismatch
-from stages.datasets.json_values import load_object
 
 FORMAT = "tgl-moments"
 VERSION = 1
@@ -15,10 +15,34 @@ ALL_REFERENTS = "ALL"
 SOURCE = "annotated"
 
 Row = dict[str, Any]
+Span = tuple[int, int]
+"""Half-open, in frames."""
 
 
 def read_moments_json(path: Path) -> Iterator[Row]:
     """Rows of the moments table from a tgl-moments file.
+
+    Raises:
+        TglError: as :func:`read_spans`.
+    """
+    for (video_id, expression_id), moments in read_spans(path):
+        for referent, spans in moments.items():
+            for start, end in spans:
+                yield {
+                    "video_id": video_id,
+                    "expression_id": expression_id,
+                    "anno_id": None if referent == ALL_REFERENTS else referent,
+                    "start_frame": start,
+                    "end_frame": end,
+                    "source": SOURCE,
+                    "score": None,
+                }
+
+
+def read_spans(path: Path) -> Iterator[tuple[tuple[str, str], dict[str, list[Span]]]]:
+    """The spans of each referent by (video_id, expression_id), as a tgl-moments file lists them.
+
+    An expression that is listed without a span is known to have no moment.
 
     Raises:
         MissingInput: no such file.
@@ -40,17 +64,13 @@ def read_moments_json(path: Path) -> Iterator[Row]:
         where = f"{path}, video {video_id}"
         for expression_id, body in _items(_field(video, "expressions"), where):
             place = f"{where}, expression {expression_id}"
-            for referent, spans in _items(_field(body, "moments"), place):
-                for start, end in _spans(spans, f"{place}, referent {referent}"):
-                    yield {
-                        "video_id": video_id,
-                        "expression_id": expression_id,
-                        "anno_id": None if referent == ALL_REFERENTS else referent,
-                        "start_frame": start,
-                        "end_frame": end,
-                        "source": SOURCE,
-                        "score": None,
-                    }
+            yield (
+                (video_id, expression_id),
+                {
+                    referent: list(_spans(spans, f"{place}, referent {referent}"))
+                    for referent, spans in _items(_field(body, "moments"), place)
+                },
+            )
 
 
 def _field(value: object, name: str) -> object:
@@ -63,7 +83,7 @@ def _items(value: object, where: str) -> list[tuple[str, Any]]:
     return list(value.items())
 
 
-def _spans(value: object, where: str) -> Iterator[tuple[int, int]]:
+def _spans(value: object, where: str) -> Iterator[Span]:
     if not isinstance(value, list):
         raise CorruptInput("the spans are not a list", where=where)
     for span in value:

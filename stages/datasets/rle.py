@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pycocotools import mask as coco
 
 from schemas.errors import CorruptInput
-from stages.index.frames import MAX_PIXELS
+from stages.datasets.json_values import rle_size
 from stages.index.masks import Rle
 from stages.index.runs import run_totals
 
@@ -42,26 +42,13 @@ def _parse(value: object, where: str) -> Rle | None:
         return None
     if not isinstance(value, Mapping):
         raise CorruptInput("a mask is neither null nor an RLE", where=where)
-    height, width = _size(value.get("size"), where)
+    height, width = rle_size(value.get("size"), where)
     counts = value.get("counts")
     if isinstance(counts, str):
         return Rle(size=[height, width], counts=_ascii(counts, where))
     if isinstance(counts, list):
         return _compress(counts, height, width, where)
     raise CorruptInput("the RLE has no counts", where=where)
-
-
-def _size(value: object, where: str) -> tuple[int, int]:
-    fits = (
-        isinstance(value, list)
-        and len(value) == 2
-        and all(isinstance(n, int) and not isinstance(n, bool) and n > 0 for n in value)
-        and value[0] * value[1] <= MAX_PIXELS
-    )
-    if not fits:
-        raise CorruptInput("the RLE's size is not [height, width]", where=where)
-    assert isinstance(value, list)
-    return value[0], value[1]
 
 
 def _ascii(counts: str, where: str) -> bytes:

@@ -10,10 +10,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from schemas.documents import load_object, mapping
 from schemas.errors import MissingInput
 from schemas.layouts import FRAMES_FOLDER, MEVIS_EXPRESSIONS, MOMENTS_FILE
 from stages.datasets.faults import Faults, strict
-from stages.datasets.json_values import id_list, load_object, mapping
+from stages.datasets.json_values import id_list
 from stages.datasets.meta_expressions import MetaExpressions
 from stages.datasets.palette import count_unmasked, palette_tracks, track_id
 from stages.datasets.records import RawExpression, RawTrack, RawVideo

@@ -77,14 +77,17 @@ class Settings:
         panel: the heading under which --help lists the settings that a class adds.
 
     Raises:
-        ConfigError: a value is outside its limits or choices.
+        ConfigError: a value is not of its default's kind, or outside its limits or choices.
     """
 
     panel: ClassVar[str] = "Settings"
 
     def __post_init__(self) -> None:
         for name, known in settings_of(type(self)).items():
-            known.check(name, getattr(self, name))
+            value = getattr(self, name)
+            if not _is_like(value, getattr(type(self), name)):
+                raise ConfigError(f"{value!r} is no such value", where=option_name(name, known))
+            known.check(name, value)
 
     def to_dict(self) -> dict[str, Any]:
         """The settings as JSON holds them; the fingerprint is taken of this."""
@@ -92,6 +95,16 @@ class Settings:
             field.name: _plain(getattr(self, field.name))
             for field in dataclasses.fields(self)  # type: ignore[arg-type]
         }
+
+
+def _is_like(value: object, default: object) -> bool:
+    """Whether a value, of a document perhaps, is of the kind of a field's default."""
+    if default is None:
+        return value is None or isinstance(value, str | int | float)
+    if isinstance(default, bool) or isinstance(value, bool):
+        return type(value) is type(default)
+    kind = (int, float) if isinstance(default, float) else type(default)
+    return isinstance(value, kind)
 
 
 def _plain(value: object) -> Any:

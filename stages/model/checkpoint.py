@@ -93,17 +93,20 @@ def read_document(folder: Path) -> dict[str, Any]:
     for key in ("model", "text", "backbone"):
         if not isinstance(document.get(key), dict):
             raise SchemaMismatch(f"no section {key!r}", where=where)
+    dim, encoder = (document["text"].get(key) for key in ("dim", "encoder"))
+    if type(dim) is not int or dim < 1 or not isinstance(encoder, str):
+        raise SchemaMismatch("its section 'text' names no width and no encoder", where=where)
     return document
 
 
 def text_dim(document: dict[str, Any]) -> int:
     """D of the text that a checkpoint was trained with."""
-    return int(document["text"]["dim"])
+    return document["text"]["dim"]
 
 
 def text_encoder(document: dict[str, Any]) -> str:
     """Identity of the text encoder that a checkpoint was trained with."""
-    return str(document["text"]["encoder"])
+    return document["text"]["encoder"]
 
 
 def _model_config(document: dict[str, Any], folder: Path) -> ModelConfig:
@@ -115,5 +118,5 @@ def _model_config(document: dict[str, Any], folder: Path) -> ModelConfig:
         )
     try:
         return ModelConfig(**document["model"])
-    except ConfigError as error:
+    except (ConfigError, TypeError, ValueError) as error:
         raise SchemaMismatch(str(error), where=folder / CONFIG_NAME) from error

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub.errors import StrictDataclassError
-
-from schemas.errors import ConfigError, CorruptInput, MissingInput, SchemaMismatch
+from schemas.errors import ConfigError, MissingInput, SchemaMismatch
 from stages.model.backbone import Backbone
 from stages.model.edgetam import EdgeTamBackbone
+from stages.model.pretrained import foreign_model
 from stages.model.weights import CONFIG_NAME, read_config, read_weights, strict_load
 
 
@@ -37,15 +36,6 @@ FAMILIES = {
 """By the ``model_type`` that config.json names."""
 TIMM_ENCODER = "edgetam_vision_model"
 """``model_type`` of the image encoder whose network comes from timm."""
-_MAKES_NO_MODEL = (
-    ArithmeticError,
-    AttributeError,
-    KeyError,
-    StrictDataclassError,
-    TypeError,
-    ValueError,
-)
-"""What transformers raises over fields of a wrong type or size."""
 
 
 def build_backbone(config: Any) -> Backbone:
@@ -88,18 +78,16 @@ def backbone_of(document: Mapping[str, Any], where: Path) -> Backbone:
     import transformers
 
     kind = document.get("model_type")
-    if kind not in FAMILIES:
+    if not isinstance(kind, str) or kind not in FAMILIES:
         known = " or ".join(repr(name) for name in FAMILIES)
         raise SchemaMismatch(f"backbone of model_type {kind!r}, expected {known}", where=where)
+    _require_encoder(document.get("vision_config"), where)
     try:
-        _require_encoder(document.get("vision_config"), where)
-        config = getattr(transformers, FAMILIES[kind].config).from_dict(dict(document))
-        return build_backbone(config)
+        with foreign_model(where, "transformers makes no model of it"):
+            config = getattr(transformers, FAMILIES[kind].config).from_dict(dict(document))
+            return build_backbone(config)
     except ConfigError as error:
         raise SchemaMismatch(error.message, where=where, hint=error.hint) from error
-    except _MAKES_NO_MODEL as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise CorruptInput(f"transformers makes no model of it ({reason})", where=where) from error
 
 
 def _require_encoder(vision: Any, where: Path) -> None:

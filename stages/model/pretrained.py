@@ -1,10 +1,12 @@
-"""Loading what transformers saved, its many failures as one line."""
+"""Loading and running what transformers saved; its many failures become one line."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
-from schemas.errors import CorruptInput, MissingInput
+from schemas.errors import CorruptInput, MissingInput, TglError
 from stages.engine.hub import local_folder, require_model
 
 
@@ -21,19 +23,42 @@ def load_pretrained(kind: Any, name: str, *, option: str, **settings: Any) -> An
     """
     local_only = require_model(name, option=option)
     source = str(local_folder(name) or name)
-    try:
-        return kind.from_pretrained(source, local_files_only=local_only, **settings)
-    except (OSError, ValueError, KeyError, ImportError, RuntimeError, TypeError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        if local_folder(name) is None and isinstance(error, OSError):
+    with foreign_model(source, "transformers cannot load it"):
+        try:
+            return kind.from_pretrained(source, local_files_only=local_only, **settings)
+        except OSError as error:
+            if local_folder(name) is not None:
+                raise
             raise MissingInput(
-                f"is not whole in the local cache, or the hub does not have it ({reason})",
+                f"is not whole in the local cache, or the hub does not have it ({_reason(error)})",
                 where=name,
                 hint=f"download it elsewhere and name its folder with {option}",
             ) from error
-        raise CorruptInput(f"transformers cannot load it ({reason})", where=source) from error
+
+
+@contextmanager
+def foreign_model(where: object, message: str) -> Iterator[None]:
+    """Whatever goes wrong in here is the fault of a model's files.
+
+    Over a configuration, a tokenizer or weights that do not fit each other, transformers and what
+    it stands on raise nearly every kind of exception that there is.
+
+    Args:
+        where: the model's folder or id.
+        message: what cannot be done.
+
+    Raises:
+        CorruptInput: anything went wrong.
+        TglError: as raised in here.
+    """
+    try:
+        yield
+    except TglError:
+        raise
     except Exception as error:
-        # safetensors raises a type of its own for a truncated file
-        if type(error).__name__ != "SafetensorError":
-            raise
-        raise CorruptInput(f"its weights are damaged ({error})", where=source) from error
+        raise CorruptInput(f"{message} ({_reason(error)})", where=where) from error
+
+
+def _reason(error: Exception) -> str:
+    """The first line of what an exception says, or its name."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
 
+from schemas.documents import load_object
 from schemas.errors import CorruptInput, MissingInput, SchemaMismatch
 
 CONFIG_NAME = "config.json"
@@ -35,13 +35,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     path = folder / CONFIG_NAME
     if not path.is_file():
         raise MissingInput(f"the folder has no {CONFIG_NAME}", where=folder)
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, UnicodeDecodeError) as error:
-        raise CorruptInput(f"not JSON ({error})", where=path) from error
-    if not isinstance(document, dict):
-        raise CorruptInput("not a JSON object", where=path)
-    return document
+    return load_object(path)
 
 
 def read_weights(folder: Path) -> dict[str, Tensor]:

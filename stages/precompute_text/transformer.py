@@ -12,9 +12,11 @@ from transformers import MODEL_MAPPING, AutoConfig, AutoModel, AutoTokenizer
 
 from stages.engine.runtime import Runtime
 from stages.model.device import arithmetic, pick_device
-from stages.model.pretrained import load_pretrained
+from stages.model.pretrained import foreign_model, load_pretrained
 from stages.precompute_text.config import ENCODER_OPTION
 from stages.precompute_text.encoding import Encoded
+
+_UNFIT = "its tokenizer and its model do not fit each other"
 
 
 class TransformerEncoder:
@@ -34,11 +36,13 @@ class TransformerEncoder:
         self._device = pick_device(runtime.device)
         self._precision = runtime.precision
         self._pooling = pooling
+        self._encoder = encoder
         self._tokenizer = load_pretrained(AutoTokenizer, encoder, option=ENCODER_OPTION)
-        self._model = _text_model(encoder).to(self._device).eval()
-        config = self._model.config
-        self.dim = int(config.hidden_size)
-        self._max_tokens = min(max_tokens, _positions(config))
+        with foreign_model(encoder, "is no text encoder"):
+            self._model = _text_model(encoder).to(self._device).eval()
+            config = self._model.config
+            self.dim = int(config.hidden_size)
+            self._max_tokens = min(max_tokens, _positions(config))
 
     def lengths(self, sentences: Sequence[str]) -> list[int]:
         """Tokens of each sentence, special ones included."""
@@ -49,20 +53,22 @@ class TransformerEncoder:
         """Encode a batch, padded to its longest sentence; padding is masked and dropped."""
         found = self._tokens(sentences)
         inputs = {k: found[k] for k in ("input_ids", "attention_mask")}
-        batch = self._tokenizer.pad(inputs, return_tensors="pt").to(self._device)
-        with arithmetic(self._precision, self._device):
-            states = self._model(**batch).last_hidden_state
+        with foreign_model(self._encoder, _UNFIT):
+            batch = self._tokenizer.pad(inputs, return_tensors="pt").to(self._device)
+            with arithmetic(self._precision, self._device):
+                states = self._model(**batch).last_hidden_state
         vectors = states.float().cpu().numpy()  # (B, N, D)
         padding_left = self._tokenizer.padding_side == "left"
         return [self._one(found, i, vectors[i], padding_left) for i in range(len(sentences))]
 
     def _tokens(self, sentences: Sequence[str]) -> Any:
-        return self._tokenizer(
-            list(sentences),
-            truncation=True,
-            max_length=self._max_tokens,
-            return_offsets_mapping=self._tokenizer.is_fast,
-        )
+        with foreign_model(self._encoder, _UNFIT):
+            return self._tokenizer(
+                list(sentences),
+                truncation=True,
+                max_length=self._max_tokens,
+                return_offsets_mapping=self._tokenizer.is_fast,
+            )
 
     def _one(self, found: Any, i: int, vectors: np.ndarray, padding_left: bool) -> Encoded:
         ids = found["input_ids"][i]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from schemas.errors import CorruptInput, MissingInput, SchemaMismatch
+from schemas.documents import load_object
+from schemas.errors import CorruptInput, SchemaMismatch
 from stages.index.index import Index
 
 FORMAT, VERSION = "tgl-toy-objects", 1
@@ -59,14 +59,7 @@ def referents_as_objects(index: Index) -> dict[str, list[KnownObject]]:
 
 def _read_document(path: Path) -> dict[str, Any]:
     """The objects of the document by annotation id."""
-    if not path.is_file():
-        raise MissingInput("no such file", where=path)
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise CorruptInput(f"not JSON ({error})", where=path) from error
-    if not isinstance(document, dict):
-        raise CorruptInput("not a JSON object", where=path)
+    document = load_object(path)
     if (document.get("format"), document.get("version")) != (FORMAT, VERSION):
         raise SchemaMismatch(f"not a {FORMAT} document of version {VERSION}", where=path)
     objects = document.get("objects")

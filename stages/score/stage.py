@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from schemas.directories import write_text_atomic
-from schemas.errors import TglError
+from schemas.errors import CorruptInput, TglError
 from schemas.layouts import (
     REPORT_FILE,
     SCORE_FRAMES_TABLE,
@@ -47,6 +47,8 @@ def run(
 ) -> Result:
     """Score every video; see :func:`stages.engine.execute.execute`."""
     videos, unscored = drop_empty(read_truth(config, inputs))
+    if not any(video.cases for video in videos):
+        raise CorruptInput("has no expression with a frame to score", where=inputs.gt)
     found = survey(inputs.preds, videos)
     _refuse(config, found.faults, inputs)
     tables = _score(config, inputs, videos, found, out, runtime=runtime, progress=progress)

@@ -6,7 +6,6 @@ and each process reads the tracks of the video that it scores.
 
 from __future__ import annotations
 
-import json
 import mmap
 import re
 from collections.abc import Mapping
@@ -14,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from schemas.documents import load_object, mapping, parse_json
 from schemas.errors import CorruptInput, MissingInput
 from schemas.layouts import (
     FRAMES_FOLDER,
@@ -23,6 +23,8 @@ from schemas.layouts import (
     MOMENTS_FILE,
     safe_name,
 )
+from stages.datasets.json_values import rle_size
+from stages.datasets.moments_json import read_spans
 from stages.score.cases import Case, Span, TruthFault, VideoCases
 from stages.score.regions import Rows
 from stages.score.rle import decode_runs
@@ -69,13 +71,11 @@ class JsonReader:
         if masks[frame] is None:
             return None
         where = f"{self._source.path}, anno id {track}, frame {frame}"
-        try:
-            height, width = (int(side) for side in masks[frame]["size"])
-            counts = masks[frame]["counts"]
-        except (TypeError, KeyError, ValueError) as error:
-            raise CorruptInput("is no RLE with size and counts", where=where) from error
-        if not isinstance(counts, str | list) or min(height, width) < 1:
-            raise CorruptInput("is no RLE with size and counts", where=where)
+        rle = mapping(masks[frame], where)
+        height, width = rle_size(rle.get("size"), where)
+        counts = rle.get("counts")
+        if not isinstance(counts, str | list):
+            raise CorruptInput("the RLE has no counts", where=where)
         return decode_runs(counts, height, width, where=where), width
 
     def frames(self, track: str) -> set[int]:
@@ -92,12 +92,7 @@ class JsonReader:
             with self._source.path.open("rb") as file:
                 file.seek(first)
                 text = file.read(end - first)
-            try:
-                self._lists[track] = json.loads(text)
-            except (ValueError, RecursionError) as error:
-                raise CorruptInput(
-                    f"the masks of anno id {track} are not JSON ({error})", where=self._source.path
-                ) from error
+            self._lists[track] = parse_json(text, f"{self._source.path}, anno id {track}")
         return self._lists[track]
 
 
@@ -108,14 +103,17 @@ def find_tracks(path: Path) -> dict[str, Place]:
         raise CorruptInput("is empty", where=path)
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as text:
         starts = [
-            (json.loads(b'"' + match[1] + b'"'), match.start(), text.find(b"[", match.end(1)))
+            (parse_json(b'"' + match[1] + b'"', path), match.start(), text.find(b"[", match.end(1)))
             for match in _TRACK_START.finditer(text)
         ]
         last = text.rfind(b"}")
     if last < 0:
         raise CorruptInput("is cut off", where=path, hint="copy or download it again")
     ends = [*(start for _, start, _ in starts[1:]), last][: len(starts)]
-    return {key: (first, end) for (key, _, first), end in zip(starts, ends, strict=True)}
+    # In a file that is cut off the last track may begin behind the last mask.
+    return {
+        key: (first, max(first, end)) for (key, _, first), end in zip(starts, ends, strict=True)
+    }
 
 
 def is_mevis(folder: Path) -> bool:
@@ -139,7 +137,7 @@ def read_mevis(folder: Path) -> list[VideoCases]:
             where=masks,
             hint="MeViS keeps those of valid and test on its server: score valid_u",
         )
-    videos = _load(meta).get("videos")
+    videos = load_object(meta).get("videos")
     if not isinstance(videos, dict):
         raise CorruptInput("has no object of videos", where=meta)
     places = find_tracks(masks)
@@ -187,28 +185,11 @@ def _ids(value: Any) -> tuple[str, ...]:
     return tuple(str(item) for item in (value if isinstance(value, list) else [value]))
 
 
-def _load(path: Path) -> dict[str, Any]:
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise CorruptInput(f"is not readable JSON ({error})", where=path) from error
-    if not isinstance(document, dict):
-        raise CorruptInput("holds no JSON object", where=path)
-    return document
-
-
 def _moments(path: Path) -> dict[tuple[str, str], tuple[tuple[Span, ...], ...]]:
     """Spans by (video, expression) and referent from a moments.json beside the meta file."""
     if not path.is_file():
         return {}
     found: dict[tuple[str, str], tuple[tuple[Span, ...], ...]] = {}
-    try:
-        for video_id, video in _load(path)["videos"].items():
-            for key, body in video["expressions"].items():
-                found[video_id, key] = tuple(
-                    tuple(sorted((int(start), int(end)) for start, end in spans))
-                    for spans in body["moments"].values()
-                )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise CorruptInput(f"is not a moments file ({error!r})", where=path) from error
+    for key, moments in read_spans(path):
+        found[key] = tuple(tuple(sorted(spans)) for spans in moments.values())
     return found

@@ -10,8 +10,9 @@ import numpy as np
 import torch
 from PIL import Image
 
+from schemas.documents import load_object, mapping
 from schemas.errors import CorruptInput
-from stages.datasets.json_values import finite_numbers, load_object, mapping
+from stages.datasets.json_values import finite_numbers
 
 PREPROCESSOR = "preprocessor_config.json"
 _PROCESSOR = "processor_config.json"

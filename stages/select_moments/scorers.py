@@ -16,7 +16,7 @@ from schemas.errors import ConfigError
 from stages.engine.hub import local_folder
 from stages.engine.runtime import Runtime
 from stages.model.device import arithmetic, pick_device
-from stages.model.pretrained import load_pretrained
+from stages.model.pretrained import foreign_model, load_pretrained
 from stages.select_moments.config import MODEL_OPTION
 from stages.select_moments.pixels import PREPROCESSOR, Preprocessor, load_preprocessor
 
@@ -113,6 +113,24 @@ class Blip2Scorer:
         return found.logits_per_image.float().cpu().numpy()
 
 
+class _Checked:
+    """A scorer whose failures are told as the fault of the model's files."""
+
+    def __init__(self, scorer: FrameScorer, name: str):
+        self._scorer = scorer
+        self._name = name
+
+    def encode(self, sentences: Sequence[str]) -> Any:
+        """See :class:`FrameScorer`."""
+        with foreign_model(self._name, "its tokenizer and its model do not fit each other"):
+            return self._scorer.encode(sentences)
+
+    def score(self, frames: Sequence[np.ndarray], sentences: Any) -> np.ndarray:
+        """See :class:`FrameScorer`."""
+        with foreign_model(self._name, "its image rules and its model do not fit each other"):
+            return self._scorer.score(frames, sentences)
+
+
 def load_scorer(name: str, runtime: Runtime) -> FrameScorer:
     """The scorer of a local folder or a hub id.
 
@@ -131,9 +149,9 @@ def load_scorer(name: str, runtime: Runtime) -> FrameScorer:
         )
     model = load_pretrained(kind, name, option=MODEL_OPTION)
     tokenizer = load_pretrained(AutoTokenizer, name, option=MODEL_OPTION)
-    pixels = load_preprocessor(_files(name))
     scorer = Blip2Scorer if config.model_type == _BLIP2 else TwoTowerScorer
-    return scorer(model, tokenizer, pixels, runtime)
+    with foreign_model(name, "is no image-text model"):
+        return _Checked(scorer(model, tokenizer, load_preprocessor(_files(name)), runtime), name)
 
 
 def _files(name: str) -> Path:

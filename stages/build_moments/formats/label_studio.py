@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from schemas.directories import write_text_atomic
+from schemas.documents import mapping, parse_json
 from schemas.errors import CorruptInput
 from stages.build_moments.formats.context import (
     MomentContext,
@@ -19,7 +20,6 @@ from stages.build_moments.formats.context import (
     whole_span,
 )
 from stages.build_moments.formats.files import read_text
-from stages.datasets.json_values import mapping
 
 _TYPE = "timelinelabels"
 _FROM, _TO = "moments", "video"
@@ -31,10 +31,7 @@ def read_label_studio(path: Path, context: MomentContext) -> Iterator[Row]:
     Raises:
         CorruptInput: not such a document, several annotations of one task, or an unknown label.
     """
-    try:
-        tasks = json.loads(read_text(path))
-    except (ValueError, RecursionError) as error:
-        raise CorruptInput("is not readable JSON", where=path) from error
+    tasks = parse_json(read_text(path), path)
     if not isinstance(tasks, list):
         raise CorruptInput("is not a list of tasks", where=path)
     for number, task in enumerate(tasks):

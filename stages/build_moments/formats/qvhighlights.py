@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from schemas.directories import write_text_atomic
+from schemas.documents import mapping, parse_json
 from schemas.errors import CorruptInput
 from stages.build_moments.formats.context import (
     ANNOTATED,
@@ -20,7 +21,6 @@ from stages.build_moments.formats.context import (
     without_referents,
 )
 from stages.build_moments.formats.files import numbered_lines
-from stages.datasets.json_values import mapping
 
 _WINDOWS, _PREDICTIONS = "relevant_windows", "pred_relevant_windows"
 _NAME = "QVHighlights"
@@ -36,10 +36,7 @@ def read_qvhighlights(path: Path, context: MomentContext) -> Iterator[Row]:
         ConfigError: the frame rate is unknown.
     """
     for where, line in numbered_lines(path):
-        try:
-            entry = mapping(json.loads(line), where)
-        except (ValueError, RecursionError) as error:
-            raise CorruptInput("is not JSON", where=where) from error
+        entry = mapping(parse_json(line, where), where)
         video_id = context.video(entry.get("vid"), where)
         if _EXPRESSION in entry:
             expression_id, _ = context.label(video_id, entry[_EXPRESSION], where)

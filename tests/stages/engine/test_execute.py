@@ -153,7 +153,7 @@ def test_a_damaged_receipt_counts_as_absent(source: Path, tmp_path: Path) -> Non
         progress=progress,
     )
     assert not outcome.skipped
-    assert "is not a readable receipt" in progress.warnings[0]
+    assert "is not readable JSON" in progress.warnings[0]
 
 
 def test_a_failed_input_is_reported_and_only_it_is_worked_again(

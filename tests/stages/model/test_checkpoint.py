@@ -105,7 +105,7 @@ KEY = "adapter.coarse_out.weight"
         (
             lambda folder: (folder / "config.json").write_text("{"),
             CorruptInput,
-            "not JSON",
+            "not readable JSON",
         ),
         (
             lambda folder: (folder / "config.json").unlink(),

@@ -56,7 +56,7 @@ META_FAULTS = {
     "is not readable JSON": lambda meta: "{",
     "has no object of videos": lambda meta: json.dumps({"clips": {}}),
     "is not as MeViS writes it": lambda meta: json.dumps({"videos": {"a": {"frames": ["0"]}}}),
-    "holds no JSON object": lambda meta: "[]",
+    "a JSON object is needed, found list": lambda meta: "[]",
 }
 
 

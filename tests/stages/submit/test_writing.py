@@ -197,7 +197,7 @@ def test_frames_may_lie_elsewhere(write: Write, split) -> None:
     ("text", "error", "message"),
     [
         ("{", CorruptInput, "is not readable JSON"),
-        ("[]", CorruptInput, "has no object of videos"),
+        ("[]", CorruptInput, "a JSON object is needed, found list"),
         ('{"videos": {}}', CorruptInput, "expects no mask at all"),
         ('{"videos": {"a": 3}}', CorruptInput, "video a: is no JSON object"),
         ('{"videos": {"a": {"expressions": {}}}}', CorruptInput, "has no list of frames"),

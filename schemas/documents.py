@@ -1,0 +1,57 @@
+"""JSON documents from anywhere: read whole, or refused in one line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from schemas.errors import CorruptInput, MissingInput
+
+
+def parse_json(text: str | bytes, where: object) -> Any:
+    """The value that a JSON text spells.
+
+    Args:
+        where: the file, with the line or key if the text is a part of it, for messages.
+
+    Raises:
+        CorruptInput: no JSON, or nested too deeply for Python to hold.
+    """
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise CorruptInput(f"is not readable JSON ({error})", where=where) from error
+
+
+def load_object(path: Path, *, what: str = "file", hint: str | None = None) -> dict[str, Any]:
+    """The JSON object in a file.
+
+    Args:
+        what: the file's part in it all, for the message if it is not there.
+        hint: what to do then.
+
+    Raises:
+        MissingInput: no such file.
+        CorruptInput: not UTF-8, not JSON, too deep, or not an object.
+    """
+    try:
+        text = path.read_bytes().decode("utf-8")
+    except FileNotFoundError as error:
+        raise MissingInput(f"no such {what}", where=path, hint=hint) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise CorruptInput(f"is not readable JSON ({error})", where=path) from error
+    return dict(mapping(parse_json(text, path), path))
+
+
+def mapping(value: object, where: object) -> Mapping[str, Any]:
+    """`value` if it is a JSON object.
+
+    Raises:
+        CorruptInput: it is something else.
+    """
+    if not isinstance(value, Mapping):
+        found = "nothing" if value is None else type(value).__name__
+        raise CorruptInput(f"a JSON object is needed, found {found}", where=where)
+    return value

@@ -1,0 +1,52 @@
+"""Ground truth spoilt at random: `tgl score` answers with a TglError or success."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from spoiling import QUICK, error_or_success, spoilt_bytes, spoilt_json
+
+from stages.score.config import ScoreConfig, ScoreInputs
+from stages.score.stage import STAGE
+
+
+@pytest.mark.parametrize("name", ["meta_expressions.json", "mask_dict.json", "moments.json"])
+@QUICK
+@given(data=st.data())
+def test_documents_of_mevis(
+    name: str, data: st.DataObject, mevis, predictions, run_stage: Callable, tmp_path: Path
+) -> None:
+    split = mevis.root if mevis.root.exists() else mevis.write()
+    whole = {
+        "meta_expressions.json": mevis.meta,
+        "mask_dict.json": mevis.masks,
+        "moments.json": mevis.moments,
+    }
+    for other, document in whole.items():
+        (split / other).write_text(json.dumps(document))
+    (split / name).write_text(data.draw(spoilt_json(whole[name])))
+    _survives(predictions.root, split, run_stage, tmp_path)
+
+
+@QUICK
+@given(data=st.data())
+def test_pictures_of_a_submission(
+    data: st.DataObject, mevis, predictions, run_stage: Callable, tmp_path: Path
+) -> None:
+    split = mevis.root if mevis.root.exists() else mevis.write()
+    predictions.write()
+    path = predictions.path(*data.draw(st.sampled_from(sorted(predictions.masks))))
+    path.write_bytes(data.draw(spoilt_bytes(path.read_bytes())))
+    _survives(predictions.root, split, run_stage, tmp_path)
+
+
+def _survives(predictions: Path, truth: Path, run_stage: Callable, root: Path) -> None:
+    inputs = ScoreInputs(predictions, truth)
+    with error_or_success():
+        run_stage(STAGE, ScoreConfig(missing="zero"), inputs, root / "scores", force=True)
+    assert not [path for path in root.rglob("x") if "scores" not in path.parts]
