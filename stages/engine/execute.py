@@ -75,13 +75,14 @@ def execute(
         TglError: as the stage raises them; the scratch folder stays for the next try.
     """
     started = time.monotonic()
+    named = out
     out = Path(os.path.abspath(out))  # noqa: PTH100 (resolve() would follow links)
     out.parent.mkdir(parents=True, exist_ok=True)
     digests = inputs.digests()
     mark = fingerprint(stage.name, stage.version, config.to_dict(), digests)
     with locked(out):
         recover(out)
-        receipt = None if force else _up_to_date(out, mark, progress)
+        receipt = None if force else _up_to_date(out, mark, named, progress)
         if receipt is not None:
             os.utime(out / RECEIPT_FILE)
             seconds = time.monotonic() - started
@@ -95,8 +96,12 @@ def execute(
     return Outcome(out, False, result.counts, result.failures, time.monotonic() - started)
 
 
-def _up_to_date(out: Path, mark: str, progress: Progress) -> Receipt | None:
-    """The receipt of `out` if its fingerprint is `mark` and its files are as it says."""
+def _up_to_date(out: Path, mark: str, named: Path, progress: Progress) -> Receipt | None:
+    """The receipt of `out` if its fingerprint is `mark` and its files are as it says.
+
+    Args:
+        named: `out` as the user named it, for warnings.
+    """
     if not out.is_dir():
         return None
     try:
@@ -107,7 +112,7 @@ def _up_to_date(out: Path, mark: str, progress: Progress) -> Receipt | None:
     if receipt is None or receipt.fingerprint != mark or not receipt.complete:
         return None
     if list_folder(out) != receipt.outputs:
-        progress.warn(f"{out}: files were lost or changed since they were made; mending it")
+        progress.warn(f"{named}: files were lost or changed since they were made; mending it")
         return None
     return receipt
 
