@@ -14,6 +14,8 @@ from spoiling import QUICK, error_or_success, spoilt_bytes, spoilt_json
 from stages.score.config import ScoreConfig, ScoreInputs
 from stages.score.stage import STAGE
 
+OUT = "scores"
+
 
 @pytest.mark.parametrize("name", ["meta_expressions.json", "mask_dict.json", "moments.json"])
 @QUICK
@@ -47,6 +49,13 @@ def test_pictures_of_a_submission(
 
 def _survives(predictions: Path, truth: Path, run_stage: Callable, root: Path) -> None:
     inputs = ScoreInputs(predictions, truth)
+    before = _foreign_files(root)
     with error_or_success():
-        run_stage(STAGE, ScoreConfig(missing="zero"), inputs, root / "scores", force=True)
-    assert not [path for path in root.rglob("x") if "scores" not in path.parts]
+        run_stage(STAGE, ScoreConfig(missing="zero"), inputs, root / OUT, force=True)
+    assert _foreign_files(root) == before
+
+
+def _foreign_files(root: Path) -> set[str]:
+    """What lies in `root` beside the output and what the engine keeps next to it."""
+    names = (path.relative_to(root) for path in root.rglob("*"))
+    return {name.as_posix() for name in names if OUT not in name.parts[0]}
