@@ -274,7 +274,7 @@ def _table(rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in body])
 
 
-ROW, LEFT, RIGHT, WIDTH, TOP = 24, 230, 40, 760, 46
+ROW, LINE, LEFT, RIGHT, WIDTH, TOP = 24, 13, 230, 40, 760, 46
 COLOURS = {"annotated": "#0072b2", "predicted": "#e69f00", "all": "#000000"}
 """Okabe and Ito's colours, which colour-blind people can tell apart."""
 
@@ -282,7 +282,7 @@ COLOURS = {"annotated": "#0072b2", "predicted": "#e69f00", "all": "#000000"}
 def _plot(runs: Sequence[Run], references: Sequence[Run]) -> str:
     """J&F of every (arm, route): a dot a seed, a bar at the mean; references as dashed lines."""
     by_arm = _by_arm(runs)
-    height = TOP + ROW * len(by_arm) + ROW * 2
+    height = TOP + ROW * len(by_arm) + ROW + LINE * (len(references) + 1)
     values = [run.mean()[2] for run in (*runs, *references)]
     low = np.floor(min(values, default=0) * 10) / 10
     high = max(np.ceil(max(values, default=1) * 10) / 10, low + 0.1)
@@ -304,11 +304,11 @@ def _plot(runs: Sequence[Run], references: Sequence[Run]) -> str:
             f'text-anchor="middle">{tick:.1f}</text>'
         )
     for number, run in enumerate(references):
-        value = x(run.mean()[2])
+        value, foot = x(run.mean()[2]), bottom + ROW + LINE * (number + 1)
         parts.append(
-            f'<line x1="{value:.1f}" x2="{value:.1f}" y1="{TOP - 12}" y2="{bottom}" '
+            f'<line x1="{value:.1f}" x2="{value:.1f}" y1="{TOP - 12}" y2="{foot}" '
             'stroke="#999999" stroke-dasharray="4 4"/>'
-            f'<text x="{value + 3:.1f}" y="{bottom - 4 - 13 * number}" fill="#777777" '
+            f'<text x="{value + 3:.1f}" y="{foot}" fill="#777777" '
             f'font-size="11">{run.arm}</text>'
         )
     for number, ((arm, route), same) in enumerate(by_arm.items()):
