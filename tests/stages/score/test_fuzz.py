@@ -23,15 +23,9 @@ OUT = "scores"
 def test_documents_of_mevis(
     name: str, data: st.DataObject, mevis, predictions, run_stage: Callable, tmp_path: Path
 ) -> None:
-    split = mevis.root if mevis.root.exists() else mevis.write()
-    whole = {
-        "meta_expressions.json": mevis.meta,
-        "mask_dict.json": mevis.masks,
-        "moments.json": mevis.moments,
-    }
-    for other, document in whole.items():
-        (split / other).write_text(json.dumps(document))
-    (split / name).write_text(data.draw(spoilt_json(whole[name])))
+    split = mevis.write(frames=not mevis.root.exists())
+    whole = json.loads((split / name).read_text())
+    (split / name).write_text(data.draw(spoilt_json(whole)))
     _survives(predictions.root, split, run_stage, tmp_path)
 
 
@@ -40,7 +34,7 @@ def test_documents_of_mevis(
 def test_pictures_of_a_submission(
     data: st.DataObject, mevis, predictions, run_stage: Callable, tmp_path: Path
 ) -> None:
-    split = mevis.root if mevis.root.exists() else mevis.write()
+    split = mevis.write(frames=not mevis.root.exists())
     predictions.write()
     path = predictions.path(*data.draw(st.sampled_from(sorted(predictions.masks))))
     path.write_bytes(data.draw(spoilt_bytes(path.read_bytes())))
