@@ -83,3 +83,9 @@ class TrainingDiverged(TglError):
     """The loss is no longer finite."""
 
     exit_code = 8
+
+
+class OutOfMemory(TglError):
+    """The machine or its accelerator has not enough memory for what is worked at once."""
+
+    exit_code = 9

@@ -18,7 +18,7 @@ from schemas.directories import (
     remove_tree,
     scratch_path,
 )
-from schemas.errors import OutputBlocked, TglError
+from schemas.errors import OutOfMemory, OutputBlocked, TglError
 from schemas.layouts import RECEIPT_FILE
 from schemas.receipts import (
     Receipt,
@@ -28,6 +28,7 @@ from schemas.receipts import (
     read_receipt,
     write_receipt,
 )
+from stages.engine.memory import is_out_of_memory
 from stages.engine.progress import Progress
 from stages.engine.runtime import Runtime
 from stages.engine.stage import C, I, Result, Stage
@@ -35,6 +36,8 @@ from stages.engine.version import TGL_VERSION
 from stages.engine.workspace import Workspace
 
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+_SHOWN = 120
+"""Characters shown of a foreign message."""
 
 
 @dataclass(frozen=True)
@@ -158,6 +161,20 @@ def _run(
                 hint="free some space and run the same command again; finished work is kept",
             ) from error
         raise
+    except Exception as error:
+        if is_out_of_memory(error):
+            raise _memory_error(stage.name, error) from error
+        raise
+
+
+def _memory_error(stage: str, error: Exception) -> OutOfMemory:
+    lines = str(error).strip().splitlines() or ["no memory"]
+    return OutOfMemory(
+        f"there is not enough memory ({lines[0][:_SHOWN]})",
+        where=stage,
+        hint="take less at once, in train with a smaller --batch and more --accumulate, in "
+        "propagate with fewer --expressions-per-batch; finished work is kept",
+    )
 
 
 def _write_receipt(

@@ -8,6 +8,7 @@ from typing import Any
 
 from schemas.errors import CorruptInput, MissingInput, TglError
 from stages.engine.hub import local_folder, require_model
+from stages.engine.memory import is_out_of_memory
 
 
 def load_pretrained(kind: Any, name: str, *, option: str, **settings: Any) -> Any:
@@ -48,7 +49,7 @@ def foreign_model(where: object, message: str) -> Iterator[None]:
         message: what cannot be done.
 
     Raises:
-        CorruptInput: anything went wrong.
+        CorruptInput: anything went wrong but for a lack of memory.
         TglError: as raised in here.
     """
     try:
@@ -56,6 +57,8 @@ def foreign_model(where: object, message: str) -> Iterator[None]:
     except TglError:
         raise
     except Exception as error:
+        if is_out_of_memory(error):
+            raise
         raise CorruptInput(f"{message} ({_reason(error)})", where=where) from error
 
 

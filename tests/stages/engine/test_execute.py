@@ -7,18 +7,21 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from toy_stage import COPY, KILL_AFTER, CopyConfig, CopyInputs
 
 from schemas.directories import locked
-from schemas.errors import ConfigError, MissingInput, OutputBlocked
+from schemas.errors import ConfigError, MissingInput, OutOfMemory, OutputBlocked
 from schemas.receipts import read_receipt
 from stages.engine.execute import Outcome, execute
 from stages.engine.progress import SilentProgress
 from stages.engine.runtime import Runtime
+from stages.engine.stage import Result
 
 SCRIPT = """
 import sys
@@ -111,6 +114,37 @@ def test_force_keeps_nothing(source: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     copy(source, out)
     assert copy(source, out, force=True).counts == {"worked": 3, "kept": 0}
+
+
+def _no_ram() -> None:
+    raise MemoryError
+
+
+def _no_cpu_memory() -> None:
+    torch.empty(2**60, dtype=torch.uint8)
+
+
+def _no_accelerator_memory() -> None:
+    raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.\nMore lines")
+
+
+@pytest.mark.parametrize("fail", [_no_ram, _no_cpu_memory, _no_accelerator_memory])
+def test_a_lack_of_memory_is_one_line(
+    source: Path, tmp_path: Path, fail: Callable[[], None]
+) -> None:
+    def run(*given: object, **more: object) -> Result:
+        fail()
+        raise AssertionError("there was memory")
+
+    with pytest.raises(OutOfMemory, match=r"^copy: there is not enough memory \(.*less at once"):
+        execute(
+            replace(COPY, run=run),
+            CopyConfig(),
+            CopyInputs(source),
+            tmp_path / "out",
+            runtime=Runtime(workers=1),
+            progress=SilentProgress(),
+        )
 
 
 def test_a_lost_output_is_mended(source: Path, tmp_path: Path) -> None:
