@@ -8,9 +8,14 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ["HF_HUB_OFFLINE"] = "1"
 
 import pytest
+from hypothesis import settings
 
 from stages.engine.progress import SilentProgress
 from stages.engine.runtime import Runtime
+
+# The same examples in every run, but for somebody who fuzzes (see tests/stages/spoiling.py).
+settings.register_profile("tgl", derandomize="TGL_FUZZ_EXAMPLES" not in os.environ)
+settings.load_profile("tgl")
 
 
 @pytest.fixture

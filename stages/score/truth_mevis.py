@@ -23,7 +23,7 @@ from schemas.layouts import (
     MOMENTS_FILE,
     safe_name,
 )
-from stages.datasets.json_values import rle_size
+from stages.datasets.json_values import id_list, rle_size, whole_text
 from stages.datasets.moments_json import read_spans
 from stages.score.cases import Case, Span, TruthFault, VideoCases
 from stages.score.regions import Rows
@@ -156,7 +156,11 @@ def _video(
     try:
         names = tuple(safe_name(name, where=where) for name in entry["frames"])
         bodies = [
-            (safe_name(key, where=where), str(body["exp"]), _ids(body.get("anno_id")))
+            (
+                safe_name(key, where=where),
+                whole_text(str(body["exp"]), where),
+                id_list(body.get("anno_id"), where),
+            )
             for key, body in entry["expressions"].items()
         ]
     except (KeyError, TypeError, AttributeError) as error:
@@ -177,12 +181,6 @@ def _video(
     tracks = JsonTracks(meta.parent / MEVIS_MASKS, needed, len(names))
     pictures = (str(meta.parent / FRAMES_FOLDER / video_id), ".jpg")
     return VideoCases(video_id, names, None, cases, tracks, pictures)
-
-
-def _ids(value: Any) -> tuple[str, ...]:
-    if value is None:
-        return ()
-    return tuple(str(item) for item in (value if isinstance(value, list) else [value]))
 
 
 def _moments(path: Path) -> dict[tuple[str, str], tuple[tuple[Span, ...], ...]]:

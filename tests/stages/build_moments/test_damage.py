@@ -111,7 +111,7 @@ def test_a_first_frame_that_is_no_picture(mevis, refused: Callable) -> None:
 
 
 @pytest.mark.parametrize("name", ["meta_expressions.json", "mask_dict.json", "moments.json"])
-@pytest.mark.parametrize("damage", ["cut", "latin", "array", "empty", "deep"])
+@pytest.mark.parametrize("damage", ["cut", "latin", "array", "empty", "deep", "digits"])
 def test_damaged_json(mevis, refused: Callable, name: str, damage: str) -> None:
     path = mevis.write() / name
     whole = path.read_bytes()
@@ -121,6 +121,7 @@ def test_damaged_json(mevis, refused: Callable, name: str, damage: str) -> None:
         "array": b"[1, 2]",
         "empty": b"",
         "deep": b'{"a":' + b"[" * 100_000,
+        "digits": b'{"a": ' + b"9" * 5000 + b"}",  # more than Python reads
     }
     path.write_bytes(contents[damage])
     assert name in str(refused(path.parent))

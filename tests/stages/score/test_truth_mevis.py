@@ -9,6 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from schemas.errors import CorruptInput
+from stages.score.config import ScoreConfig, ScoreInputs
+from stages.score.stage import STAGE
 from stages.score.truth_mevis import find_tracks, read_mevis
 
 # What compressed RLEs are made of, quotes and backslashes of JSON among what may precede them.
@@ -66,6 +68,20 @@ def test_a_broken_meta_file_is_one_line(mevis, message):
     (split / "meta_expressions.json").write_text(META_FAULTS[message](mevis.meta))
     with pytest.raises(CorruptInput, match=message):
         read_mevis(split)
+
+
+@pytest.mark.parametrize(("key", "value"), [("exp", "\ud800"), ("anno_id", "\ud800")])
+def test_half_a_surrogate_is_no_text(mevis, key, value):
+    mevis.expression("a", "0")[key] = value
+    with pytest.raises(CorruptInput, match="video a: .* half of a surrogate pair"):
+        read_mevis(mevis.write())
+
+
+def test_a_split_without_sentences_is_refused(mevis, predictions, run_stage, tmp_path):
+    mevis.meta["videos"] = {}
+    inputs = ScoreInputs(predictions.root, mevis.write())
+    with pytest.raises(CorruptInput, match="no expression with a frame to score"):
+        run_stage(STAGE, ScoreConfig(), inputs, tmp_path / "scores")
 
 
 def test_version_2_names_its_file_otherwise(mevis):
