@@ -73,7 +73,7 @@ def test_a_broken_meta_file_is_one_line(mevis, message):
 @pytest.mark.parametrize(("key", "value"), [("exp", "\ud800"), ("anno_id", "\ud800")])
 def test_half_a_surrogate_is_no_text(mevis, key, value):
     mevis.expression("a", "0")[key] = value
-    with pytest.raises(CorruptInput, match="video a: .* half of a surrogate pair"):
+    with pytest.raises(CorruptInput, match=r"video a: .* half of a surrogate pair"):
         read_mevis(mevis.write())
 
 
