@@ -68,10 +68,7 @@ class _Reader:
         while True:
             try:
                 value, end = self._decoder.raw_decode(self._text, self._at)
-            except (
-                ValueError,
-                RecursionError,
-            ) as error:  # a number of 5,000 digits is a ValueError
+            except (ValueError, RecursionError) as error:  # plain for a number too long to read
                 if self._ended or len(self._text) - self._at > _LARGEST_MEMBER:
                     raise self._error("is not whole or not JSON") from error
             else:
