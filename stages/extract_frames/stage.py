@@ -169,31 +169,32 @@ def _extract(
         raise CorruptInput(
             f"gave {len(pictures)} pictures for {len(stamps)} time stamps", where=job.video
         )
-    return rows_of(_rows(job, _renumber(pictures, job.config), stamps), FRAMES)
+    return rows_of(_rows(job, _renumber(pictures, job), stamps), FRAMES)
 
 
-def _renumber(pictures: list[Picture], config: ExtractConfig) -> list[Picture]:
+def _renumber(pictures: list[Picture], job: _Job) -> list[Picture]:
     """Give the pictures the numbers of the video's frames where the names ask for it."""
-    step = config.number_step
+    step = job.config.number_step
     if step == 1:
         return pictures
     renamed = [
-        replace(picture, path=picture.path.with_name(picture_name(number * step, config)))
+        replace(picture, name=picture_name(number * step, job.config))
         for number, picture in enumerate(pictures)
     ]
     # From the last on, since numbers only grow: no picture takes the place of a waiting one.
     for picture, target in reversed(list(zip(pictures, renamed, strict=True))):
-        picture.path.rename(target.path)
+        (job.folder / picture.name).rename(job.folder / target.name)
     return renamed
 
 
 def _rows(job: _Job, pictures: list[Picture], stamps: list[Stamp]) -> Iterator[dict[str, object]]:
+    folder = job.folder.relative_to(job.root).as_posix()
     for frame, (picture, stamp) in enumerate(zip(pictures, stamps, strict=True)):
         yield {
             "video_id": job.video_id,
             "frame": frame,
-            "name": picture.path.stem,
-            "path": picture.path.relative_to(job.root).as_posix(),
+            "name": picture.name.removesuffix(f".{job.config.format}"),
+            "path": f"{folder}/{picture.name}",
             "pts_seconds": stamp.seconds,
             "width": stamp.width,
             "height": stamp.height,

@@ -76,7 +76,7 @@ def test_pictures_are_taken_when_they_are_whole(tmp_path: Path) -> None:
     written.take_whole()
     (tmp_path / "001.jpg").write_bytes(b"the next")
     found = written.take_all()
-    assert [(p.path.name, p.bytes) for p in found] == [("000.jpg", 5), ("001.jpg", 8)]
+    assert [(p.name, p.bytes) for p in found] == [("000.jpg", 5), ("001.jpg", 8)]
     assert found[0].sha256 != found[1].sha256
 
 
