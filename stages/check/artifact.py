@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from schemas.directories import list_folder, sha256_file
-from schemas.documents import load_object
+from schemas.documents import load_object, mapping, parse_json
 from schemas.errors import CorruptInput, MissingInput, TglError
 from schemas.layouts import (
     CHECKPOINT_CONFIG,
@@ -73,9 +72,9 @@ def check_table(path: Path, findings: Findings) -> None:
 def _origin(path: Path) -> str | None:
     """The stage that a table's footer names, with its version; None for a foreign table."""
     try:
-        origin = json.loads(read_origin(path) or "null")
+        origin = mapping(parse_json(read_origin(path) or "null", path), path)
         return f"{origin['stage']} {origin['stage_version']}"
-    except (ValueError, TypeError, KeyError):
+    except (CorruptInput, KeyError):
         return None
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import json
 import stat
 import time
 import zipfile
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from schemas.directories import locked, sha256_file
+from schemas.documents import mapping, parse_json
 from schemas.errors import CorruptInput, MissingInput, OutputBlocked, TglError
 from schemas.receipts import canonical_json, fingerprint
 from stages.datasets.expected_masks import ExpectedVideo, Size, read_expected
@@ -118,10 +118,12 @@ def _comment(out: Path, *, force: bool) -> Mapping[str, Any] | None:
     if not comment.startswith(FORMAT):
         raise _foreign(out)
     try:
-        document = json.loads(comment.removeprefix(FORMAT))
-    except ValueError:
-        return None  # cut off in the comment
-    return document if document["counts"]["masks"] == entries else None
+        document = mapping(parse_json(comment.removeprefix(FORMAT), out), out)
+        counts = mapping(document.get("counts"), out)
+    except CorruptInput:
+        return None  # cut off in the comment, or changed
+    whole = all(isinstance(count, int) for count in counts.values())
+    return document if whole and counts.get("masks") == entries else None
 
 
 def _begins_as_zip(path: Path) -> bool:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from schemas.errors import CorruptInput, MissingInput
+from schemas.documents import load_object
+from schemas.errors import CorruptInput
 from schemas.layouts import SUMMARY_FILE
 from tglcli.summary import shown
 
@@ -26,6 +26,7 @@ def table(
     from rich import box
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     rows = [(folder, _summary(folder)) for folder in scores]
     caption = "J&F in per cent, means over sentences; then J&F by number of referents"
@@ -36,22 +37,18 @@ def table(
     names = {folder.name for folder in scores}
     for folder, summary in rows:
         name = folder.name if len(names) == len(scores) else shown(folder)
-        grid.add_row(name, *_cells(summary))
+        grid.add_row(Text(name), *_cells(summary))
     Console().print(grid)
 
 
 def _summary(folder: Path) -> dict[str, Any]:
     path = folder / SUMMARY_FILE
+    summary = load_object(path, what="summary", hint="make it with tgl score --out")
     try:
-        summary = json.loads(path.read_text(encoding="utf-8"))
         _cells(summary)
-    except FileNotFoundError as error:
-        raise MissingInput(
-            "no such summary", where=path, hint="make it with tgl score --out"
-        ) from error
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError) as error:
         raise CorruptInput("is not a summary of tgl score", where=path) from error
-    return dict(summary)
+    return summary
 
 
 def _cells(summary: dict[str, Any]) -> list[str]:

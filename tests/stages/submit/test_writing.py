@@ -12,6 +12,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
 from schemas.errors import ConfigError, CorruptInput, MissingInput, OutputBlocked, UnsafeName
@@ -19,7 +21,8 @@ from stages.engine.execute import Outcome
 from stages.engine.progress import SilentProgress
 from stages.engine.runtime import Runtime
 from stages.submit.config import SubmitConfig, SubmitInputs
-from stages.submit.writing import write_submission
+from stages.submit.writing import FORMAT, write_submission
+from tests.stages.spoiling import QUICK, spoilt_json
 
 Write = Callable[..., Outcome]
 
@@ -238,6 +241,18 @@ def test_foreign_files_are_never_overwritten(write: Write, split) -> None:
     (split.root / "folder.zip").mkdir()
     with pytest.raises(OutputBlocked, match="is a folder"):
         write(out=split.root / "folder.zip", force=True)
+
+
+@given(data=st.data())
+@QUICK
+def test_a_spoilt_receipt_of_a_zip_makes_it_new(write: Write, split, data: st.DataObject) -> None:
+    path = write(force=True).path
+    whole = path.read_bytes()
+    with zipfile.ZipFile(path, "a") as archive:
+        receipt = json.loads(archive.comment.removeprefix(FORMAT))
+        comment = data.draw(spoilt_json(receipt) | st.text(max_size=20))
+        archive.comment = FORMAT + comment.encode("utf-8", "surrogatepass")[:60_000]
+    assert write().skipped or path.read_bytes() == whole
 
 
 def test_a_full_disk_leaves_the_old_zip(write: Write, split, monkeypatch) -> None:
