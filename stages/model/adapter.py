@@ -119,7 +119,7 @@ class TextReader(nn.Module):
         score = score.masked_fill(text.padding, torch.finfo(score.dtype).min)
         motion = (score.softmax(dim=1).unsqueeze(2) * words).sum(dim=1)  # (E, d)
         tokens = torch.cat([context.unsqueeze(1), motion.unsqueeze(1), words], dim=1)
-        always = torch.ones_like(text.padding[:, :2])
+        always = text.padding.new_ones(len(text), 2)
         mask = torch.cat([always, ~text.padding], dim=1)
         return EncodedText(self.norm(tokens), mask, context, motion)
 

@@ -287,6 +287,22 @@ def test_a_sentence_without_tokens_gives_finite_numbers(
 
 
 @torch.no_grad()
+@pytest.mark.parametrize("words", [1, 2, 3])
+def test_padding_changes_no_sentence_however_short(
+    make_model: Make, pixels: Tensor, text: TextBatch, relevant: Tensor, words: int
+) -> None:
+    model = make_model()
+    features = model.encode(pixels)
+    padding = text.padding.clone()
+    padding[:, words:] = True
+    motion = text.motion & ~padding
+    padded = TextBatch(text.tokens, padding, text.pooled, motion)
+    short = TextBatch(text.tokens[:, :words], padding[:, :words], text.pooled, motion[:, :words])
+    out = model.clip(features, short, relevant)
+    assert difference(out, model.clip(features, padded, relevant)) <= TOLERANCE
+
+
+@torch.no_grad()
 def test_relevance_alone_equals_the_clips(
     make_model: Make, pixels: Tensor, text: TextBatch, relevant: Tensor
 ) -> None:
