@@ -38,7 +38,7 @@ def load_object(path: Path, *, what: str = "file", hint: str | None = None) -> d
     """
     try:
         text = path.read_bytes().decode("utf-8")
-    except FileNotFoundError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise MissingInput(f"no such {what}", where=path, hint=hint) from error
     except (OSError, UnicodeDecodeError) as error:
         raise CorruptInput(f"is not readable JSON ({error})", where=path) from error

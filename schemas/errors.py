@@ -7,6 +7,13 @@ its traceback.
 
 from __future__ import annotations
 
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+
 
 class TglError(Exception):
     """Base of all expected failures.
@@ -89,3 +96,38 @@ class OutOfMemory(TglError):
     """The machine or its accelerator has not enough memory for what is worked at once."""
 
     exit_code = 9
+
+
+class SystemRefused(TglError):
+    """The operating system refuses a file: no permission, a name too long, a read-only disk."""
+
+    exit_code = 10
+
+
+@contextmanager
+def system_errors(out: object | None = None) -> Iterator[None]:
+    """What the operating system refuses in here ends as one line.
+
+    Args:
+        out: what is being written, named where the system names no file.
+
+    Raises:
+        OutputBlocked: the disk is full.
+        SystemRefused: anything else that the system said of a file.
+        OSError: as raised in here, if it is not the system's: libraries use it for their own.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _DISK_FULL:
+            raise OutputBlocked(
+                "the disk is full",
+                where=out or error.filename,
+                hint="free some space and run the same command again; finished work is kept",
+            ) from error
+        where = error.filename if isinstance(error.filename, str) else out
+        if error.errno is None or error.errno == errno.EPIPE or where is None:
+            raise
+        blocked = error.errno == errno.EEXIST  # a folder is made where a file is
+        reason = "is a file, not a folder" if blocked else os.strerror(error.errno).lower()
+        raise SystemRefused(reason, where=where) from error

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from schemas.errors import TglError
+from schemas.errors import MissingInput, TglError, system_errors
 from tglcli.commands.build_moments import build_moments
 from tglcli.commands.check import check
 from tglcli.commands.export_moments import export_moments
@@ -74,15 +75,32 @@ def _options(
     """Options of tgl itself."""
 
 
+def _made_by(error: TglError) -> str:
+    """Which stage made the folder that lacks something: often one was named for another."""
+    if not isinstance(error, MissingInput) or error.where is None:
+        return ""
+    from schemas.receipts import read_receipt
+
+    for folder in (Path(error.where), Path(error.where).parent):
+        try:
+            receipt = read_receipt(folder)
+        except (TglError, ValueError):  # ValueError: a name that no file can have
+            continue
+        if receipt is not None:
+            return f" ({folder} was made by tgl {receipt.stage})"
+    return ""
+
+
 def main() -> None:
     """Entry point of the console script."""
     # Several processes on few cores: spinning threads of OpenMP would take them from each other.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
-        app()
+        with system_errors():
+            app()
     except TglError as error:
         typer.secho("error: ", fg="red", bold=True, nl=False, err=True)
-        typer.echo(str(error), err=True)
+        typer.echo(f"{error}{_made_by(error)}", err=True)
         sys.exit(error.exit_code)
     except BrokenPipeError:
         # The reader of our output went away (tgl ... | head): nothing is wrong.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import time
 from collections.abc import Mapping
@@ -18,7 +17,7 @@ from schemas.directories import (
     remove_tree,
     scratch_path,
 )
-from schemas.errors import OutOfMemory, OutputBlocked, TglError
+from schemas.errors import OutOfMemory, OutputBlocked, TglError, system_errors
 from schemas.layouts import RECEIPT_FILE
 from schemas.receipts import (
     Receipt,
@@ -35,7 +34,6 @@ from stages.engine.stage import C, I, Result, Stage
 from stages.engine.version import TGL_VERSION
 from stages.engine.workspace import Workspace
 
-_DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 _SHOWN = 120
 """Characters shown of a foreign message."""
 
@@ -75,15 +73,17 @@ def execute(
 
     Raises:
         OutputBlocked: `out` is locked, is not an artifact of tgl, or the disk is full.
+        SystemRefused: the system lets a file not be read or written.
         TglError: as the stage raises them; the scratch folder stays for the next try.
     """
     started = time.monotonic()
     named = out
     out = Path(os.path.abspath(out))  # noqa: PTH100 (resolve() would follow links)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    digests = inputs.digests()
-    mark = fingerprint(stage.name, stage.version, config.to_dict(), digests)
-    with locked(out):
+    with system_errors(named):
+        out.parent.mkdir(parents=True, exist_ok=True)
+        digests = inputs.digests()
+        mark = fingerprint(stage.name, stage.version, config.to_dict(), digests)
+    with system_errors(named), locked(out):
         recover(out)
         receipt = None if force else _up_to_date(out, mark, named, progress)
         if receipt is not None:
@@ -153,14 +153,6 @@ def _run(
 ) -> Result:
     try:
         return stage.run(config, inputs, workspace, runtime=runtime, progress=progress)
-    except OSError as error:
-        if error.errno in _DISK_FULL:
-            raise OutputBlocked(
-                "the disk is full",
-                where=workspace.path,
-                hint="free some space and run the same command again; finished work is kept",
-            ) from error
-        raise
     except Exception as error:
         if is_out_of_memory(error):
             raise _memory_error(stage.name, error) from error

@@ -79,7 +79,14 @@ class TextInputs:
 
     def digests(self) -> dict[str, str]:
         """Digest of the expressions table and of the encoder's files."""
-        found = {"expressions": file_digest(self.index / EXPRESSIONS_TABLE)}
+        sentences = self.index / EXPRESSIONS_TABLE
+        if not sentences.is_file():
+            raise MissingInput(
+                f"is no index, it lacks {EXPRESSIONS_TABLE}",
+                where=self.index,
+                hint="make one with tgl build-moments",
+            )
+        found = {"expressions": file_digest(sentences)}
         if self.encoder is not None:
             found["encoder"] = tree_digest(self.encoder)
         if self.tagger is not None:

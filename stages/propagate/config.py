@@ -132,7 +132,11 @@ class PropagateInputs:
 
 def checkpoint_digest(folder: Path) -> str:
     """Digest of a checkpoint by the content of its two files."""
+    hint = "make one with tgl train"
     if not folder.is_dir():
-        raise MissingInput("no such checkpoint", where=folder, hint="make one with tgl train")
+        raise MissingInput("no such checkpoint", where=folder, hint=hint)
     files = (folder / CHECKPOINT_CONFIG, folder / WEIGHTS_FILE)
+    for file in files:
+        if not file.is_file():
+            raise MissingInput(f"is no checkpoint, it lacks {file.name}", where=folder, hint=hint)
     return text_digest(" ".join(file_digest(file) for file in files))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from schemas.errors import ConfigError, MissingInput
-from schemas.layouts import FRAMES_FOLDER, VIDEOS_TABLE
+from schemas.layouts import FRAMES_FOLDER, FRAMES_TABLE, VIDEOS_TABLE
 from stages.engine.digest import require_folder
 from stages.score.cases import VideoCases
 from stages.score.config import ScoreConfig, ScoreInputs
@@ -46,7 +46,11 @@ def read_truth(config: ScoreConfig, inputs: ScoreInputs) -> list[VideoCases]:
 
 
 def _refuse_raw(root: Path) -> None:
-    """A data set as downloaded would pass for a folder of masks with odd names."""
+    """Frames, or a data set as downloaded, would pass for a folder of masks with odd names."""
+    if (root / FRAMES_TABLE).is_file():
+        raise MissingInput(
+            "holds frames, not masks", where=root, hint="name the index that was made of them"
+        )
     if any((root / name).is_dir() for name in _RAW):
         raise MissingInput(
             "is a data set as downloaded, which is not scored against directly",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import stat
 import time
@@ -14,7 +13,7 @@ from typing import Any
 
 from schemas.directories import locked, sha256_file
 from schemas.documents import mapping, parse_json
-from schemas.errors import CorruptInput, MissingInput, OutputBlocked, TglError
+from schemas.errors import CorruptInput, MissingInput, OutputBlocked, TglError, system_errors
 from schemas.receipts import canonical_json, fingerprint
 from stages.datasets.expected_masks import ExpectedVideo, Size, read_expected
 from stages.datasets.mask_png import black, fault_of
@@ -37,7 +36,6 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)
 _FILE_MODE = stat.S_IFREG | 0o644
 _UNIX = 3
 _ZIP_MAGIC = b"PK\x03\x04"
-_DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @dataclass(frozen=True)
@@ -81,12 +79,14 @@ def write_submission(
         MissingInput: masks are missing and `config.missing` refuses that.
         CorruptInput: masks that the server would refuse; the first five are named.
         OutputBlocked: `out` exists and is not a submission of tgl, or the disk is full.
+        SystemRefused: the system lets a file not be read or written.
     """
     started = time.monotonic()
-    out.parent.mkdir(parents=True, exist_ok=True)
-    require_folder(inputs.preds)
-    expected = read_expected(inputs.meta, pictures=inputs.pictures, exclude=inputs.exclude)
-    with locked(out):
+    with system_errors(out):
+        out.parent.mkdir(parents=True, exist_ok=True)
+        require_folder(inputs.preds)
+        expected = read_expected(inputs.meta, pictures=inputs.pictures, exclude=inputs.exclude)
+    with system_errors(out), locked(out):
         known = _comment(out, force=force)
         mark = fingerprint(NAME, VERSION, config.to_dict(), _digests(expected, inputs.preds))
         if known is not None and known.get("fingerprint") == mark:
@@ -288,8 +288,6 @@ def _write_zip(
                 task.advance()
             archive.comment = comment
         temporary.replace(out)
-    except OSError as error:
+    except OSError:
         temporary.unlink(missing_ok=True)
-        if error.errno in _DISK_FULL:
-            raise OutputBlocked("the disk is full", where=out, hint="free some space") from error
         raise

@@ -86,6 +86,31 @@ def test_a_missing_file_is_one_line(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
+def test_what_another_stage_made_is_named(tmp_path: Path) -> None:
+    toy = ("toy", "toy", "--train-clips", "1", "--valid-clips", "0", "--dev-clips", "0")
+    assert tgl(*toy, cwd=tmp_path).returncode == 0
+    for command, message in (
+        (("precompute-text", "toy", "t"), "is no index, it lacks expressions.parquet; make one "),
+        (("table", "toy"), "/summary.json: no such summary; make it "),
+        (("propagate", "toy", "toy", "toy", "m"), "it lacks config.json; make one with tgl train "),
+        (("score", "toy", "toy"), "nor <video>/<expression>/<frame>.png "),
+    ):
+        done = tgl(*command, cwd=tmp_path)
+        assert done.returncode == 3
+        assert message in done.stderr
+        assert done.stderr.endswith("(toy was made by tgl toy)\n")
+
+
+def test_a_place_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    done = tgl("toy", "file/out", "--train-clips", "1", cwd=tmp_path)
+    assert done.returncode == 10
+    assert done.stderr == f"error: {tmp_path / 'file'}: is a file, not a folder\n"
+    done = tgl("check", "x" * 300, cwd=tmp_path)
+    assert done.returncode == 10
+    assert done.stderr == f"error: {'x' * 300}: file name too long\n"
+
+
 def test_a_setting_out_of_range_is_one_line(tmp_path: Path) -> None:
     done = tgl("toy", "out", "--train-clips", "-1", cwd=tmp_path)
     assert done.returncode == 2

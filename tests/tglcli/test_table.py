@@ -16,7 +16,10 @@ from tglcli.main import app
 
 GROUPS = (("0", 1.0, 2), ("1", 0.5, 5), ("2", 0.25, 3), ("4 or more", 0.75, 1), ("3", None, 0))
 SUMMARY = {
-    **{"expressions": 1011, "JF": 0.5, "J": 0.625, "F": 0.375},
+    "expressions": 1011,
+    "JF": 0.5,
+    "J": 0.625,
+    "F": 0.375,
     "by_referents": [
         {"group": group, "JF": value, "expressions": count} for group, value, count in GROUPS
     ],

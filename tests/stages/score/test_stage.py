@@ -406,6 +406,12 @@ def test_ground_truth_that_is_none_is_told(mevis, predictions, run_stage, tmp_pa
             ScoreInputs(predictions.root, split),
             tmp_path / "o",
         )
+    (tmp_path / "frames" / "JPEGImages").mkdir(parents=True)
+    (tmp_path / "frames" / "frames.parquet").touch()
+    with pytest.raises(MissingInput, match="holds frames, not masks; name the index"):
+        run_stage(
+            STAGE, ScoreConfig(), ScoreInputs(predictions.root, tmp_path / "frames"), tmp_path / "o"
+        )
     for name in ("JPEGImages", "meta_expressions", "davis_text_annotations"):
         (tmp_path / name / name).mkdir(parents=True)
         with pytest.raises(MissingInput, match="make an index of it"):
