@@ -129,7 +129,10 @@ class Pipeline:
         from stages.extract_frames.stage import STAGE
 
         video = link_video(media, self.work / "source")
-        self._run(STAGE, ExtractConfig(), ExtractInputs((video,)), self.work / "frames")
+        try:
+            self._run(STAGE, ExtractConfig(), ExtractInputs((video,)), self.work / "frames")
+        except CorruptInput as error:  # of the link, which nobody knows
+            raise CorruptInput(error.message, where=media.video, hint=error.hint) from error
         return self.work / "frames"
 
     def _texts(self, index: Path, config: TextConfig) -> Path:

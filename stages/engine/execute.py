@@ -74,7 +74,8 @@ def execute(
     Raises:
         OutputBlocked: `out` is locked, is not an artifact of tgl, or the disk is full.
         SystemRefused: the system lets a file not be read or written.
-        TglError: as the stage raises them; the scratch folder stays for the next try.
+        TglError: as the stage raises them; the scratch folder stays for the next try, unless
+            nothing was done yet.
     """
     started = time.monotonic()
     named = out
@@ -92,7 +93,11 @@ def execute(
             return Outcome(out, True, receipt.counts, (), seconds)
         _refuse_foreign(out)
         workspace = _open_workspace(stage, config, out, mark, force)
-        result = _run(stage, config, inputs, workspace, runtime, progress)
+        try:
+            result = _run(stage, config, inputs, workspace, runtime, progress)
+        except BaseException:
+            workspace.drop_if_empty()
+            raise
         workspace.close()
         _write_receipt(stage, config, digests, mark, workspace, result)
         publish(workspace.path, out)

@@ -130,6 +130,11 @@ class Workspace:
         """Forget that a unit is done; its files are the caller's to remove."""
         self._mark(self.path, name).unlink(missing_ok=True)
 
+    def drop_if_empty(self) -> None:
+        """Leave no folder behind where nothing was done yet."""
+        if not any(path.is_file() for path in self.path.rglob("*")):
+            remove_tree(self.path)
+
     def close(self) -> None:
         """Drop what is not part of the artifact, before it is published."""
         remove_tree(self.path / ENGINE_FOLDER / _KEEP)

@@ -18,6 +18,7 @@ _ERROR = re.compile(r"\[(?:error|fatal|panic)\] *(.*)")
 # What an ffmpeg of any age prints after the real reason.
 _NOISE = ("Task finished", "Terminating thread", "Conversion failed", "Error while")
 _DISK_FULL = "No space left on device"
+_NO_VIDEO = "matches no streams"
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,8 @@ def failure(errors: list[str], video: Path, folder: Path) -> TglError:
             where=folder,
             hint="free some space and run the same command again; finished work is kept",
         )
+    if any(_NO_VIDEO in line for line in errors):
+        return CorruptInput("holds no video, only sound or subtitles", where=video)
     return CorruptInput(
         f"cannot be decoded to its end ({_reason(errors)})",
         where=video,

@@ -294,6 +294,18 @@ def test_a_full_disk_is_one_line_and_keeps_the_work(
     assert copy(source, out).counts["worked"] == 3
 
 
+def test_a_run_that_fails_at_once_leaves_nothing(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(_: Path) -> str:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "read_text", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        copy(source, tmp_path / "out")
+    assert beside(tmp_path / "out") == []
+
+
 def test_a_missing_input_is_named(tmp_path: Path) -> None:
     from stages.engine.digest import artifact_digest, file_digest, tree_digest
 

@@ -20,6 +20,7 @@ from stages.engine.execute import Outcome
 from stages.engine.ffmpeg import ffmpeg_binary
 from stages.extract_frames.config import ExtractConfig, ExtractInputs
 from stages.extract_frames.stage import STAGE
+from stages.extract_frames.streaming import VideoStream
 from stages.index.frames import read_frame
 
 Run = Callable[..., Outcome]
@@ -126,6 +127,16 @@ def test_a_run_of_nothing_but_corrupt_videos_fails(
     with pytest.raises(CorruptInput, match=r"\.(mp4|avi): cannot be decoded"):
         run_stage(STAGE, ExtractConfig(), ExtractInputs((broken, noise)), tmp_path / "frames")
     assert not (tmp_path / "frames").exists()
+
+
+def test_what_holds_only_sound_is_one_line(run_stage: Run, tmp_path: Path) -> None:
+    song = tmp_path / "song.mp3"
+    command = [ffmpeg_binary(), "-v", "error", "-f", "lavfi", "-i", "sine=duration=1", str(song)]
+    subprocess.run(command, check=True)
+    with pytest.raises(CorruptInput, match=r"song\.mp3: holds no video, only sound"):
+        run_stage(STAGE, ExtractConfig(), ExtractInputs((song,)), tmp_path / "frames")
+    with pytest.raises(CorruptInput, match=r"song\.mp3: holds no video, only sound"):
+        next(iter(VideoStream(song)))
 
 
 def test_exact_time_stamps_of_a_variable_frame_rate(
