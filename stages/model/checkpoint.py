@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -48,9 +49,12 @@ def save_weights(path: Path, model: TglModel) -> None:
     _replace(path, lambda temporary: save_file(tensors, temporary))
 
 
-def _replace(path: Path, write: Any) -> None:
+def _replace(path: Path, write: Callable[[Path], object]) -> None:
     temporary = path.with_name(path.name + ".partial")
+    temporary.touch()
+    mode = temporary.stat().st_mode
     write(temporary)
+    temporary.chmod(mode)  # as the user's umask wants it: safetensors lets nobody else read
     temporary.replace(path)
 
 

@@ -52,6 +52,11 @@ def test_a_checkpoint_comes_back_to_the_bit(make_model: Make, checkpoint: Path) 
     assert not list(checkpoint.glob("*.partial"))
 
 
+def test_whoever_may_read_the_settings_may_read_the_weights(checkpoint: Path) -> None:
+    modes = {path.stat().st_mode for path in checkpoint.iterdir()}
+    assert len(modes) == 1
+
+
 KEY = "adapter.coarse_out.weight"
 
 
