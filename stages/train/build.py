@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,6 +18,7 @@ from stages.engine.runtime import Runtime
 from stages.index.index import Index
 from stages.index.texts import TextStore
 from stages.model.checkpoint import save_checkpoint
+from stages.model.device import arithmetic
 from stages.model.families import load_backbone
 from stages.model.features import FrameFeatures
 from stages.model.tgl import TglModel
@@ -83,7 +84,7 @@ def build_trainer(
     model.to(accelerator.device)
     if runtime.compile:
         _compile(model)
-    autocast = _autocast(runtime, accelerator.device)
+    autocast = partial(arithmetic, runtime.precision, accelerator.device)
     source = _Features(config, model, autocast, accelerator, share(keep, accelerator))
     validator = _validator(config, inputs, model, source)
     return Trainer(
@@ -172,13 +173,6 @@ def _validator(
 def _encode(model: TglModel, autocast: Autocast, pixels: Tensor) -> FrameFeatures:
     with autocast():
         return model.encode(pixels)
-
-
-def _autocast(runtime: Runtime, device: torch.device) -> Autocast:
-    """A context for the network's arithmetic in the precision asked for."""
-    if runtime.precision == "fp32":
-        return nullcontext
-    return partial(torch.autocast, device.type, torch.bfloat16)
 
 
 def _compile(model: TglModel) -> None:

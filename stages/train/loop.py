@@ -215,7 +215,8 @@ class Trainer:
             return
         if average is not None:
             average.swap(self.trained)
-        score = self.validate()
+        with self.autocast():
+            score = self.validate()
         state.history += [(state.step, f"valid_{name}", value) for name, value in score.items()]
         if not state.best_step or score["J"] > state.best_score:
             state.best_step, state.best_score = state.step, score["J"]

@@ -137,13 +137,16 @@ def test_cached_features_train_nearly_the_same(
 
 
 def test_half_precision_trains_nearly_the_same(inputs: TrainInputs, tmp_path: Path) -> None:
-    losses = []
+    inputs = dataclasses.replace(inputs, valid=inputs.index)
+    losses, valid = [], []
     for precision in ("fp32", "bf16"):
         runtime = Runtime(workers=1, device="cpu", precision=precision)
         out = tmp_path / precision
         execute(STAGE, small(steps=2), inputs, out, runtime=runtime, progress=SilentProgress())
         losses.append(history(out, "loss"))
+        valid.append(history(out, "valid_relevance"))
     assert losses[0] == pytest.approx(losses[1], rel=3e-2)
+    assert valid[0] == pytest.approx(valid[1], abs=0.1)
     assert losses[0] != losses[1]
 
 
