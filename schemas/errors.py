@@ -11,6 +11,7 @@ import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -125,9 +126,10 @@ def system_errors(out: object | None = None) -> Iterator[None]:
                 where=out or error.filename,
                 hint="free some space and run the same command again; finished work is kept",
             ) from error
-        where = error.filename if isinstance(error.filename, str) else out
-        if error.errno is None or error.errno == errno.EPIPE or where is None:
+        where = str(error.filename if isinstance(error.filename, str) else out or "")
+        if error.errno is None or error.errno == errno.EPIPE or not where:
             raise
-        blocked = error.errno == errno.EEXIST  # a folder is made where a file is
-        reason = "is a file, not a folder" if blocked else os.strerror(error.errno).lower()
+        reason = os.strerror(error.errno).lower()
+        if error.errno == errno.EEXIST and Path(where).is_file():
+            reason = "is a file, not a folder"
         raise SystemRefused(reason, where=where) from error

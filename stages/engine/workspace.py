@@ -7,6 +7,7 @@ that is there, as hard links.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -132,8 +133,9 @@ class Workspace:
 
     def drop_if_empty(self) -> None:
         """Leave no folder behind where nothing was done yet."""
-        if not any(path.is_file() for path in self.path.rglob("*")):
-            remove_tree(self.path)
+        with contextlib.suppress(OSError):  # a thread that was not waited for may still write
+            if not any(path.is_file() for path in self.path.rglob("*")):
+                remove_tree(self.path)
 
     def close(self) -> None:
         """Drop what is not part of the artifact, before it is published."""
