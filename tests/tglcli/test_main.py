@@ -86,6 +86,18 @@ def test_a_missing_file_is_one_line(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
+def test_inputs_are_missed_before_a_backbone_is_looked_for(tmp_path: Path) -> None:
+    (tmp_path / "index").mkdir()
+    for words, missing in (
+        (("nowhere", "index", "out"), "nowhere"),
+        (("index", "nothing", "out"), "nothing"),
+        (("index", "index", "out", "--valid", "none"), "none"),
+    ):
+        done = tgl("train", *words, "--backbone", "no/such-model", cwd=tmp_path)
+        assert done.returncode == 3
+        assert done.stderr == f"error: {missing}: no such folder\n"
+
+
 def test_what_another_stage_made_is_named(tmp_path: Path) -> None:
     toy = ("toy", "toy", "--train-clips", "1", "--valid-clips", "0", "--dev-clips", "0")
     assert tgl(*toy, cwd=tmp_path).returncode == 0

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from stages.engine.digest import require_folder
 from stages.train.config import TrainConfig, TrainInputs
 from tglcli.options import RunOptions, stage_command
 from tglcli.weights import backbone_folder
@@ -38,6 +39,9 @@ def train(
 
     The switches --sampling, --mdp and --oss stand each for one part of the method; all on is TGL.
     """
+    for named in (index, text, valid, valid_text):
+        if named is not None:
+            require_folder(named)  # before a backbone is looked for, and maybe downloaded
     folder = backbone_folder(backbone)
     from stages.train.stage import STAGE, together
 
