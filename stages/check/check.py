@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from schemas.directories import walk
 from schemas.errors import ConfigError, MissingInput, TglError
-from schemas.layouts import EXPRESSIONS_TABLE, VIDEOS_TABLE
+from schemas.layouts import EXPRESSIONS_TABLE, RECEIPT_FILE, VIDEOS_TABLE
 from stages.check.artifact import (
     MARKS,
     check_checkpoint,
@@ -21,11 +22,13 @@ from stages.check.findings import Findings, Report
 from stages.check.fixing import clear, put_back
 from stages.check.index import check_index
 from stages.check.submission import check_zip
-from stages.datasets.layouts import detect_layout
+from stages.datasets.layouts import detect_layout, splits_of
 from stages.engine.progress import Progress
 from stages.engine.runtime import Runtime
 
 _INDEX, _DATASET, _TABLE, _SUBMISSION = "index", "data set", "table", "submission"
+_ARTIFACT = "artifact"
+"""What render, references and select-moments make: known by its receipt alone."""
 
 
 def check(
@@ -74,9 +77,11 @@ def _kind(path: Path, config: CheckConfig) -> str:
     if (path / VIDEOS_TABLE).exists() or (path / EXPRESSIONS_TABLE).exists():
         return _INDEX
     found = next((kind for kind, mark in MARKS.items() if (path / mark).exists()), None)
-    if found is not None and detect_layout(path) is None:
-        return found
-    return _DATASET
+    if detect_layout(path) is not None:
+        return _DATASET
+    if found is None and (path / RECEIPT_FILE).is_file() and not splits_of(path):
+        return _ARTIFACT
+    return found or _DATASET
 
 
 def _check_kind(
@@ -108,4 +113,6 @@ def _check_kind(
         check_texts(path, findings)
     elif kind == "checkpoint":
         check_checkpoint(path, findings)
+    elif kind == _ARTIFACT:
+        findings.counts["files"] = sum(1 for _ in walk(path))
     return kind

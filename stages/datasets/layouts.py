@@ -29,6 +29,12 @@ def detect_layout(root: Path) -> str | None:
     return next((name for name, looks_like in _LOOKS_LIKE.items() if looks_like(root)), None)
 
 
+def splits_of(root: Path) -> list[str]:
+    """Names of the folders in `root` that each look like a data set."""
+    folders = [path.name for path in sorted(root.iterdir()) if path.is_dir()]
+    return [name for name in folders if name != META_FOLDER and detect_layout(root / name)]
+
+
 def open_dataset(
     root: Path,
     *,
@@ -71,8 +77,7 @@ def _split_folder(root: Path, split: str | None) -> Path:
 
 
 def _advice(root: Path) -> str:
-    splits = [path.name for path in sorted(root.iterdir()) if path.is_dir()]
-    inner = [name for name in splits if name != META_FOLDER and detect_layout(root / name)]
+    inner = splits_of(root)
     if inner:
         return f"name a split: --split {' or '.join(inner)}"
     return "name the folder of one split, see docs/data.md for what it must hold"

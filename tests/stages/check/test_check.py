@@ -24,6 +24,8 @@ from stages.engine.progress import SilentProgress
 from stages.engine.runtime import Runtime
 from stages.precompute_text.config import TextConfig, TextInputs
 from stages.precompute_text.stage import STAGE as TEXT
+from stages.references.config import ReferencesConfig, ReferencesInputs
+from stages.references.stage import STAGE as REFERENCES
 
 
 def _check(path: Path, **config: object) -> Report:
@@ -203,6 +205,21 @@ def test_frames(run_stage: Callable, tmp_path: Path) -> None:
     shutil.copy(folder / "00001.jpg", folder / "00002.jpg")
     report = _check(tmp_path / "frames")
     assert report.by_part == {"receipt": 1, "pictures": 2}
+
+
+def test_pictures_alone_are_known_by_their_receipt(
+    run_stage: Callable, index: Path, tmp_path: Path
+) -> None:
+    masks = tmp_path / "masks"
+    run_stage(REFERENCES, ReferencesConfig(), ReferencesInputs(index), masks)
+    report = _check(masks)
+    pictures = sorted(masks.rglob("*.png"))
+    assert (report.kind, report.faults) == ("artifact", ())
+    assert report.counts == {"files": len(pictures)}
+    shutil.copy(index / "moments.parquet", masks)
+    assert _check(masks).counts["rows of moments"] > 0
+    pictures[0].unlink()
+    assert "files were lost or changed" in _messages(_check(masks))
 
 
 def test_what_is_nothing_known(tmp_path: Path) -> None:
