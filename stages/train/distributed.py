@@ -62,3 +62,12 @@ def share(value: T, accelerator: Accelerator) -> T:
     box = [value]
     broadcast_object_list(box, from_process=0)
     return box[0]
+
+
+def part() -> None:
+    """Leave the other processes in order.
+
+    A process that exits while threads of its group still run is aborted, and the launcher then
+    calls a run failed that has done all its work.
+    """
+    torch.distributed.destroy_process_group()
