@@ -64,7 +64,7 @@ def share(value: T, accelerator: Accelerator) -> T:
     return box[0]
 
 
-def part() -> None:
+def leave() -> None:
     """Leave the other processes in order.
 
     A process that exits while threads of its group still run is aborted, and the launcher then

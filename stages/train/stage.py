@@ -20,7 +20,7 @@ from stages.model.checkpoint import save_checkpoint
 from stages.model.tgl import TglModel
 from stages.train.build import Sentences, build_trainer, encoder_name
 from stages.train.config import TrainConfig, TrainInputs
-from stages.train.distributed import TRACKER, make_accelerator, part, share
+from stages.train.distributed import TRACKER, leave, make_accelerator, share
 from stages.train.loop import best_folder
 from stages.train.state import TrainState
 
@@ -82,11 +82,11 @@ def together(
     if accelerator.is_main_process:
         outcome = work()
         share(_REST, accelerator)
-        part()
+        leave()
         return outcome
     while share(_REST, accelerator) == _WORK:
         _follow(config, inputs, accelerator, runtime)
-    part()
+    leave()
     return None
 
 
