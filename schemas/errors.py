@@ -105,6 +105,15 @@ class SystemRefused(TglError):
     exit_code = 10
 
 
+def disk_full(where: object) -> OutputBlocked:
+    """What to raise where there is no room for what is written."""
+    return OutputBlocked(
+        "the disk is full",
+        where=where,
+        hint="free some space and run the same command again; finished work is kept",
+    )
+
+
 @contextmanager
 def system_errors(out: object | None = None) -> Iterator[None]:
     """What the operating system refuses in here ends as one line.
@@ -121,11 +130,7 @@ def system_errors(out: object | None = None) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in _DISK_FULL:
-            raise OutputBlocked(
-                "the disk is full",
-                where=out or error.filename,
-                hint="free some space and run the same command again; finished work is kept",
-            ) from error
+            raise disk_full(out or error.filename) from error
         where = str(error.filename if isinstance(error.filename, str) else out or "")
         if error.errno is None or error.errno == errno.EPIPE or not where:
             raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from pathlib import Path
 
 from schemas.directories import list_folder, sha256_file, walk
@@ -59,6 +60,13 @@ def tree_digest(folder: Path) -> str:
         line = f"{relative}\0{status.st_size}\0{status.st_mtime_ns}\n"
         digest.update(line.encode("utf-8", "surrogateescape"))
     return digest.hexdigest()
+
+
+def require_files(folder: Path, names: Iterable[str], *, what: str, hint: str) -> None:
+    """Raise MissingInput, naming the first file of `names` that `folder` lacks as a `what`."""
+    for name in names:
+        if not (folder / name).is_file():
+            raise MissingInput(f"is no {what}, it lacks {name}", where=folder, hint=hint)
 
 
 def require_folder(folder: Path) -> Path:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from schemas.errors import CorruptInput, OutputBlocked, TglError
+from schemas.errors import CorruptInput, TglError, disk_full
 
 _FRAME = re.compile(r"\] n: *(\d+) pts: *(-?\d+|NOPTS) .*? s:(\d+)x(\d+) ")
 _TIME_BASE = re.compile(r"config in time_base: (\d+)/(\d+)")
@@ -89,11 +89,7 @@ def frame_rate(header: str) -> float | None:
 def failure(errors: list[str], video: Path, folder: Path) -> TglError:
     """What to raise where ffmpeg gave up on `video` while it wrote to `folder`."""
     if any(_DISK_FULL in line for line in errors):
-        return OutputBlocked(
-            "the disk is full",
-            where=folder,
-            hint="free some space and run the same command again; finished work is kept",
-        )
+        return disk_full(folder)
     if any(_NO_VIDEO in line for line in errors):
         return CorruptInput("holds no video, only sound or subtitles", where=video)
     return CorruptInput(

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 from schemas.errors import MissingInput
 from schemas.layouts import EXPRESSIONS_TABLE
-from stages.engine.digest import file_digest, text_digest, tree_digest
+from stages.engine.digest import file_digest, require_files, text_digest, tree_digest
 from stages.engine.hub import local_folder
 from stages.engine.settings import Settings, setting
 
@@ -79,14 +79,9 @@ class TextInputs:
 
     def digests(self) -> dict[str, str]:
         """Digest of the expressions table and of the encoder's files."""
-        sentences = self.index / EXPRESSIONS_TABLE
-        if not sentences.is_file():
-            raise MissingInput(
-                f"is no index, it lacks {EXPRESSIONS_TABLE}",
-                where=self.index,
-                hint="make one with tgl build-moments",
-            )
-        found = {"expressions": file_digest(sentences)}
+        hint = "make one with tgl build-moments"
+        require_files(self.index, [EXPRESSIONS_TABLE], what="index", hint=hint)
+        found = {"expressions": file_digest(self.index / EXPRESSIONS_TABLE)}
         if self.encoder is not None:
             found["encoder"] = tree_digest(self.encoder)
         if self.tagger is not None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from schemas.errors import ConfigError, MissingInput
 from schemas.layouts import CHECKPOINT_CONFIG, WEIGHTS_FILE
-from stages.engine.digest import artifact_digest, file_digest, text_digest
+from stages.engine.digest import artifact_digest, file_digest, require_files, text_digest
 from stages.engine.settings import Settings, setting
 
 MOMENTS = ("annotated", "predicted", "all", "file")
@@ -135,8 +135,6 @@ def checkpoint_digest(folder: Path) -> str:
     hint = "make one with tgl train"
     if not folder.is_dir():
         raise MissingInput("no such checkpoint", where=folder, hint=hint)
-    files = (folder / CHECKPOINT_CONFIG, folder / WEIGHTS_FILE)
-    for file in files:
-        if not file.is_file():
-            raise MissingInput(f"is no checkpoint, it lacks {file.name}", where=folder, hint=hint)
-    return text_digest(" ".join(file_digest(file) for file in files))
+    names = (CHECKPOINT_CONFIG, WEIGHTS_FILE)
+    require_files(folder, names, what="checkpoint", hint=hint)
+    return text_digest(" ".join(file_digest(folder / name) for name in names))

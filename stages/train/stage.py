@@ -79,15 +79,15 @@ def together(
     if place().count == 1:
         return work()
     accelerator = make_accelerator(runtime)
+    outcome = None
     if accelerator.is_main_process:
         outcome = work()
         share(_REST, accelerator)
-        leave()
-        return outcome
-    while share(_REST, accelerator) == _WORK:
-        _follow(config, inputs, accelerator, runtime)
+    else:
+        while share(_REST, accelerator) == _WORK:
+            _follow(config, inputs, accelerator, runtime)
     leave()
-    return None
+    return outcome
 
 
 def _follow(

@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 import xml.etree.ElementTree as ET
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 import pytest
 
-SCRIPT = Path(__file__).parents[2] / "examples" / "toy" / "ablation_report.py"
-
 
 @pytest.fixture(scope="module")
-def report() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("ablation_report", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["ablation_report"] = module
-    spec.loader.exec_module(module)
-    return module
+def report(load_script: Callable[[str], ModuleType]) -> ModuleType:
+    return load_script("ablation_report")
 
 
 def keys(videos: int, sentences: int) -> list[tuple[str, str]]:

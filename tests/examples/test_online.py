@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -18,13 +18,8 @@ SCRIPT = ROOT / "examples" / "toy" / "online.py"
 
 
 @pytest.fixture(scope="module")
-def online() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("online", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def online(load_script: Callable[[str], ModuleType]) -> ModuleType:
+    return load_script("online")
 
 
 def write(folder: Path, sentences: list[dict], frames: list[tuple[str, int, float, bool]]) -> Path:

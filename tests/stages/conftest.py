@@ -21,8 +21,6 @@ from stages.engine.progress import SilentProgress
 from stages.engine.runtime import Runtime
 from stages.engine.stage import Stage
 
-sys.path.insert(0, str(Path(__file__).parent))
-
 _KILLED = -9
 _KILLER = """
 import os, pickle, signal, sys

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 from hypothesis import given
+from spoiling import QUICK, error_or_success, spoilt_json
 from typer.testing import CliRunner
 
 from schemas.errors import CorruptInput, MissingInput
-from tests.stages.spoiling import QUICK, error_or_success, spoilt_json
 from tglcli.commands.table import table
 from tglcli.main import app
 

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from spoiling import QUICK, spoilt_json
 
 from schemas.errors import ConfigError, CorruptInput, MissingInput, OutputBlocked, UnsafeName
 from stages.engine.execute import Outcome
@@ -22,7 +23,6 @@ from stages.engine.progress import SilentProgress
 from stages.engine.runtime import Runtime
 from stages.submit.config import SubmitConfig, SubmitInputs
 from stages.submit.writing import FORMAT, write_submission
-from tests.stages.spoiling import QUICK, spoilt_json
 
 Write = Callable[..., Outcome]
 
