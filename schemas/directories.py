@@ -1,7 +1,8 @@
-"""Folders as artifacts: what they hold, how they are published whole, who may write them.
+"""Folders as artifacts: what they hold, where they are made, who may write them.
 
-An artifact's folder is made under a scratch name beside the final one and renamed when it is
-complete. Everything below `.tgl/` belongs to the engine and is not part of the content.
+An artifact's folder is made under a scratch name beside the final one and published when it is
+complete (schemas/publishing.py). Everything below `.tgl/` belongs to the engine and is not part of
+the content.
 """
 
 from __future__ import annotations
@@ -101,34 +102,9 @@ def scratch_path(out: Path, fingerprint: str) -> Path:
     return out.with_name(f".{out.name}.{fingerprint[:16]}.work")
 
 
-def other_scratches(out: Path, fingerprint: str) -> list[Path]:
-    """Leftovers of interrupted runs to `out` with other settings."""
-    mine = scratch_path(out, fingerprint)
-    return [path for path in out.parent.glob(f".{_escape(out.name)}.*.work") if path != mine]
-
-
-def publish(scratch: Path, out: Path) -> None:
-    """Put a finished scratch folder in the place of `out`.
-
-    A kill between the two renames leaves the former artifact under its retired name;
-    :func:`recover` puts it back.
-    """
-    retired = retired_path(out)
-    if out.exists():
-        remove_tree(retired)
-        out.rename(retired)
-    scratch.rename(out)
-    remove_tree(retired)
-
-
-def recover(out: Path) -> None:
-    """Undo a publication that was killed half-way; call it under the lock."""
-    retired = retired_path(out)
-    if retired.exists():
-        if out.exists():
-            remove_tree(retired)
-        else:
-            retired.rename(out)
+def all_scratches(out: Path) -> list[Path]:
+    """Scratch folders of runs to `out` that go on or were interrupted, sorted by name."""
+    return sorted(out.parent.glob(f".{_escape(out.name)}.*.work"))
 
 
 def remove_tree(path: Path) -> None:
@@ -140,14 +116,17 @@ def remove_tree(path: Path) -> None:
 
 
 @contextmanager
-def locked(out: Path) -> Iterator[None]:
+def locked(out: Path, *, named: Path | None = None) -> Iterator[None]:
     """Hold `out` for this process; the lock goes with the process, however it ends.
+
+    Args:
+        named: `out` as the user named it, for messages.
 
     Raises:
         OutputBlocked: another run works on `out`.
     """
     path = out.with_name(f".{out.name}.lock")
-    descriptor = _acquire(path, out)
+    descriptor = _acquire(path, named or out)
     try:
         yield
     finally:
@@ -155,7 +134,7 @@ def locked(out: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _acquire(path: Path, out: Path) -> int:
+def _acquire(path: Path, named: Path) -> int:
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
@@ -163,7 +142,7 @@ def _acquire(path: Path, out: Path) -> int:
         except BlockingIOError as error:
             os.close(descriptor)
             raise OutputBlocked(
-                "another tgl run is writing this", where=out, hint="wait for it, or stop it"
+                "another tgl run is writing this", where=named, hint="wait for it, or stop it"
             ) from error
         # The last holder removes the file: a lock on a file that is gone protects nothing.
         try:
@@ -172,11 +151,6 @@ def _acquire(path: Path, out: Path) -> int:
         except FileNotFoundError:
             pass
         os.close(descriptor)
-
-
-def retired_path(out: Path) -> Path:
-    """Where :func:`publish` keeps the former artifact between its two renames."""
-    return out.with_name(f".{out.name}.retired")
 
 
 def _escape(name: str) -> str:

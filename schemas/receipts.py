@@ -23,6 +23,11 @@ from schemas.layouts import RECEIPT_FILE
 
 FORMAT = "tgl-receipt"
 VERSION = 1
+_KINDS: dict[str, type] = {
+    **dict.fromkeys(("stage", "fingerprint"), str),
+    **dict.fromkeys(("config", "inputs", "counts"), Mapping),
+}
+"""Types of what is read of a receipt without another look."""
 
 
 @dataclass(frozen=True)
@@ -112,9 +117,15 @@ def read_receipt(folder: Path) -> Receipt | None:
     try:
         document["outputs"] = Listing(**document["outputs"])
         document["failures"] = tuple(document["failures"])
-        return Receipt(**document)
+        receipt = Receipt(**document)
     except (KeyError, TypeError) as error:
         raise CorruptInput(f"the receipt lacks or adds a field ({error})", where=path) from error
+    wrong = [name for name, kind in _KINDS.items() if not isinstance(getattr(receipt, name), kind)]
+    outputs = receipt.outputs
+    if wrong or not isinstance(outputs.tables, dict) or not isinstance(outputs.files, int):
+        named = ", ".join(wrong or ["outputs"])
+        raise CorruptInput(f"the receipt holds another type than expected in {named}", where=path)
+    return receipt
 
 
 def finite_counts(counts: Mapping[str, int | float]) -> dict[str, int | float]:

@@ -25,15 +25,30 @@ def print_outcome(stage: str, outcome: Outcome, *, quiet: bool) -> None:
     """
     for failure in outcome.failures:
         typer.echo(f"failed: {failure}", err=True)
-    if not quiet:
+    if not quiet and outcome.published:
         verb = "up to date" if outcome.skipped else f"done in {duration(outcome.seconds)}"
         typer.echo(f"{stage}: {verb}: {counts_text(outcome.counts)} -> {shown(outcome.path)}")
+        if outcome.replaced is not None:
+            typer.echo(f"{stage}: this replaced {outcome.replaced}")
     if outcome.failures:
-        raise IncompleteRun(
-            f"{len(outcome.failures)} inputs failed, the others are done",
-            where=shown(outcome.path),
-            hint="mend them and run the same command again; only they are worked",
+        raise _incomplete(outcome)
+
+
+def _incomplete(outcome: Outcome) -> IncompleteRun:
+    number = len(outcome.failures)
+    failed = f"{number} input{'s' if number > 1 else ''} failed"
+    if outcome.published:
+        return IncompleteRun(
+            f"{failed}, the others are done",
+            where=shown(outcome.out),
+            hint="fix what failed and run the same command again; only that is recomputed",
         )
+    return IncompleteRun(
+        f"{failed}, so the complete result of before was kept; what is finished waits in "
+        f"{shown(outcome.path)}",
+        where=shown(outcome.out),
+        hint="fix what failed and run the same command again, or replace the result with --force",
+    )
 
 
 def counts_text(counts: Mapping[str, int | float]) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from stages.engine.digest import artifact_digest, file_digest, tree_digest
 from stages.engine.settings import Settings, setting
+from stages.engine.stage import Inputs
 
 AUTO = "auto"
 MOMENT_FORMATS = (
@@ -54,7 +55,7 @@ class IndexConfig(Settings):
 
 
 @dataclass(frozen=True)
-class IndexInputs:
+class IndexInputs(Inputs):
     """A split of a data set.
 
     Attributes:

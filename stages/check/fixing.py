@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from schemas.directories import locked, other_scratches, recover, remove_tree, retired_path
+from schemas.directories import all_scratches, locked, remove_tree
 from schemas.layouts import FRAMES_FOLDER, RECEIPT_FILE
+from schemas.publishing import recover, retired_path
 from stages.check.findings import Fault
 
 _PARTIAL = ".*.partial"
@@ -48,7 +49,7 @@ def clear(path: Path, faults: list[Fault]) -> list[str]:
         return []
     done = []
     with locked(path):
-        scratches = other_scratches(path, "")
+        scratches = all_scratches(path)
         for folder in scratches:
             remove_tree(folder)
         if scratches:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import time
 from collections.abc import Iterable
 from pathlib import Path
 
 from schemas.directories import list_folder, sha256_file, walk
 from schemas.errors import MissingInput
 from schemas.receipts import canonical_json
+
+_GRAIN_SECONDS = 0.012
+"""Longer than a tick of the kernel's clock, which gives the times of files (10 ms at most)."""
 
 
 def text_digest(text: str) -> str:
@@ -17,7 +22,7 @@ def text_digest(text: str) -> str:
 
 
 def file_digest(path: Path) -> str:
-    """Hex SHA-256 of a file's content; a table made anew with equal rows keeps its digest.
+    """Hex SHA-256 of a file's content; a table rewritten with equal rows keeps its digest.
 
     Raises:
         MissingInput: no such file.
@@ -37,7 +42,7 @@ def _content_digest(path: Path) -> str:
 
 
 def artifact_digest(folder: Path) -> str:
-    """Digest of a folder that a stage wrote: its tables by content, its pictures by size.
+    """Digest of a folder that a stage wrote: its tables by content, its other files by size.
 
     The receipt is not trusted: a file that was replaced by hand changes the digest.
 
@@ -49,17 +54,31 @@ def artifact_digest(folder: Path) -> str:
 
 
 def tree_digest(folder: Path) -> str:
-    """Digest of a foreign folder by names, sizes and times of change, without reading files.
+    """Digest of a foreign folder by names, sizes, times and inodes, without reading files.
 
     Raises:
         MissingInput: no such folder.
     """
     digest = hashlib.sha256()
     for relative, entry in walk(require_folder(folder)):
-        status = entry.stat()
-        line = f"{relative}\0{status.st_size}\0{status.st_mtime_ns}\n"
+        line = f"{relative}\0{state_text(entry.stat())}\n"
         digest.update(line.encode("utf-8", "surrogateescape"))
+    settle()
     return digest.hexdigest()
+
+
+def state_text(status: os.stat_result) -> str:
+    """What changes when a file is replaced or written: its size, time and inode."""
+    return f"{status.st_size} {status.st_mtime_ns} {status.st_ino}"
+
+
+def settle() -> None:
+    """Wait until a file that changes from now on gets another time than it has.
+
+    Clocks of file systems tick every few milliseconds: without a pause, a file could be written
+    right before and right after its digest is taken and keep size and time.
+    """
+    time.sleep(_GRAIN_SECONDS)
 
 
 def require_files(folder: Path, names: Iterable[str], *, what: str, hint: str) -> None:

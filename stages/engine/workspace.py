@@ -36,7 +36,8 @@ class Workspace:
         path: the folder that becomes the artifact.
         identity: stage, version and config; part of every unit's key.
         receipt: what is being made, and with which settings, for the footer of every table.
-        previous: the artifact that is there now, whose finished units may be taken over.
+        previous: the artifact that is there now and scratch folders of interrupted runs, whose
+            finished units may be taken over.
     """
 
     def __init__(
@@ -44,18 +45,18 @@ class Workspace:
         path: Path,
         identity: Mapping[str, Any],
         receipt: str,
-        previous: Path | None = None,
+        previous: Sequence[Path] = (),
     ):
         self.path = path
         self._receipt = receipt
         self._identity = canonical_json(identity)
-        self._previous = previous
+        self._previous = tuple(previous)
         self._units = path / ENGINE_FOLDER / _UNITS
         self._units.mkdir(parents=True, exist_ok=True)
 
     @property
-    def previous(self) -> Path | None:
-        """The artifact whose finished units may be taken over."""
+    def previous(self) -> tuple[Path, ...]:
+        """Folders whose finished units may be taken over."""
         return self._previous
 
     @property
@@ -99,19 +100,39 @@ class Workspace:
             name: of the unit, unique in the artifact.
             key: digest of the unit's own inputs.
         """
-        rows = _read_unit(self._mark(self.path, name), self._digest(name, key), self.path)
-        if rows is not None or self._previous is None:
-            return None if rows is None else rows[0]
-        found = _read_unit(
-            self._mark(self._previous, name), self._digest(name, key), self._previous
-        )
-        if found is None:
-            return None
-        table, files = found
+        digest = self._digest(name, key)
+        own = _read_unit(self._mark(self.path, name), digest, self.path)
+        if own is not None:
+            return own[0]
+        for folder in self._previous:
+            found = _read_unit(self._mark(folder, name), digest, folder)
+            if found is not None:
+                table, files = found
+                self.finish(name, key, table, self._take_over(folder, files))
+                return table
+        return None
+
+    def keep_previous(self, name: str) -> pa.Table | None:
+        """Take a unit over as an earlier run left it, whatever its inputs were then.
+
+        For a unit that fails now: what was good stays, and is not marked as finished.
+
+        Returns:
+            its rows; None where no earlier run finished it or its files were changed since.
+        """
+        for folder in self._previous:
+            found = _read_unit(self._mark(folder, name), None, folder)
+            if found is not None:
+                table, files = found
+                self._take_over(folder, files)
+                return table
+        return None
+
+    def _take_over(self, folder: Path, files: Sequence[str]) -> list[Path]:
+        """Files of another folder as hard links in this one."""
         for relative in files:
-            _link(self._previous / relative, self.path / relative)
-        self.finish(name, key, table, [self.path / relative for relative in files])
-        return table
+            _link(folder / relative, self.path / relative)
+        return [self.path / relative for relative in files]
 
     def finish(self, name: str, key: str, rows: pa.Table, files: Sequence[Path] = ()) -> None:
         """Mark a unit as done.
@@ -131,10 +152,15 @@ class Workspace:
         """Forget that a unit is done; its files are the caller's to remove."""
         self._mark(self.path, name).unlink(missing_ok=True)
 
-    def drop_if_empty(self) -> None:
-        """Leave no folder behind where nothing was done yet."""
+    def discard_all(self) -> None:
+        """Forget all units, as where their inputs were replaced while they were worked."""
+        remove_tree(self._units)
+        self._units.mkdir()
+
+    def drop_if_useless(self) -> None:
+        """Leave no folder behind in which the next run would find nothing finished."""
         with contextlib.suppress(OSError):  # a thread that was not waited for may still write
-            if not any(path.is_file() for path in self.path.rglob("*")):
+            if not holds_units(self.path):
                 remove_tree(self.path)
 
     def close(self) -> None:
@@ -152,8 +178,18 @@ class Workspace:
         return root / ENGINE_FOLDER / _UNITS / f"{file_name}.parquet"
 
 
-def _read_unit(mark: Path, digest: str, root: Path) -> tuple[pa.Table, list[str]] | None:
-    """Rows and files of a unit; None if it is absent, of other settings, or damaged."""
+def holds_units(folder: Path) -> bool:
+    """Whether a scratch folder holds something that a later run can go on from."""
+    state = (folder / ENGINE_FOLDER / name for name in (_UNITS, _KEEP))
+    return any(part.is_dir() and any(part.iterdir()) for part in state)
+
+
+def _read_unit(mark: Path, digest: str | None, root: Path) -> tuple[pa.Table, list[str]] | None:
+    """Rows and files of a unit; None if it is absent, damaged, or of another digest.
+
+    Args:
+        digest: that it must have; None takes any.
+    """
     if not mark.is_file():
         return None
     try:
@@ -161,7 +197,7 @@ def _read_unit(mark: Path, digest: str, root: Path) -> tuple[pa.Table, list[str]
         known = json.loads((table.schema.metadata or {})[_MARK])
     except (pa.ArrowException, OSError, KeyError, ValueError):
         return None
-    if known["digest"] != digest:
+    if digest is not None and known["digest"] != digest:
         return None
     for relative, size in known["files"].items():
         file = root / relative

@@ -13,6 +13,7 @@ from schemas.layouts import safe_name
 from stages.engine.digest import file_digest
 from stages.engine.runtime import usable_cores
 from stages.engine.settings import Settings, setting
+from stages.engine.stage import Inputs
 
 BEST_QUALITY = 1
 WORST_QUALITY = 31
@@ -83,7 +84,7 @@ class ExtractConfig(Settings):
 
 
 @dataclass(frozen=True)
-class ExtractInputs:
+class ExtractInputs(Inputs):
     """The videos; each one's id is its file name without suffix."""
 
     videos: tuple[Path, ...]

@@ -13,6 +13,7 @@ from schemas.layouts import EXPRESSIONS_TABLE
 from stages.engine.digest import file_digest, require_files, text_digest, tree_digest
 from stages.engine.hub import local_folder
 from stages.engine.settings import Settings, setting
+from stages.engine.stage import Inputs
 
 HASH_ENCODER = "hash"
 FP16, BF16 = "fp16", "bf16"
@@ -63,7 +64,7 @@ class TextConfig(Settings):
 
 
 @dataclass(frozen=True)
-class TextInputs:
+class TextInputs(Inputs):
     """What is encoded, and with what.
 
     Attributes:

@@ -10,6 +10,8 @@ from schemas.errors import ConfigError, MissingInput
 from schemas.layouts import CHECKPOINT_CONFIG, WEIGHTS_FILE
 from stages.engine.digest import artifact_digest, file_digest, require_files, text_digest
 from stages.engine.settings import Settings, setting
+from stages.engine.stage import Inputs
+from stages.index.frame_files import frame_folders, index_digest
 
 MOMENTS = ("annotated", "predicted", "all", "file")
 UNCHANGED = "trained"
@@ -98,7 +100,7 @@ class PropagateConfig(Settings):
 
 
 @dataclass(frozen=True)
-class PropagateInputs:
+class PropagateInputs(Inputs):
     """What the stage reads.
 
     Attributes:
@@ -114,15 +116,19 @@ class PropagateInputs:
     moments: Path | None = None
 
     def digests(self) -> dict[str, str]:
-        """See ``stages.engine.stage.Inputs``."""
+        """Digests of the index with its frames, of texts, weights and moments by content."""
         found = {
-            "index": artifact_digest(self.index),
+            "index": index_digest(self.index),
             "text": artifact_digest(self.text),
             "checkpoint": checkpoint_digest(self.checkpoint),
         }
         if self.moments is not None:
             found["moments"] = file_digest(self.moments)
         return found
+
+    def paths(self) -> list[Path]:
+        """What is named, and the frames that the index points to."""
+        return [*super().paths(), *frame_folders(self.index)]
 
     def check(self, config: PropagateConfig) -> None:
         """Raise ConfigError unless a moments file is named exactly when one is routed by."""

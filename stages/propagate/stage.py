@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from schemas.errors import CorruptInput, MissingInput, SchemaMismatch
+from schemas.errors import CorruptInput, MissingInput, SchemaMismatch, TglError
 from schemas.layouts import PROPAGATION_TABLE, safe_name
 from schemas.tables import PROPAGATION
 from stages.engine.execute import Outcome
@@ -56,22 +56,33 @@ def run(
     """
     inputs.check(config)
     team = join()
-    team.call({_SCRATCH: str(out.path), _PREVIOUS: out.previous and str(out.previous)})
+    team.call({_SCRATCH: str(out.path), _PREVIOUS: [str(path) for path in out.previous]})
     setup = Setup.open(config, inputs, runtime, out)
     total = sum(len(job.expressions) for job in setup.jobs)
     with progress.task("propagate", total, "expression") as task:
         own = setup.work(team, task)
         whole = Share.sum([own, *(Share(**report) for report in team.reports())])
+    failures = [whole.failures.get(job.video.video_id) for job in setup.jobs]
+    if failures and all(failures):
+        raise _nothing_done([line for line in failures if line is not None])
     masks = 0
     with out.table_writer(PROPAGATION_TABLE, PROPAGATION) as table:
         for rows in finished_rows(setup.jobs, setup.kept, whole.failures):
             table.write(rows)
             masks += rows.num_rows
-    failures = [whole.failures.get(job.video.video_id) for job in setup.jobs]
     return Result(_counts(whole, masks), tuple(line for line in failures if line is not None))
 
 
 STAGE = Stage("propagate", 1, PropagateConfig, PropagateInputs, run)
+
+
+def _nothing_done(failures: list[str]) -> TglError:
+    if len(failures) == 1:
+        return CorruptInput(failures[0])
+    return CorruptInput(
+        f"{failures[0]} (the first of {len(failures)} videos, all of which failed; nothing was "
+        "written)"
+    )
 
 
 def together(
@@ -88,7 +99,7 @@ def together(
     """
 
     def follow(team: Team, order: dict[str, Any]) -> None:
-        previous = order[_PREVIOUS] and Path(order[_PREVIOUS])
+        previous = [Path(path) for path in order[_PREVIOUS]]
         out = Workspace(Path(order[_SCRATCH]), STAGE.identity(config), "", previous)
         share = Setup.open(config, inputs, runtime, out).work(team, SilentTask())
         team.report(share.to_dict())

@@ -16,15 +16,17 @@ from typing import Any, Protocol
 import pyarrow as pa
 
 from schemas.directories import remove_tree
-from schemas.errors import CorruptInput, MissingInput, TglError
+from schemas.errors import TglError
 from schemas.parquet import concatenate
 from schemas.receipts import canonical_json
 from schemas.tables import PROPAGATION
 from stages.engine.digest import text_digest
 from stages.engine.processes import Team
 from stages.engine.progress import Task
+from stages.engine.stage import INPUT_FAILURES
 from stages.engine.workspace import Workspace
-from stages.index.index import Expression, Video
+from stages.index.frame_files import frames_digest, require_unchanged
+from stages.index.index import Expression
 from stages.index.texts import TextStore
 from stages.propagate.answers import MaskWriter
 from stages.propagate.video import Job
@@ -110,7 +112,7 @@ class Kept:
 
     def _learn_keys(self, job: Job) -> None:
         """Digests of everything that a sentence's masks depend on beside the config."""
-        video = _video_key(job.video)
+        video = [job.video.video_id, job.video.height, job.video.width, frames_digest(job.video)]
         for expression, known in zip(job.expressions, job.known, strict=True):
             spans = None if known is None else known.tobytes().hex()
             about = [expression.expression_id, expression.text, bool(expression.anno_ids), spans]
@@ -174,12 +176,13 @@ def _work_video(
     writer = MaskWriter(kept.out.path, writers)
     by_id = {expression.expression_id: expression for expression in job.expressions}
     try:
+        require_unchanged(job.video)
         for rows in runner.run(job.only(missing), writer):
             own = rows_by_expression(rows)
             for name, part in own.items():
                 kept.add(by_id[name], part, writer)
             yield len(own)
-    except (CorruptInput, MissingInput) as error:
+    except INPUT_FAILURES as error:
         writer.wait()
         kept.discard(job)
         share.failures[job.video.video_id] = f"video {job.video.video_id}: {error}"
@@ -229,13 +232,3 @@ def _text_digest(texts: TextStore, sentence: str) -> str:
     except TglError:
         return "missing"
     return text_digest((found.embeddings.tobytes() + found.pooled.tobytes()).hex())
-
-
-def _video_key(video: Video) -> list[Any]:
-    """A video by its size and its frames' names, sizes and times of change."""
-    files = []
-    for frame, name in enumerate(video.frame_names):
-        path = video.frame_path(frame)
-        status = path.stat() if path.is_file() else None
-        files.append([name, status and status.st_size, status and status.st_mtime_ns])
-    return [video.video_id, video.height, video.width, files]

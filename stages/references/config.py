@@ -8,6 +8,7 @@ from pathlib import Path
 from schemas.errors import ConfigError
 from stages.engine.digest import artifact_digest, file_digest
 from stages.engine.settings import Settings, setting
+from stages.engine.stage import Inputs
 
 ALL_OBJECTS = "all-objects"
 ONE_AT_RANDOM = "one-at-random"
@@ -29,7 +30,7 @@ class ReferencesConfig(Settings):
 
 
 @dataclass(frozen=True)
-class ReferencesInputs:
+class ReferencesInputs(Inputs):
     """What references are made of.
 
     Attributes:

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from schemas.errors import ConfigError
-from schemas.layouts import RECEIPT_FILE, VIDEOS_TABLE
-from stages.engine.digest import artifact_digest, file_digest, tree_digest
+from schemas.layouts import VIDEOS_TABLE
+from stages.engine.digest import file_digest, tree_digest
 from stages.engine.settings import Settings, setting
+from stages.engine.stage import Inputs
+from stages.index.frame_files import frame_folders, index_digest
 
 FORMATS = ("mp4", "gif", "sheet")
 BEST_QUALITY = 0
@@ -71,7 +73,7 @@ class RenderConfig(Settings):
 
 
 @dataclass(frozen=True)
-class RenderInputs:
+class RenderInputs(Inputs):
     """Predictions and what they are drawn on.
 
     Attributes:
@@ -92,11 +94,14 @@ class RenderInputs:
 
     def digests(self) -> dict[str, str]:
         """Digests of the predictions, of the index or the folder of frames, and of the font."""
-        ours = (self.preds / RECEIPT_FILE).is_file()
         found = {
-            "preds": artifact_digest(self.preds) if ours else tree_digest(self.preds),
-            "frames": artifact_digest(self.frames) if self.has_index else tree_digest(self.frames),
+            "preds": tree_digest(self.preds),
+            "frames": index_digest(self.frames) if self.has_index else tree_digest(self.frames),
         }
         if self.font is not None:
             found["font"] = file_digest(self.font)
         return found
+
+    def paths(self) -> list[Path]:
+        """What is named, and the frames that an index points to."""
+        return [*super().paths(), *(frame_folders(self.frames) if self.has_index else ())]

@@ -16,7 +16,7 @@ from schemas.receipts import canonical_json
 from stages.engine.pool import map_jobs
 from stages.engine.progress import Progress
 from stages.engine.runtime import Runtime
-from stages.engine.stage import Result, Stage
+from stages.engine.stage import Result, Stage, input_failure, nothing_done
 from stages.engine.workspace import Workspace
 from stages.render.config import RenderConfig, RenderInputs
 from stages.render.drawing import Drawing
@@ -67,14 +67,14 @@ def run(
     failures: list[TglError] = []
     for job, drawn in _work(jobs, runtime, progress):
         if isinstance(drawn, TglError):
+            failures.append(input_failure(drawn))
             remove_tree(job.folder)
-            failures.append(drawn)
         else:
             files = [out.path / path for path in drawn.column("path").to_pylist()]
             out.finish(job.clip.video_id, keys[job.clip.video_id], drawn, files)
             tables[job.clip.video_id] = drawn
     if failures and len(failures) == len(found.clips):
-        raise failures[0]
+        raise nothing_done(failures, "video")
     rows = [row for table in tables.values() if table is not None for row in table.to_pylist()]
     counts = {
         "videos": len(found.clips) - len(failures),

@@ -12,8 +12,9 @@ from schemas.layouts import (
     MEVIS_MASKS,
     MOMENTS_FILE,
 )
-from stages.engine.digest import file_digest, require_folder, text_digest, tree_digest
+from stages.engine.digest import file_digest, require_folder, state_text, text_digest, tree_digest
 from stages.engine.settings import Settings, setting
+from stages.engine.stage import Inputs
 
 PROTOCOLS = ("mevis", "davis", "ref-davis", "ref-youtube-vos")
 ERROR, ZERO = "error", "zero"
@@ -48,7 +49,7 @@ class ScoreConfig(Settings):
 
 
 @dataclass(frozen=True)
-class ScoreInputs:
+class ScoreInputs(Inputs):
     """What is compared.
 
     Attributes:
@@ -73,5 +74,5 @@ class ScoreInputs:
         masks = self.gt / MEVIS_MASKS
         if masks.is_file():  # near 1 GB: told apart by size and time
             status = masks.stat()
-            parts.append(f"{status.st_size} {status.st_mtime_ns}")
+            parts.append(state_text(status))
         return text_digest(" ".join(parts))

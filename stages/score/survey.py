@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from schemas.layouts import MASK_SUFFIX
-from stages.engine.digest import text_digest
+from stages.engine.digest import state_text, text_digest
 from stages.score.cases import Case, Fault, VideoCases
 from stages.score.worker import MISSING_FRAME
 
@@ -23,7 +23,7 @@ class Survey:
     Attributes:
         faults: predictions that are not there; a whole video or expression is one fault.
         extra: files and folders that belong to no case; they are never scored.
-        digests: by video, of the names, sizes and times of its predictions.
+        digests: by video, of the names, sizes, times and inodes of its predictions.
     """
 
     faults: tuple[Fault, ...]
@@ -89,13 +89,11 @@ class _Surveyor:
         ]
 
     def _files(self, folder: str) -> dict[str, str]:
-        """Size and time of each file of a folder; nothing where it is not there."""
+        """Size, time and inode of each file of a folder; nothing where it is not there."""
         try:
             with os.scandir(self._preds / folder) as entries:
                 return {
-                    entry.name: f"{(status := entry.stat()).st_size} {status.st_mtime_ns}"
-                    for entry in entries
-                    if entry.is_file()
+                    entry.name: state_text(entry.stat()) for entry in entries if entry.is_file()
                 }
         except (FileNotFoundError, NotADirectoryError):
             return {}

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from stages.engine.digest import artifact_digest, tree_digest
+from stages.engine.digest import tree_digest
 from stages.engine.hub import local_folder
 from stages.engine.settings import Settings, setting
+from stages.engine.stage import Inputs
+from stages.index.frame_files import frame_folders, index_digest
 
 MODEL_OPTION = "--model"
 
@@ -38,18 +40,22 @@ class SelectConfig(Settings):
 
 
 @dataclass(frozen=True)
-class SelectInputs:
+class SelectInputs(Inputs):
     """An index, and the model's folder where it is local."""
 
     index: Path
     model: Path | None = None
 
     def digests(self) -> dict[str, str]:
-        """Digests of the index's tables and of the model's files."""
-        found = {"index": artifact_digest(self.index)}
+        """Digests of the index with its frames, and of the model's files."""
+        found = {"index": index_digest(self.index)}
         if self.model is not None:
             found["model"] = tree_digest(self.model)
         return found
+
+    def paths(self) -> list[Path]:
+        """What is named, and the frames that the index points to."""
+        return [*super().paths(), *frame_folders(self.index)]
 
 
 def local_model(model: str) -> Path | None:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from schemas.errors import ConfigError
 from stages.engine.settings import Settings, setting
+from stages.engine.stage import Inputs
 
 STYLES = ("varied", "plain")
 
@@ -55,7 +56,7 @@ class ToyConfig(Settings):
 
 
 @dataclass(frozen=True)
-class ToyInputs:
+class ToyInputs(Inputs):
     """`tgl toy` reads no file."""
 
     def digests(self) -> dict[str, str]:

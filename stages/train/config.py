@@ -9,6 +9,8 @@ from typing import TypeVar
 from schemas.errors import ConfigError
 from stages.engine.digest import artifact_digest, tree_digest
 from stages.engine.settings import Settings, setting
+from stages.engine.stage import Inputs
+from stages.index.frame_files import frame_folders, index_digest
 from stages.model.config import LossConfig, ModelConfig
 
 SAMPLINGS = ("moment", "random")
@@ -152,7 +154,7 @@ def _part(config: TrainConfig, kind: type[_Part]) -> _Part:
 
 
 @dataclass(frozen=True)
-class TrainInputs:
+class TrainInputs(Inputs):
     """What `tgl train` reads.
 
     Attributes:
@@ -170,14 +172,19 @@ class TrainInputs:
     valid_text: Path | None = None
 
     def digests(self) -> dict[str, str]:
-        """Digests of the tables by content and of the backbone by name, size and time."""
+        """Digests of the tables by content, of frames and backbone by size, time and inode."""
         found = {
-            "index": artifact_digest(self.index),
+            "index": index_digest(self.index),
             "text": artifact_digest(self.text),
             "backbone": tree_digest(self.backbone),
         }
         if self.valid is not None:
-            found["valid"] = artifact_digest(self.valid)
+            found["valid"] = index_digest(self.valid)
             if self.valid_text is not None:
                 found["valid_text"] = artifact_digest(self.valid_text)
         return found
+
+    def paths(self) -> list[Path]:
+        """What is named, and the frames that the indexes point to."""
+        indexes = [self.index] if self.valid is None else [self.index, self.valid]
+        return [*super().paths(), *(path for index in indexes for path in frame_folders(index))]

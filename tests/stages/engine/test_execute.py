@@ -173,21 +173,16 @@ def test_a_changed_table_is_mended_with_a_warning(source: Path, tmp_path: Path) 
     assert "lost or changed" in progress.warnings[0]
 
 
-def test_a_damaged_receipt_counts_as_absent(source: Path, tmp_path: Path) -> None:
+def test_a_damaged_receipt_tells_no_stage_and_is_replaced_by_force_alone(
+    source: Path, tmp_path: Path
+) -> None:
     out = tmp_path / "out"
     copy(source, out)
     (out / "receipt.json").write_text("{")
-    progress = SilentProgress()
-    outcome = execute(
-        COPY,
-        CopyConfig(),
-        CopyInputs(source),
-        out,
-        runtime=Runtime(workers=1),
-        progress=progress,
-    )
-    assert not outcome.skipped
-    assert "is not readable JSON" in progress.warnings[0]
+    with pytest.raises(OutputBlocked, match=r"does not tell what made it .*--force"):
+        copy(source, out)
+    assert (out / "receipt.json").read_text() == "{"
+    assert not copy(source, out, force=True).skipped
 
 
 def test_a_failed_input_is_reported_and_only_it_is_worked_again(

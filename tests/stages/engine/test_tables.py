@@ -19,7 +19,7 @@ from stages.engine.execute import execute
 from stages.engine.progress import SilentProgress
 from stages.engine.runtime import Runtime
 from stages.engine.settings import Settings, setting
-from stages.engine.stage import Result, Stage
+from stages.engine.stage import Inputs, Result, Stage
 from stages.engine.workspace import Workspace
 
 STAGES = Path(__file__).resolve().parents[3] / "stages"
@@ -34,7 +34,7 @@ class CountConfig(Settings):
 
 
 @dataclass(frozen=True)
-class NoInputs:
+class NoInputs(Inputs):
     def digests(self) -> dict[str, str]:
         return {"source": "ab" * 32}
 

@@ -14,7 +14,7 @@ from schemas.errors import CorruptInput
 from stages.engine.progress import Progress
 from stages.engine.runtime import Runtime
 from stages.engine.settings import Settings, setting
-from stages.engine.stage import Result, Stage
+from stages.engine.stage import Inputs, Result, Stage
 from stages.engine.workspace import Workspace
 
 KILL_AFTER = "TGL_TEST_KILL_AFTER"
@@ -26,7 +26,7 @@ class CopyConfig(Settings):
 
 
 @dataclass(frozen=True)
-class CopyInputs:
+class CopyInputs(Inputs):
     folder: Path
 
     def digests(self) -> dict[str, str]:

@@ -1,0 +1,154 @@
+"""The frame files that an index points to: their digest, and whether they are as they were made.
+
+An index holds no pixels: whoever reads frames through it depends on files that may change while its
+tables stay the same.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+from schemas.directories import sha256_file
+from schemas.errors import CorruptInput, MissingInput
+from schemas.layouts import FRAMES_FOLDER, FRAMES_TABLE, VIDEOS_TABLE
+from schemas.parquet import read_table
+from schemas.receipts import canonical_json
+from schemas.tables import FRAMES, VIDEOS
+from stages.engine.digest import artifact_digest, settle, state_text, text_digest
+from stages.index.index import Video
+
+
+class _Extracted(NamedTuple):
+    """What extract-frames recorded of a frame."""
+
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class _Frames:
+    """The frames of one video as an index lists them."""
+
+    folder: Path
+    files: tuple[str, ...]
+
+
+def index_digest(folder: Path) -> str:
+    """Digest of an index and of the frames that it points to.
+
+    Frames of tgl extract-frames count by the SHA-256 that was taken when they were written, as long
+    as size and time say that they are the same files; others by size, time and inode.
+
+    Raises:
+        MissingInput: no such folder.
+    """
+    parts = [[name, _digest(frames)] for name, frames in _videos(folder)]
+    settle()
+    return text_digest(canonical_json([artifact_digest(folder), parts]))
+
+
+def frames_digest(video: Video) -> str:
+    """Digest of one video's frames; see :func:`index_digest`."""
+    return _digest(_of(video))
+
+
+def frame_folders(folder: Path) -> list[Path]:
+    """The folders of frames that an index points to, and the artifacts that they belong to."""
+    folders = {frames.folder: None for _, frames in _videos(folder)}
+    artifacts = {path.parent.parent: None for path in folders if _recorded(path)}
+    return [*artifacts, *folders]
+
+
+def require_unchanged(video: Video) -> None:
+    """Check that the frames of a video are those that extract-frames wrote.
+
+    Size and time are compared; a file whose time is later than the frames table's is read and
+    compared by SHA-256. Frames that tgl did not write are taken as they are.
+
+    Raises:
+        CorruptInput: a frame was changed.
+    """
+    frames = _of(video)
+    recorded = _recorded(frames.folder)
+    for name in frames.files if recorded else ():
+        path = frames.folder / name
+        known = recorded.get(name)
+        if known is None or not path.is_file() or _is_as_written(path, known):
+            continue
+        if path.stat().st_size != known.bytes or sha256_file(path) != known.sha256:
+            raise CorruptInput(
+                "was changed since tgl extract-frames wrote it",
+                where=path,
+                hint="run the same tgl extract-frames again, it restores what was changed",
+            )
+
+
+def _of(video: Video) -> _Frames:
+    return _Frames(video.frames_dir, tuple(f"{n}{video.frame_suffix}" for n in video.frame_names))
+
+
+def _videos(folder: Path) -> Iterator[tuple[str, _Frames]]:
+    path = folder / VIDEOS_TABLE
+    if not path.is_file():
+        return
+    columns = ["video_id", "frame_names", "frame_suffix", "frames_dir"]
+    for row in read_table(path, VIDEOS, columns=columns).to_pylist():
+        files = tuple(f"{name}{row['frame_suffix']}" for name in row["frame_names"])
+        yield row["video_id"], _Frames(folder / row["frames_dir"], files)
+
+
+def _digest(frames: _Frames) -> str:
+    recorded = _recorded(frames.folder)
+    lines = []
+    for name in frames.files:
+        path = frames.folder / name
+        known = recorded.get(name)
+        try:
+            status = path.stat()
+        except OSError:
+            lines.append([name])
+            continue
+        whole = known is not None and _is_as_written(path, known)
+        lines.append([name, known.sha256 if known and whole else state_text(status)])
+    return text_digest(canonical_json(lines))
+
+
+def _is_as_written(path: Path, known: _Extracted) -> bool:
+    """Whether size and time speak for the file that extract-frames recorded.
+
+    The table is written after the last frame: a file that is later was touched since.
+    """
+    status = path.stat()
+    table = path.parent.parent.parent / FRAMES_TABLE
+    return status.st_size == known.bytes and status.st_mtime_ns <= table.stat().st_mtime_ns
+
+
+def _recorded(folder: Path) -> dict[str, _Extracted]:
+    """What extract-frames recorded of a folder's frames by file name; empty of other folders."""
+    real = Path(os.path.realpath(folder))
+    table = real.parent.parent / FRAMES_TABLE
+    if real.parent.name != FRAMES_FOLDER or not table.is_file():
+        return {}
+    status = table.stat()
+    return _frames_table(table, status.st_size, status.st_mtime_ns).get(real.name, {})
+
+
+@lru_cache(maxsize=4)
+def _frames_table(path: Path, size: int, changed_ns: int) -> dict[str, dict[str, _Extracted]]:
+    """Rows of a frames table by video and file name; read again only when the file has changed."""
+    columns = ["video_id", "path", "bytes", "sha256"]
+    try:
+        rows = read_table(path, FRAMES, columns=columns)
+    except (CorruptInput, MissingInput):
+        return {}
+    found: dict[str, dict[str, _Extracted]] = {}
+    for video, name, bytes_, sha256 in zip(
+        *(rows.column(column).to_pylist() for column in columns), strict=True
+    ):
+        found.setdefault(video, {})[name.rsplit("/", 1)[-1]] = _Extracted(bytes_, sha256)
+    return found
