@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from schemas.errors import ConfigError
+from schemas.errors import ConfigError, system_errors
 from schemas.layouts import MOMENTS_TABLE
 from schemas.parquet import read_table
 from schemas.tables import MOMENTS
 from stages.build_moments.formats.context import MomentContext, Row, Timing
 from stages.build_moments.formats.registry import FORMATS
 from stages.datasets.records import RawExpression
+from stages.engine.outputs import output_files
 from stages.index.index import Index
 
 _UNION = "union"
@@ -26,6 +27,7 @@ def export_moments(
     videos: Sequence[str] = (),
     union: bool = False,
     fps: float = 0.0,
+    force: bool = False,
 ) -> Mapping[str, int]:
     """Write the moments of an index to `target`; returns counts.
 
@@ -34,9 +36,11 @@ def export_moments(
         table: another moments table of the same data set, such as one of select-moments.
         videos: only these; none means all.
         union: write the union of an expression's referents, for formats that know no referents.
-        fps: frames a second of videos whose rate the index does not know.
+        fps: frames per second of videos whose rate the index does not know.
+        force: replace files that tgl did not write or that were changed since.
 
     Raises:
+        OutputBlocked: a file is an input or is not as tgl wrote it.
         ConfigError: the format cannot hold these moments: unknown frame rate, single referents,
             sentences that read the same.
         TglError: as :meth:`Index.open` raises them.
@@ -49,8 +53,9 @@ def export_moments(
     rows: list[Row] = read_table(table or folder / MOMENTS_TABLE, MOMENTS).to_pylist()
     chosen = [row for row in rows if not videos or row["video_id"] in videos]
     chosen = _merged(chosen) if union else chosen
-    target.parent.mkdir(parents=True, exist_ok=True)
-    FORMATS[name].write(target, chosen, context)
+    inputs = [folder, *([] if table is None else [table])]
+    with system_errors(target), output_files(inputs, force=force) as files:
+        FORMATS[name].write(target, chosen, context, files.add)
     return {
         "moments": len(chosen),
         "videos": len({row["video_id"] for row in chosen}),

@@ -133,7 +133,8 @@ class OutputFiles:
             known: the caller knows that tgl wrote what is there.
 
         Returns:
-            where to write it; it has the suffix of `target`.
+            where to write it, with the suffix of `target`; a file that is not written there
+            leaves `target` as it is.
 
         Raises:
             OutputBlocked: it may not be written; see :func:`output_files`.
@@ -150,13 +151,14 @@ class OutputFiles:
 
     def _publish(self) -> None:
         """Let all files appear."""
-        for real, (_, known) in self._added.items():
+        written = {real: found for real, found in self._added.items() if found[0].exists()}
+        for real, (_, known) in written.items():
             _require_own(real, real, force=self._force or known)
-        for real, (temporary, _) in self._added.items():
+        for real, (temporary, _) in written.items():
             before = [sha256_file(real)] if real.exists() else []
             document = {"format": FORMAT, "sha256": [*before, sha256_file(temporary)]}
             write_text_atomic(_note_path(real), json.dumps(document) + "\n")
-        for real, (temporary, _) in self._added.items():
+        for real, (temporary, _) in written.items():
             temporary.replace(real)
 
 

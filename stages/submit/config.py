@@ -8,6 +8,7 @@ from pathlib import Path
 from schemas.layouts import FRAMES_FOLDER
 from stages.datasets.servers import MEVIS, PREFIXES
 from stages.engine.settings import Settings, setting
+from stages.engine.stage import Inputs
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class SubmitConfig(Settings):
 
 
 @dataclass(frozen=True)
-class SubmitInputs:
+class SubmitInputs(Inputs):
     """What a submission is made of and measured against.
 
     Attributes:

@@ -11,15 +11,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from schemas.directories import locked, sha256_file
+from schemas.directories import sha256_file
 from schemas.documents import mapping, parse_json
-from schemas.errors import CorruptInput, MissingInput, OutputBlocked, TglError, system_errors
+from schemas.errors import CorruptInput, MissingInput, TglError, system_errors
 from schemas.receipts import canonical_json, fingerprint
 from stages.datasets.expected_masks import ExpectedVideo, Size, read_expected
 from stages.datasets.mask_png import black, fault_of
 from stages.datasets.submission import ZIP_ERRORS
 from stages.engine.digest import require_folder, text_digest
 from stages.engine.execute import Outcome
+from stages.engine.outputs import output_files
 from stages.engine.pool import map_jobs
 from stages.engine.progress import Progress
 from stages.engine.runtime import Runtime
@@ -35,7 +36,6 @@ SHOWN_FAULTS = 5
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _FILE_MODE = stat.S_IFREG | 0o644
 _UNIX = 3
-_ZIP_MAGIC = b"PK\x03\x04"
 
 
 @dataclass(frozen=True)
@@ -78,45 +78,42 @@ def write_submission(
     Raises:
         MissingInput: masks are missing and `config.missing` refuses that.
         CorruptInput: masks that the server would refuse; the first five are named.
-        OutputBlocked: `out` exists and is not a submission of tgl, or the disk is full.
+        OutputBlocked: `out` is an input or lies in one, is not a submission of tgl, or the disk is
+            full.
         SystemRefused: the system lets a file not be read or written.
     """
     started = time.monotonic()
     with system_errors(out):
-        out.parent.mkdir(parents=True, exist_ok=True)
         require_folder(inputs.preds)
         expected = read_expected(inputs.meta, pictures=inputs.pictures, exclude=inputs.exclude)
-    with system_errors(out), locked(out):
-        known = _comment(out, force=force)
+    with system_errors(out), output_files(inputs.paths(), force=force) as files:
+        known = _comment(out)
+        target = files.add(out, known=known is not None)
         mark = fingerprint(NAME, VERSION, config.to_dict(), _digests(expected, inputs.preds))
-        if known is not None and known.get("fingerprint") == mark:
-            return Outcome(out, True, known["counts"], (), time.monotonic() - started)
+        if known is not None and known.get("fingerprint") == mark and not force:
+            return Outcome(out, out, True, known["counts"], (), time.monotonic() - started)
         checked = _check_all(expected, inputs.preds, runtime, progress)
         _refuse_faults(config, inputs, expected, checked)
         counts = _counts(expected, checked)
         comment = FORMAT + canonical_json({"fingerprint": mark, "counts": counts}).encode()
-        files = _files(expected, checked, inputs.preds)
-        _write_zip(out, config.prefix, files, comment, counts["masks"], progress)
+        masks = _files(expected, checked, inputs.preds)
+        _write_zip(target, config.prefix, masks, comment, counts["masks"], progress)
         counts |= _left_out(inputs.preds, expected, checked)
-    return Outcome(out, False, counts, (), time.monotonic() - started)
+    return Outcome(out, out, False, counts, (), time.monotonic() - started)
 
 
-def _comment(out: Path, *, force: bool) -> Mapping[str, Any] | None:
-    """The receipt of a whole zip of ours; None where a new one must be written."""
-    if out.is_dir():
-        raise OutputBlocked("is a folder, the output is a zip", where=out)
-    if force or not out.exists():
+def _comment(out: Path) -> Mapping[str, Any] | None:
+    """The receipt of a whole zip of ours; None where there is none."""
+    if not out.is_file():
         return None
     try:
         with zipfile.ZipFile(out) as archive:
             comment = archive.comment
             entries = len(archive.infolist())
-    except ZIP_ERRORS as error:
-        if _begins_as_zip(out):
-            return None  # one that was cut off
-        raise _foreign(out) from error
+    except ZIP_ERRORS:
+        return None
     if not comment.startswith(FORMAT):
-        raise _foreign(out)
+        return None
     try:
         document = mapping(parse_json(comment.removeprefix(FORMAT), out), out)
         counts = mapping(document.get("counts"), out)
@@ -124,17 +121,6 @@ def _comment(out: Path, *, force: bool) -> Mapping[str, Any] | None:
         return None  # cut off in the comment, or changed
     whole = all(isinstance(count, int) for count in counts.values())
     return document if whole and counts.get("masks") == entries else None
-
-
-def _begins_as_zip(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(len(_ZIP_MAGIC)) == _ZIP_MAGIC
-
-
-def _foreign(out: Path) -> OutputBlocked:
-    return OutputBlocked(
-        "is there and is not a submission of tgl", where=out, hint="name another, or use --force"
-    )
 
 
 def _check_all(
@@ -273,21 +259,15 @@ def _write_zip(
     total: int,
     progress: Progress,
 ) -> None:
-    temporary = out.with_name(f".{out.name}.partial")
-    try:
-        # PNGs are compressed already: stored, their bytes do not depend on anybody's zlib.
-        with (
-            progress.task("write zip", total, "mask") as task,
-            zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive,
-        ):
-            for path, data in files:
-                entry = zipfile.ZipInfo(prefix + path, _EPOCH)
-                entry.create_system = _UNIX
-                entry.external_attr = _FILE_MODE << 16
-                archive.writestr(entry, data)
-                task.advance()
-            archive.comment = comment
-        temporary.replace(out)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise
+    # PNGs are compressed already: stored, their bytes do not depend on anybody's zlib.
+    with (
+        progress.task("write zip", total, "mask") as task,
+        zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive,
+    ):
+        for path, data in files:
+            entry = zipfile.ZipInfo(prefix + path, _EPOCH)
+            entry.create_system = _UNIX
+            entry.external_attr = _FILE_MODE << 16
+            archive.writestr(entry, data)
+            task.advance()
+        archive.comment = comment

@@ -42,6 +42,10 @@ def export_moments(
         float,
         typer.Option(help="Frames a second of videos whose rate the index does not know.", min=0),
     ] = 0.0,
+    force: Annotated[
+        bool,
+        typer.Option("--force", help="Replace files that tgl did not write, or that were edited."),
+    ] = False,
 ) -> None:
     """Write the moments of an index for another tool.
 
@@ -51,6 +55,13 @@ def export_moments(
     from stages.build_moments.export import export_moments as export
 
     counts = export(
-        index, out, moments_format, table=moments, videos=video or (), union=union, fps=fps
+        index,
+        out,
+        moments_format,
+        table=moments,
+        videos=video or (),
+        union=union,
+        fps=fps,
+        force=force,
     )
     typer.echo(f"export-moments: {counts_text(counts)} -> {shown(out)}")

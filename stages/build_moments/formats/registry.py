@@ -20,10 +20,15 @@ from stages.build_moments.formats.via import read_via, write_via
 
 Reader: TypeAlias = Callable[[Path, MomentContext], Iterator[Row]]
 Writer: TypeAlias = Callable[[Path, Iterable[Row], MomentContext], None]
+Place: TypeAlias = Callable[[Path], Path]
 VideoWriter: TypeAlias = Callable[[Path, str, Iterable[Row], MomentContext], None]
 
 _HEAD_BYTES = 4096
 _VIA_MARKS = (b"temporal_", b"CSV_HEADER")
+
+
+def _itself(path: Path) -> Path:
+    return path
 
 
 @dataclass(frozen=True)
@@ -31,7 +36,13 @@ class WholeFormat:
     """One file for all videos."""
 
     read: Reader
-    write: Writer
+    write_one: Writer
+
+    def write(
+        self, path: Path, rows: Iterable[Row], context: MomentContext, place: Place = _itself
+    ) -> None:
+        """Write the file `path`; `place` gives where its bytes go first."""
+        self.write_one(place(path), rows, context)
 
 
 @dataclass(frozen=True)
@@ -53,12 +64,15 @@ class VideoFormat:
         for file in files:
             yield from self.read_one(file, context)
 
-    def write(self, path: Path, rows: Iterable[Row], context: MomentContext) -> None:
-        """Write a file for each video into the folder `path`."""
-        path.mkdir(parents=True, exist_ok=True)
+    def write(
+        self, path: Path, rows: Iterable[Row], context: MomentContext, place: Place = _itself
+    ) -> None:
+        """Write a file for each video into the folder `path`; see :class:`WholeFormat`."""
         for video_id, moments in by_video(rows).items():
             name = safe_name(video_id, where=path)
-            self.write_one(path / f"{name}{self.suffix}", video_id, moments, context)
+            target = place(path / f"{name}{self.suffix}")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            self.write_one(target, video_id, moments, context)
 
 
 FORMATS: dict[str, WholeFormat | VideoFormat] = {
