@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import Generic
 
 from schemas.directories import all_scratches, list_folder, locked, remove_tree, scratch_path
 from schemas.errors import CorruptInput, OutOfMemory, TglError, system_errors
@@ -47,7 +49,8 @@ class Outcome:
         failures: one line for each input that failed while others went on.
         seconds: wall time of this call.
         replaced: what took the artifact's place before, as one phrase; None where nothing did.
-        published: false where a complete artifact stayed, since some inputs failed.
+        published: false where it was held back, or where a complete artifact stayed since some
+            inputs failed.
     """
 
     out: Path
@@ -69,12 +72,14 @@ def execute(
     runtime: Runtime,
     progress: Progress,
     force: bool = False,
+    hold: bool = False,
 ) -> Outcome:
     """Make the artifact `out`, or find that it is up to date.
 
     Args:
         force: start over even if the artifact is up to date, keeping nothing of earlier runs, and
             replace whatever `out` holds, but for an input.
+        hold: leave a finished artifact in its scratch folder until :func:`release` publishes it.
 
     Raises:
         OutputBlocked: `out` is locked, is an input, is not an artifact of this stage, or the disk
@@ -85,58 +90,129 @@ def execute(
             nothing was done yet.
     """
     started = time.monotonic()
-    named = out
-    out = Path(os.path.realpath(out))
-    with system_errors(named):
-        refuse_inputs(named, inputs.paths())
-        marks = _marks(inputs.paths())
-        digests = inputs.digests()
-        mark = fingerprint(stage.name, stage.version, config.to_dict(), digests)
-        receipt = None if force else _up_to_date(out, mark)
+    real = Path(os.path.realpath(out))
+    with system_errors(out):
+        refuse_inputs(out, inputs.paths())
+        seen = {path: artifact_mark(path) for path in inputs.paths()}
+        job = _Job(stage, config, inputs, out, real, inputs.digests(), seen, started, force)
+        receipt = job.up_to_date()
         if receipt is not None:
-            _clear_former(out)
-            return _skipped(named, receipt, started)
-        out.parent.mkdir(parents=True, exist_ok=True)
-    with system_errors(named), locked(out, named=named):
-        recover(out)
-        receipt = None if force else _up_to_date(out, mark)
+            _clear_former(real)
+            return job.skipped(receipt)
+        real.parent.mkdir(parents=True, exist_ok=True)
+    with system_errors(out), locked(real, named=out):
+        recover(real)
+        receipt = job.up_to_date()
         if receipt is not None:  # another run has just made it
-            return _skipped(named, receipt, started)
-        former = replaceable(out, stage.name, force=force)
-        if former is not None and former.fingerprint == mark and former.complete and not force:
-            progress.warn(f"{named}: files were lost or changed since they were made; repairing it")
-        workspace = _open_workspace(stage, config, out, mark, force)
-        result = _finished(workspace.path, mark)
-        if result is None:
-            try:
-                result = _run(stage, config, inputs, workspace, runtime, progress)
-                _refuse_replaced(inputs.paths(), marks, workspace)
-            except BaseException:
-                workspace.drop_if_useless()
-                raise
-            if result.failures and former is not None and former.complete and not force:
-                return Outcome(
-                    named,
-                    workspace.path,
-                    skipped=False,
-                    counts=result.counts,
-                    failures=result.failures,
-                    seconds=time.monotonic() - started,
-                    published=False,
-                )
-            _write_receipt(stage, config, digests, mark, workspace, result)
-        workspace.close()
-        publish(workspace.path, out)
-        _remove(all_scratches(out))
-    replaced = None if former is None else _difference(former, config.to_dict(), digests)
-    seconds = time.monotonic() - started
-    return Outcome(named, named, False, result.counts, result.failures, seconds, replaced)
+            return job.skipped(receipt)
+        return _make(job, runtime, progress, hold=hold)
 
 
-def _skipped(named: Path, receipt: Receipt, started: float) -> Outcome:
-    with contextlib.suppress(OSError):  # on a read-only disk it stays as old as it is
-        os.utime(named / RECEIPT_FILE)
-    return Outcome(named, named, True, receipt.counts, (), time.monotonic() - started)
+@dataclass(frozen=True)
+class _Job(Generic[C, I]):
+    """One call of :func:`execute`.
+
+    Attributes:
+        named: the output as the user named it.
+        out: where that is, links followed.
+        digests: of the inputs, by name.
+        seen: what the inputs were before their digests were taken.
+        started: when the call began, on the monotonic clock.
+    """
+
+    stage: Stage[C, I]
+    config: C
+    inputs: I
+    named: Path
+    out: Path
+    digests: Mapping[str, str]
+    seen: Mapping[Path, object]
+    started: float
+    force: bool
+
+    @cached_property
+    def mark(self) -> str:
+        """The fingerprint."""
+        stage = self.stage
+        return fingerprint(stage.name, stage.version, self.config.to_dict(), self.digests)
+
+    def up_to_date(self) -> Receipt | None:
+        """The receipt of an artifact that needs no work."""
+        return None if self.force else _up_to_date(self.out, self.mark)
+
+    def skipped(self, receipt: Receipt) -> Outcome:
+        """The outcome of an artifact that needed no work."""
+        with contextlib.suppress(OSError):  # on a read-only disk it stays as old as it is
+            os.utime(self.out / RECEIPT_FILE)
+        return self.outcome(self.named, receipt.counts, skipped=True)
+
+    def outcome(
+        self,
+        path: Path,
+        counts: Mapping[str, int | float],
+        failures: tuple[str, ...] = (),
+        *,
+        skipped: bool = False,
+        replaced: str | None = None,
+        published: bool = True,
+    ) -> Outcome:
+        """The outcome of this call, ending now."""
+        seconds = time.monotonic() - self.started
+        return Outcome(self.named, path, skipped, counts, failures, seconds, replaced, published)
+
+    def receipt(self, result: Result, folder: Path) -> Receipt:
+        """The receipt of what a run made in `folder`."""
+        return Receipt(
+            stage=self.stage.name,
+            stage_version=self.stage.version,
+            config=self.config.to_dict(),
+            inputs=self.digests,
+            fingerprint=self.mark,
+            counts=finite_counts(result.counts),
+            outputs=list_folder(folder),
+            failures=result.failures,
+            tgl=TGL_VERSION,
+        )
+
+
+def _make(job: _Job[C, I], runtime: Runtime, progress: Progress, *, hold: bool) -> Outcome:
+    """Run the stage and publish what it made; call it under the lock."""
+    former = replaceable(job.out, job.stage.name, force=job.force)
+    whole = former is not None and former.complete and not job.force
+    if former is not None and whole and former.fingerprint == job.mark:
+        named = job.named
+        progress.warn(f"{named}: files were lost or changed since they were made; repairing it")
+    workspace = _open_workspace(job)
+    result = _finished(workspace.path, job.mark)
+    if result is None:
+        result = _run(job, workspace, runtime, progress)
+        if result.failures and whole:
+            return job.outcome(workspace.path, result.counts, result.failures, published=False)
+        write_receipt(workspace.path, job.receipt(result, workspace.path))
+    workspace.close()
+    if hold:
+        return job.outcome(workspace.path, result.counts, result.failures, published=False)
+    _publish(workspace.path, job.out)
+    replaced = None if former is None else _difference(former, job.config.to_dict(), job.digests)
+    return job.outcome(job.named, result.counts, result.failures, replaced=replaced)
+
+
+def release(outcome: Outcome) -> None:
+    """Publish an artifact that :func:`execute` held back; nothing happens where it did not.
+
+    Raises:
+        OutputBlocked: another run is writing it.
+    """
+    if not outcome.published:
+        real = Path(os.path.realpath(outcome.out))
+        with system_errors(outcome.out), locked(real, named=outcome.out):
+            recover(real)
+            _publish(outcome.path, real)
+
+
+def _publish(scratch: Path, out: Path) -> None:
+    publish(scratch, out)
+    _remove(all_scratches(out))
 
 
 def _up_to_date(out: Path, mark: str) -> Receipt | None:
@@ -167,34 +243,19 @@ def _clear_former(out: Path) -> None:
             _remove(path for path in left if (path / RECEIPT_FILE).is_file())
 
 
-def _marks(paths: Sequence[Path]) -> dict[Path, object]:
-    return {path: artifact_mark(path) for path in paths}
-
-
-def _refuse_replaced(
-    paths: Sequence[Path], marks: Mapping[Path, object], workspace: Workspace
-) -> None:
-    """Take no unit for finished of a run whose inputs were replaced under its hands."""
-    for path in paths:
-        if artifact_mark(path) != marks[path]:
-            workspace.discard_all()
-            raise CorruptInput(
-                "was replaced while it was read", where=path, hint="run the same command again"
-            )
-
-
-def _open_workspace(stage: Stage[C, I], config: C, out: Path, mark: str, force: bool) -> Workspace:
+def _open_workspace(job: _Job[C, I]) -> Workspace:
     """A scratch folder; finished units are taken from it, from `out` and from other scratches."""
-    scratch = scratch_path(out, mark)
-    others = [path for path in all_scratches(out) if path != scratch]
-    if force:
+    scratch = scratch_path(job.out, job.mark)
+    others = [path for path in all_scratches(job.out) if path != scratch]
+    if job.force:
         _remove([scratch, *others])
     else:
         _remove(path for path in others if not holds_units(path))
-        if _fingerprint(scratch) not in (None, mark):
+        if _fingerprint(scratch) not in (None, job.mark):
             remove_tree(scratch)  # a former artifact: a kill came in the middle of publishing
     scratch.mkdir(exist_ok=True)
-    sources = () if force else tuple(path for path in (out, *others) if path.is_dir())
+    sources = () if job.force else tuple(p for p in (job.out, *others) if p.is_dir())
+    stage, config = job.stage, job.config
     origin = origin_text(stage.name, stage.version, config.to_dict(), TGL_VERSION)
     return Workspace(scratch, stage.identity(config), origin, sources)
 
@@ -213,20 +274,29 @@ def _remove(folders: Iterable[Path]) -> None:
         remove_tree(folder)
 
 
-def _run(
-    stage: Stage[C, I],
-    config: C,
-    inputs: I,
-    workspace: Workspace,
-    runtime: Runtime,
-    progress: Progress,
-) -> Result:
+def _run(job: _Job[C, I], workspace: Workspace, runtime: Runtime, progress: Progress) -> Result:
+    """Run the stage; a scratch folder in which nothing is finished goes with an error."""
     try:
-        return stage.run(config, inputs, workspace, runtime=runtime, progress=progress)
-    except Exception as error:
-        if is_out_of_memory(error):
-            raise _memory_error(stage.name, error) from error
+        result = job.stage.run(
+            job.config, job.inputs, workspace, runtime=runtime, progress=progress
+        )
+        _refuse_replaced(job.seen, workspace)
+    except BaseException as error:
+        workspace.drop_if_useless()
+        if isinstance(error, Exception) and is_out_of_memory(error):
+            raise _memory_error(job.stage.name, error) from error
         raise
+    return result
+
+
+def _refuse_replaced(seen: Mapping[Path, object], workspace: Workspace) -> None:
+    """Take no unit for finished of a run whose inputs were replaced under its hands."""
+    for path, mark in seen.items():
+        if artifact_mark(path) != mark:
+            workspace.discard_all()
+            raise CorruptInput(
+                "was replaced while it was read", where=path, hint="run the same command again"
+            )
 
 
 def _memory_error(stage: str, error: Exception) -> OutOfMemory:
@@ -256,25 +326,3 @@ def _difference(former: Receipt, config: Mapping[str, object], digests: Mapping[
         more = f" and {len(names) - _SHOWN_SETTINGS} more" if names[_SHOWN_SETTINGS:] else ""
         return f"a result of other inputs ({', '.join(names[:_SHOWN_SETTINGS])}{more})"
     return "an earlier result" if former.complete else "an incomplete result"
-
-
-def _write_receipt(
-    stage: Stage[C, I],
-    config: C,
-    digests: Mapping[str, str],
-    mark: str,
-    workspace: Workspace,
-    result: Result,
-) -> None:
-    receipt = Receipt(
-        stage=stage.name,
-        stage_version=stage.version,
-        config=config.to_dict(),
-        inputs=digests,
-        fingerprint=mark,
-        counts=finite_counts(result.counts),
-        outputs=list_folder(workspace.path),
-        failures=result.failures,
-        tgl=TGL_VERSION,
-    )
-    write_receipt(workspace.path, receipt)

@@ -13,17 +13,28 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from schemas.directories import list_folder, locked, sha256_file, write_text_atomic
+from schemas.directories import (
+    list_folder,
+    locked,
+    remove_tree,
+    scratch_path,
+    sha256_file,
+    write_text_atomic,
+)
 from schemas.documents import load_object
 from schemas.errors import OutputBlocked, TglError
 from schemas.layouts import RECEIPT_FILE
+from schemas.publishing import publish, recover
 from schemas.receipts import Receipt, read_receipt
 
 FORMAT = "tgl-output"
 ANOTHER = "name another output"
 FORCE = "name another output, or replace it with --force"
+_ONCE = "once"
+"""In the place of a fingerprint: nobody can go on with what came once."""
 
-_Identity = tuple[int, int]  # device and inode
+_Identity = tuple[int, int] | Path
+"""Device and inode, or the path of what does not exist."""
 
 
 def refuse_inputs(out: Path, inputs: Iterable[Path]) -> None:
@@ -35,28 +46,25 @@ def refuse_inputs(out: Path, inputs: Iterable[Path]) -> None:
     chain = _identities(out)
     for path in inputs:
         found = _identities(path)
-        own = found[0]
-        if own is None:
-            continue
-        if chain[0] == own:
+        if chain[0] == found[0]:
             raise OutputBlocked("is an input of this command", where=out, hint=ANOTHER)
-        if own in chain:
+        if found[0] in chain:
             raise OutputBlocked(f"lies inside the input {path}", where=out, hint=ANOTHER)
-        if chain[0] is not None and chain[0] in found:
+        if chain[0] in found:
             raise OutputBlocked(f"holds the input {path}", where=out, hint=ANOTHER)
 
 
-def _identities(path: Path) -> list[_Identity | None]:
-    """Device and inode of a path and of the folders above it, None for what does not exist."""
+def _identities(path: Path) -> list[_Identity]:
+    """A path, links followed, and the folders above it."""
     real = Path(os.path.realpath(path))
     return [_identity(place) for place in (real, *real.parents)]
 
 
-def _identity(path: Path) -> _Identity | None:
+def _identity(path: Path) -> _Identity:
     try:
         status = path.stat()
     except OSError:
-        return None
+        return path
     return status.st_dev, status.st_ino
 
 
@@ -114,6 +122,37 @@ def _added(out: Path, receipt: Receipt) -> str | None:
         return names[0]
     more = found.files - receipt.outputs.files
     return f"{more} more than its receipt counts" if more > 0 else None
+
+
+@contextmanager
+def output_folder(out: Path, stage: str, *, inputs: Sequence[Path], force: bool) -> Iterator[Path]:
+    """Fill a folder that appears whole when the block ends, or not at all where it raises.
+
+    For what comes once and is not made by execute(). The rules are the same; the block writes the
+    receipt.
+
+    Args:
+        stage: whose artifact it is.
+        inputs: of the command.
+        force: replace whatever is there, but for an input.
+
+    Raises:
+        OutputBlocked: it may not be written, or another run is writing it.
+    """
+    refuse_inputs(out, inputs)
+    real = Path(os.path.realpath(out))
+    real.parent.mkdir(parents=True, exist_ok=True)
+    with locked(real, named=out):
+        recover(real)
+        replaceable(real, stage, force=force)
+        scratch = scratch_path(real, _ONCE)
+        remove_tree(scratch)
+        scratch.mkdir()
+        try:
+            yield scratch
+            publish(scratch, real)
+        finally:
+            remove_tree(scratch)
 
 
 class OutputFiles:

@@ -63,11 +63,19 @@ def score(
     as_json: _Json = False,
 ) -> None:
     """Score masks exactly: J, F, what is behind them, and every sample that is missing."""
+    from stages.engine.outputs import output_files
+
     config = _with_pictures(config, out, report)
-    with tempfile.TemporaryDirectory(prefix="tgl-score-") as scratch:
-        outcome = _execute(config, ScoreInputs(preds, gt), out or Path(scratch) / "scores", run)
-        if report is not None:
-            shutil.copyfile(outcome.path / REPORT_FILE, report)
+    inputs = ScoreInputs(preds, gt)
+    others = [path for path in (out, compare) if path is not None]
+    with (
+        tempfile.TemporaryDirectory(prefix="tgl-score-") as scratch,
+        output_files([*inputs.paths(), *others], force=run.force) as files,
+    ):
+        page = None if report is None else files.add(report)
+        outcome = _execute(config, inputs, out or Path(scratch) / "scores", run)
+        if page is not None:
+            shutil.copyfile(outcome.path / REPORT_FILE, page)
         _print(outcome.path, compare, as_json=as_json, quiet=run.quiet)
     if out is not None and not as_json:
         print_outcome("score", outcome, quiet=run.quiet)
