@@ -92,7 +92,6 @@ def check_suffix(path: Path) -> None:
 
 def write_answers(path: Path, video: Video, answers: list[Answer], preds: Path) -> None:
     """Write spans and masks (compressed COCO RLE) as JSON or Parquet, by the suffix of `path`."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix == ".json":
         write_text_atomic(path, json.dumps(_document(video, answers, preds)) + "\n")
     else:
@@ -145,11 +144,9 @@ def _write_parquet(path: Path, video: Video, answers: list[Answer], preds: Path)
     import pyarrow.parquet as pq
 
     schema = segments_schema()
-    temporary = path.with_name(f".{path.name}.partial")
-    with pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
+    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
         for answer in answers:
             writer.write_table(_rows(video, answer, preds, schema))
-    temporary.replace(path)
 
 
 def segments_schema() -> pa.Schema:

@@ -6,13 +6,18 @@ import re
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from pathlib import Path
 
 import typer
 
-from schemas.directories import remove_tree
+from schemas.directories import list_folder
 from schemas.errors import ConfigError
+from schemas.receipts import Receipt, fingerprint, write_receipt
+from stages.engine.outputs import output_files, output_folder
+from stages.engine.progress import Progress
 from stages.engine.runtime import Runtime
+from stages.engine.version import TGL_VERSION
 from stages.extract_frames.streaming import PictureStream, RawStream, Stream, VideoStream
 from stages.index.frames import MAX_PIXELS
 from stages.index.texts import TextStore
@@ -20,11 +25,11 @@ from stages.model.device import pick_device
 from stages.propagate.config import PropagateConfig
 from stages.propagate.online import OnlineSegmenter
 from stages.propagate.online_routing import MomentFinder
-from stages.propagate.stage import compile_parts, load_model
+from stages.propagate.stage import STAGE, compile_parts, load_model
 from tglcli.live_run import LiveRun, MakeSegmenter, Outputs
 from tglcli.media import find_media, picture_names
 from tglcli.options import RunOptions
-from tglcli.pipeline import Pipeline, text_config
+from tglcli.pipeline import Pipeline, text_config, work_folder
 from tglcli.progress import TerminalProgress
 from tglcli.segment_request import STDIN, SegmentRequest
 
@@ -40,28 +45,76 @@ def segment_online(request: SegmentRequest, config: PropagateConfig, run: RunOpt
         run: device, precision, bars.
 
     Raises:
+        OutputBlocked: an output is an input or was not written by tgl.
         TglError: the stream broke off; what had come is written.
     """
     started = time.monotonic()
-    outputs = _outputs(request)
+    _check_suffixes(request)
     name, stream = _open(request)
     progress = TerminalProgress(quiet=run.quiet)
     for warning in request.warnings:
         progress.warn(warning)
-    pipeline = Pipeline(request.place, run.runtime, progress, run.force)
-    encoding = text_config(request.checkpoint, request.encoder)
-    texts = pipeline.texts_of(name, request.sentences, encoding)
-    make = segmenter_maker(request.checkpoint, texts, request.sentences, config, run.runtime)
-    if request.work is None:
-        remove_tree(request.place)
-    live = LiveRun(stream, name, request.sentences, make)
-    live.write(outputs, request.rendering, progress, request.font)
+    with output_files(request.protected(), force=run.force) as files, ExitStack() as stack:
+        masks = stack.enter_context(_masks_folder(request, run))
+        table = None if request.table is None else files.add(request.table)
+        outputs = Outputs(files.add(request.out), masks, table)
+        make = _segmenter(request, config, run, name, progress)
+        live = LiveRun(stream, name, request.sentences, make)
+        live.write(outputs, request.rendering, progress, request.font)
+        if masks is not None:
+            write_receipt(masks, _receipt(config, live, masks))
     if not run.quiet:
         for line in live.lines():
             typer.echo(line)
         typer.echo(request.summary(live.frames, time.monotonic() - started))
     if live.failure is not None:
         raise live.failure
+
+
+def _masks_folder(request: SegmentRequest, run: RunOptions) -> AbstractContextManager[Path | None]:
+    """Where the stream's masks are gathered; they appear under the user's name at its end."""
+    if request.masks is None:
+        return nullcontext(None)
+    inputs = [*request.inputs(), *(() if request.work is None else (request.work,))]
+    return output_folder(request.masks, STAGE.name, inputs=inputs, force=run.force)
+
+
+def _segmenter(
+    request: SegmentRequest,
+    config: PropagateConfig,
+    run: RunOptions,
+    name: str,
+    progress: Progress,
+) -> MakeSegmenter:
+    """Encode the sentences and load the model."""
+    encoding = text_config(request.checkpoint, request.encoder)
+    with work_folder(
+        request.place,
+        request.source,
+        inputs=request.inputs(),
+        kept=request.work is not None,
+        force=run.force,
+    ):
+        pipeline = Pipeline(request.place, run.runtime, progress, run.force)
+        texts = pipeline.texts_of(name, request.sentences, encoding)
+        return segmenter_maker(request.checkpoint, texts, request.sentences, config, run.runtime)
+
+
+def _receipt(config: PropagateConfig, live: LiveRun, masks: Path) -> Receipt:
+    """Receipt of a stream's masks; no run finds them up to date, for a stream comes once."""
+    settings = config.to_dict()
+    failures = () if live.failure is None else (str(live.failure),)
+    return Receipt(
+        stage=STAGE.name,
+        stage_version=STAGE.version,
+        config=settings,
+        inputs={},
+        fingerprint=fingerprint(STAGE.name, STAGE.version, settings, {}),
+        counts={"videos": 1, "frames": live.frames},
+        outputs=list_folder(masks),
+        failures=failures,
+        tgl=TGL_VERSION,
+    )
 
 
 def segmenter_maker(
@@ -103,13 +156,8 @@ def segmenter_maker(
     return make
 
 
-def _outputs(request: SegmentRequest) -> Outputs:
-    """Where the results go.
-
-    Raises:
-        ConfigError: a file of a kind that cannot be written frame by frame.
-        OutputBlocked: the folder of masks is in use.
-    """
+def _check_suffixes(request: SegmentRequest) -> None:
+    """Raise ConfigError for a file of a kind that cannot be written frame by frame."""
     if request.rendering.format != "mp4":
         raise ConfigError(
             f"{request.out.name!r} cannot be written frame by frame; --online makes an .mp4",
@@ -120,9 +168,6 @@ def _outputs(request: SegmentRequest) -> Outputs:
             f"{request.table.name!r} cannot be written frame by frame; --online makes a .parquet",
             where="--table",
         )
-    outputs = Outputs(request.out, request.masks, request.table)
-    outputs.check()
-    return outputs
 
 
 def _open(request: SegmentRequest) -> tuple[str, Stream]:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from schemas.errors import CorruptInput, MissingInput, OutputBlocked, TglError
+from schemas.errors import CorruptInput, MissingInput, TglError
 from schemas.layouts import PROPAGATION_TABLE, mask_path
 from stages.engine.progress import Progress
 from stages.extract_frames.streaming import Stream
@@ -41,28 +41,17 @@ Sink = Callable[[FrameAnswer], None]
 
 @dataclass(frozen=True)
 class Outputs:
-    """What a stream leaves behind.
+    """Where a stream's results are written while they come.
 
     Attributes:
         overlay: an mp4.
-        masks: a new folder for PNGs and their propagation table, or none.
+        masks: an empty folder for PNGs and their propagation table, or none.
         table: a Parquet file of moments and masks, or none.
     """
 
     overlay: Path
     masks: Path | None = None
     table: Path | None = None
-
-    def check(self) -> None:
-        """Raise OutputBlocked unless the folder of masks is new or empty."""
-        if self.masks is None or not self.masks.exists():
-            return
-        if not self.masks.is_dir() or any(self.masks.iterdir()):
-            raise OutputBlocked(
-                "is not an empty folder",
-                where=self.masks,
-                hint="a stream's masks are written as they come: name a new folder for them",
-            )
 
 
 @dataclass
@@ -130,11 +119,7 @@ class LiveRun:
 
         Raises:
             CorruptInput: not a single frame came.
-            OutputBlocked: the folder of masks is in use.
         """
-        outputs.check()
-        outputs.overlay.parent.mkdir(parents=True, exist_ok=True)
-        partial = outputs.overlay.with_name(f".{outputs.overlay.stem}.partial.mp4")
         with ExitStack() as stack:
             stopped = stack.enter_context(ending_on_interrupt())
             sinks = [*self._mask_sinks(outputs, stack), *self._table_sinks(outputs, stack)]
@@ -157,12 +142,8 @@ class LiveRun:
                     guided = [route == LANGUAGE for route in answer.routes]
                     yield overlay.draw(answer.frame, picture, answer.masks, guided)
 
-            try:
-                fps = rendering.fps or self._stream.fps or UNKNOWN_FPS
-                write_mp4(partial, pictures(), overlay.size, fps, rendering.quality)
-                partial.replace(outputs.overlay)
-            finally:
-                partial.unlink(missing_ok=True)
+            fps = rendering.fps or self._stream.fps or UNKNOWN_FPS
+            write_mp4(outputs.overlay, pictures(), overlay.size, fps, rendering.quality)
 
     def lines(self) -> Iterator[str]:
         """A line for every sentence: when it holds, and in how many frames something is seen."""

@@ -61,17 +61,11 @@ def live_propagation(path: Path) -> Iterator[LiveTable]:
 @contextmanager
 def live_segments(path: Path) -> Iterator[LiveTable]:
     """The table that `tgl segment --table x.parquet` writes, frame by frame."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.partial")
     schema = segments_schema()
-    try:
-        with pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
-            table = LiveTable(writer.write_table, schema)
-            yield table
-            table.flush()
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
+        table = LiveTable(writer.write_table, schema)
+        yield table
+        table.flush()
 
 
 def propagation_rows(video: str, answer: FrameAnswer) -> Rows:

@@ -6,13 +6,14 @@ import time
 
 import typer
 
-from schemas.directories import remove_tree
 from schemas.errors import ConfigError
+from stages.engine.execute import release
+from stages.engine.outputs import output_files, refuse_inputs
 from stages.propagate.config import PropagateConfig
 from tglcli.answers import describe, read_answers, write_answers
 from tglcli.media import find_media
 from tglcli.options import RunOptions
-from tglcli.pipeline import Pipeline, publish_picture, text_config
+from tglcli.pipeline import Pipeline, copy_overlay, text_config, work_folder
 from tglcli.progress import TerminalProgress
 from tglcli.segment_request import STDIN, SegmentRequest
 
@@ -27,6 +28,7 @@ def segment_offline(request: SegmentRequest, config: PropagateConfig, run: RunOp
 
     Raises:
         ConfigError: raw video, which has no end.
+        OutputBlocked: an output is an input or was not written by tgl.
         TglError: a stage failed.
     """
     started = time.monotonic()
@@ -36,22 +38,34 @@ def segment_offline(request: SegmentRequest, config: PropagateConfig, run: RunOp
     progress = TerminalProgress(quiet=run.quiet)
     for warning in request.warnings:
         progress.warn(warning)
-    artifacts = Pipeline(request.place, run.runtime, progress, run.force).segment(
-        media,
-        list(request.sentences),
-        checkpoint=request.checkpoint,
-        text=text_config(request.checkpoint, request.encoder),
-        propagation=config,
-        rendering=request.rendering,
-        masks=request.masks,
-        font=request.font,
-    )
-    video, answers = read_answers(artifacts.index, artifacts.masks)
-    publish_picture(artifacts.pictures, media.video_id, request.out)
-    if request.table is not None:
-        write_answers(request.table, video, answers, artifacts.masks)
-    if request.work is None:
-        remove_tree(request.place)
+    inputs = request.inputs()
+    if request.masks is not None:
+        refuse_inputs(request.masks, inputs)
+    with output_files(request.protected(), force=run.force) as files:
+        overlay = files.add(request.out)
+        table = None if request.table is None else files.add(request.table)
+        with work_folder(
+            request.place,
+            request.source,
+            inputs=inputs,
+            kept=request.work is not None,
+            force=run.force,
+        ):
+            artifacts = Pipeline(request.place, run.runtime, progress, run.force).segment(
+                media,
+                list(request.sentences),
+                checkpoint=request.checkpoint,
+                text=text_config(request.checkpoint, request.encoder),
+                propagation=config,
+                rendering=request.rendering,
+                masks=request.masks,
+                font=request.font,
+            )
+            video, answers = read_answers(artifacts.index, artifacts.masks.path)
+            copy_overlay(artifacts.pictures, media.video_id, overlay)
+            if table is not None:
+                write_answers(table, video, answers, artifacts.masks.path)
+            release(artifacts.masks)
     if not run.quiet:
         for answer in answers:
             typer.echo(describe(video, answer))

@@ -83,7 +83,9 @@ _RUNTIME_OPTIONS: dict[str, tuple[Any, Any]] = {
 _FORCE = Annotated[
     bool,
     typer.Option(
-        "--force", help="Work anew, keeping nothing of earlier runs.", rich_help_panel=RUN_PANEL
+        "--force",
+        help="Recompute, and replace whatever the output holds. An input is never replaced.",
+        rich_help_panel=RUN_PANEL,
     ),
 ]
 _QUIET = Annotated[

@@ -6,13 +6,17 @@ goes on where it was, and new sentences about the same video reuse its frames.
 
 from __future__ import annotations
 
+import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from schemas.errors import ConfigError, CorruptInput, MissingInput
+from schemas.directories import remove_tree, write_text_atomic
+from schemas.errors import ConfigError, MissingInput, OutputBlocked, TglError
+from schemas.layouts import RECEIPT_FILE
 from stages.build_moments.config import IndexConfig, IndexInputs
 from stages.engine.progress import Progress
 from stages.engine.runtime import Runtime
@@ -26,6 +30,9 @@ if TYPE_CHECKING:
     from stages.engine.execute import Outcome
     from stages.engine.stage import Stage
 
+WORK_MARK = "segment.json"
+"""In every folder of work, so that none is taken for one that is the user's."""
+_MARK_TEXT = '{"format": "tgl-segment-work", "version": 1}\n'
 _UNKNOWN_ENCODER = "unknown"
 _POOLING = " pooling"
 
@@ -35,11 +42,11 @@ class Artifacts:
     """Where the pipeline's artifacts are.
 
     Attributes:
-        masks: the artifact of propagate, wherever the user wanted it.
+        masks: what propagate came to; held back where the user wanted the masks.
     """
 
     index: Path
-    masks: Path
+    masks: Outcome
     pictures: Path
 
 
@@ -78,11 +85,12 @@ class Pipeline:
         check_sentences(sentences)
         index = self._index(media, sentences)
         texts = self._texts(index, text)
-        preds = masks or self.work / "masks"
-        self._propagate(index, texts, checkpoint, propagation, preds)
+        found = self._propagate(
+            PropagateInputs(index, texts, checkpoint), propagation, masks or self.work / "masks"
+        )
         pictures = self.work / "pictures"
-        self._render(RenderInputs(preds, index, font), rendering, pictures)
-        return Artifacts(index, preds, pictures)
+        self._render(RenderInputs(found.path, index, font), rendering, pictures)
+        return Artifacts(index, found, pictures)
 
     def texts_of(self, video_id: str, sentences: Sequence[str], config: TextConfig) -> Path:
         """Encode sentences about a video that has not come yet; the folder of their texts.
@@ -129,10 +137,7 @@ class Pipeline:
         from stages.extract_frames.stage import STAGE
 
         video = link_video(media, self.work / "source")
-        try:
-            self._run(STAGE, ExtractConfig(), ExtractInputs((video,)), self.work / "frames")
-        except CorruptInput as error:  # of the link, which nobody knows
-            raise CorruptInput(error.message, where=media.video, hint=error.hint) from error
+        self._run(STAGE, ExtractConfig(), ExtractInputs((video,)), self.work / "frames")
         return self.work / "frames"
 
     def _texts(self, index: Path, config: TextConfig) -> Path:
@@ -145,23 +150,23 @@ class Pipeline:
             self.progress.warn(f"{cut} sentences are longer than the encoder reads; they were cut")
         return self.work / "text"
 
-    def _propagate(
-        self, index: Path, text: Path, checkpoint: Path, config: PropagateConfig, out: Path
-    ) -> None:
+    def _propagate(self, inputs: PropagateInputs, config: PropagateConfig, out: Path) -> Outcome:
         from stages.propagate.stage import STAGE
 
-        self._run(STAGE, config, PropagateInputs(index, text, checkpoint), out)
+        return self._run(STAGE, config, inputs, out, hold=True)
 
     def _render(self, inputs: RenderInputs, config: RenderConfig, out: Path) -> None:
         from stages.render.stage import STAGE
 
         self._run(STAGE, config, inputs, out)
 
-    def _run(self, stage: Stage[Any, Any], config: Any, inputs: Any, out: Path) -> Outcome:
-        """Execute a stage; the single video's failure is the run's."""
+    def _run(
+        self, stage: Stage[Any, Any], config: Any, inputs: Any, out: Path, *, hold: bool = False
+    ) -> Outcome:
+        """Execute a stage; where the single video fails, it raises."""
         from stages.engine.execute import execute
 
-        outcome = execute(
+        return execute(
             stage,
             config,
             inputs,
@@ -169,10 +174,48 @@ class Pipeline:
             runtime=self.runtime,
             progress=self.progress,
             force=self.force,
+            hold=hold,
         )
-        if outcome.failures:
-            raise CorruptInput(outcome.failures[0])
-        return outcome
+
+
+@contextmanager
+def work_folder(
+    folder: Path, source: Path, *, inputs: Sequence[Path], kept: bool, force: bool
+) -> Iterator[None]:
+    """Let the stages work in `folder`; errors in there name the user's own file.
+
+    Args:
+        source: the user's video, picture or folder of pictures.
+        inputs: of the command.
+        kept: the user named the folder; else it is removed at the end, and after an error unless
+            something in it is finished.
+        force: take a folder that is not empty and was never one of work.
+
+    Raises:
+        OutputBlocked: it is or holds an input, or holds what tgl did not write.
+    """
+    from stages.engine.outputs import FORCE, refuse_inputs
+
+    refuse_inputs(folder, inputs)
+    mark = folder / WORK_MARK
+    if folder.exists() and not force and not mark.is_file() and any(folder.iterdir()):
+        raise OutputBlocked("holds files that tgl did not write", where=folder, hint=FORCE)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_text_atomic(mark, _MARK_TEXT)
+    try:
+        yield
+    except TglError as error:
+        if error.where is None or folder not in Path(error.where).parents:
+            raise
+        users_own = Path(os.path.realpath(error.where))  # where it is a link to it
+        where = source if Path(os.path.realpath(folder)) in users_own.parents else users_own
+        raise type(error)(error.message, where=where, hint=error.hint) from error
+    else:
+        if not kept:
+            remove_tree(folder)
+    finally:
+        if not kept and folder.is_dir() and not any(folder.rglob(RECEIPT_FILE)):
+            remove_tree(folder)
 
 
 def check_sentences(sentences: Sequence[str]) -> None:
@@ -210,13 +253,10 @@ def text_config(checkpoint: Path, encoder: str | None) -> TextConfig:
     return TextConfig(**settings)
 
 
-def publish_picture(pictures: Path, video_id: str, out: Path) -> None:
-    """Copy the only picture of a render artifact to where the user wants it."""
-    (picture,) = (pictures / video_id).iterdir()
-    out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = out.with_name(f".{out.name}.partial")
-    shutil.copyfile(picture, temporary)
-    temporary.replace(out)
+def copy_overlay(rendered: Path, video_id: str, target: Path) -> None:
+    """Copy the only overlay of a render artifact to where the user wants it."""
+    (overlay,) = (rendered / video_id).iterdir()
+    shutil.copyfile(overlay, target)
 
 
 def _frame_names(frames: Path) -> list[str]:

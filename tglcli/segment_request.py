@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from stages.engine.hub import local_folder
 from stages.render.config import RenderConfig
 from tglcli.summary import duration, shown
 
@@ -47,6 +48,16 @@ class SegmentRequest:
     def place(self) -> Path:
         """Folder of the stages' work; removed at the end unless the user named it."""
         return self.work or self.out.with_name(f".{self.out.name}.segment")
+
+    def inputs(self) -> list[Path]:
+        """What the command reads, which no output may replace."""
+        named = [self.source, self.checkpoint, self.font]
+        encoder = None if self.encoder is None else local_folder(self.encoder)
+        return [path for path in (*named, encoder) if path is not None and str(path) != STDIN]
+
+    def protected(self) -> list[Path]:
+        """Inputs, and the folders of masks and of work, in which no single file may lie."""
+        return [*self.inputs(), *(path for path in (self.masks, self.work) if path is not None)]
 
     def summary(self, frames: int, seconds: float) -> str:
         """The last line that is printed."""

@@ -30,6 +30,7 @@ from schemas.receipts import Receipt, read_receipt
 FORMAT = "tgl-output"
 ANOTHER = "name another output"
 FORCE = "name another output, or replace it with --force"
+_ATTRIBUTE = "user.tgl.sha256"
 _ONCE = "once"
 """In the place of a fingerprint: nobody can go on with what came once."""
 
@@ -194,9 +195,7 @@ class OutputFiles:
         for real, (_, known) in written.items():
             _require_own(real, real, force=self._force or known)
         for real, (temporary, _) in written.items():
-            before = [sha256_file(real)] if real.exists() else []
-            document = {"format": FORMAT, "sha256": [*before, sha256_file(temporary)]}
-            write_text_atomic(_note_path(real), json.dumps(document) + "\n")
+            _mark_written(temporary, real)
         for real, (temporary, _) in written.items():
             temporary.replace(real)
 
@@ -205,8 +204,8 @@ class OutputFiles:
 def output_files(inputs: Sequence[Path], *, force: bool) -> Iterator[OutputFiles]:
     """Write files that appear together at the end, or not at all where an error comes first.
 
-    Beside each file `x` a hidden note `.x.tgl` keeps its SHA-256: a file is known as tgl's own as
-    long as nobody changed it.
+    Each file keeps its SHA-256 in an extended attribute; where the file system has none, a hidden
+    note `.x.tgl` beside the file `x` does. So a file is known as tgl's own until somebody edits it.
 
     Args:
         inputs: of the command.
@@ -228,17 +227,29 @@ def _require_own(real: Path, named: Path, *, force: bool) -> None:
     if not real.is_file():
         kind = "a folder" if real.is_dir() else "no regular file"
         raise OutputBlocked(f"is {kind}, the output is a file", where=named, hint=ANOTHER)
-    if not force and sha256_file(real) not in _known_sums(real):
-        raise OutputBlocked(
-            "exists and is not as tgl wrote it"
-            if _note_path(real).is_file()
-            else "exists and was not written by tgl",
-            where=named,
-            hint=FORCE,
-        )
+    known = () if force else _known_sums(real)
+    if not force and sha256_file(real) not in known:
+        reason = "is not as tgl wrote it" if known else "was not written by tgl"
+        raise OutputBlocked(f"exists and {reason}", where=named, hint=FORCE)
+
+
+def _mark_written(temporary: Path, real: Path) -> None:
+    """Keep the SHA-256 of a file that is about to take the place of `real`."""
+    found = sha256_file(temporary)
+    try:
+        os.setxattr(temporary, _ATTRIBUTE, found.encode())
+    except (OSError, AttributeError):  # AttributeError: Python knows them on Linux alone
+        before = [sha256_file(real)] if real.exists() else []
+        document = {"format": FORMAT, "sha256": [*before, found]}
+        write_text_atomic(_note_path(real), json.dumps(document) + "\n")
 
 
 def _known_sums(real: Path) -> Sequence[object]:
+    """SHA-256 sums that the file had when tgl wrote it."""
+    try:
+        return [os.getxattr(real, _ATTRIBUTE).decode("ascii", "replace")]
+    except (OSError, AttributeError):
+        pass
     try:
         found = load_object(_note_path(real)).get("sha256")
     except TglError:

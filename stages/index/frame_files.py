@@ -11,16 +11,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from schemas.directories import sha256_file
 from schemas.errors import CorruptInput, MissingInput
 from schemas.layouts import FRAMES_FOLDER, FRAMES_TABLE, VIDEOS_TABLE
-from schemas.parquet import read_table
 from schemas.receipts import canonical_json
-from schemas.tables import FRAMES, VIDEOS
 from stages.engine.digest import artifact_digest, settle, state_text, text_digest
-from stages.index.index import Video
+
+if TYPE_CHECKING:
+    from stages.index.index import Video
+
+# Settings import this module, and stay light: tables are loaded where they are read.
 
 
 class _Extracted(NamedTuple):
@@ -93,6 +95,9 @@ def _of(video: Video) -> _Frames:
 
 
 def _videos(folder: Path) -> Iterator[tuple[str, _Frames]]:
+    from schemas.parquet import read_table
+    from schemas.tables import VIDEOS
+
     path = folder / VIDEOS_TABLE
     if not path.is_file():
         return
@@ -141,6 +146,9 @@ def _recorded(folder: Path) -> dict[str, _Extracted]:
 @lru_cache(maxsize=4)
 def _frames_table(path: Path, size: int, changed_ns: int) -> dict[str, dict[str, _Extracted]]:
     """Rows of a frames table by video and file name; read again only when the file has changed."""
+    from schemas.parquet import read_table
+    from schemas.tables import FRAMES
+
     columns = ["video_id", "path", "bytes", "sha256"]
     try:
         rows = read_table(path, FRAMES, columns=columns)
