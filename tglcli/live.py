@@ -50,6 +50,7 @@ def segment_online(request: SegmentRequest, config: PropagateConfig, run: RunOpt
     """
     started = time.monotonic()
     _check_suffixes(request)
+    request.check_folders(force=run.force)
     name, stream = _open(request)
     progress = TerminalProgress(quiet=run.quiet)
     for warning in request.warnings:

@@ -8,7 +8,7 @@ import typer
 
 from schemas.errors import ConfigError
 from stages.engine.execute import release
-from stages.engine.outputs import output_files, refuse_inputs
+from stages.engine.outputs import output_files
 from stages.propagate.config import PropagateConfig
 from tglcli.answers import describe, read_answers, write_answers
 from tglcli.media import find_media
@@ -39,8 +39,7 @@ def segment_offline(request: SegmentRequest, config: PropagateConfig, run: RunOp
     for warning in request.warnings:
         progress.warn(warning)
     inputs = request.inputs()
-    if request.masks is not None:
-        refuse_inputs(request.masks, inputs)
+    request.check_folders(force=run.force)
     with output_files(request.protected(), force=run.force) as files:
         overlay = files.add(request.out)
         table = None if request.table is None else files.add(request.table)

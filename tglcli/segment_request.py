@@ -6,10 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stages.engine.hub import local_folder
+from stages.engine.outputs import refuse_inputs, replaceable
 from stages.render.config import RenderConfig
 from tglcli.summary import duration, shown
 
 STDIN = "-"
+MASKS_STAGE = "propagate"
+"""The stage whose artifact the folder of masks is."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,18 @@ class SegmentRequest:
         named = [self.source, self.checkpoint, self.font]
         encoder = None if self.encoder is None else local_folder(self.encoder)
         return [path for path in (*named, encoder) if path is not None and str(path) != STDIN]
+
+    def check_folders(self, *, force: bool) -> None:
+        """Check the folders of masks and of work before anything is done.
+
+        Raises:
+            OutputBlocked: one is or holds an input, or holds what tgl did not write.
+        """
+        for folder in (self.masks, self.work):
+            if folder is not None:
+                refuse_inputs(folder, self.inputs())
+        if self.masks is not None:
+            replaceable(self.masks, MASKS_STAGE, force=force)
 
     def protected(self) -> list[Path]:
         """Inputs, and the folders of masks and of work, in which no single file may lie."""

@@ -69,10 +69,11 @@ def _identity(path: Path) -> _Identity:
     return status.st_dev, status.st_ino
 
 
-def replaceable(out: Path, stage: str, *, force: bool) -> Receipt | None:
+def replaceable(out: Path, stage: str, *, force: bool, named: Path | None = None) -> Receipt | None:
     """Check that a folder may take the place of `out`.
 
     Args:
+        named: `out` as the user named it, for messages.
         stage: that would write it.
         force: replace whatever is there, but for a file or a folder that holds the user's own.
 
@@ -85,17 +86,18 @@ def replaceable(out: Path, stage: str, *, force: bool) -> Receipt | None:
     if not os.path.lexists(out):
         return None
     if not out.is_dir():
-        raise OutputBlocked("is a file, the output is a folder", where=out, hint=ANOTHER)
+        raise OutputBlocked("is a file, the output is a folder", where=named or out, hint=ANOTHER)
     if not any(out.iterdir()):
         return None
     receipt, reason = _owner(out, stage)
     if reason is None:
         return receipt
     if not force:
-        raise OutputBlocked(reason, where=out, hint=FORCE)
+        raise OutputBlocked(reason, where=named or out, hint=FORCE)
     for place in (Path.cwd(), Path.home()):
         if _identity(out) in _identities(place):
-            raise OutputBlocked(f"holds {place} and {reason}", where=out, hint=ANOTHER)
+            reason = f"{reason}, and is or holds the folder {place}"
+            raise OutputBlocked(reason, where=named or out, hint=ANOTHER)
     return None
 
 
@@ -145,7 +147,7 @@ def output_folder(out: Path, stage: str, *, inputs: Sequence[Path], force: bool)
     real.parent.mkdir(parents=True, exist_ok=True)
     with locked(real, named=out):
         recover(real)
-        replaceable(real, stage, force=force)
+        replaceable(real, stage, force=force, named=out)
         scratch = scratch_path(real, _ONCE)
         remove_tree(scratch)
         scratch.mkdir()

@@ -16,9 +16,9 @@ import torch
 from toy_stage import COPY, KILL_AFTER, CopyConfig, CopyInputs
 
 from schemas.directories import locked
-from schemas.errors import ConfigError, MissingInput, OutOfMemory, OutputBlocked
+from schemas.errors import ConfigError, CorruptInput, MissingInput, OutOfMemory, OutputBlocked
 from schemas.receipts import read_receipt
-from stages.engine.execute import Outcome, execute
+from stages.engine.execute import Outcome, execute, release
 from stages.engine.progress import SilentProgress
 from stages.engine.runtime import Runtime
 from stages.engine.stage import Result
@@ -266,6 +266,143 @@ def test_a_foreign_folder_is_refused(source: Path, tmp_path: Path) -> None:
     with pytest.raises(OutputBlocked, match="files that tgl did not write"):
         copy(source, out)
     assert (out / "thesis.tex").read_text() == "precious"
+
+
+def test_another_stages_artifact_is_replaced_by_force_alone(source: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    copy(source, out)
+    other = replace(COPY, name="other")
+
+    def run_other(*, force: bool) -> Outcome:
+        return execute(
+            other,
+            CopyConfig(),
+            CopyInputs(source),
+            out,
+            runtime=Runtime(workers=1),
+            progress=SilentProgress(),
+            force=force,
+        )
+
+    with pytest.raises(OutputBlocked, match=r"was made by tgl copy, not by tgl other; .*--force"):
+        run_other(force=False)
+    assert copy(source, out).skipped
+    run_other(force=True)
+    assert read_receipt(out).stage == "other"  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "copies/notes.txt"])
+def test_what_was_put_into_an_artifact_is_not_removed(
+    source: Path, tmp_path: Path, name: str
+) -> None:
+    out = tmp_path / "out"
+    copy(source, out)
+    (out / name).write_text("precious")
+    with pytest.raises(OutputBlocked, match="holds files that tgl did not write"):
+        copy(source, out, times=2)
+    assert (out / name).read_text() == "precious"
+
+
+def test_an_output_that_is_a_link_is_written_through(source: Path, tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "out").symlink_to(tmp_path / "disk" / "real")
+    copy(source, tmp_path / "out")
+    copy(source, tmp_path / "out", times=2)
+    assert (tmp_path / "out").is_symlink()
+    assert content(tmp_path / "disk" / "real")["a"] == "text a text a "
+
+
+def test_what_a_run_replaced_is_told(source: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert copy(source, out).replaced is None
+    assert copy(source, out).replaced is None
+    assert copy(source, out, times=2).replaced == "a result of other settings (times 1 -> 2)"
+    (source / "a").write_text("newer")
+    assert copy(source, out, times=2).replaced == "a result of other inputs (a)"
+
+
+def test_a_partial_result_leaves_a_complete_one_and_is_resumed(
+    source: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    copy(source, out)
+    (source / "a").write_text("newer")
+    (source / "b").write_text("damaged")
+    outcome = copy(source, out)
+    assert not outcome.published
+    assert outcome.failures == ("b: is damaged",)
+    assert content(out) == {name: f"text {name} " for name in "abc"}
+    (source / "b").write_text("fixed")
+    assert copy(source, out).counts == {"worked": 1, "kept": 2}
+    assert content(out)["a"] == "newer"
+    assert beside(out) == []
+
+
+def test_an_input_that_is_replaced_while_it_is_read_ends_the_run(
+    source: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+
+    def run(*given: object, **more: object) -> Result:
+        result = COPY.run(*given, **more)
+        source.rename(tmp_path / "old")
+        source.mkdir()
+        (source / "a").write_text("other")
+        return result
+
+    def execute_swapped() -> None:
+        execute(
+            replace(COPY, run=run),
+            CopyConfig(),
+            CopyInputs(source),
+            out,
+            runtime=Runtime(workers=1),
+            progress=SilentProgress(),
+        )
+
+    with pytest.raises(CorruptInput, match="was replaced while it was read; run the same"):
+        execute_swapped()
+    assert not out.exists()
+    assert copy(source, out).counts == {"worked": 1, "kept": 0}
+
+
+def test_an_artifact_that_is_held_back_is_published_later(source: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+
+    def held() -> Outcome:
+        return execute(
+            COPY,
+            CopyConfig(),
+            CopyInputs(source),
+            out,
+            runtime=Runtime(workers=1),
+            progress=SilentProgress(),
+            hold=True,
+        )
+
+    first = held()
+    assert not out.exists()
+    assert content(first.path)["a"] == "text a "
+    again = held()  # a kill came before the release: nothing is worked again
+    assert again.counts == {"worked": 3, "kept": 0}
+    release(again)
+    assert content(out)["a"] == "text a "
+    assert beside(out) == []
+    assert held().skipped
+
+
+def test_an_artifact_on_a_read_only_disk_is_up_to_date(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    copy(source, out)
+
+    def read_only(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    for name in ("utime", "mkdir", "open", "rename"):
+        monkeypatch.setattr(os, name, read_only)
+    assert copy(source, out).skipped
 
 
 def test_a_file_in_place_of_the_output_is_refused(source: Path, tmp_path: Path) -> None:

@@ -1,0 +1,57 @@
+"""Publishing a folder: one exchange where the system has it, two renames elsewhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from schemas import publishing
+from schemas.publishing import exchange, has_leftovers, publish, recover
+
+
+@pytest.fixture(params=["exchange", "renames"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    if request.param == "renames":
+        monkeypatch.setattr(publishing, "_renameat2", lambda: None)
+    return str(request.param)
+
+
+def folder(path: Path, text: str) -> Path:
+    path.mkdir()
+    (path / "a").write_text(text)
+    return path
+
+
+@pytest.mark.usefixtures("way")
+def test_a_new_folder_takes_the_place_of_the_former(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    publish(folder(tmp_path / "first", "1"), out)
+    publish(folder(tmp_path / "second", "2"), out)
+    assert (out / "a").read_text() == "2"
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    assert not has_leftovers(out)
+
+
+def test_an_exchange_needs_both_folders(tmp_path: Path) -> None:
+    if not exchange(folder(tmp_path / "a", "1"), folder(tmp_path / "b", "2")):
+        pytest.skip("this system or file system has no exchange of two paths")
+    assert [(tmp_path / name / "a").read_text() for name in "ab"] == ["2", "1"]
+    with pytest.raises(FileNotFoundError):
+        exchange(tmp_path / "a", tmp_path / "none")
+
+
+def test_a_former_artifact_that_is_half_removed_is_not_put_back(tmp_path: Path) -> None:
+    folder(tmp_path / ".out.discarded", "half")
+    recover(tmp_path / "out")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_retired_artifact_is_put_back(tmp_path: Path) -> None:
+    folder(tmp_path / ".out.retired", "1")
+    recover(tmp_path / "out")
+    assert (tmp_path / "out" / "a").read_text() == "1"
+    folder(tmp_path / ".out.retired", "0")
+    recover(tmp_path / "out")
+    assert (tmp_path / "out" / "a").read_text() == "1"
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
