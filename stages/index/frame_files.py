@@ -7,7 +7,7 @@ tables stay the same.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -67,19 +67,26 @@ def frame_folders(folder: Path) -> list[Path]:
 
 
 def require_unchanged(video: Video) -> None:
-    """Check that the frames of a video are those that extract-frames wrote.
+    """As :func:`require_as_extracted`, for the frames of a video."""
+    frames = _of(video)
+    require_as_extracted([frames.folder / name for name in frames.files])
+
+
+def require_as_extracted(paths: Sequence[Path]) -> None:
+    """Check that frames are those that extract-frames wrote, before they are read.
 
     Size and time are compared; a file whose time is later than the frames table's is read and
     compared by SHA-256. Frames that tgl did not write are taken as they are.
 
+    Args:
+        paths: of one folder.
+
     Raises:
         CorruptInput: a frame was changed.
     """
-    frames = _of(video)
-    recorded = _recorded(frames.folder)
-    for name in frames.files if recorded else ():
-        path = frames.folder / name
-        known = recorded.get(name)
+    recorded = _recorded(paths[0].parent) if paths else {}
+    for path in paths:
+        known = recorded.get(path.name)
         if known is None or not path.is_file() or _is_as_written(path, known):
             continue
         if path.stat().st_size != known.bytes or sha256_file(path) != known.sha256:

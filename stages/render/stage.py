@@ -18,6 +18,7 @@ from stages.engine.progress import Progress
 from stages.engine.runtime import Runtime
 from stages.engine.stage import Result, Stage, input_failure, nothing_done
 from stages.engine.workspace import Workspace
+from stages.index.frame_files import require_as_extracted
 from stages.render.config import RenderConfig, RenderInputs
 from stages.render.drawing import Drawing
 from stages.render.source import Clip, find_clips
@@ -109,6 +110,7 @@ def _work(
 
 def _draw(job: _Job, on_frame: Callable[[], None] = lambda: None) -> pa.Table:
     """Draw a video's pictures; one row for each."""
+    require_as_extracted(job.clip.frames)
     remove_tree(job.folder)
     job.folder.mkdir()
     rows = []

@@ -18,6 +18,7 @@ from stages.engine.progress import Progress, Task
 from stages.engine.runtime import Runtime
 from stages.engine.stage import Result, Stage
 from stages.engine.workspace import Workspace
+from stages.index.frame_files import require_unchanged
 from stages.index.frames import read_frame
 from stages.index.index import Expression, Index, Video
 from stages.select_moments.config import MODEL_OPTION, SelectConfig, SelectInputs
@@ -50,6 +51,7 @@ def run(
         frames = sum(_scored(video, config) for video in waiting)
         with progress.task("select-moments", frames, "frame") as task:
             for video in waiting:
+                require_unchanged(video)
                 expressions = index.expressions_of(video.video_id)
                 rows = _select(video, expressions, scorer, config, task)
                 out.finish(video.video_id, digest, rows)

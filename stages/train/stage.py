@@ -15,6 +15,7 @@ from stages.engine.progress import Progress, SilentProgress
 from stages.engine.runtime import Runtime
 from stages.engine.stage import Result, Stage
 from stages.engine.workspace import Workspace
+from stages.index.frame_files import require_unchanged
 from stages.index.index import Index
 from stages.model.checkpoint import save_checkpoint
 from stages.model.tgl import TglModel
@@ -48,6 +49,8 @@ def run(
     if config.tensorboard:
         accelerator.init_trackers(TRACKER)
     material = Sentences.open(inputs.index, inputs.text)
+    for video in material.index.videos.values():
+        require_unchanged(video)
     trainer = build_trainer(config, inputs, material, accelerator, runtime, out.keep)
     state = trainer.run(progress)
     for tracker in accelerator.trackers:
