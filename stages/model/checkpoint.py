@@ -5,14 +5,16 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from schemas.errors import ConfigError, SchemaMismatch
 from stages.model.config import ModelConfig
 from stages.model.families import backbone_of
+from stages.model.pretrained import foreign_model
 from stages.model.tgl import TglModel
-from stages.model.weights import CONFIG_NAME, WEIGHTS_NAME, read_config, read_weights, strict_load
+from stages.model.weights import CONFIG_NAME, WEIGHTS_NAME, load_fitting, read_config
 
 FORMAT = "tgl-checkpoint"
 VERSION = 1
@@ -63,18 +65,20 @@ def load_checkpoint(folder: Path | str) -> TglModel:
 
     Raises:
         MissingInput: the folder or one of its files is not there.
-        CorruptInput: a file is damaged.
+        CorruptInput: a file is damaged, or not the one that the checkpoint's receipt lists.
         SchemaMismatch: no checkpoint of a known version, or weights that do not fit its config.
     """
     folder = Path(folder)
     document = read_document(folder)
-    model = TglModel(
-        _model_config(document, folder),
-        backbone_of(document["backbone"], folder / CONFIG_NAME),
-        text_dim(document),
-    )
-    strict_load(model, read_weights(folder), folder)
-    return model.eval()
+    return load_fitting(partial(_build, document, folder), folder).eval()
+
+
+def _build(document: dict[str, Any], folder: Path) -> TglModel:
+    """The model that config.json describes, with random weights."""
+    where = folder / CONFIG_NAME
+    config, backbone = _model_config(document, folder), backbone_of(document["backbone"], where)
+    with foreign_model(where, "torch makes no model of it"):
+        return TglModel(config, backbone, text_dim(document))
 
 
 def read_document(folder: Path) -> dict[str, Any]:
