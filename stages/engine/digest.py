@@ -12,7 +12,6 @@ from schemas.directories import list_folder, sha256_file, walk
 from schemas.errors import MissingInput
 from schemas.receipts import canonical_json
 
-
 _SETTLED_NS = 1_000_000_000
 """A file that was changed later than this ago may change again without new times."""
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable
+import os
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,6 +21,7 @@ from stages.model.weights import CONFIG_NAME, WEIGHTS_NAME, load_fitting, read_c
 
 FORMAT = "tgl-checkpoint"
 VERSION = 1
+_ERROR_NUMBER = re.compile(r"\(os error (\d+)\)")
 
 
 def save_checkpoint(folder: Path, model: TglModel, *, encoder: str) -> None:
@@ -48,7 +52,22 @@ def save_weights(path: Path, model: TglModel) -> None:
     tensors = {
         name: tensor.detach().to("cpu").contiguous() for name, tensor in model.state_dict().items()
     }
-    _replace(path, lambda temporary: save_file(tensors, temporary))
+    with _plain_errors(path):
+        _replace(path, lambda temporary: save_file(tensors, temporary))
+
+
+@contextmanager
+def _plain_errors(path: Path) -> Iterator[None]:
+    """What the system says while safetensors writes, as the OSError that it was."""
+    from safetensors import SafetensorError
+
+    try:
+        yield
+    except SafetensorError as error:
+        number = _ERROR_NUMBER.search(str(error))
+        if number is None:
+            raise
+        raise OSError(int(number[1]), os.strerror(int(number[1])), str(path)) from error
 
 
 def _replace(path: Path, write: Callable[[Path], object]) -> None:
