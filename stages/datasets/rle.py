@@ -9,7 +9,7 @@ from pycocotools import mask as coco
 from schemas.errors import CorruptInput
 from stages.datasets.json_values import rle_size
 from stages.index.masks import Rle
-from stages.index.runs import run_totals
+from stages.index.runs import check_length, check_runs, run_totals
 
 
 def read_track(values: object, *, where: str) -> list[Rle | None]:
@@ -45,6 +45,7 @@ def _parse(value: object, where: str) -> Rle | None:
     height, width = rle_size(value.get("size"), where)
     counts = value.get("counts")
     if isinstance(counts, str):
+        check_length(len(counts), height * width, where=where)
         return Rle(size=[height, width], counts=_ascii(counts, where))
     if isinstance(counts, list):
         return _compress(counts, height, width, where)
@@ -59,6 +60,7 @@ def _ascii(counts: str, where: str) -> bytes:
 
 
 def _compress(counts: list[object], height: int, width: int, where: str) -> Rle:
+    check_runs(len(counts), height * width, where=where)
     whole = all(isinstance(n, int) and not isinstance(n, bool) and n >= 0 for n in counts)
     if not whole or sum(counts) != height * width:  # type: ignore[arg-type]
         raise CorruptInput(f"the runs do not fill {height} x {width} pixels", where=where)

@@ -6,6 +6,7 @@ import hashlib
 import os
 import time
 from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import Path
 
 from schemas.directories import list_folder, sha256_file, walk
@@ -14,6 +15,9 @@ from schemas.receipts import canonical_json
 
 _GRAIN_SECONDS = 0.012
 """Longer than a tick of the kernel's clock, which gives the times of files (10 ms at most)."""
+
+_SETTLED_NS = 1_000_000_000
+"""A file that was changed later than this ago may change again without new times."""
 
 
 def text_digest(text: str) -> str:
@@ -35,10 +39,25 @@ def file_digest(path: Path) -> str:
 def _content_digest(path: Path) -> str:
     """Of a table its content, of any other file its bytes."""
     if path.suffix != ".parquet":
-        return sha256_file(path)
+        return known_sha256(path)
     from schemas.parquet import content_digest  # settings import this module, and stay light
 
     return content_digest(path)
+
+
+def known_sha256(path: Path) -> str:
+    """Hex SHA-256 of a file's bytes, computed once per run while the file stays as it is."""
+    status = path.stat()
+    if abs(time.time_ns() - status.st_ctime_ns) < _SETTLED_NS:
+        return sha256_file(path)
+    return _sha256_of_state(
+        path, status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+    )
+
+
+@lru_cache(maxsize=256)
+def _sha256_of_state(path: Path, *_state: int) -> str:
+    return sha256_file(path)
 
 
 def artifact_digest(folder: Path) -> str:

@@ -19,7 +19,7 @@ from schemas.errors import CorruptInput, SchemaMismatch
 from schemas.parquet import open_parquet, validate
 from schemas.tables import MASKS
 from stages.index.frames import MAX_PIXELS
-from stages.index.runs import run_totals
+from stages.index.runs import check_length, run_totals
 
 _CACHED_TRACKS = 64
 
@@ -152,11 +152,12 @@ def checked(rle: Rle, *, where: object) -> Rle:
     """`rle`, if pycocotools can be trusted with it; 0.1 ms for a mask of 1080p.
 
     Raises:
-        CorruptInput: the runs do not fill the frame, or the frame is absurd.
+        CorruptInput: the runs do not fill the frame or are too many, or the frame is absurd.
     """
     height, width = rle["size"]
     if height < 1 or width < 1 or height * width > MAX_PIXELS:
         raise CorruptInput(f"a mask of {height} x {width} pixels", where=where)
+    check_length(len(rle["counts"]), height * width, where=where)
     try:
         total = run_totals([rle["counts"]], where=str(where), numbers=[0])[0]
     except CorruptInput as error:

@@ -6,6 +6,7 @@ it read and write beyond its memory.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -20,24 +21,67 @@ _DIGIT = 0x1F
 _BITS = 5
 _MOST_DIGITS = 7  # 35 bits: a run of _MOST_PIXELS with its sign
 MOST_PIXELS = 2**32
+MOST_CHARACTERS = 2**23
+"""Of one mask; noise at 4096 x 4096 pixels takes so many, an outline at 16384 x 16384 a tenth."""
+_RUNS_PER_PIXEL = 4  # one would do, but some programs write empty runs between the others
+_TOGETHER = 2**20  # characters decoded in one go, at about 60 bytes each
+
+
+def check_runs(runs: int, pixels: int, *, where: object) -> None:
+    """Refuse more runs than any mask of `pixels` pixels has, before anything is made of them.
+
+    Raises:
+        CorruptInput: there are too many.
+    """
+    if runs > _RUNS_PER_PIXEL * (pixels + 1):
+        raise CorruptInput(f"the RLE has {runs} runs for {pixels} pixels", where=where)
+
+
+def check_length(characters: int, pixels: int, *, where: object) -> None:
+    """As :func:`check_runs`, for the characters of a compressed RLE.
+
+    Raises:
+        CorruptInput: there are too many.
+    """
+    most = min(_MOST_DIGITS * _RUNS_PER_PIXEL * (pixels + 1), MOST_CHARACTERS)
+    if characters > most:
+        raise CorruptInput(
+            f"the RLE has {characters} characters, a mask of {pixels} pixels has at most {most}",
+            where=where,
+        )
 
 
 def run_totals(counts: Sequence[bytes], *, where: str, numbers: Sequence[int]) -> np.ndarray:
     """Sum of the runs of each compressed RLE, in pixels, int64 (number of masks,).
 
     The coding (COCO API, rleToString): little-endian groups of five bits with a sign, and from the
-    fourth run on the difference to the run two before. All masks are decoded in one go, since a
+    fourth run on the difference to the run two before. Many masks are decoded in one go, since a
     data set has half a million of them.
 
     Args:
         numbers: what to call each mask in a message.
 
     Raises:
-        CorruptInput: a character outside the code, a negative run, or a number cut off.
+        CorruptInput: a character outside the code, a negative run, a number cut off, or more
+            characters than ``MOST_CHARACTERS``.
     """
     if not counts:
         return np.zeros(0, dtype=np.int64)
     sizes = np.fromiter(map(len, counts), dtype=np.int64, count=len(counts))
+    _refuse(sizes > MOST_CHARACTERS, f"is longer than {MOST_CHARACTERS}", where, numbers)
+    group = (np.cumsum(sizes) - sizes) // _TOGETHER
+    starts = np.flatnonzero(np.diff(group, prepend=-1)).tolist()
+    parts = [
+        _totals(counts[start:stop], sizes[start:stop], where, numbers[start:stop])
+        for start, stop in itertools.pairwise([*starts, len(counts)])
+    ]
+    return np.concatenate(parts)
+
+
+def _totals(
+    counts: Sequence[bytes], sizes: np.ndarray, where: str, numbers: Sequence[int]
+) -> np.ndarray:
+    """As :func:`run_totals`, of masks that are decoded together; `sizes` are their lengths."""
     stops = np.cumsum(sizes)
     codes = np.frombuffer(b"".join(counts), dtype=np.uint8) - np.uint8(_FIRST_CHAR)
     _refuse(sizes == 0, "has no runs", where, numbers)

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable
+import os
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from schemas.errors import ConfigError, SchemaMismatch
 from stages.model.config import ModelConfig
 from stages.model.families import backbone_of
+from stages.model.pretrained import foreign_model
 from stages.model.tgl import TglModel
-from stages.model.weights import CONFIG_NAME, WEIGHTS_NAME, read_config, read_weights, strict_load
+from stages.model.weights import CONFIG_NAME, WEIGHTS_NAME, load_fitting, read_config
 
 FORMAT = "tgl-checkpoint"
 VERSION = 1
+_ERROR_NUMBER = re.compile(r"\(os error (\d+)\)")
 
 
 def save_checkpoint(folder: Path, model: TglModel, *, encoder: str) -> None:
@@ -46,7 +52,22 @@ def save_weights(path: Path, model: TglModel) -> None:
     tensors = {
         name: tensor.detach().to("cpu").contiguous() for name, tensor in model.state_dict().items()
     }
-    _replace(path, lambda temporary: save_file(tensors, temporary))
+    with _plain_errors(path):
+        _replace(path, lambda temporary: save_file(tensors, temporary))
+
+
+@contextmanager
+def _plain_errors(path: Path) -> Iterator[None]:
+    """What the system says while safetensors writes, as the OSError that it was."""
+    from safetensors import SafetensorError
+
+    try:
+        yield
+    except SafetensorError as error:
+        number = _ERROR_NUMBER.search(str(error))
+        if number is None:
+            raise
+        raise OSError(int(number[1]), os.strerror(int(number[1])), str(path)) from error
 
 
 def _replace(path: Path, write: Callable[[Path], object]) -> None:
@@ -63,18 +84,20 @@ def load_checkpoint(folder: Path | str) -> TglModel:
 
     Raises:
         MissingInput: the folder or one of its files is not there.
-        CorruptInput: a file is damaged.
+        CorruptInput: a file is damaged, or not the one that the checkpoint's receipt lists.
         SchemaMismatch: no checkpoint of a known version, or weights that do not fit its config.
     """
     folder = Path(folder)
     document = read_document(folder)
-    model = TglModel(
-        _model_config(document, folder),
-        backbone_of(document["backbone"], folder / CONFIG_NAME),
-        text_dim(document),
-    )
-    strict_load(model, read_weights(folder), folder)
-    return model.eval()
+    return load_fitting(partial(_build, document, folder), folder).eval()
+
+
+def _build(document: dict[str, Any], folder: Path) -> TglModel:
+    """The model that config.json describes, with random weights."""
+    where = folder / CONFIG_NAME
+    config, backbone = _model_config(document, folder), backbone_of(document["backbone"], where)
+    with foreign_model(where, "torch makes no model of it"):
+        return TglModel(config, backbone, text_dim(document))
 
 
 def read_document(folder: Path) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from schemas.errors import ConfigError
 from stages.engine.settings import Settings, setting
 
 
@@ -49,6 +50,15 @@ class ModelConfig(Settings):
         "where it would kill gradients), always, never.",
         choices=("eval", "always", "never"),
     )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.adapter_width % self.adapter_heads:
+            raise ConfigError(
+                f"{self.adapter_width} channels cannot be divided among {self.adapter_heads} heads",
+                where="--adapter-width",
+                hint=f"choose a multiple of {self.adapter_heads}, or another --adapter-heads",
+            )
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from schemas.errors import ConfigError, MissingInput, SchemaMismatch
 from stages.model.backbone import Backbone
 from stages.model.edgetam import EdgeTamBackbone
 from stages.model.pretrained import foreign_model
-from stages.model.weights import CONFIG_NAME, read_config, read_weights, strict_load
+from stages.model.weights import CONFIG_NAME, load_fitting, read_config
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,8 @@ FAMILIES = {
     "edgetam_video": Family("EdgeTamVideoConfig", "EdgeTamVideoModel", EdgeTamBackbone),
 }
 """By the ``model_type`` that config.json names."""
+LARGEST_NUMBER = 2**16
+"""In a configuration: no width, side or count of these models comes near it."""
 TIMM_ENCODER = "edgetam_vision_model"
 """``model_type`` of the image encoder whose network comes from timm."""
 
@@ -82,6 +85,7 @@ def backbone_of(document: Mapping[str, Any], where: Path) -> Backbone:
         known = " or ".join(repr(name) for name in FAMILIES)
         raise SchemaMismatch(f"backbone of model_type {kind!r}, expected {known}", where=where)
     _require_encoder(document.get("vision_config"), where)
+    _require_small(document, where)
     try:
         with foreign_model(where, "transformers makes no model of it"):
             config = getattr(transformers, FAMILIES[kind].config).from_dict(dict(document))
@@ -105,6 +109,22 @@ def _require_encoder(vision: Any, where: Path) -> None:
         ) from error
 
 
+def _require_small(value: Any, where: Path, key: str = "") -> None:
+    """Raise ``SchemaMismatch`` for a number that only takes memory, wherever it stands."""
+    if isinstance(value, Mapping):
+        for name, inner in value.items():
+            _require_small(inner, where, f"{key}.{name}" if key else str(name))
+    elif isinstance(value, list):
+        for inner in value:
+            _require_small(inner, where, key)
+    elif isinstance(value, int) and abs(value) > LARGEST_NUMBER:
+        raise SchemaMismatch(
+            f"asks for more than {LARGEST_NUMBER} of {key}, no model of this kind does",
+            where=where,
+            hint="use the config.json that was written with the weights",
+        )
+
+
 def load_backbone(folder: Path | str) -> Backbone:
     """A backbone from a folder that ``save_pretrained`` wrote; nothing is downloaded.
 
@@ -114,6 +134,5 @@ def load_backbone(folder: Path | str) -> Backbone:
         CorruptInput: the configuration is no JSON, or the weights are damaged.
     """
     folder = Path(folder)
-    backbone = backbone_of(read_config(folder), folder / CONFIG_NAME)
-    strict_load(backbone.sam, read_weights(folder), folder)
-    return backbone
+    build = partial(backbone_of, read_config(folder), folder / CONFIG_NAME)
+    return load_fitting(build, folder, part=lambda backbone: backbone.sam)

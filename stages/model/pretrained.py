@@ -2,39 +2,158 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
 from typing import Any
 
-from schemas.errors import CorruptInput, MissingInput, TglError
-from stages.engine.hub import local_folder, require_model
+from schemas.documents import load_object
+from schemas.errors import CorruptInput, MissingInput, SchemaMismatch, TglError
+from stages.engine.hub import MODEL_CONFIG, local_folder, require_model
 from stages.engine.memory import is_out_of_memory
+from stages.model.weights import KEYS_SHOWN, limited_parts, require_regular, tensor_shapes
+
+_WEIGHTS = "*.safetensors"
+_PICKLES = "pytorch_model*.bin"
+_LABELS, _MOST_LABELS = "num_labels", 2**16
+# Options that transformers names where a model cannot be loaded without them.
+_OWN_CODE = "trust_remote_code"
+_OTHER_SIZES = "ignore_mismatched_sizes"
 
 
 def load_pretrained(kind: Any, name: str, *, option: str, **settings: Any) -> Any:
-    """`kind.from_pretrained(name)` of a local folder or a hub id.
+    """`kind.from_pretrained(name)` of a local folder or a hub id; its own code is never run.
 
     Args:
-        kind: AutoModel, AutoTokenizer, ...
+        kind: AutoConfig, AutoTokenizer, ...; for weights see :func:`load_pretrained_model`.
         option: the option that named the model, for messages.
 
     Raises:
         MissingInput: no such folder, or a hub id that is neither cached nor to be reached.
         CorruptInput: transformers cannot load what is there.
+        SchemaMismatch: the model needs code that comes with it.
     """
     local_only = require_model(name, option=option)
-    source = str(local_folder(name) or name)
-    with foreign_model(source, "transformers cannot load it"):
+    folder = local_folder(name)
+    if folder is not None:
+        _require_files(folder)
+        _require_few_labels(load_object(folder / MODEL_CONFIG), folder / MODEL_CONFIG)
+    source = str(folder or name)
+    with _silent_transformers(), foreign_model(source, "transformers cannot load it"):
         try:
-            return kind.from_pretrained(source, local_files_only=local_only, **settings)
-        except OSError as error:
-            if local_folder(name) is not None:
+            return kind.from_pretrained(
+                source, local_files_only=local_only, trust_remote_code=False, **settings
+            )
+        except Exception as error:
+            refusal = _refusal(error, name, option)
+            if refusal is None:
                 raise
-            raise MissingInput(
-                f"is not whole in the local cache, or the hub does not have it ({_reason(error)})",
-                where=name,
-                hint=f"download it elsewhere and name its folder with {option}",
-            ) from error
+            raise refusal from error
+
+
+def _refusal(error: Exception, name: str, option: str) -> TglError | None:
+    """What to raise where transformers says why it does not load a model; None where it fails."""
+    if _OWN_CODE in str(error):
+        return SchemaMismatch(
+            "needs code of its own (auto_map in its configuration), which is never run",
+            where=name,
+            hint=f"name a model with {option} that transformers knows by itself",
+        )
+    if _OTHER_SIZES in str(error):
+        return SchemaMismatch(
+            "its weights have other sizes than its configuration says",
+            where=name,
+            hint="copy or download the model again",
+        )
+    if isinstance(error, OSError) and local_folder(name) is None:
+        return MissingInput(
+            f"is not whole in the local cache, or the hub does not have it ({_reason(error)})",
+            where=name,
+            hint=f"download it elsewhere and name its folder with {option}",
+        )
+    return None
+
+
+def load_pretrained_model(kind: Any, name: str, *, option: str, **settings: Any) -> Any:
+    """As :func:`load_pretrained`, for models: all of their weights, and from safetensors only.
+
+    Raises:
+        MissingInput: also where the weights are there in another format only.
+        SchemaMismatch: also where weights are missing, or their file fits no such model.
+    """
+    folder = local_folder(name)
+    limit = nullcontext() if folder is None else limited_parts(_count_tensors(folder), folder)
+    with limit:
+        model, report = load_pretrained(
+            kind, name, option=option, use_safetensors=True, output_loading_info=True, **settings
+        )
+    missing = sorted(report["missing_keys"])
+    if missing:
+        # transformers would go on with random numbers in their place.
+        raise SchemaMismatch(
+            f"lacks {len(missing)} of the model's weights ({', '.join(missing[:KEYS_SHOWN])})",
+            where=name,
+            hint="copy or download the model again",
+        )
+    return model
+
+
+def _count_tensors(folder: Path) -> int:
+    """Number of tensors in a folder's safetensors files.
+
+    Raises:
+        MissingInput: there are none.
+        CorruptInput: one is no safetensors file.
+    """
+    _require_files(folder)
+    files = sorted(folder.glob(_WEIGHTS))
+    if not files:
+        pickles = sorted(folder.glob(_PICKLES))
+        what = f", only {pickles[0].name}, which may hold code and is not read" if pickles else ""
+        raise MissingInput(
+            f"has no weights in the format safetensors{what}",
+            where=folder,
+            hint="save it again with transformers: AutoModel.from_pretrained(FOLDER)"
+            ".save_pretrained(NEW_FOLDER), if you trust where it comes from"
+            if pickles
+            else "copy or download the model again",
+        )
+    return sum(len(tensor_shapes(file)) for file in files)
+
+
+def _require_files(folder: Path) -> None:
+    """Refuse a model's folder that holds under a file's name what is none."""
+    if not folder.is_dir():
+        return  # a hub id may look like a path
+    for path in sorted(folder.iterdir()):
+        if path.suffix and not path.name.startswith("."):
+            require_regular(path)
+
+
+def _require_few_labels(config: Mapping[str, Any], where: Path) -> None:
+    """Refuse a number of labels that only takes memory: transformers gives each a name."""
+    labels = config.get(_LABELS)
+    if isinstance(labels, int) and labels > _MOST_LABELS:
+        raise CorruptInput(f"asks for more than {_MOST_LABELS} of {_LABELS}", where=where)
+    for inner in config.values():
+        if isinstance(inner, Mapping):
+            _require_few_labels(inner, where)
+
+
+@contextmanager
+def _silent_transformers() -> Iterator[None]:
+    """No bars and no tables of transformers on the terminal; what fails is raised."""
+    from transformers.utils import logging
+
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()
 
 
 @contextmanager

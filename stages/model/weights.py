@@ -1,19 +1,41 @@
-"""Weights from a local folder, all or none: what is half loaded is refused with its keys."""
+"""Weights from a local folder, all or none: what is half loaded is refused with its keys.
+
+Nothing here trusts the folder: its files are compared with its receipt if it has one, and a model
+is laid out without memory, and held against the file's header, before it is built.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import stat
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+import torch
 from torch import Tensor, nn
+from torch.nn.modules.module import (
+    register_module_module_registration_hook,
+    register_module_parameter_registration_hook,
+)
 
-from schemas.documents import load_object
-from schemas.errors import CorruptInput, MissingInput, SchemaMismatch
+from schemas.documents import load_object, mapping
+from schemas.errors import CorruptInput, MissingInput, SchemaMismatch, system_errors
+from schemas.layouts import RECEIPT_FILE
+from schemas.receipts import read_receipt
+from stages.engine.digest import known_sha256
 
 CONFIG_NAME = "config.json"
 WEIGHTS_NAME = "model.safetensors"
 KEYS_SHOWN = 5
+PARTS_PER_TENSOR = 8
+"""Modules and parameters that a model may have for each tensor of its file; SAM 2 has two."""
+PARTS_BESIDE = 1000
+BUFFERS_BESIDE = 2**28
+"""Bytes of tables that a model computes and no file holds; SAM 2 at 1024 px has 66 thousand."""
+
+Shapes = Mapping[str, tuple[int, ...]]
+M = TypeVar("M", bound=nn.Module)
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -24,7 +46,7 @@ def read_config(folder: Path) -> dict[str, Any]:
 
     Raises:
         MissingInput: no such folder or file.
-        CorruptInput: the file is no JSON object.
+        CorruptInput: the file is no JSON object, or not the one that the folder's receipt lists.
     """
     if not folder.is_dir():
         raise MissingInput(
@@ -32,10 +54,7 @@ def read_config(folder: Path) -> dict[str, Any]:
             where=folder,
             hint=f"name a local folder that holds {CONFIG_NAME} and {WEIGHTS_NAME}",
         )
-    path = folder / CONFIG_NAME
-    if not path.is_file():
-        raise MissingInput(f"the folder has no {CONFIG_NAME}", where=folder)
-    return load_object(path)
+    return load_object(_own_file(folder, CONFIG_NAME))
 
 
 def read_weights(folder: Path) -> dict[str, Tensor]:
@@ -43,20 +62,147 @@ def read_weights(folder: Path) -> dict[str, Tensor]:
 
     Raises:
         MissingInput: no such file.
-        CorruptInput: the file is truncated or no safetensors file.
+        CorruptInput: the file is truncated, no safetensors file, or not the one that the folder's
+            receipt lists.
     """
-    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    path = folder / WEIGHTS_NAME
-    if not path.is_file():
-        raise MissingInput(f"the folder has no {WEIGHTS_NAME}", where=folder)
-    try:
+    path = _own_file(folder, WEIGHTS_NAME)
+    with _whole_safetensors(path):
         return load_file(path)
+
+
+def tensor_shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """Shapes of the tensors in a safetensors file, from its header alone.
+
+    Raises:
+        CorruptInput: the file is truncated or no safetensors file.
+    """
+    from safetensors import safe_open
+
+    with _whole_safetensors(path), safe_open(path, framework="pt") as file:
+        return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+
+
+@contextmanager
+def _whole_safetensors(path: Path) -> Iterator[None]:
+    from safetensors import SafetensorError
+
+    try:
+        yield
     except (SafetensorError, OSError, ValueError) as error:
         raise CorruptInput(
             f"not a whole safetensors file ({error})", where=path, hint="copy it again"
         ) from error
+
+
+def load_fitting(
+    build: Callable[[], M], folder: Path, *, part: Callable[[M], nn.Module] = lambda model: model
+) -> M:
+    """Build a model and fill it with the folder's weights; only what fits them takes memory.
+
+    Args:
+        build: makes the model with random weights; called twice, first without memory.
+        folder: holds model.safetensors.
+        part: the module of the model that the file's tensors are named in.
+
+    Raises:
+        MissingInput, CorruptInput: as ``read_weights``.
+        SchemaMismatch: the model has other tensors than the file, or many times its size.
+    """
+    shapes = tensor_shapes(_own_file(folder, WEIGHTS_NAME))
+    with torch.device("meta"), limited_parts(len(shapes), folder):
+        outline = build()
+    _require_same(_shapes(part(outline)), shapes, folder)
+    kept = outline.state_dict().keys()
+    computed = sum(b.nbytes for name, b in outline.named_buffers() if name not in kept)
+    if computed > BUFFERS_BESIDE:
+        raise SchemaMismatch(
+            f"asks for {computed} bytes of tables beside the weights",
+            where=folder / CONFIG_NAME,
+            hint=f"use the {CONFIG_NAME} that was written with the weights",
+        )
+    model = build()
+    strict_load(part(model), read_weights(folder), folder)
+    return model
+
+
+@contextmanager
+def limited_parts(tensors: int, where: Path) -> Iterator[None]:
+    """Stop a model that is made in here when it has far more parts than its file has tensors.
+
+    Args:
+        tensors: in the file.
+        where: the model's folder, for the message.
+
+    Raises:
+        SchemaMismatch: there are too many modules and parameters.
+    """
+    left = PARTS_BESIDE + PARTS_PER_TENSOR * tensors
+
+    def count(*_: object) -> None:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise SchemaMismatch(
+                f"asks for many more parts than the {tensors} tensors of its weights",
+                where=where / CONFIG_NAME,
+                hint=f"use the {CONFIG_NAME} that was written with the weights",
+            )
+
+    hooks = (
+        register_module_module_registration_hook(count),
+        register_module_parameter_registration_hook(count),
+    )
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def _own_file(folder: Path, name: str) -> Path:
+    """The path of one of the folder's own files, if it is as its receipt says.
+
+    Raises:
+        MissingInput: no such file.
+        CorruptInput: no file, or another content than the receipt lists.
+    """
+    path = folder / name
+    require_regular(path, MissingInput(f"the folder has no {name}", where=folder))
+    if not (folder / RECEIPT_FILE).exists():
+        return path  # not made by tgl: nothing is known of it
+    require_regular(folder / RECEIPT_FILE)
+    receipt = read_receipt(folder)
+    listed = None if receipt is None else mapping(receipt.outputs.tables, folder / RECEIPT_FILE)
+    if listed and name in listed and listed[name] != known_sha256(path):
+        raise CorruptInput(
+            f"has changed since it was made (its SHA-256 is not that in {RECEIPT_FILE})",
+            where=path,
+            hint=f"copy or train it again; if the change is meant, remove {RECEIPT_FILE} beside it",
+        )
+    return path
+
+
+def require_regular(path: Path, missing: MissingInput | None = None) -> None:
+    """Refuse what is no file: opening a FIFO would wait for ever.
+
+    Args:
+        missing: what to raise if nothing is there.
+
+    Raises:
+        MissingInput: nothing is there, or a link to nothing.
+        CorruptInput: it is a folder, a FIFO, a socket or a device.
+        SystemRefused: the system does not say what it is.
+    """
+    with system_errors(path):
+        try:
+            mode = path.stat().st_mode
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise missing or MissingInput("no such file", where=path) from error
+    if not stat.S_ISREG(mode):
+        kind = "a folder" if stat.S_ISDIR(mode) else "no regular file"
+        raise CorruptInput(f"is {kind}, a file is needed", where=path)
 
 
 def strict_load(module: nn.Module, weights: Mapping[str, Tensor], where: Path) -> None:
@@ -65,27 +211,35 @@ def strict_load(module: nn.Module, weights: Mapping[str, Tensor], where: Path) -
     Raises:
         SchemaMismatch: keys are missing or unexpected, or sizes differ; says which.
     """
-    own = module.state_dict()
+    found = {name: tuple(tensor.shape) for name, tensor in weights.items()}
+    _require_same(_shapes(module), found, where)
+    module.load_state_dict(dict(weights))
+
+
+def _shapes(module: nn.Module) -> Shapes:
+    return {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
+
+
+def _require_same(own: Shapes, found: Shapes, where: Path) -> None:
     problems = [
-        _listing("missing", sorted(own.keys() - weights.keys())),
-        _listing("unexpected", sorted(weights.keys() - own.keys())),
+        _listing("missing", sorted(own.keys() - found.keys())),
+        _listing("unexpected", sorted(found.keys() - own.keys())),
         _listing(
             "of another size",
             [
-                f"{key} {tuple(weights[key].shape)} for {tuple(own[key].shape)}"
-                for key in sorted(own.keys() & weights.keys())
-                if own[key].shape != weights[key].shape
+                f"{key} {found[key]} for {own[key]}"
+                for key in sorted(own.keys() & found.keys())
+                if own[key] != found[key]
             ],
         ),
     ]
-    found = [problem for problem in problems if problem]
-    if found:
+    told = [problem for problem in problems if problem]
+    if told:
         raise SchemaMismatch(
-            "the weights do not fit the model: " + "; ".join(found),
+            "the weights do not fit the model: " + "; ".join(told),
             where=where,
             hint="use the config.json that was written with them",
         )
-    module.load_state_dict(dict(weights))
 
 
 def _listing(what: str, keys: list[str]) -> str:

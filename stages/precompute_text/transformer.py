@@ -12,7 +12,7 @@ from transformers import MODEL_MAPPING, AutoConfig, AutoModel, AutoTokenizer
 
 from stages.engine.runtime import Runtime
 from stages.model.device import arithmetic, pick_device
-from stages.model.pretrained import foreign_model, load_pretrained
+from stages.model.pretrained import foreign_model, load_pretrained, load_pretrained_model
 from stages.precompute_text.config import ENCODER_OPTION
 from stages.precompute_text.encoding import Encoded
 
@@ -85,7 +85,7 @@ def _text_model(encoder: str) -> Any:
     config = load_pretrained(AutoConfig, encoder, option=ENCODER_OPTION)
     # A pooler is not used, and where a checkpoint has none it would be announced as missing.
     unused = {"add_pooling_layer": False} if _may_have_pooler(config) else {}
-    model = load_pretrained(AutoModel, encoder, option=ENCODER_OPTION, **unused)
+    model = load_pretrained_model(AutoModel, encoder, option=ENCODER_OPTION, **unused)
     two_towers = hasattr(config, "text_config") and hasattr(config, "vision_config")
     return model.text_model if two_towers else model
 

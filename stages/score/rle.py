@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from schemas.errors import CorruptInput
+from stages.index.runs import check_length, check_runs
 from stages.score.regions import Rows, blank
 
 
@@ -22,10 +23,14 @@ def decode_runs(
     Raises:
         CorruptInput: not run lengths, or they do not fill height x width pixels.
     """
+    pixels = height * width
+    if isinstance(counts, str | bytes):
+        check_length(len(counts), pixels, where=where)
+    else:
+        check_runs(len(counts), pixels, where=where)
     if isinstance(counts, str):
         counts = counts.encode("ascii", "replace")
     lengths = _read(counts, where) if isinstance(counts, bytes) else _plain(counts, where)
-    pixels = height * width
     filled = int(lengths.sum())
     # Each run is looked at too: the sum of absurd ones can wrap around to the right number.
     if filled != pixels or lengths.min() < 0 or lengths.max() > pixels:

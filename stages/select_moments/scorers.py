@@ -16,7 +16,7 @@ from schemas.errors import ConfigError
 from stages.engine.hub import local_folder
 from stages.engine.runtime import Runtime
 from stages.model.device import arithmetic, pick_device
-from stages.model.pretrained import foreign_model, load_pretrained
+from stages.model.pretrained import foreign_model, load_pretrained, load_pretrained_model
 from stages.select_moments.config import MODEL_OPTION
 from stages.select_moments.pixels import PREPROCESSOR, Preprocessor, load_preprocessor
 
@@ -147,7 +147,7 @@ def load_scorer(name: str, runtime: Runtime) -> FrameScorer:
             f"is a {config.model_type} model, one of {', '.join(kinds)} is needed",
             where=name,
         )
-    model = load_pretrained(kind, name, option=MODEL_OPTION)
+    model = load_pretrained_model(kind, name, option=MODEL_OPTION)
     tokenizer = load_pretrained(AutoTokenizer, name, option=MODEL_OPTION)
     scorer = Blip2Scorer if config.model_type == _BLIP2 else TwoTowerScorer
     with foreign_model(name, "is no image-text model"):

@@ -6,7 +6,7 @@ when, changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import Dataset
 
 from schemas.errors import CorruptInput
 from stages.index.frames import read_frame
@@ -254,47 +254,3 @@ def read_pixels(
         pictures.append(picture)
     stacked = np.stack(pictures)
     return resize_frames(stacked if change is None else change.apply(stacked), size)
-
-
-class BatchNumbers(Sampler[list[int]]):
-    """Sample numbers of one process's batches, from a step on.
-
-    Batch k of process r holds the numbers that follow on each other in the global batch, so that
-    two processes see together what one with a doubled batch sees.
-
-    Args:
-        first: number of the first batch (steps times accumulation, over all processes).
-        last: number after the last batch.
-        size: B, clips of one process's batch.
-    """
-
-    def __init__(self, first: int, last: int, size: int, rank: int, world: int):
-        self._range = range(first, last)
-        self._size = size
-        self._rank = rank
-        self._world = world
-
-    def __len__(self) -> int:
-        return len(self._range)
-
-    def __iter__(self) -> Iterator[list[int]]:
-        for batch in self._range:
-            start = (batch * self._world + self._rank) * self._size
-            yield list(range(start, start + self._size))
-
-
-def make_loader(dataset: ClipDataset, numbers: BatchNumbers, workers: int) -> DataLoader[Sample]:
-    """Batches as lists of samples, made in `workers` processes (0: in this one)."""
-    return DataLoader(
-        dataset,
-        batch_sampler=numbers,
-        num_workers=workers,
-        collate_fn=list,
-        worker_init_fn=_one_thread,
-        persistent_workers=False,
-    )
-
-
-def _one_thread(_: int) -> None:
-    """A worker's resizing must not compete with the network for cores."""
-    torch.set_num_threads(1)

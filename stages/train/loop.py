@@ -20,10 +20,11 @@ from torch.nn import Parameter
 from schemas.errors import TrainingDiverged
 from stages.engine.progress import Progress, Task
 from stages.train.config import TrainConfig
-from stages.train.dataset import BatchNumbers, ClipDataset, Sample, make_loader
+from stages.train.dataset import ClipDataset, Sample
 from stages.train.distributed import share
 from stages.train.features import FeatureSource
 from stages.train.learner import ClipBatch, ClipLearner
+from stages.train.loader import BatchNumbers, load_batches, worker_deaths
 from stages.train.schedule import AveragedWeights, make_optimizer, schedule_factor, set_rates
 from stages.train.state import TrainState, load_state, save_state
 from stages.train.validate import Score
@@ -72,13 +73,14 @@ class Trainer:
 
         Raises:
             TrainingDiverged: a loss or a gradient is not finite; names step, video and sentence.
+            TglError: a sample cannot be made, or a worker process was killed.
         """
         optimizer = make_optimizer(self.groups, self.config)
         state = self._resume(optimizer)
         average = self._average(state)
         learner, optimizer = self.accelerator.prepare(self.learner, optimizer)
         clock = _Clock()
-        with progress.task("train", self.config.total_steps, "steps") as task:
+        with worker_deaths(), progress.task("train", self.config.total_steps, "steps") as task:
             task.advance(state.step)
             batches = self._batches(state.step)
             shown: deque[dict[str, float]] = deque(maxlen=_SHOWN_STEPS)
@@ -186,7 +188,7 @@ class Trainer:
             self.accelerator.process_index,
             self.accelerator.num_processes,
         )
-        return iter(make_loader(self.dataset, numbers, self.workers))
+        return load_batches(self.dataset, numbers, self.workers, held=self.config.accumulate + 1)
 
     def _resume(self, optimizer: torch.optim.Optimizer) -> TrainState:
         """The state that the first process finds, in every process; weights put in place."""

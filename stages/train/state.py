@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickle
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from zipfile import BadZipFile
 
 import torch
@@ -40,10 +40,39 @@ class TrainState:
 
 
 def save_state(folder: Path, state: TrainState) -> None:
-    """Write the state under a temporary name, then move it: a kill leaves the one before."""
+    """Write the state under a temporary name, then move it: a kill leaves the one before.
+
+    Raises:
+        OSError: it cannot be written; a full disk is told by its number.
+    """
     temporary = folder / f".{_STATE_FILE}"
-    torch.save(_fields(state), temporary)
+    with temporary.open("wb") as file:
+        target = _Recording(file)
+        try:
+            torch.save(_fields(state), target)
+        except RuntimeError as error:
+            raise (target.failure or error) from error
     temporary.replace(folder / _STATE_FILE)
+
+
+class _Recording:
+    """A file that remembers why it could not be written: torch says only that it could not."""
+
+    def __init__(self, file: BinaryIO):
+        self._file = file
+        self.failure: OSError | None = None
+
+    def write(self, data: bytes) -> int:
+        """As of a file."""
+        try:
+            return self._file.write(data)
+        except OSError as error:
+            self.failure = OSError(error.errno, error.strerror, self._file.name)
+            raise
+
+    def flush(self) -> None:
+        """As of a file."""
+        self._file.flush()
 
 
 def load_state(folder: Path) -> TrainState | None:

@@ -1,7 +1,6 @@
 """Samples: what a sentence's clip holds, and that only its number decides."""
 
 import dataclasses
-from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,7 @@ from train_mini import FRAMES, SENTENCES, SIZE, SPANS, VIDEO_IDS, small, square,
 from schemas.errors import CorruptInput, MissingInput
 from stages.index.index import Index
 from stages.train.config import TrainInputs
-from stages.train.dataset import BatchNumbers, ClipDataset, Sample, make_loader, referent_masks
+from stages.train.dataset import ClipDataset, Sample, referent_masks
 
 MANY = 64
 
@@ -118,37 +117,6 @@ def test_colours_change_only_where_no_colour_is_named(inputs: TrainInputs) -> No
     for number in range(16):
         same = torch.equal(changed[number].pixels, plain[number].pixels)
         assert same == ("red" in plain.expression(number).text)
-
-
-def flat(batches: Iterable[list[Sample]]) -> list[Sample]:
-    return [sample for batch in batches for sample in batch]
-
-
-def test_workers_and_processes_change_nothing(inputs: TrainInputs) -> None:
-    data = dataset(inputs)
-    alone = [
-        sample for batch in make_loader(data, BatchNumbers(0, 4, 4, 0, 1), 0) for sample in batch
-    ]
-    helped = [
-        sample for batch in make_loader(data, BatchNumbers(0, 4, 4, 0, 1), 2) for sample in batch
-    ]
-    ranks = [list(make_loader(data, BatchNumbers(0, 4, 2, rank, 2), 0)) for rank in (0, 1)]
-    split = [
-        sample for batches in zip(*ranks, strict=True) for batch in batches for sample in batch
-    ]
-    assert len(alone) == 16
-    for other in (helped, split):
-        for one, two in zip(alone, other, strict=True):
-            assert (one.video_id, one.expression_id) == (two.video_id, two.expression_id)
-            assert (one.frames == two.frames).all()
-            assert torch.equal(one.pixels, two.pixels)
-            assert torch.equal(one.targets, two.targets)
-
-
-def test_batches_go_on_from_a_step(inputs: TrainInputs) -> None:
-    whole = list(BatchNumbers(0, 6, 3, 1, 2))
-    assert list(BatchNumbers(4, 6, 3, 1, 2)) == whole[4:]
-    assert len(BatchNumbers(4, 6, 3, 1, 2)) == 2
 
 
 def test_the_seed_changes_clips(inputs: TrainInputs) -> None:

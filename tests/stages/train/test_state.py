@@ -1,10 +1,13 @@
 """The resumable state: whole or not there."""
 
+import errno
+import io
 from pathlib import Path
 
 import pytest
 import torch
 
+from schemas.errors import OutputBlocked, system_errors
 from stages.train.state import TrainState, load_state, save_state
 
 STATE = TrainState(
@@ -63,3 +66,23 @@ def test_a_save_that_fails_leaves_the_one_before(tmp_path: Path) -> None:
     found = load_state(tmp_path)
     assert found is not None
     assert found.step == 7
+
+
+@pytest.mark.parametrize("written", [0, 100, 3000])
+def test_a_full_disk_is_told_as_such(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, written: int
+) -> None:
+    """torch says only that it could not write."""
+
+    class FullDisk(io.FileIO):
+        def write(self, data: bytes) -> int:  # type: ignore[override]
+            if self.tell() + len(data) > written:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            return super().write(data)
+
+    save_state(tmp_path, TrainState(step=1))
+    monkeypatch.setattr(Path, "open", lambda path, mode: FullDisk(path, mode))
+    with pytest.raises(OutputBlocked, match="the disk is full"), system_errors(tmp_path):
+        save_state(tmp_path, TrainState(step=2, weights={"w": torch.zeros(1000)}))
+    monkeypatch.undo()
+    assert load_state(tmp_path).step == 1  # type: ignore[union-attr]

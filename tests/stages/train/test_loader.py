@@ -1,0 +1,153 @@
+"""Batches from workers: the same as without them, and failures that stay what they are."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import pickle
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from train_mini import SIZE, small, write_index
+
+from schemas.errors import CorruptInput, TglError
+from schemas.layouts import MASKS_TABLE
+from stages.engine.progress import SilentProgress
+from stages.train.config import TrainInputs
+from stages.train.dataset import ClipDataset
+from stages.train.loader import BatchNumbers, load_batches, worker_deaths
+from stages.train.stage import STAGE
+
+
+def dataset(inputs: TrainInputs) -> ClipDataset:
+    return ClipDataset(inputs.index, inputs.text, small(), size=SIZE, with_pixels=True)
+
+
+@pytest.fixture
+def own(inputs: TrainInputs, tmp_path: Path) -> TrainInputs:
+    """Inputs whose index may be damaged."""
+    write_index(tmp_path / "index")
+    return dataclasses.replace(inputs, index=tmp_path / "index")
+
+
+def test_workers_and_processes_change_nothing(inputs: TrainInputs) -> None:
+    data = dataset(inputs)
+    alone = [
+        sample for batch in load_batches(data, BatchNumbers(0, 4, 4, 0, 1), 0) for sample in batch
+    ]
+    helped = [
+        sample for batch in load_batches(data, BatchNumbers(0, 4, 4, 0, 1), 2) for sample in batch
+    ]
+    ranks = [list(load_batches(data, BatchNumbers(0, 4, 2, rank, 2), 0)) for rank in (0, 1)]
+    split = [
+        sample for batches in zip(*ranks, strict=True) for batch in batches for sample in batch
+    ]
+    assert len(alone) == 16
+    for other in (helped, split):
+        for one, two in zip(alone, other, strict=True):
+            assert (one.video_id, one.expression_id) == (two.video_id, two.expression_id)
+            assert (one.frames == two.frames).all()
+            assert torch.equal(one.pixels, two.pixels)
+            assert torch.equal(one.targets, two.targets)
+
+
+def test_batches_go_on_from_a_step(inputs: TrainInputs) -> None:
+    whole = list(BatchNumbers(0, 6, 3, 1, 2))
+    assert list(BatchNumbers(4, 6, 3, 1, 2)) == whole[4:]
+    assert len(BatchNumbers(4, 6, 3, 1, 2)) == 2
+
+
+# --- failures ---------------------------------------------------------------------------------
+
+
+def flipped(path: Path, place: float) -> None:
+    """Flip the lowest bit of a byte at a share of a file."""
+    content = bytearray(path.read_bytes())
+    content[int(len(content) * place)] ^= 1
+    path.write_bytes(content)
+
+
+def test_a_worker_s_error_comes_as_it_is(own: TrainInputs) -> None:
+    for path in (own.index / "frames").rglob("*.jpg"):
+        path.write_bytes(path.read_bytes()[:200])
+    errors = []
+    for workers in (0, 2):
+        with pytest.raises(CorruptInput) as caught:
+            list(load_batches(dataset(own), BatchNumbers(0, 4, 2, 0, 1), workers))
+        errors.append(str(caught.value))
+    assert errors[0] == errors[1]
+    assert "Traceback" not in errors[1]
+    assert ".jpg: " in errors[1]
+
+
+@pytest.mark.parametrize("place", [n / 16 for n in range(16)])
+def test_masks_with_a_flipped_bit_load_or_give_one_line(own: TrainInputs, place: float) -> None:
+    flipped(own.index / MASKS_TABLE, place)
+    try:
+        list(load_batches(dataset(own), BatchNumbers(0, 8, 2, 0, 1), 0))
+    except TglError as error:
+        assert "\n" not in str(error)  # noqa: PT017 (either way is right)
+        assert len(str(error)) < 500  # noqa: PT017
+
+
+class Killing(SilentProgress):
+    """Kills one of the workers after the first step."""
+
+    def advance(self, n: int = 1, **figures: float | str) -> None:
+        for child in torch.multiprocessing.active_children():
+            os.kill(child.pid or 0, signal.SIGKILL)
+
+
+def test_a_killed_worker_is_one_line_and_training_goes_on_from_there(
+    run_stage: Callable, inputs: TrainInputs, tmp_path: Path
+) -> None:
+    config = small(steps=30)
+    with pytest.raises(TglError, match="a process that loads batches died") as caught:
+        run_stage(STAGE, config, inputs, tmp_path / "out", workers=2, progress=Killing())
+    assert "fewer --workers" in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "out").exists()
+    assert run_stage(STAGE, config, inputs, tmp_path / "out").counts["steps"] == 30
+
+
+def test_other_errors_of_torch_are_no_deaths() -> None:
+    with pytest.raises(RuntimeError, match="another"), worker_deaths():
+        raise RuntimeError("another")
+
+
+_FEW_FILES = """
+import pickle, resource, sys
+from schemas.errors import SystemRefused
+dataset, numbers, limit = pickle.load(sys.stdin.buffer)
+from stages.train.loader import load_batches
+resource.setrlimit(resource.RLIMIT_NOFILE, limit)
+try:
+    print(len(list(load_batches(dataset, numbers, 2))))
+except SystemRefused as error:
+    print(error)
+"""
+
+
+def run_with_few_files(inputs: TrainInputs, limit: tuple[int, int]) -> str:
+    job = pickle.dumps((dataset(inputs), BatchNumbers(0, 3, 4, 0, 1), limit))
+    done = subprocess.run(
+        [sys.executable, "-c", _FEW_FILES], input=job, capture_output=True, timeout=60
+    )
+    assert not done.stderr, done.stderr.decode()
+    return done.stdout.decode().strip()
+
+
+def test_too_few_open_files_are_told_before_the_first_batch(inputs: TrainInputs) -> None:
+    line = run_with_few_files(inputs, (24, 24))
+    assert "too many open files" in line
+    assert "ulimit -n" in line
+    assert "\n" not in line
+
+
+def test_a_low_limit_of_open_files_is_raised_where_that_is_allowed(inputs: TrainInputs) -> None:
+    assert run_with_few_files(inputs, (24, 1024)) == "3"
