@@ -120,12 +120,14 @@ def main() -> None:
     except KeyboardInterrupt:
         hurry()
         _say(f"interrupted; {GO_ON}")
-        code = INTERRUPTED
+        leave(INTERRUPTED)
     except Terminated:
         hurry()
         _say(f"terminated; {GO_ON}")
-        code = TERMINATED
-    leave(code)
+        leave(TERMINATED)
+    flush(sys.stdout)
+    flush(sys.stderr)
+    sys.exit(code)
 
 
 def _run(words: list[str]) -> int:

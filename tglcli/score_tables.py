@@ -18,6 +18,7 @@ from schemas.layouts import SCORES_TABLE, SUMMARY_FILE
 from schemas.parquet import read_table
 from schemas.printable import LONG, printable
 from schemas.tables import SCORES
+from schemas.wording import amount
 
 _WORST = 10
 _PERCENT = 100
@@ -74,7 +75,7 @@ def print_scores(artifact: Path) -> None:
     if faults["frames"]:
         kinds = ", ".join(f"{count}: {kind}" for kind, count in faults["by_kind"].items())
         kinds = escape(printable(kinds, LONG))
-        console.print(f"[bold red]{faults['frames']} frames counted as 0[/] ({kinds})")
+        console.print(f"[bold red]{amount(faults['frames'], 'frames')} counted as 0[/] ({kinds})")
 
 
 def _print_titled(console: Console, title: str, table: Table) -> None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import typer
 
 from schemas.errors import ConfigError
+from schemas.wording import suggestion
 
 # Typer carries a click of its own in some versions: the class is found where it is public.
 UsageError: Any = typer.BadParameter.__mro__[1]
@@ -17,12 +17,6 @@ UsageError: Any = typer.BadParameter.__mro__[1]
 _QUOTED = re.compile(r"'([^']*)'")
 _NUMBERS = {"integer": "a whole number", "valid number": "a number", "float": "a number"}
 """What is said of a value that is no number, by a word of click's or pydantic's message."""
-
-
-def suggestion(word: str, known: Iterable[str]) -> str | None:
-    """`did you mean ...?` where a known word is near to `word`."""
-    near = difflib.get_close_matches(word, list(known), n=2)
-    return f"did you mean {' or '.join(near)}?" if near else None
 
 
 def usage_error(error: Any, words: Sequence[str]) -> ConfigError:
@@ -50,11 +44,15 @@ def usage_error(error: Any, words: Sequence[str]) -> ConfigError:
         hint = f"did you mean {' or '.join(others)}?" if others else "see tgl --help"
         return ConfigError("no such command of tgl", where=command, hint=hint)
     if "extra argument" in message:
-        message = message.removeprefix("Got unexpected ")
+        extra = message.partition("(")[2].partition("(")[2] or message.partition("(")[2]
         return ConfigError(
-            f"{message} after {usage(error.ctx)}",
-            hint="a sentence or a name with blanks needs quotes" if " " in message else None,
+            f"{extra.rstrip(')')!r} is more than {usage(error.ctx)} takes",
+            hint="a sentence or a name with blanks needs quotes",
         )
+    option = getattr(error, "option_name", None)
+    if option is not None:
+        reason = "a value is missing" if "requires" in message else "takes no value"
+        return ConfigError(reason, where=option)
     return ConfigError(message)
 
 

@@ -132,9 +132,9 @@ class Workspace:
         self._mark(self.path, name).unlink(missing_ok=True)
 
     def drop_if_empty(self) -> None:
-        """Leave no folder behind where nothing was done yet."""
+        """Leave no folder behind where nothing was done that the next run would find."""
         with contextlib.suppress(OSError):  # a thread that was not waited for may still write
-            if not any(path.is_file() for path in self.path.rglob("*")):
+            if not any(path.is_file() for path in (self.path / ENGINE_FOLDER).rglob("*")):
                 remove_tree(self.path)
 
     def close(self) -> None:
