@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+from functools import cache
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -175,7 +176,7 @@ def _invoke(words: list[str]) -> None:
         raise ConfigError(
             f"argument {words.index('') + 1} is empty", hint="is it a variable that is not set?"
         )
-    command = typer.main.get_command(app)
+    command = _command()
     try:
         with command.make_context("tgl", list(words)) as context:
             command.invoke(context)
@@ -184,6 +185,12 @@ def _invoke(words: list[str]) -> None:
             error.show()
             raise typer.Exit(error.exit_code) from None
         raise usage_error(error, words[1:]) from None
+
+
+@cache
+def _command() -> Any:
+    """The commands as click knows them."""
+    return typer.main.get_command(app)
 
 
 def _say(line: str, *, error: bool = False) -> None:

@@ -289,7 +289,7 @@ def test_texts_of_another_index_are_refused_before_the_work(own_world: Any, tmp_
 
 def test_an_index_that_was_moved_is_told_once(own_world: Any, tmp_path: Path) -> None:
     (own_world.root / "frames").rename(own_world.root / "elsewhere")
-    with pytest.raises(MissingInput, match="no frames of 3 of 3 videos, first .*--frames FOLDER"):
+    with pytest.raises(MissingInput, match=r"no frames of 3 of 3 videos, first .*--frames FOLDER"):
         propagate(own_world.inputs, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
