@@ -113,16 +113,40 @@ def _executor(workers: int, kind: str) -> Iterator[Executor]:
 
 
 def _start_forkserver() -> None:
-    """Start the process that workers are forked from, deaf to Ctrl-C as they will be.
+    """Start the process that workers are forked from, deaf to Ctrl-C and SIGTERM.
 
-    A terminal sends Ctrl-C to all of its processes: this one alone decides what becomes of it.
+    A terminal sends Ctrl-C to all of its processes, some schedulers SIGTERM: this one alone decides
+    what becomes of it.
     """
-    resource_tracker.ensure_running()  # it would unblock the signal
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    resource_tracker.ensure_running()  # it would unblock the signals
+    with _uninterrupted():
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+        try:
+            forkserver.ensure_running()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM wait while it lasts.
+
+    A process that is lost while it starts would complain that its parent has gone.
+    """
+    if threading.current_thread() is not threading.main_thread():  # only that one is interrupted
+        yield
+        return
+    waiting: list[int] = []
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number in before:
+        signal.signal(number, lambda number, frame: waiting.append(number))
     try:
-        forkserver.ensure_running()
+        yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        for number, handler in before.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+    for number in waiting[:1]:
+        signal.raise_signal(number)
 
 
 def _end_with_parent(pipe: Connection) -> None:
@@ -130,6 +154,8 @@ def _end_with_parent(pipe: Connection) -> None:
 
     Else it would wait for jobs for ever.
     """
+    # SIGTERM is how the pool itself ends the other workers when one died.
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     parent = multiprocessing.parent_process()
     assert parent is not None
 
@@ -148,7 +174,9 @@ def _map_executor(
     try:
         while True:
             for job in source:
-                waiting[executor.submit(_attempt, function, job)] = job
+                with _uninterrupted():  # it may start workers, all of them or none
+                    future = executor.submit(_attempt, function, job)
+                waiting[future] = job
                 if len(waiting) >= workers * _WAITING_PER_WORKER:
                     break
             if not waiting:

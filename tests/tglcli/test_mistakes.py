@@ -10,23 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mistakes_world import build_world, tgl
+from mistakes_world import tgl
 
 LONGEST = 300
 TABLE = Path(__file__).with_name("mistakes.toml")
 MISTAKES: list[dict[str, Any]] = tomllib.loads(TABLE.read_text(encoding="utf-8"))["mistake"]
 
 Snapshot = dict[str, tuple[int, int]]
-
-
-@pytest.fixture(scope="module")
-def world(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The small folder that mistakes are made in."""
-    folder = tmp_path_factory.mktemp("mistakes")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        build_world(checkpoint, patch)
-    return folder
 
 
 @pytest.fixture
