@@ -13,11 +13,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from schemas.printable import printable, printable_line
+
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+_PLACE = 400
+"""Characters shown of the place where something is wrong."""
 
 
 class TglError(Exception):
-    """Base of all expected failures.
+    """Base of all expected failures; as text one line that any terminal can show.
 
     Args:
         message: what is wrong, as one line without a final full stop.
@@ -28,13 +32,13 @@ class TglError(Exception):
     exit_code = 1
 
     def __init__(self, message: str, *, where: object | None = None, hint: str | None = None):
-        self.message = " ".join(str(message).split())
+        self.message = printable_line(message)
         self.where = None if where is None else str(where)
-        self.hint = None if hint is None else " ".join(hint.split())
+        self.hint = None if hint is None else printable_line(hint)
         super().__init__(str(self))
 
     def __str__(self) -> str:
-        place = f"{self.where}: " if self.where else ""
+        place = f"{printable(self.where, _PLACE)}: " if self.where else ""
         advice = f"; {self.hint}" if self.hint else ""
         return f"{place}{self.message}{advice}"
 

@@ -38,6 +38,7 @@ MEVIS_MASKS = "mask_dict.json"
 MOMENTS_FILE = "moments.json"
 
 _LONGEST_NAME = 200
+_PARQUET = b"PAR1"
 _WINDOWS_DEVICES = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
 
 
@@ -66,6 +67,12 @@ def safe_name(text: object, *, where: object) -> str:
             f"the name {shown!r} {reason}", where=where, hint="rename it in the data set"
         )
     return name
+
+
+def looks_like_parquet(path: Path) -> bool:
+    """Whether a file claims to be Parquet, by its first bytes or its name."""
+    with path.open("rb") as file:
+        return file.read(len(_PARQUET)) == _PARQUET or path.suffix == ".parquet"
 
 
 def frame_path(root: Path, video_id: str, name: str, suffix: str = ".jpg") -> Path:

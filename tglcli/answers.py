@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from schemas.directories import write_text_atomic
 from schemas.errors import ConfigError
 from schemas.layouts import PROPAGATION_TABLE, mask_path
+from schemas.printable import printable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -205,11 +206,12 @@ def describe_spans(
     sentence: str, moments: Sequence[Span], seen: int, *, frames: int, fps: float | None
 ) -> str:
     """As :func:`describe`, from a sentence's moments and the number of frames with a mask."""
+    quoted = f'"{printable(sentence)}"'
     if not seen:
-        return f'"{sentence}": nothing found'
+        return f"{quoted}: nothing found"
     if frames == 1:
-        return f'"{sentence}": found'
-    return f'"{sentence}": moment {_when(moments, fps)}, mask in {seen} of {frames} frames'
+        return f"{quoted}: found"
+    return f"{quoted}: moment {_when(moments, fps)}, mask in {seen} of {frames} frames"
 
 
 def _when(spans: Sequence[Span], fps: float | None) -> str:

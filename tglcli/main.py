@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
+from functools import cache
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from schemas.errors import MissingInput, TglError, system_errors
+from schemas.errors import ConfigError, MissingInput, OutputBlocked, TglError, system_errors
+from schemas.printable import printable
 from tglcli.commands.build_moments import build_moments
 from tglcli.commands.check import check
 from tglcli.commands.export_moments import export_moments
@@ -25,9 +28,25 @@ from tglcli.commands.submit import submit
 from tglcli.commands.table import table
 from tglcli.commands.toy import toy
 from tglcli.commands.train import train
+from tglcli.ending import (
+    GO_ON,
+    INTERRUPTED,
+    TERMINATED,
+    UNREAD,
+    Terminated,
+    ending_on_sigterm,
+    flush,
+    hurry,
+    leave,
+    open_closed_streams,
+)
+from tglcli.usage import UsageError, usage_error
 
 STAGES = "Stages, in order"
 HELPERS = "Helpers"
+_BROKEN_PIPE_OF_RICH = 1
+_STAGE = 40
+"""Characters shown of a stage's name: a receipt may come from anywhere."""
 
 app = typer.Typer(
     name="tgl",
@@ -87,7 +106,7 @@ def _made_by(error: TglError) -> str:
         except (TglError, ValueError):  # ValueError: a name that no file can have
             continue
         if receipt is not None:
-            return f" ({folder} was made by tgl {receipt.stage})"
+            return f" ({printable(folder)} was made by tgl {printable(receipt.stage, _STAGE)})"
     return ""
 
 
@@ -95,16 +114,91 @@ def main() -> None:
     """Entry point of the console script."""
     # Several processes on few cores: spinning threads of OpenMP would take them from each other.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    open_closed_streams()
+    try:
+        with ending_on_sigterm():
+            code = _run(sys.argv[1:])
+    except KeyboardInterrupt:
+        hurry()
+        _say(f"interrupted; {GO_ON}")
+        leave(INTERRUPTED)
+    except Terminated:
+        hurry()
+        _say(f"terminated; {GO_ON}")
+        leave(TERMINATED)
+    flush(sys.stdout)
+    flush(sys.stderr)
+    sys.exit(code)
+
+
+def _run(words: list[str]) -> int:
+    """Run a command; its errors become one line.
+
+    Returns:
+        The exit code.
+    """
     try:
         with system_errors():
-            app()
-    except TglError as error:
-        typer.secho("error: ", fg="red", bold=True, nl=False, err=True)
-        typer.echo(f"{error}{_made_by(error)}", err=True)
-        sys.exit(error.exit_code)
+            _invoke(words)
+            sys.stdout.flush()
+    except typer.Exit as done:
+        return done.exit_code
     except BrokenPipeError:
-        # The reader of our output went away (tgl ... | head): nothing is wrong.
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123
+        # Whoever read our output went away (tgl ... | head): nothing is wrong, and nothing to say.
+        return UNREAD
+    except SystemExit as end:
+        if end.code != _BROKEN_PIPE_OF_RICH:
+            raise
+        return UNREAD
+    except TglError as failure:
+        error = _stdout_error() or failure
+        _say(f"{error}{_made_by(error)}", error=True)
+        return error.exit_code
+    return 0
+
+
+def _stdout_error() -> OutputBlocked | None:
+    """Standard output's own failure, which names no file: what it holds still cannot be written."""
+    error = flush(sys.stdout)
+    if error is None:
+        return None
+    reason = os.strerror(error.errno or 0).lower()
+    return OutputBlocked(f"cannot be written ({reason})", where="standard output")
+
+
+def _invoke(words: list[str]) -> None:
+    """Parse and run; click's own entry point would print boxes and swallow signals.
+
+    Raises:
+        ConfigError: the words are no command, or not as it takes them.
+    """
+    if "" in words:
+        raise ConfigError(
+            f"argument {words.index('') + 1} is empty", hint="is it a variable that is not set?"
+        )
+    command = _command()
+    try:
+        with command.make_context("tgl", list(words)) as context:
+            command.invoke(context)
+    except UsageError as error:
+        if not words:  # the help
+            error.show()
+            raise typer.Exit(error.exit_code) from None
+        raise usage_error(error, words[1:]) from None
+
+
+@cache
+def _command() -> Any:
+    """The commands as click knows them."""
+    return typer.main.get_command(app)
+
+
+def _say(line: str, *, error: bool = False) -> None:
+    """One line on standard error."""
+    with contextlib.suppress(OSError):  # nobody reads it
+        if error:
+            typer.secho("error: ", fg="red", bold=True, nl=False, err=True)
+        typer.echo(line, err=True)
 
 
 if __name__ == "__main__":

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from schemas.directories import remove_tree, write_text_atomic
-from schemas.errors import CorruptInput, MissingInput, UnsafeName
+from schemas.errors import ConfigError, CorruptInput, MissingInput, UnsafeName
 from schemas.layouts import FRAMES_FOLDER, MEVIS_EXPRESSIONS, safe_name
+from schemas.wording import listing
 
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 # What the stages read as it is, if every frame of a video has the same suffix.
@@ -48,6 +49,7 @@ def find_media(source: Path) -> Media:
         MissingInput: there is no such file, or no picture in the folder.
     """
     if source.is_dir():
+        source = _video_folder(source)
         found = (path for path in source.iterdir() if path.suffix.lower() in PICTURE_SUFFIXES)
         pictures = tuple(sorted(path for path in found if path.is_file()))
         if not pictures:
@@ -62,6 +64,25 @@ def find_media(source: Path) -> Media:
     if source.suffix.lower() in PICTURE_SUFFIXES:
         return Media(_identity(source.stem), None, (source,))
     return Media(_identity(source.stem), source, ())
+
+
+def _video_folder(source: Path) -> Path:
+    """The folder of frames itself; of an artifact of extract-frames its only video's.
+
+    Raises:
+        ConfigError: the artifact holds several videos.
+    """
+    root = source / FRAMES_FOLDER
+    if not root.is_dir():
+        return source
+    videos = sorted(path.name for path in root.iterdir() if path.is_dir())
+    if len(videos) != 1:
+        raise ConfigError(
+            f"holds the frames of {listing(videos, 'videos')}",
+            where=source,
+            hint=f"name one of them: {root / videos[0]}" if videos else None,
+        )
+    return root / videos[0]
 
 
 def _identity(name: str) -> str:

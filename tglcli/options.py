@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 SETTINGS_PANEL = Settings.panel
 RUN_PANEL = "How it runs (does not change the result)"
-_INTERRUPTED = 130
 
 _RUNTIME_OPTIONS: dict[str, tuple[Any, Any]] = {
     "workers": (
@@ -162,11 +161,7 @@ def stage_command(
         def command(**given: Any) -> None:
             config = kind(**{name: _taken(given.pop(name)) for name in offered})
             run = _run_options(given, runtime)
-            try:
-                function(**given, config=config, run=run)
-            except KeyboardInterrupt:
-                typer.echo("interrupted; run the same command again to go on from here", err=True)
-                raise typer.Exit(_INTERRUPTED) from None
+            function(**given, config=config, run=run)
 
         everything = parameters + made
         command.__signature__ = inspect.Signature(everything)  # type: ignore[attr-defined]

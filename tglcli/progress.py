@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from tqdm import tqdm
 
+from schemas.printable import printable, printable_line
 from stages.engine.progress import Task
+
+_BAR_TEXT = 40
+"""Characters of a name or a figure beside a bar: it shares one line with the bar itself."""
 
 
 class _Bar:
@@ -20,7 +25,8 @@ class _Bar:
     def advance(self, n: int = 1, **figures: float | str) -> None:
         """Count units and show the figures beside the bar."""
         if figures:
-            self._bar.set_postfix(figures, refresh=False)
+            shown = {name: _figure(value) for name, value in figures.items()}
+            self._bar.set_postfix(shown, refresh=False)
         self._bar.update(n)
 
     def expect(self, total: int) -> None:
@@ -40,10 +46,20 @@ class TerminalProgress:
         """A bar that is removed when the task ends; the summary takes its place."""
         disable = True if self._quiet else None  # None: tqdm asks whether it is a terminal
         with tqdm(
-            total=total, desc=name, unit=f" {unit}", leave=False, disable=disable, file=sys.stderr
+            total=total,
+            desc=printable(name, _BAR_TEXT),
+            unit=f" {unit}",
+            leave=False,
+            disable=disable,
+            file=sys.stderr,
         ) as bar:
             yield _Bar(bar)
 
     def warn(self, message: str) -> None:
         """A line above the bars."""
-        tqdm.write(f"warning: {message}", file=sys.stderr)
+        with contextlib.suppress(OSError):  # nobody reads it: the work goes on
+            tqdm.write(f"warning: {printable_line(message)}", file=sys.stderr)
+
+
+def _figure(value: float | str) -> float | str:
+    return printable(value, _BAR_TEXT) if isinstance(value, str) else value

@@ -16,7 +16,9 @@ from rich.table import Table
 
 from schemas.layouts import SCORES_TABLE, SUMMARY_FILE
 from schemas.parquet import read_table
+from schemas.printable import LONG, printable
 from schemas.tables import SCORES
+from schemas.wording import amount
 
 _WORST = 10
 _PERCENT = 100
@@ -72,7 +74,8 @@ def print_scores(artifact: Path) -> None:
     faults = summary["faults"]
     if faults["frames"]:
         kinds = ", ".join(f"{count}: {kind}" for kind, count in faults["by_kind"].items())
-        console.print(f"[bold red]{faults['frames']} frames counted as 0[/] ({kinds})")
+        kinds = escape(printable(kinds, LONG))
+        console.print(f"[bold red]{amount(faults['frames'], 'frames')} counted as 0[/] ({kinds})")
 
 
 def _print_titled(console: Console, title: str, table: Table) -> None:
@@ -161,7 +164,7 @@ def worst_table(scores: pa.Table) -> Titled:
     )
     for row in scores.take(order[:_WORST]).to_pylist():
         figures = [percent(row[key]) for key in ("JF", "J", "F")]
-        names = (escape(row[key]) for key in ("video_id", "expression_id"))
+        names = (escape(printable(row[key])) for key in ("video_id", "expression_id"))
         table.add_row(*names, *figures, str(row["frames"]))
     return "Worst expressions", table
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from schemas.wording import amount
 from stages.engine.hub import local_folder
 from stages.engine.outputs import refuse_inputs, replaceable
 from stages.render.config import RenderConfig
@@ -78,4 +79,4 @@ class SegmentRequest:
         """The last line that is printed."""
         written = (self.out, self.masks, self.table)
         paths = ", ".join(shown(path) for path in written if path is not None)
-        return f"segment: done in {duration(seconds)}: {frames} frames -> {paths}"
+        return f"segment: done in {duration(seconds)}: {amount(frames, 'frames')} -> {paths}"

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import typer
 
 from schemas.errors import IncompleteRun
+from schemas.printable import LONG, printable
+from schemas.wording import amount
 
 if TYPE_CHECKING:
     from stages.engine.execute import Outcome
@@ -24,7 +26,7 @@ def print_outcome(stage: str, outcome: Outcome, *, quiet: bool) -> None:
         IncompleteRun: some inputs failed.
     """
     for failure in outcome.failures:
-        typer.echo(f"failed: {failure}", err=True)
+        typer.echo(f"failed: {printable(failure, LONG)}", err=True)
     if not quiet and outcome.published:
         verb = "up to date" if outcome.skipped else f"done in {duration(outcome.seconds)}"
         typer.echo(f"{stage}: {verb}: {counts_text(outcome.counts)} -> {shown(outcome.path)}")
@@ -35,8 +37,7 @@ def print_outcome(stage: str, outcome: Outcome, *, quiet: bool) -> None:
 
 
 def _incomplete(outcome: Outcome) -> IncompleteRun:
-    number = len(outcome.failures)
-    failed = f"{number} input{'s' if number > 1 else ''} failed"
+    failed = f"{amount(len(outcome.failures), 'inputs')} failed"
     if outcome.published:
         return IncompleteRun(
             f"{failed}, the others are done",
@@ -58,8 +59,8 @@ def counts_text(counts: Mapping[str, int | float]) -> str:
         if name == "bytes":
             parts.append(size(int(value)))
         elif value:
-            number = f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
-            parts.append(f"{number} {name}")
+            exact = isinstance(value, int)
+            parts.append(amount(int(value), name) if exact else f"{value:.4g} {name}")
     return ", ".join(parts) or "nothing"
 
 
@@ -81,11 +82,9 @@ def size(count: int) -> str:
 
 
 def shown(path: object) -> str:
-    """A path relative to where the user is, if it lies below."""
+    """A path relative to where the user is, if it lies below; safe to print."""
     from pathlib import Path
 
     full = Path(str(path))
-    try:
-        return str(full.relative_to(Path.cwd()))
-    except ValueError:
-        return str(full)
+    below = full.is_relative_to(Path.cwd())
+    return printable(full.relative_to(Path.cwd()) if below else full, LONG)

@@ -6,7 +6,12 @@ from pathlib import Path
 
 from schemas.directories import walk
 from schemas.errors import ConfigError, MissingInput, TglError
-from schemas.layouts import EXPRESSIONS_TABLE, RECEIPT_FILE, VIDEOS_TABLE
+from schemas.layouts import (
+    EXPRESSIONS_TABLE,
+    RECEIPT_FILE,
+    VIDEOS_TABLE,
+    looks_like_parquet,
+)
 from stages.check.artifact import (
     MARKS,
     check_checkpoint,
@@ -27,6 +32,7 @@ from stages.engine.progress import Progress
 from stages.engine.runtime import Runtime
 
 _INDEX, _DATASET, _TABLE, _SUBMISSION = "index", "data set", "table", "submission"
+_MOMENT_SUFFIXES = (".json", ".jsonl", ".csv", ".xml", ".eaf")
 _ARTIFACT = "artifact"
 """What render, references and select-moments make: known by its receipt alone."""
 
@@ -71,7 +77,7 @@ def _kind(path: Path, config: CheckConfig) -> str:
     if not path.exists():
         raise MissingInput("there is nothing to check", where=path)
     if path.is_file():
-        return _SUBMISSION if path.suffix.lower() == ".zip" else _TABLE
+        return _file_kind(path)
     if config.layout != AUTO:
         return _DATASET
     if (path / VIDEOS_TABLE).exists() or (path / EXPRESSIONS_TABLE).exists():
@@ -82,6 +88,17 @@ def _kind(path: Path, config: CheckConfig) -> str:
     if found is None and (path / RECEIPT_FILE).is_file() and not splits_of(path):
         return _ARTIFACT
     return found or _DATASET
+
+
+def _file_kind(path: Path) -> str:
+    if path.suffix.lower() == ".zip":
+        return _SUBMISSION
+    if looks_like_parquet(path):
+        return _TABLE
+    hint = "check takes a data set, an artifact, one of its tables or a submission's zip"
+    if path.suffix.lower() in _MOMENT_SUFFIXES:
+        hint += "; moments are checked by tgl build-moments DATASET INDEX --moments FILE"
+    raise ConfigError("is no table (Parquet) and no zip", where=path, hint=hint)
 
 
 def _check_kind(

@@ -11,6 +11,7 @@ from pathlib import Path
 from schemas.directories import all_scratches, locked, remove_tree
 from schemas.layouts import FRAMES_FOLDER, RECEIPT_FILE
 from schemas.publishing import recover, retired_path
+from schemas.wording import amount
 from stages.check.findings import Fault
 
 _PARTIAL = ".*.partial"
@@ -53,17 +54,17 @@ def clear(path: Path, faults: list[Fault]) -> list[str]:
         for folder in scratches:
             remove_tree(folder)
         if scratches:
-            done.append(f"removed {len(scratches)} unfinished runs beside it")
+            done.append(f"removed {amount(len(scratches), 'unfinished runs')} beside it")
         partial = [file for file in path.glob(_PARTIAL) if file.is_file()]
         damaged = _damaged_pictures(path, faults)
         for file in [*partial, *damaged]:
             file.unlink()
     if partial:
-        done.append(f"removed {len(partial)} files that were never finished")
+        done.append(f"removed {amount(len(partial), 'unfinished files')}")
     if damaged:
         done.append(
-            f"removed {len(damaged)} damaged pictures; run the same tgl extract-frames again, it "
-            "works these videos alone"
+            f"removed {amount(len(damaged), 'damaged pictures')}; run the same tgl extract-frames "
+            "again, it works these videos alone"
         )
     return done
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import (
@@ -15,7 +16,9 @@ from concurrent.futures import (
     wait,
 )
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import forkserver
+from contextlib import contextmanager
+from multiprocessing import forkserver, resource_tracker
+from multiprocessing.connection import Connection
 from multiprocessing.connection import wait as wait_for
 from typing import Any, TypeVar
 
@@ -69,7 +72,7 @@ def prepare_workers(runtime: Runtime, modules: Sequence[str]) -> None:
     if runtime.scheduler is None and runtime.workers > 1:
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(["__main__", *modules])
-        forkserver.ensure_running()
+        _start_forkserver()
 
 
 def _attempt(function: Callable[[J], R], job: J) -> R | TglError:
@@ -79,21 +82,85 @@ def _attempt(function: Callable[[J], R], job: J) -> R | TglError:
         return error
 
 
-def _executor(workers: int, kind: str) -> Executor:
+@contextmanager
+def _executor(workers: int, kind: str) -> Iterator[Executor]:
+    """Workers; processes end at once where nobody waits any more for what they do."""
     if kind == "thread":
-        return ThreadPoolExecutor(workers)
+        threads = ThreadPoolExecutor(workers)
+        try:
+            yield threads
+        except BaseException as error:
+            # A thread cannot be stopped, and whoever interrupts tgl does not wait for it.
+            patient = isinstance(error, Exception | GeneratorExit)
+            threads.shutdown(wait=patient, cancel_futures=True)
+            raise
+        threads.shutdown()
+        return
+    _start_forkserver()
     # fork would copy the threads' locks of arrow and torch in whatever state they are.
     context = multiprocessing.get_context("forkserver")
-    return ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with_parent)
+    ours, theirs = context.Pipe()
+    processes = ProcessPoolExecutor(
+        workers, mp_context=context, initializer=_end_with_parent, initargs=(theirs,)
+    )
+    try:
+        yield processes
+    except BaseException:
+        ours.close()
+        processes.shutdown(cancel_futures=True)
+        raise
+    processes.shutdown()
 
 
-def _end_with_parent() -> None:
-    """Let a worker end when its parent was killed; else it would wait for jobs for ever."""
+def _start_forkserver() -> None:
+    """Start the process that workers are forked from, deaf to Ctrl-C and SIGTERM.
+
+    A terminal sends Ctrl-C to all of its processes, some schedulers SIGTERM: this one alone decides
+    what becomes of it.
+    """
+    resource_tracker.ensure_running()  # it would unblock the signals
+    with _uninterrupted():
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+        try:
+            forkserver.ensure_running()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM wait while it lasts.
+
+    A process that is lost while it starts would complain that its parent has gone.
+    """
+    if threading.current_thread() is not threading.main_thread():  # only that one is interrupted
+        yield
+        return
+    waiting: list[int] = []
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number in before:
+        signal.signal(number, lambda number, frame: waiting.append(number))
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+    for number in waiting[:1]:
+        signal.raise_signal(number)
+
+
+def _end_with_parent(pipe: Connection) -> None:
+    """Let a worker end when its parent was killed or closes its end of `pipe`.
+
+    Else it would wait for jobs for ever.
+    """
+    # SIGTERM is how the pool itself ends the other workers when one died.
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     parent = multiprocessing.parent_process()
     assert parent is not None
 
     def watch() -> None:
-        wait_for([parent.sentinel])
+        wait_for([parent.sentinel, pipe])
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
@@ -107,7 +174,9 @@ def _map_executor(
     try:
         while True:
             for job in source:
-                waiting[executor.submit(_attempt, function, job)] = job
+                with _uninterrupted():  # it may start workers, all of them or none
+                    future = executor.submit(_attempt, function, job)
+                waiting[future] = job
                 if len(waiting) >= workers * _WAITING_PER_WORKER:
                     break
             if not waiting:
@@ -120,8 +189,6 @@ def _map_executor(
             "a worker process died, most likely for lack of memory",
             hint="run again with fewer --workers; finished work is kept",
         ) from error
-    finally:
-        executor.shutdown(wait=False, cancel_futures=True)
 
 
 def _map_cluster(

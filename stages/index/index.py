@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 from collections import defaultdict
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from schemas.layouts import (
 )
 from schemas.parquet import read_table
 from schemas.tables import EXPRESSIONS, MOMENTS, VIDEOS
+from schemas.wording import amount
 from stages.index.masks import MaskStore
 
 Span = tuple[int, int]
@@ -120,6 +122,24 @@ class Index:
         """M+: bool (T,), true in the frames of any referent's spans."""
         spans = [s for group in self.moments(video_id, expression_id).values() for s in group]
         return span_mask(spans, self.videos[video_id].num_frames)
+
+    def require_frames(self, *, every_video: bool = False) -> None:
+        """Find before the work that the index was moved away from its frames.
+
+        Args:
+            every_video: whether a single video without frames is too much.
+
+        Raises:
+            MissingInput: no video's folder of frames exists, or with `every_video` one does not.
+        """
+        absent = [video for video in self.videos.values() if not video.frames_dir.is_dir()]
+        if absent and (every_video or len(absent) == len(self.videos)):
+            raise MissingInput(
+                f"no frames of {len(absent):,} of {amount(len(self.videos), 'videos')}, first "
+                f"{os.path.normpath(absent[0].frames_dir)}",
+                where=self.folder,
+                hint="build the index again, with --frames FOLDER",
+            )
 
     @cached_property
     def masks(self) -> MaskStore:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from schemas.errors import CorruptInput, MissingInput
 from schemas.layouts import TEXTS_TABLE
 from schemas.parquet import read_table, table_name
 from schemas.tables import TEXTS, TEXTS_BF16
+from schemas.wording import amount
 from stages.index.bfloat16 import from_bfloat16
 
 
@@ -61,6 +62,22 @@ class TextStore:
 
     def __contains__(self, expression: str) -> bool:
         return expression in self._rows
+
+    def require(self, expressions: Iterable[str]) -> None:
+        """Find before the work what would stop it later.
+
+        Raises:
+            MissingInput: a sentence was not encoded.
+        """
+        sentences = set(expressions)
+        absent = sorted(sentence for sentence in sentences if sentence not in self)
+        if absent:
+            raise MissingInput(
+                f"no embedding of {len(absent):,} of {amount(len(sentences), 'sentences')}, first "
+                f"{absent[0]!r}",
+                where=self._path,
+                hint="run tgl precompute-text on this index",
+            )
 
     def get(self, expression: str) -> TextEmbedding:
         """The embedding of a sentence, exactly as the index spells it.

@@ -6,14 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from schemas.errors import ConfigError, MissingInput
-from schemas.layouts import CHECKPOINT_CONFIG, WEIGHTS_FILE
+from schemas.errors import ConfigError, MissingInput, SchemaMismatch
+from schemas.layouts import CHECKPOINT_CONFIG, MOMENTS_TABLE, WEIGHTS_FILE, looks_like_parquet
+from schemas.wording import suggestion
 from stages.engine.digest import artifact_digest, file_digest, require_files, text_digest
 from stages.engine.settings import Settings, setting
 from stages.engine.stage import Inputs
 from stages.index.frame_files import frame_folders, index_digest
 
-MOMENTS = ("annotated", "predicted", "all", "file")
+FILE = "file"
+MOMENTS = ("annotated", "predicted", "all", FILE)
 UNCHANGED = "trained"
 
 GIGABYTE = 1_000_000_000
@@ -134,6 +136,35 @@ class PropagateInputs(Inputs):
         """Raise ConfigError unless a moments file is named exactly when one is routed by."""
         if (config.moments == "file") != (self.moments is not None):
             raise ConfigError("a moments table and --moments file go together", where="--moments")
+
+
+def moments_table(text: str) -> Path:
+    """The moments table that --moments names: a file, or a folder of tgl with one in it.
+
+    Raises:
+        MissingInput: there is no such file, and no such way to route.
+        SchemaMismatch: moments of a form that only build-moments reads.
+    """
+    path = Path(text)
+    if path.is_dir():
+        path /= MOMENTS_TABLE
+        if not path.is_file():
+            raise MissingInput(f"holds no {MOMENTS_TABLE}", where=f"--moments {text}")
+    words = [word for word in MOMENTS if word != FILE]
+    if not path.is_file():
+        raise MissingInput(
+            f"{text!r} is none of {', '.join(words)}, and no file",
+            where="--moments",
+            hint=suggestion(text, words) or "name a moments table, as OUT of tgl select-moments",
+        )
+    if not looks_like_parquet(path):
+        raise SchemaMismatch(
+            "is no moments table (Parquet)",
+            where=path,
+            hint=f"tgl build-moments DATASET INDEX --moments {path.name} makes one, "
+            f"INDEX/{MOMENTS_TABLE}",
+        )
+    return path
 
 
 def checkpoint_digest(folder: Path) -> str:

@@ -135,6 +135,8 @@ class Setup:
             TglError: an input is missing or damaged.
         """
         index, texts = Index.open(inputs.index), TextStore.open(inputs.text)
+        index.require_frames()
+        texts.require(expression.text for expression in index.expressions)
         jobs = plan_jobs(index, known_moments(index, inputs, config))
         kept = Kept(out, texts, checkpoint_digest(inputs.checkpoint))
         return cls(config, inputs, runtime, jobs, texts, kept)

@@ -20,6 +20,7 @@ from schemas.layouts import (
 )
 from schemas.parquet import open_parquet, read_table
 from schemas.tables import FRAMES, MASKS, PROPAGATION
+from schemas.wording import listing, suggestion
 from stages.index.frames import frame_size
 from stages.index.index import Index, Video
 from stages.render.config import RenderConfig, RenderInputs
@@ -118,6 +119,7 @@ def _predictions(preds: Path) -> dict[str, list[str]]:
 
 def _from_index(root: Path, present: dict[str, list[str]], routes: _Routes) -> Found:
     index = Index.open(root)
+    index.require_frames()
     truth = root / MASKS_TABLE if _has_masks(root / MASKS_TABLE) else None
     clips = []
     known = missing = 0
@@ -258,15 +260,21 @@ def _pairs(table: pa.Table) -> Iterator[tuple[str, str]]:
 
 def _refuse_absent(only: tuple[str, ...], clips: tuple[Clip, ...], preds: Path) -> None:
     """Raise MissingInput unless there is something to draw, and all of what `only` names."""
-    known = {clip.video_id for clip in clips}
-    known |= {f"{clip.video_id}/{shot.expression_id}" for clip in clips for shot in clip.shots}
-    absent = [name for name in only if name not in known]
-    if absent or not clips:
-        wanted = f" of {', '.join(absent)}" if absent else ""
+    if not clips:
         raise MissingInput(
-            f"no predictions{wanted} that fit the frames",
+            "no predictions that fit the frames",
             where=preds,
             hint="they stand at VIDEO/EXPRESSION/FRAME.png, named as in the index",
+        )
+    videos = [clip.video_id for clip in clips]
+    pairs = [f"{clip.video_id}/{shot.expression_id}" for clip in clips for shot in clip.shots]
+    absent = [name for name in only if name not in videos and name not in pairs]
+    if absent:
+        near = suggestion(absent[0], [*videos, *pairs])
+        raise MissingInput(
+            f"no predictions of {', '.join(absent)} that fit the frames",
+            where="--only",
+            hint=near or f"there are {listing(videos, 'videos')}, {listing(pairs, 'sentences')}",
         )
 
 

@@ -15,6 +15,7 @@ from schemas.errors import SchemaMismatch
 from schemas.layouts import SCORES_TABLE
 from schemas.parquet import read_table
 from schemas.tables import SCORES
+from schemas.wording import amount
 from stages.score.frame_rows import mean
 
 RESAMPLES = 10_000
@@ -103,7 +104,7 @@ def _check_same(
     if differing:
         listed = ", ".join(f"{video}/{expression}" for video, expression in differing[:_LISTED])
         raise SchemaMismatch(
-            f"{len(differing)} expressions stand in only one of the two runs, first {listed}",
+            f"{amount(len(differing), 'expressions')} in only one of the two runs, first {listed}",
             where=other,
             hint="compare runs over the same ground truth and protocol",
         )

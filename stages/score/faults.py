@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
 import pyarrow as pa
 
 from schemas.errors import CorruptInput, MissingInput, TglError
+from schemas.wording import amount, listing
 from stages.score.cases import Case, Fault, VideoCases
 from stages.score.survey import MISSING_FOLDER, MISSING_VIDEO
+from stages.score.truth_folder import subfolders
 from stages.score.worker import MISSING_FRAME
 
 _LISTED = 5
@@ -23,11 +27,26 @@ def fault_error(faults: Sequence[Fault], where: object) -> TglError:
     listed = "; ".join(str(fault) for fault in faults[:_LISTED])
     rest = f"; and {len(faults) - _LISTED} more" if len(faults) > _LISTED else ""
     kind = MissingInput if all(fault.kind in _ABSENT for fault in faults) else CorruptInput
-    plural = "s" if len(faults) > 1 else ""
     return kind(
-        f"{len(faults)} fault{plural} ({frames} frames): {listed}{rest}",
+        f"{amount(len(faults), 'faults')} ({amount(frames, 'frames')}): {listed}{rest}",
         where=where,
-        hint="mend them, or count them as 0 with --missing zero",
+        hint="fix them, or count them as 0 with --missing zero",
+    )
+
+
+def nothing_matches(preds: Path, videos: Sequence[VideoCases]) -> MissingInput | None:
+    """The error of predictions none of which the ground truth knows, as of the wrong folder."""
+    folders = [case.folder for video in videos for case in video.cases]
+    if any((preds / folder).is_dir() for folder in folders):
+        return None
+    near = [*subfolders(preds), Path(os.path.normpath(preds / os.pardir))]
+    better = next((place for place in near if (place / folders[0]).is_dir()), None)
+    layout = "they stand at VIDEO/EXPRESSION/FRAME.png, named as in the ground truth"
+    names = list(dict.fromkeys(video.video_id for video in videos))
+    return MissingInput(
+        f"nothing here matches the ground truth, which has {listing(names, 'videos')}",
+        where=preds,
+        hint=layout if better is None else f"is it {better}?",
     )
 
 
@@ -61,9 +80,9 @@ def remarks(
         frames = sum(fault.frames for fault in faults)
         kinds = Counter(fault.kind.split(_DETAILS)[0] for fault in faults)
         listed = ", ".join(f"{count} x {kind}" for kind, count in kinds.most_common())
-        yield f"{frames} frames counted as 0 ({listed}); first: {faults[0]}"
+        yield f"{amount(frames, 'frames')} counted as 0 ({listed}); first: {faults[0]}"
     if extra:
-        yield f"{len(extra)} extra files or folders are not scored, first: {extra[0]}"
+        yield f"not scored: {amount(len(extra), 'extra files or folders')}, first: {extra[0]}"
     if unscored:
         first = "/".join(unscored[0].key)
-        yield f"{len(unscored)} expressions have no frame to score, first {first}"
+        yield f"no frame to score in {amount(len(unscored), 'expressions')}, first {first}"

@@ -26,7 +26,7 @@ from stages.engine.workspace import Workspace
 from stages.score.case_rows import case_rows
 from stages.score.cases import Fault, VideoCases
 from stages.score.config import ERROR, NO_REPORT, ScoreConfig, ScoreInputs
-from stages.score.faults import fault_error, frame_faults, remarks
+from stages.score.faults import fault_error, frame_faults, nothing_matches, remarks
 from stages.score.frame_rows import frame_table
 from stages.score.propagation import temporal_of
 from stages.score.protocols import drop_empty
@@ -49,6 +49,7 @@ def run(
     videos, unscored = drop_empty(read_truth(config, inputs))
     if not any(video.cases for video in videos):
         raise CorruptInput("has no expression with a frame to score", where=inputs.gt)
+    _refuse_strangers(config, inputs, videos)
     found = survey(inputs.preds, videos)
     _refuse(config, found.faults, inputs)
     tables = _score(config, inputs, videos, found, out, runtime=runtime, progress=progress)
@@ -112,6 +113,12 @@ def _score(
 def _refuse(config: ScoreConfig, faults: Sequence[Fault], inputs: ScoreInputs) -> None:
     if faults and config.missing == ERROR:
         raise fault_error(faults, inputs.preds)
+
+
+def _refuse_strangers(config: ScoreConfig, inputs: ScoreInputs, videos: list[VideoCases]) -> None:
+    error = nothing_matches(inputs.preds, videos)
+    if error is not None and config.missing == ERROR:
+        raise error
 
 
 def _write(

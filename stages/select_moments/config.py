@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from schemas.errors import ConfigError
 from stages.engine.digest import tree_digest
 from stages.engine.hub import local_folder
 from stages.engine.settings import Settings, setting
@@ -37,6 +38,15 @@ class SelectConfig(Settings):
     )
     fill: int = setting(4, "Gaps of at most this many frames are closed.", low=0)
     drop: int = setting(2, "Spans of fewer frames are dropped, the best one excepted.", low=1)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.window % 2 == 0:
+            raise ConfigError(
+                f"{self.window} is even, an odd number of frames is needed",
+                where="--window",
+                hint=f"name {self.window - 1} or {self.window + 1}",
+            )
 
 
 @dataclass(frozen=True)

@@ -42,6 +42,7 @@ def run(
 ) -> Result:
     """Choose moments for every sentence; see :func:`stages.engine.execute.execute`."""
     index = Index.open(inputs.index)
+    index.require_frames()
     digest = text_digest(canonical_json(inputs.digests()))
     videos = [video for video in index.videos.values() if index.expressions_of(video.video_id)]
     tables = {video.video_id: out.finished(video.video_id, digest) for video in videos}

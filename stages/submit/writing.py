@@ -15,6 +15,7 @@ from schemas.directories import sha256_file
 from schemas.documents import mapping, parse_json
 from schemas.errors import CorruptInput, MissingInput, TglError, system_errors
 from schemas.receipts import canonical_json, fingerprint
+from schemas.wording import amount, listing
 from stages.datasets.expected_masks import ExpectedVideo, Size, read_expected
 from stages.datasets.mask_png import black, fault_of
 from stages.datasets.submission import ZIP_ERRORS
@@ -173,10 +174,17 @@ def _refuse_faults(
     faults = [fault for video in found for fault in video.faults]
     if faults:
         raise CorruptInput(
-            f"{len(faults)} masks that the server would refuse: {first_of(faults)}",
+            f"{amount(len(faults), 'masks')} that the server would refuse: {first_of(faults)}",
             where=inputs.preds,
         )
     missing = [path for video in found for path in video.missing]
+    if len(missing) == _total(expected):
+        names = [video.video_id for video in expected]
+        raise MissingInput(
+            f"nothing here matches the meta file, which expects {listing(names, 'videos')}",
+            where=inputs.preds,
+            hint="masks stand at VIDEO/EXPRESSION/FRAME.png; is --meta that of this split?",
+        )
     if missing and config.missing == "refuse":
         raise MissingInput(
             f"{len(missing)} of {_total(expected)} masks are missing: {first_of(missing)}",
@@ -186,8 +194,8 @@ def _refuse_faults(
     unsized = [video.video_id for video in expected if checked[video.video_id].size is None]
     if missing and unsized:
         raise MissingInput(
-            f"{len(unsized)} videos have no mask at all, so that nobody knows how large black ones "
-            f"must be: {first_of(unsized)}",
+            f"no mask at all of {amount(len(unsized), 'videos')}, so that the size of black ones "
+            f"is not known: {first_of(unsized)}",
             where=inputs.preds,
             hint="name the split's folder of frames with --frames",
         )

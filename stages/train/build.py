@@ -46,15 +46,14 @@ class Sentences:
         """Open both, and find now what would stop the run later.
 
         Raises:
-            MissingInput: a sentence has no embedding.
+            MissingInput: a sentence has no embedding, a video no frames.
             CorruptInput: the index is empty.
         """
         index, texts = Index.open(index_folder), TextStore.open(text_folder)
         if not index.expressions:
             raise CorruptInput("holds no sentence", where=index_folder)
-        for expression in index.expressions:
-            if expression.text not in texts:
-                texts.get(expression.text)
+        texts.require(expression.text for expression in index.expressions)
+        index.require_frames(every_video=True)
         return Sentences(index, texts)
 
     @staticmethod

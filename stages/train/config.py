@@ -138,6 +138,11 @@ class TrainConfig(ModelConfig, LossConfig):
         """Optimiser steps of both parts."""
         return self.adapter_steps + self.steps
 
+    @property
+    def warms_up_only(self) -> bool:
+        """Whether a part of the training ends before its learning rate is the full one."""
+        return any(0 < steps <= self.warmup for steps in (self.adapter_steps, self.steps))
+
     def model_config(self) -> ModelConfig:
         """What the checkpoint keeps."""
         return _part(self, ModelConfig)

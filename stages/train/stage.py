@@ -44,6 +44,11 @@ def run(
 
     Under a launcher this is the first process's part; see :func:`together`.
     """
+    if config.warms_up_only:
+        progress.warn(
+            f"--warmup {config.warmup} is not shorter than the training: the full learning rate is "
+            "never reached"
+        )
     accelerator = make_accelerator(runtime, out.path if config.tensorboard else None)
     share(_WORK, accelerator)
     if config.tensorboard:

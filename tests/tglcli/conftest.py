@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))  # for what tests share: mistakes_world
 
 import pytest
 import torch
+from mistakes_world import build_world
 
 from stages.model.checkpoint import save_checkpoint
 from stages.model.config import ModelConfig
@@ -29,4 +33,14 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
         head.proj_out.bias.add_(4.3)
     folder = tmp_path_factory.mktemp("model") / "checkpoint"
     save_checkpoint(folder, model, encoder="hash, mean pooling")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def world(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small folder of everything that commands read; to be read only."""
+    folder = tmp_path_factory.mktemp("world")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        build_world(checkpoint, patch)
     return folder

@@ -62,7 +62,7 @@ def test_one_bad_video_is_named_and_the_exit_code_says_so(split: Path, tmp_path:
     done = tgl("extract-frames", good, bad, "frames", cwd=tmp_path)
     assert done.returncode == 7
     assert len([line for line in done.stderr.splitlines() if "bad.mp4" in line]) == 1
-    assert "1 videos, 16 frames" in done.stdout
+    assert "1 video, 16 frames" in done.stdout
     assert "Traceback" not in done.stderr
 
 

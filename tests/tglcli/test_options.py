@@ -68,17 +68,3 @@ def test_help_shows_default_and_text() -> None:
     assert "How many." in output
     assert "default: 3" in output
     assert "a|b" in output
-
-
-def test_ctrl_c_exits_130() -> None:
-    app = typer.Typer()
-
-    @app.command()
-    @stage_command(Config)
-    def work(config: Config, run: RunOptions) -> None:
-        """Work."""
-        raise KeyboardInterrupt
-
-    done = CliRunner().invoke(app, [])
-    assert done.exit_code == 130
-    assert "run the same command again" in done.output

@@ -82,7 +82,7 @@ def test_a_fault_is_one_line_and_an_exit_code(trees, tmp_path):
     assert "video a, expression 1, frame 00001: mask is missing" in done.stderr
     done = tgl("score", "preds", "gt", "--missing", "zero", "--workers", "1", cwd=tmp_path)
     assert done.returncode == 0
-    assert "1 frames counted as 0" in done.stdout
+    assert "1 frame counted as 0" in done.stdout
     done = tgl("score", "preds", "gt", "--report", "x.html", "--pictures", "-1", cwd=tmp_path)
     assert done.returncode == 2
     assert "--pictures" in done.stderr

@@ -150,7 +150,7 @@ def test_a_picture_that_a_phone_turned_is_shown_upright(checkpoint: Path, tmp_pa
     Image.new("RGB", (HEIGHT, WIDTH)).save(tmp_path / "phone.jpg", exif=turned)
     options = ("--checkpoint", checkpoint, "--masks", tmp_path / "masks")
     said = succeed(tmp_path / "phone.jpg", tmp_path / "out.png", *options, sentences=["a cube"])
-    assert "1 frames -> " in said
+    assert "1 frame -> " in said
     with Image.open(tmp_path / "masks" / "phone" / "0" / "phone.png") as image:
         assert image.size == (WIDTH, HEIGHT)
     with Image.open(tmp_path / "out.png") as image:

@@ -29,7 +29,7 @@ def test_writes_skips_and_checks(arguments: list[str], tmp_path: Path) -> None:
     command = ["submit", str(tmp_path / "preds"), *arguments, "-o", zip_path]
     done = CliRunner().invoke(app, command)
     assert done.exit_code == 0, done.output
-    assert "1 videos, 1 expressions, 2 masks" in done.stdout
+    assert "1 video, 1 expression, 2 masks" in done.stdout
     assert "submit: up to date" in CliRunner().invoke(app, command).stdout
     checked = CliRunner().invoke(app, ["submit", zip_path, *arguments])
     assert checked.stdout == f"{zip_path}: no faults for the server of mevis\n"

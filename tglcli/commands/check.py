@@ -9,6 +9,8 @@ from typing import Annotated
 import typer
 
 from schemas.errors import CorruptInput
+from schemas.printable import LONG, printable
+from schemas.wording import amount
 from stages.check.config import CheckConfig
 from tglcli.options import RunOptions, stage_command
 from tglcli.summary import counts_text, shown
@@ -57,20 +59,20 @@ def check(
     progress = TerminalProgress(quiet=run.quiet or as_json)
     report = check_path(path, config, runtime=run.runtime, progress=progress, meta=meta, fix=fix)
     if as_json:
-        typer.echo(json.dumps(report.to_dict(), ensure_ascii=False, indent=1))
+        typer.echo(json.dumps(report.to_dict(), indent=1))
     else:
-        origin = f", made by {report.made_by}" if report.made_by else ""
+        origin = f", made by {printable(report.made_by)}" if report.made_by else ""
         typer.echo(f"{shown(path)}: {report.kind}{origin}: {counts_text(report.counts)}")
         for part, number in report.by_part.items():
-            typer.echo(f"{part}: {number} {'fault' if number == 1 else 'faults'}")
+            typer.echo(f"{part}: {amount(number, 'faults')}")
             chosen = [fault for fault in report.faults if fault.part == part]
             for fault in chosen[:show]:
-                typer.echo(f"  {fault}")
+                typer.echo(f"  {printable(fault, LONG)}")
             if number > show:
                 typer.echo(f"  ... and {number - show} more, see --show or --json")
         if not report.faults:
             typer.echo("no faults")
         for line in report.fixed:
-            typer.echo(f"fixed: {line}")
+            typer.echo(f"fixed: {printable(line, LONG)}")
     if report.faults:
         raise typer.Exit(CorruptInput.exit_code)

@@ -8,10 +8,14 @@ from typing import Annotated
 
 import typer
 
-from stages.propagate.config import MOMENTS, PropagateConfig, PropagateInputs
+from stages.propagate.config import (
+    FILE,
+    MOMENTS,
+    PropagateConfig,
+    PropagateInputs,
+    moments_table,
+)
 from tglcli.options import SETTINGS_PANEL, RunOptions, stage_command
-
-_FILE = "file"
 
 
 @stage_command(
@@ -38,8 +42,8 @@ def propagate(
     """Find the masks of every sentence in every frame of its video."""
     from stages.propagate.stage import STAGE, together
 
-    named = moments in MOMENTS and moments != _FILE
-    config = replace(config, moments=moments if named else _FILE)
-    table = None if named else Path(moments)
+    named = moments in MOMENTS and moments != FILE
+    config = replace(config, moments=moments if named else FILE)
+    table = None if named else moments_table(moments)
     inputs = PropagateInputs(index, text, checkpoint, table)
     together(lambda: run.execute(STAGE, config, inputs, out), config, inputs, run.runtime)

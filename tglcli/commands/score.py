@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from schemas.errors import ConfigError
-from schemas.layouts import REPORT_FILE
+from schemas.layouts import REPORT_FILE, SCORES_TABLE
+from stages.engine.digest import require_files
 from stages.score.config import NO_REPORT, ScoreConfig, ScoreInputs
 from tglcli.options import RunOptions, stage_command
 from tglcli.summary import print_outcome
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from stages.engine.execute import Outcome
 
 
+_MAKE_SCORES = "make one with tgl score --out"
 _Preds = Annotated[
     Path,
     typer.Argument(help="Predictions: <video>/<expression id>/<frame>.png.", show_default=False),
@@ -66,6 +68,14 @@ def score(
     from stages.engine.outputs import output_files
 
     config = _with_pictures(config, out, report)
+    if run.quiet and not as_json and out is None and report is None:
+        raise ConfigError(
+            "nothing would be printed and nothing kept",
+            where="--quiet",
+            hint="name --out, --report or --json, or leave it away",
+        )
+    if compare is not None:  # before the work
+        require_files(compare, (SCORES_TABLE,), what="result of tgl score", hint=_MAKE_SCORES)
     inputs = ScoreInputs(preds, gt)
     others = [path for path in (out, compare) if path is not None]
     with (

@@ -8,10 +8,14 @@ from typing import Annotated
 import typer
 
 from schemas.errors import ConfigError, CorruptInput
+from schemas.printable import LONG, printable
+from schemas.wording import amount
 from stages.submit.config import SubmitConfig, SubmitInputs
 from tglcli.options import RunOptions, stage_command
+from tglcli.summary import shown
 
 _ZIP = ".zip"
+_SHOWN_FAULTS = 10
 
 
 @stage_command(SubmitConfig, runtime=("workers",))
@@ -79,10 +83,14 @@ def _check(inputs: SubmitInputs, config: SubmitConfig) -> None:
         pictures=inputs.pictures,
         exclude=inputs.exclude,
     )
-    for fault in faults:
-        typer.echo(fault)
+    for fault in faults[:_SHOWN_FAULTS]:
+        typer.echo(printable(fault, LONG))
+    if len(faults) > _SHOWN_FAULTS:
+        typer.echo(f"... and {len(faults) - _SHOWN_FAULTS:,} more")
     if faults:
         raise CorruptInput(
-            f"{len(faults)} faults for the server of {config.server}", where=inputs.preds
+            f"{amount(len(faults), 'faults')} for the server of {config.server}",
+            where=inputs.preds,
+            hint="are --server and --meta those that it was made for?",
         )
-    typer.echo(f"{inputs.preds}: no faults for the server of {config.server}")
+    typer.echo(f"{shown(inputs.preds)}: no faults for the server of {config.server}")

@@ -10,6 +10,7 @@ import typer
 from schemas.documents import load_object
 from schemas.errors import CorruptInput
 from schemas.layouts import SUMMARY_FILE
+from schemas.printable import printable
 from tglcli.summary import shown
 
 _PERCENT = 100
@@ -37,7 +38,7 @@ def table(
     names = {folder.name for folder in scores}
     for folder, summary in rows:
         name = folder.name if len(names) == len(scores) else shown(folder)
-        grid.add_row(Text(name), *_cells(summary))
+        grid.add_row(Text(printable(name)), *_cells(summary))
     Console().print(grid)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from schemas.errors import ConfigError, CorruptInput, MissingInput
-from schemas.layouts import safe_name
+from schemas.layouts import MOMENTS_TABLE, safe_name
 from stages.build_moments.formats import cvat, elan
 from stages.build_moments.formats.charades import read_charades, write_charades
 from stages.build_moments.formats.context import MomentContext, Row, by_video
@@ -108,6 +108,8 @@ def read_moments_file(path: Path, name: str | None, context: MomentContext) -> I
     """
     if not path.exists():
         raise MissingInput("no such moments file", where=path)
+    if (path / MOMENTS_TABLE).is_file():  # a folder that tgl made
+        path /= MOMENTS_TABLE
     return FORMATS[name or detect_format(path)].read(path, context)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +11,12 @@ import numpy as np
 import pyarrow as pa
 
 from schemas.errors import TglError
+from schemas.wording import amount
 from stages.engine.pool import map_jobs
 from stages.engine.runtime import Runtime
 from stages.score.cases import Case, VideoCases
 from stages.score.report.assets import SCRIPT, STYLE
+from stages.score.report.markup import html_text, report_text
 from stages.score.report.pictures import AGREED, EXTRA, MISSED, Pictured, thumbnail
 from stages.score.report.plots import group_bars, histogram, over_time, sparkline
 
@@ -69,7 +70,7 @@ def report_page(
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(title)}</title><style>{STYLE}</style></head>"
+        f"<title>{html_text(title)}</title><style>{STYLE}</style></head>"
         f"<body><main>{''.join(sections)}</main><script>{SCRIPT}</script></body></html>\n"
     )
 
@@ -84,8 +85,8 @@ def _share(value: float | None) -> str:
 
 def _head(summary: Mapping[str, Any]) -> str:
     line = (
-        f"{_amount(summary['expressions'], 'expression')} of "
-        f"{_amount(summary['videos'], 'video')}, {_amount(summary['frames'], 'frame')}, "
+        f"{amount(summary['expressions'], 'expressions')} of "
+        f"{amount(summary['videos'], 'videos')}, {amount(summary['frames'], 'frames')}, "
         f"protocol {summary['protocol']}. All figures are percent."
     )
     cards = [("J&F", summary["JF"], " main"), ("J", summary["J"], ""), ("F", summary["F"], "")]
@@ -104,15 +105,13 @@ def _head(summary: Mapping[str, Any]) -> str:
         cards += [(name, summary["temporal"][key], "") for name, key in names]
         cards.append(("key frame top-1", summary["temporal"]["key_frame_top1"], ""))
     html = "".join(
-        f'<div class="card{kind}"><b>{_share(value)}</b><span>{escape(name)}</span></div>'
+        f'<div class="card{kind}"><b>{_share(value)}</b><span>{html_text(name)}</span></div>'
         for name, value, kind in cards
         if value is not None
     )
-    return f"<h1>Scores</h1><p>{escape(line)}</p>{_warning(summary)}<div class=cards>{html}</div>"
-
-
-def _amount(number: int, word: str) -> str:
-    return f"{number:,} {word}{'' if number == 1 else 's'}"
+    return (
+        f"<h1>Scores</h1><p>{html_text(line)}</p>{_warning(summary)}<div class=cards>{html}</div>"
+    )
 
 
 def _warning(summary: Mapping[str, Any]) -> str:
@@ -121,7 +120,7 @@ def _warning(summary: Mapping[str, Any]) -> str:
         return ""
     kinds = ", ".join(f"{count:,}: {kind}" for kind, count in faults["by_kind"].items())
     text = f"{faults['frames']:,} of {summary['frames']:,} frames counted as 0 ({kinds})"
-    return f'<div class="warn">{escape(text)}</div>'
+    return f'<div class="warn">{html_text(text)}</div>'
 
 
 def _plots(
@@ -147,7 +146,8 @@ def _plots(
         if len(groups) > 1:
             figures.append((name, group_bars(groups)))
     html = "".join(
-        f"<figure><figcaption>{escape(name)}</figcaption>{plot}</figure>" for name, plot in figures
+        f"<figure><figcaption>{html_text(name)}</figcaption>{plot}</figure>"
+        for name, plot in figures
     )
     return f'<h2>Overview</h2><div class="plots">{html}</div>'
 
@@ -216,12 +216,12 @@ def _card(job: Pictured, row: Mapping[str, Any], frames: pa.Table, picture: str 
     )
     j, relevant = frames.column("J").to_numpy(), frames.column("relevant").to_pylist()
     spark = sparkline(j, relevant, _telling(frames, row))
-    words = f"<div class=words>{escape(case.text)}</div>" if case.text else ""
+    words = f"<div class=words>{html_text(case.text)}</div>" if case.text else ""
     name = f"{case.video_id} / {case.expression_id}, frame {video.frame_names[job.frame]}"
     figures = f"J&F {_share(row['JF'])}, J {_share(row['J'])}, F {_share(row['F'])}"
     return (
         f'<figure class="case">{shown}{spark}{words}<div class="figures">'
-        f"{escape(name)}<br>{escape(figures)}</div></figure>"
+        f"{html_text(name)}<br>{html_text(figures)}</div></figure>"
     )
 
 
@@ -234,12 +234,12 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> str:
     ]
     data = {
         "columns": [{"key": key, "kind": kind} for key, _, kind in columns],
-        "rows": [[_rounded(row[key]) for key, _, _ in columns] for row in rows],
+        "rows": [[_cell(row[key]) for key, _, _ in columns] for row in rows],
     }
     # "<" is written as an escape: no sentence can end the script element.
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
     heads = "".join(
-        f'<th scope="col" class="{kind}"><button>{escape(name)}</button></th>'
+        f'<th scope="col" class="{kind}"><button>{html_text(name)}</button></th>'
         for _, name, kind in columns
     )
     return (
@@ -251,5 +251,7 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> str:
     )
 
 
-def _rounded(value: Any) -> Any:
+def _cell(value: Any) -> Any:
+    if isinstance(value, str):
+        return report_text(value)
     return round(value, 5) if isinstance(value, float) else value

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from html import escape
 from typing import Any
 
 import numpy as np
+
+from stages.score.report.markup import html_text
 
 _WIDTH, _HEIGHT = 420, 190
 _LEFT, _RIGHT, _TOP, _BOTTOM = 40, 12, 12, 34
@@ -113,9 +114,8 @@ def _svg(content: str, height: float = _HEIGHT) -> str:
 
 
 def _text(x: float, y: float, text: str, anchor: str = "start", kind: str = "tick") -> str:
-    return (
-        f'<text class="{kind}" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
-    )
+    place = f'x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"'
+    return f'<text class="{kind}" {place}>{html_text(text)}</text>'
 
 
 def _x_axis(name: str) -> str:

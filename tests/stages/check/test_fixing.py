@@ -53,7 +53,7 @@ def test_damaged_pictures_go_and_come_back(
     assert fixed(frames, fix=False).fixed == ()
     report = fixed(frames)
     assert report.by_part["pictures"] == 1
-    assert "removed 1 damaged pictures" in report.fixed[0]
+    assert "removed 1 damaged picture;" in report.fixed[0]
     videos = tuple(sorted((tmp_path / "videos").iterdir()))
     outcome = run_stage(EXTRACT, ExtractConfig(), ExtractInputs(videos), frames)
     assert outcome.counts["videos kept from before"] == 1
@@ -67,8 +67,8 @@ def test_what_interrupted_runs_left_is_removed(frames: Path) -> None:
     (frames / ".frames.parquet.partial").write_bytes(b"half")
     report = fixed(frames)
     assert report.fixed == (
-        "removed 1 unfinished runs beside it",
-        "removed 1 files that were never finished",
+        "removed 1 unfinished run beside it",
+        "removed 1 unfinished file",
     )
     names = {path.name for path in frames.parent.iterdir()}
     assert names == {"videos", "frames", ".other.0123456789abcdef.work"}

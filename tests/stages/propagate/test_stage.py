@@ -20,7 +20,13 @@ from schemas.errors import (
     OutputBlocked,
     SchemaMismatch,
 )
-from schemas.layouts import EXPRESSIONS_TABLE, MOMENTS_TABLE, PROPAGATION_TABLE, WEIGHTS_FILE
+from schemas.layouts import (
+    EXPRESSIONS_TABLE,
+    MOMENTS_TABLE,
+    PROPAGATION_TABLE,
+    TEXTS_TABLE,
+    WEIGHTS_FILE,
+)
 from schemas.parquet import read_table, rows_of, write_table
 from schemas.tables import EXPRESSIONS, MOMENTS, PROPAGATION
 from stages.engine.execute import Outcome, execute
@@ -267,14 +273,25 @@ def test_texts_of_another_width_are_one_line(own_world: Any, tmp_path: Path) -> 
         propagate(inputs, tmp_path / "out")
 
 
-def test_a_sentence_without_embedding_fails_its_video(own_world: Any, tmp_path: Path) -> None:
+def test_texts_of_another_index_are_refused_before_the_work(own_world: Any, tmp_path: Path) -> None:
     path = own_world.inputs.index / EXPRESSIONS_TABLE
     rows = read_table(path, EXPRESSIONS).to_pylist()
     rows[-1]["expression"] = "never encoded"
     write_table(path, rows_of(rows, EXPRESSIONS), EXPRESSIONS)
-    outcome = propagate(own_world.inputs, tmp_path / "out")
-    (line,) = outcome.failures
-    assert "never encoded" in line
+    with pytest.raises(MissingInput) as caught:
+        propagate(own_world.inputs, tmp_path / "out")
+    assert str(caught.value) == (
+        f"{own_world.inputs.text / TEXTS_TABLE}: no embedding of 1 of 4 sentences, first "
+        "'never encoded'; run tgl precompute-text on this index"
+    )
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_index_that_was_moved_is_told_once(own_world: Any, tmp_path: Path) -> None:
+    (own_world.root / "frames").rename(own_world.root / "elsewhere")
+    with pytest.raises(MissingInput, match=r"no frames of 3 of 3 videos, first .*--frames FOLDER"):
+        propagate(own_world.inputs, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_truncated_checkpoint_is_one_line(own_world: Any, tmp_path: Path) -> None:

@@ -56,9 +56,7 @@ def test_order_of_rows_does_not_matter(tmp_path):
 def test_runs_over_other_expressions_are_refused(tmp_path):
     a = write_scores(tmp_path / "a.parquet", {("v", "0"): 0.5, ("v", "1"): 0.5})
     b = write_scores(tmp_path / "b.parquet", {("v", "0"): 0.5})
-    with pytest.raises(
-        SchemaMismatch, match="1 expressions stand in only one of the two runs, first v/1"
-    ):
+    with pytest.raises(SchemaMismatch, match="1 expression in only one of the two runs, first v/1"):
         compare_runs(a, b)
 
 

@@ -15,6 +15,7 @@ from pycocotools import mask as coco
 from schemas.errors import ConfigError, CorruptInput, MissingInput
 from schemas.parquet import read_table
 from schemas.tables import SCORE_FRAMES, SCORES
+from schemas.wording import amount
 from stages.build_moments.config import IndexConfig, IndexInputs
 from stages.build_moments.stage import STAGE as BUILD
 from stages.engine.progress import SilentProgress
@@ -186,7 +187,7 @@ def test_a_fault_stops_the_run_or_counts_as_zero(mevis, predictions, run_stage, 
     outcome = run_stage(STAGE, ZERO, inputs, tmp_path / "out", progress=progress)
     assert outcome.counts["frames counted as 0"] == frames
     assert summary(outcome.path)["faults"]["frames"] == frames
-    assert f"{frames} frames counted as 0" in progress.warnings[0]
+    assert f"{amount(frames, 'frames')} counted as 0" in progress.warnings[0]
     rows = read_table(outcome.path / "frames.parquet", SCORE_FRAMES).to_pylist()
     bad = [row for row in rows if row["fault"] is not None]
     assert len(bad) == frames

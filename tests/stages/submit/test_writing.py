@@ -128,7 +128,7 @@ def test_black_masks_need_a_size(write: Write, split) -> None:
     with zipfile.ZipFile(write(SubmitConfig(missing="black")).path) as archive:
         assert len(archive.namelist()) == 9
     shutil.rmtree(split.root / "preds" / "a")
-    with pytest.raises(MissingInput, match=r"1 videos have no mask at all.*: a; name the split's"):
+    with pytest.raises(MissingInput, match=r"no mask at all of 1 video, .*: a; name the split's"):
         write(SubmitConfig(missing="black"))
 
 
@@ -159,7 +159,7 @@ def test_what_a_server_would_refuse_is_named(write: Write, split, damage, reason
     damage(split.mask("a/0/00005.png"))
     with pytest.raises(CorruptInput) as caught:
         write()
-    assert f"1 masks that the server would refuse: a/0/00005.png {reason}" in str(caught.value)
+    assert f"1 mask that the server would refuse: a/0/00005.png {reason}" in str(caught.value)
     assert "\n" not in str(caught.value)
 
 

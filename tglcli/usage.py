@@ -1,0 +1,127 @@
+"""What a user typed wrong, in one line with the names that the user knows."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import typer
+
+from schemas.errors import ConfigError
+from schemas.wording import suggestion
+
+# Typer carries a click of its own in some versions: the class is found where it is public.
+UsageError: Any = typer.BadParameter.__mro__[1]
+
+_QUOTED = re.compile(r"'([^']*)'")
+_NUMBERS = {"integer": "a whole number", "valid number": "a number", "float": "a number"}
+"""What is said of a value that is no number, by a word of click's or pydantic's message."""
+
+
+def usage_error(error: Any, words: Sequence[str]) -> ConfigError:
+    """A usage error of click as one of our own.
+
+    Args:
+        words: what was typed after the command's name.
+    """
+    parameter = getattr(error, "param", None)
+    if type(error).__name__ == "MissingParameter" and parameter is not None:
+        return _missing(error, words)
+    if type(error).__name__ == "NoSuchOption":
+        options = [o for p in error.ctx.command.params for o in (*p.opts, *p.secondary_opts)]
+        hint = suggestion(error.option_name, options)
+        return ConfigError(
+            f"no such option of {error.ctx.command_path}",
+            where=error.option_name,
+            hint=hint or f"see {error.ctx.command_path} --help",
+        )
+    if parameter is not None:
+        return _bad_value(error, words)
+    message = str(error.format_message()).rstrip(".")
+    if "No such command" in message:
+        command, *others = _QUOTED.findall(message)
+        hint = f"did you mean {' or '.join(others)}?" if others else "see tgl --help"
+        return ConfigError("no such command of tgl", where=command, hint=hint)
+    if "extra argument" in message:
+        extra = message.partition("(")[2].partition("(")[2] or message.partition("(")[2]
+        return ConfigError(
+            f"{extra.rstrip(')')!r} is more than {usage(error.ctx)} takes",
+            hint="a sentence or a name with blanks needs quotes",
+        )
+    option = getattr(error, "option_name", None)
+    if option is not None:
+        reason = "a value is missing" if "requires" in message else "takes no value"
+        return ConfigError(reason, where=option)
+    return ConfigError(message)
+
+
+def usage(context: Any) -> str:
+    """The command with its arguments: `tgl train INDEX TEXT OUT`."""
+    return " ".join([context.command_path, *map(_shown, _arguments(context))])
+
+
+def _missing(error: Any, words: Sequence[str]) -> ConfigError:
+    """Which argument or option was left out."""
+    context = error.ctx
+    if error.param.param_type_name != "argument":
+        return ConfigError(
+            f"{_name(error.param)} is missing", hint=f"see {context.command_path} --help"
+        )
+    arguments = _arguments(context)
+    given = _given(context, words)
+    missing = [_name(argument) for argument in arguments[given:]]
+    verb = "is" if len(missing) == 1 else "are"
+    return ConfigError(f"{' and '.join(missing)} {verb} missing", hint=f"usage: {usage(context)}")
+
+
+def _bad_value(error: Any, words: Sequence[str]) -> ConfigError:
+    """Which value is wrong, and what it may be."""
+    name = _name(error.param)
+    value = _value(error.param, words)
+    quoted = _QUOTED.findall(error.message)
+    if "is not one of" in error.message and quoted:
+        value, *choices = quoted
+        hint = suggestion(value, choices)
+        return ConfigError(f"{value!r} is not one of {', '.join(choices)}", where=name, hint=hint)
+    needed = next((kind for sign, kind in _NUMBERS.items() if sign in error.message), None)
+    if needed is not None:
+        return ConfigError(f"{needed} is needed, found {value!r}", where=name)
+    reason = error.message.rstrip(".").removeprefix("Input ")
+    return ConfigError(f"{value!r} {reason}", where=name)
+
+
+def _value(parameter: Any, words: Sequence[str]) -> str:
+    """What was typed for an option; empty if that cannot be told."""
+    for place, word in enumerate(words):
+        option, equals, value = word.partition("=")
+        if option in parameter.opts:
+            return value if equals else " ".join(words[place + 1 : place + 2])
+    return ""
+
+
+def _given(context: Any, words: Sequence[str]) -> int:
+    """How many arguments were given; several of one kind are taken for one only in need."""
+    values, _, _ = context.command.make_parser(context).parse_args(list(words))
+    given = 0
+    for argument in _arguments(context):
+        value = values.get(argument.name)
+        if isinstance(value, tuple | list):
+            given += len(value)
+        elif isinstance(value, str):
+            given += 1
+    return min(given, len(_arguments(context)) - 1)
+
+
+def _arguments(context: Any) -> list[Any]:
+    return [p for p in context.command.params if p.param_type_name == "argument"]
+
+
+def _name(parameter: Any) -> str:
+    if parameter.param_type_name == "argument":
+        return str(parameter.name).upper()
+    return str(max(parameter.opts, key=len))
+
+
+def _shown(argument: Any) -> str:
+    return f"{_name(argument)}..." if argument.nargs == -1 else _name(argument)
