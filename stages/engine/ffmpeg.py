@@ -1,7 +1,8 @@
-"""Finding ffmpeg, and writing a video with it: the same bytes every time."""
+"""Finding ffmpeg, opening a video with it, and writing one: the same bytes every time."""
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import tempfile
@@ -14,6 +15,7 @@ import ffmpeg
 import numpy as np
 
 from schemas.errors import MissingInput, TglError
+from stages.engine.children import child
 
 # One thread and ffmpeg's bitexact flags leave nothing in the file that could differ.
 _H264 = {
@@ -46,6 +48,54 @@ def ffmpeg_binary() -> str:
         raise MissingInput("no ffmpeg found", hint="pip install imageio-ffmpeg") from error
 
 
+_LOCAL_ONLY = "file,pipe"
+# Demuxers that read other files than the one they are given, or no file at all.
+_OPEN_OTHERS = frozenset(
+    (
+        *("avisynth", "concat", "dash", "dvdvideo", "hls", "applehttp", "imf", "lavfi", "mlv"),
+        *("rtp", "rtsp", "sap", "sdp", "vapoursynth", "vobsub", "webm_dash_manifest"),
+    )
+)
+_IMAGE_SEQUENCES = frozenset(("image2", "alias_pix", "brender_pix"))
+_DEMUXER = re.compile(r"^ D(?P<device>[ d.]*) (?P<names>[\w,]+) ", re.MULTILINE)
+NOT_ONE_FILE = "not on whitelist"
+"""In ffmpeg's message about a file that :func:`open_video` does not let it follow."""
+
+
+def open_video(path: Path, **options: object) -> Any:
+    """Open a user's file as an input of ffmpeg-python: this one file, nothing that it names.
+
+    Args:
+        options: of the input, such as `ss`.
+    """
+    path = path.absolute()
+    formats = _demuxers()
+    if "%" in str(path):  # image2 would take the name for a pattern
+        formats -= _IMAGE_SEQUENCES
+    return ffmpeg.input(
+        f"file:{path}",
+        protocol_whitelist=_LOCAL_ONLY,
+        format_whitelist=",".join(sorted(formats)),
+        **options,
+    )
+
+
+@lru_cache(maxsize=1)
+def _demuxers() -> frozenset[str]:
+    """Names of the formats that this ffmpeg reads from a single file."""
+    command = [ffmpeg_binary(), "-hide_banner", "-demuxers"]
+    listed = subprocess.run(
+        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+    ).stdout
+    names = {
+        name
+        for found in _DEMUXER.finditer(listed)
+        if "d" not in found["device"]
+        for name in found["names"].split(",")
+    }
+    return frozenset(names - _OPEN_OTHERS)
+
+
 def write_h264(
     path: Path,
     frames: Iterable[np.ndarray],
@@ -76,16 +126,10 @@ def write_h264(
     command = target.overwrite_output().global_args("-loglevel", "error")
     # A file takes the messages: a pipe could fill while we are still writing frames.
     with tempfile.TemporaryFile() as messages:
-        process = subprocess.Popen(
-            command.compile(cmd=ffmpeg_binary()),
-            stdin=subprocess.PIPE,
-            stderr=messages,
-            start_new_session=True,  # Ctrl-C is for us: the frames decide when the video ends
-        )
-        try:
+        with child(
+            command.compile(cmd=ffmpeg_binary()), stdin=subprocess.PIPE, stderr=messages
+        ) as process:
             _feed(process, frames)
-        finally:
-            process.wait()
         if process.returncode != 0:
             messages.seek(0)
             lines = messages.read().decode(errors="replace").strip().splitlines()
@@ -104,6 +148,3 @@ def _feed(process: subprocess.Popen[bytes], frames: Iterable[np.ndarray]) -> Non
                 pipe.write(np.ascontiguousarray(frame).data)
     except BrokenPipeError:
         pass  # ffmpeg has ended early: its exit code and its message say why
-    except BaseException:
-        process.kill()
-        raise

@@ -113,6 +113,24 @@ class Workspace:
         self.finish(name, key, table, [self.path / relative for relative in files])
         return table
 
+    def keep_previous(self, name: str) -> pa.Table | None:
+        """Take over a unit of the previous artifact, whatever it was made of.
+
+        The unit is not finished by that: the next run works it.
+
+        Returns:
+            Its rows; None where the previous artifact has no such unit, or not all of its files.
+        """
+        if self._previous is None:
+            return None
+        found = _read_unit(self._mark(self._previous, name), None, self._previous)
+        if found is None:
+            return None
+        table, files = found
+        for relative in files:
+            _link(self._previous / relative, self.path / relative)
+        return table
+
     def finish(self, name: str, key: str, rows: pa.Table, files: Sequence[Path] = ()) -> None:
         """Mark a unit as done.
 
@@ -152,8 +170,12 @@ class Workspace:
         return root / ENGINE_FOLDER / _UNITS / f"{file_name}.parquet"
 
 
-def _read_unit(mark: Path, digest: str, root: Path) -> tuple[pa.Table, list[str]] | None:
-    """Rows and files of a unit; None if it is absent, of other settings, or damaged."""
+def _read_unit(mark: Path, digest: str | None, root: Path) -> tuple[pa.Table, list[str]] | None:
+    """Rows and files of a unit; None if it is absent, of other settings, or damaged.
+
+    Args:
+        digest: that the unit must have; None takes any.
+    """
     if not mark.is_file():
         return None
     try:
@@ -161,7 +183,7 @@ def _read_unit(mark: Path, digest: str, root: Path) -> tuple[pa.Table, list[str]
         known = json.loads((table.schema.metadata or {})[_MARK])
     except (pa.ArrowException, OSError, KeyError, ValueError):
         return None
-    if known["digest"] != digest:
+    if digest is not None and known["digest"] != digest:
         return None
     for relative, size in known["files"].items():
         file = root / relative

@@ -53,6 +53,11 @@ class ExtractConfig(Settings):
         "counts the video's frames, so that --stride 5 gives 00000, 00005, 00010.",
         choices=("mevis", "davis", REF_YOUTUBE_VOS),
     )
+    keep_damaged: bool = setting(
+        False,
+        "Keep the frames of a video with decoding errors, and count the errors; without it such "
+        "a video fails.",
+    )
     digits: int = setting(5, "Digits of a frame's file name, as in 00000.jpg.", low=1, high=12)
 
     def __post_init__(self) -> None:
