@@ -34,7 +34,7 @@ def segment_offline(request: SegmentRequest, config: PropagateConfig, run: RunOp
         raise ConfigError("raw video on standard input needs --online", where=request.source)
     media = find_media(request.source)
     progress = TerminalProgress(quiet=run.quiet)
-    for warning in request.warnings:
+    for warning in (*request.warnings, *media.warnings):
         progress.warn(warning)
     artifacts = Pipeline(request.place, run.runtime, progress, run.force).segment(
         media,

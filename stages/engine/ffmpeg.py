@@ -16,6 +16,7 @@ import numpy as np
 
 from schemas.errors import MissingInput, TglError
 from stages.engine.children import child
+from stages.engine.timed_video import TICKS_PER_SECOND, matroska
 
 # One thread and ffmpeg's bitexact flags leave nothing in the file that could differ.
 _H264 = {
@@ -27,6 +28,12 @@ _H264 = {
     "flags:v": "+bitexact",
     "map_metadata": -1,
     "movflags": "+faststart",
+}
+# No frame is doubled, dropped or moved, and the file's clock is that of the stream.
+_AS_TIMED = {
+    "fps_mode": "passthrough",
+    "enc_time_base": -1,
+    "video_track_timescale": TICKS_PER_SECOND,
 }
 
 
@@ -103,6 +110,7 @@ def write_h264(
     fps: float,
     quality: int,
     *,
+    times: Iterable[float] | None = None,
     convert: Callable[[Any], Any] = lambda stream: stream,
     **options: object,
 ) -> None:
@@ -111,7 +119,8 @@ def write_h264(
     Args:
         frames: uint8 RGB arrays (H, W, 3) of `size`, taken one after the other.
         size: (height, width), both even.
-        fps: frames a second.
+        fps: frames a second; not used with `times`.
+        times: seconds at which each frame is shown, then the end's, to 10 microseconds.
         quality: x264's constant rate factor, 0 is lossless.
         convert: filters between the frames and the encoder, on a stream of ffmpeg-python.
         options: of the output, beside those that every video gets.
@@ -121,7 +130,15 @@ def write_h264(
         TglError: ffmpeg failed; the message is its last line.
     """
     height, width = size
-    source = ffmpeg.input("pipe:", format="rawvideo", pix_fmt="rgb24", s=f"{width}x{height}", r=fps)
+    pieces: Iterable[bytes | memoryview]
+    if times is None:
+        layout = {"pix_fmt": "rgb24", "s": f"{width}x{height}", "r": fps}
+        source = ffmpeg.input("pipe:", format="rawvideo", **layout)
+        pieces = (np.ascontiguousarray(frame).data for frame in frames)
+    else:
+        source = ffmpeg.input("pipe:", format="matroska")
+        pieces = matroska(frames, times, size)
+        options = options | _AS_TIMED
     target = convert(source).output(f"file:{path}", crf=quality, **_H264, **options)
     command = target.overwrite_output().global_args("-loglevel", "error")
     # A file takes the messages: a pipe could fill while we are still writing frames.
@@ -129,7 +146,7 @@ def write_h264(
         with child(
             command.compile(cmd=ffmpeg_binary()), stdin=subprocess.PIPE, stderr=messages
         ) as process:
-            _feed(process, frames)
+            _feed(process, pieces)
         if process.returncode != 0:
             messages.seek(0)
             lines = messages.read().decode(errors="replace").strip().splitlines()
@@ -140,11 +157,11 @@ def write_h264(
             )
 
 
-def _feed(process: subprocess.Popen[bytes], frames: Iterable[np.ndarray]) -> None:
+def _feed(process: subprocess.Popen[bytes], pieces: Iterable[bytes | memoryview]) -> None:
     assert process.stdin is not None
     try:
         with process.stdin as pipe:
-            for frame in frames:
-                pipe.write(np.ascontiguousarray(frame).data)
+            for piece in pieces:
+                pipe.write(piece)
     except BrokenPipeError:
         pass  # ffmpeg has ended early: its exit code and its message say why

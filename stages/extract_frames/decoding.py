@@ -56,6 +56,7 @@ def decode_video(
         encoding="utf-8",
         errors="replace",
     ) as process:
+        assert process.stderr is not None
         log = Log(on_frame, on_header).read(process.stderr)
     if not log.stamps and log.seconds is not None and config.start >= log.seconds:
         raise CorruptInput(
