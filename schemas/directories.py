@@ -7,10 +7,12 @@ the content.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,6 +22,9 @@ from schemas.errors import OutputBlocked
 from schemas.layouts import RECEIPT_FILE
 
 ENGINE_FOLDER = ".tgl"
+# A program of a run that was just killed may still write for so long.
+_DYING_SECONDS = 3.0
+_RETRY_SECONDS = 0.02
 
 
 @dataclass(frozen=True)
@@ -111,8 +116,15 @@ def remove_tree(path: Path) -> None:
     """Delete a folder that tgl made; nothing happens where there is none."""
     if path.is_symlink():
         path.unlink()
-    elif path.exists():
-        shutil.rmtree(path)
+        return
+    deadline = time.monotonic() + _DYING_SECONDS
+    while path.exists():
+        try:
+            shutil.rmtree(path)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.ENOENT) or time.monotonic() > deadline:
+                raise
+            time.sleep(_RETRY_SECONDS)
 
 
 @contextmanager

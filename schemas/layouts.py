@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from schemas.errors import UnsafeName
@@ -73,6 +74,61 @@ def looks_like_parquet(path: Path) -> bool:
     """Whether a file claims to be Parquet, by its first bytes or its name."""
     with path.open("rb") as file:
         return file.read(len(_PARQUET)) == _PARQUET or path.suffix == ".parquet"
+
+
+# What artifacts hold beside the folders of their videos.
+_TOP_LEVEL = frozenset(
+    (
+        *(FRAMES_FOLDER, FRAMES_TABLE, *INDEX_TABLES, TEXTS_TABLE, PROPAGATION_TABLE),
+        *(WEIGHTS_FILE, CHECKPOINT_CONFIG, HISTORY_TABLE),
+        *(SCORES_TABLE, SUMMARY_FILE, REPORT_FILE, RECEIPT_FILE),
+    )
+)
+_RESERVED = frozenset(name.casefold() for name in _TOP_LEVEL)
+
+
+def video_name(text: object, *, where: object) -> str:
+    """`text` if it can be a video's id: the name of its folder in every artifact.
+
+    Raises:
+        UnsafeName: as :func:`safe_name`, or artifacts hold a file of this name.
+    """
+    name = safe_name(text, where=where)
+    if name.casefold() in _RESERVED:  # macOS and Windows do not tell case
+        raise UnsafeName(
+            f"a video cannot be called {name!r}, which is a file or folder of tgl's outputs",
+            where=where,
+            hint="rename the video",
+        )
+    return name
+
+
+_DIGITS = re.compile(r"(\d+)")
+
+
+def natural_key(name: str) -> tuple[tuple[str, int, str], ...]:
+    """Sort key of names in which numbers go by their value: f1, f2, f10.
+
+    Names that differ only in leading zeros are ordered as text.
+    """
+    parts = _DIGITS.split(name)  # text and digits in turn, text first
+    texts, digits = parts[::2], [*parts[1::2], ""]
+    return tuple(
+        (text, int(number) if number else -1, number)
+        for text, number in zip(texts, digits, strict=True)
+    )
+
+
+def orders_differ(names: Sequence[str]) -> bool:
+    """Whether names sorted by :func:`natural_key` have another order as text."""
+    return sorted(names) != list(names)
+
+
+def natural_order_warning(names: Sequence[str]) -> str:
+    """Tell that frames are ordered by number; `names` are in that order."""
+    return (
+        f"frames are ordered by the numbers in their names, {names[0]} to {names[-1]}, not as text"
+    )
 
 
 def frame_path(root: Path, video_id: str, name: str, suffix: str = ".jpg") -> Path:

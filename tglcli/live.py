@@ -51,9 +51,9 @@ def segment_online(request: SegmentRequest, config: PropagateConfig, run: RunOpt
     started = time.monotonic()
     _check_suffixes(request)
     request.check_folders(force=run.force)
-    name, stream = _open(request)
+    name, stream, warnings = _open(request)
     progress = TerminalProgress(quiet=run.quiet)
-    for warning in request.warnings:
+    for warning in (*request.warnings, *warnings):
         progress.warn(warning)
     with output_files(request.protected(), force=run.force) as files, ExitStack() as stack:
         masks = stack.enter_context(_masks_folder(request, run))
@@ -171,21 +171,21 @@ def _check_suffixes(request: SegmentRequest) -> None:
         )
 
 
-def _open(request: SegmentRequest) -> tuple[str, Stream]:
-    """The stream and its name.
+def _open(request: SegmentRequest) -> tuple[str, Stream, tuple[str, ...]]:
+    """The stream's name, the stream, and what to warn of.
 
     Raises:
         ConfigError: raw video without size or rate, or a size of what tells its own.
         MissingInput: there is no such file.
     """
     if str(request.source) == STDIN:
-        return STDIN_NAME, _raw(request)
+        return STDIN_NAME, _raw(request), ()
     if request.size is not None:
         raise ConfigError("only raw video on standard input needs it", where="--size")
     media = find_media(request.source)
     if media.video is not None:
-        return media.video_id, VideoStream(media.video)
-    return media.video_id, PictureStream(media.pictures, picture_names(media))
+        return media.video_id, VideoStream(media.video), ()
+    return media.video_id, PictureStream(media.pictures, picture_names(media)), media.warnings
 
 
 def _raw(request: SegmentRequest) -> RawStream:

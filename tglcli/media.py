@@ -11,7 +11,15 @@ from pathlib import Path
 
 from schemas.directories import remove_tree, write_text_atomic
 from schemas.errors import ConfigError, CorruptInput, MissingInput, UnsafeName
-from schemas.layouts import FRAMES_FOLDER, MEVIS_EXPRESSIONS, safe_name
+from schemas.layouts import (
+    FRAMES_FOLDER,
+    MEVIS_EXPRESSIONS,
+    natural_key,
+    natural_order_warning,
+    orders_differ,
+    safe_name,
+    video_name,
+)
 from schemas.wording import listing
 
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
@@ -41,6 +49,12 @@ class Media:
         """Whether it is a single picture."""
         return len(self.pictures) == 1
 
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """One line where the frames' order may not be the one expected."""
+        names = [path.name for path in self.pictures]
+        return (natural_order_warning(names),) if orders_differ(names) else ()
+
 
 def find_media(source: Path) -> Media:
     """Tell a video, a picture and a folder of pictures from each other.
@@ -51,7 +65,8 @@ def find_media(source: Path) -> Media:
     if source.is_dir():
         source = _video_folder(source)
         found = (path for path in source.iterdir() if path.suffix.lower() in PICTURE_SUFFIXES)
-        pictures = tuple(sorted(path for path in found if path.is_file()))
+        files = (path for path in found if path.is_file())
+        pictures = tuple(sorted(files, key=lambda path: natural_key(path.name)))
         if not pictures:
             raise MissingInput(
                 "holds no pictures",
@@ -87,7 +102,7 @@ def _video_folder(source: Path) -> Path:
 
 def _identity(name: str) -> str:
     try:
-        return safe_name(name, where=name)
+        return video_name(name, where=name)
     except UnsafeName:
         return _NAMELESS
 

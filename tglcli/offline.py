@@ -36,7 +36,7 @@ def segment_offline(request: SegmentRequest, config: PropagateConfig, run: RunOp
         raise ConfigError("raw video on standard input needs --online", where=request.source)
     media = find_media(request.source)
     progress = TerminalProgress(quiet=run.quiet)
-    for warning in request.warnings:
+    for warning in (*request.warnings, *media.warnings):
         progress.warn(warning)
     inputs = request.inputs()
     request.check_folders(force=run.force)

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from schemas.errors import ConfigError, CorruptInput, MissingInput, TglError
-from schemas.layouts import MOMENTS_FILE, safe_name
+from schemas.layouts import MOMENTS_FILE, natural_key, safe_name
 from stages.datasets.faults import Faults, strict
 from stages.datasets.palette import palette_tracks, track_id
 from stages.datasets.records import RawExpression, RawTrack, RawVideo
@@ -69,7 +69,9 @@ class DavisSplit:
         found = []
         for name in self._names:
             folder = self.pictures / name
-            frames = sorted(path.stem for path in folder.glob(f"*{_PICTURE_SUFFIX}"))
+            frames = sorted(
+                (path.stem for path in folder.glob(f"*{_PICTURE_SUFFIX}")), key=natural_key
+            )
             if frames:
                 found.append(RawVideo(name, tuple(frames)))
             else:

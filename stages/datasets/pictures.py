@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from schemas.errors import CorruptInput, MissingInput, TglError
-from schemas.layouts import FRAMES_TABLE
+from schemas.layouts import FRAMES_TABLE, video_name
 from schemas.parquet import read_table
 from schemas.tables import FRAMES
 from stages.datasets.faults import Faults, strict
@@ -39,13 +39,15 @@ def find_pictures(
 
     Args:
         frames: an artifact of extract-frames, or None for the data set's own pictures.
-        faults: what happens at a fault: MissingInput where a video or a frame has no picture,
+        faults: what happens at a fault: UnsafeName where a video's id is no folder's name in every
+            artifact, MissingInput where a video or a frame has no picture,
             CorruptInput where the artifact has other frames than the data set lists.
     """
     rows = None if frames is None else _rows_by_video(frames)
     found = {}
     for video in dataset.videos():
         try:
+            video_name(video.video_id, where=dataset.pictures)
             if frames is None or rows is None:
                 found[video.video_id] = _in_folder(dataset.pictures / video.video_id, video)
             else:

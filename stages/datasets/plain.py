@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from schemas.errors import CorruptInput, MissingInput, TglError
-from schemas.layouts import FRAMES_FOLDER, MOMENTS_FILE, safe_name
+from schemas.layouts import FRAMES_FOLDER, MOMENTS_FILE, natural_key, orders_differ, safe_name
 from stages.datasets.faults import Faults, strict
 from stages.datasets.palette import count_unmasked, palette_tracks, track_id
 from stages.datasets.pictures import SUFFIXES
@@ -50,11 +50,14 @@ class PlainFolder:
         self._expressions = _read_sentences(root / SENTENCES_FILE, faults)
         self._videos = self._list_videos()
         self.notes: Mapping[str, int] = {
-            "frames without annotation": count_unmasked(self.masks, self._videos)
+            "frames without annotation": count_unmasked(self.masks, self._videos),
+            "videos ordered by frame number": sum(
+                orders_differ(video.frame_names) for video in self._videos
+            ),
         }
 
     def videos(self) -> list[RawVideo]:
-        """Videos in the order of the CSV, frames sorted by name."""
+        """Videos in the order of the CSV, frames by the numbers in their names."""
         return self._videos
 
     def expressions(self) -> list[RawExpression]:
@@ -92,7 +95,9 @@ def is_plain(root: Path) -> bool:
 def _frame_names(folder: Path) -> tuple[str, ...]:
     if not folder.is_dir():
         return ()
-    return tuple(sorted(p.stem for p in folder.iterdir() if p.suffix.lower() in SUFFIXES))
+    return tuple(
+        sorted((p.stem for p in folder.iterdir() if p.suffix.lower() in SUFFIXES), key=natural_key)
+    )
 
 
 def _read_sentences(path: Path, faults: Faults) -> list[RawExpression]:

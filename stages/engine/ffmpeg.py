@@ -1,7 +1,8 @@
-"""Finding ffmpeg, and writing a video with it: the same bytes every time."""
+"""Finding ffmpeg, opening a video with it, and writing one: the same bytes every time."""
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import tempfile
@@ -14,6 +15,8 @@ import ffmpeg
 import numpy as np
 
 from schemas.errors import MissingInput, TglError
+from stages.engine.children import child
+from stages.engine.timed_video import TICKS_PER_SECOND, matroska
 
 # One thread and ffmpeg's bitexact flags leave nothing in the file that could differ.
 _H264 = {
@@ -25,6 +28,12 @@ _H264 = {
     "flags:v": "+bitexact",
     "map_metadata": -1,
     "movflags": "+faststart",
+}
+# No frame is doubled, dropped or moved, and the file's clock is that of the stream.
+_AS_TIMED = {
+    "fps_mode": "passthrough",
+    "enc_time_base": -1,
+    "video_track_timescale": TICKS_PER_SECOND,
 }
 
 
@@ -46,6 +55,54 @@ def ffmpeg_binary() -> str:
         raise MissingInput("no ffmpeg found", hint="pip install imageio-ffmpeg") from error
 
 
+_LOCAL_ONLY = "file,pipe"
+# Demuxers that read other files than the one they are given, or no file at all.
+_OPEN_OTHERS = frozenset(
+    (
+        *("avisynth", "concat", "dash", "dvdvideo", "hls", "applehttp", "imf", "lavfi", "mlv"),
+        *("rtp", "rtsp", "sap", "sdp", "vapoursynth", "vobsub", "webm_dash_manifest"),
+    )
+)
+_IMAGE_SEQUENCES = frozenset(("image2", "alias_pix", "brender_pix"))
+_DEMUXER = re.compile(r"^ D(?P<device>[ d.]*) (?P<names>[\w,]+) ", re.MULTILINE)
+NOT_ONE_FILE = "not on whitelist"
+"""In ffmpeg's message about a file that :func:`open_video` does not let it follow."""
+
+
+def open_video(path: Path, **options: object) -> Any:
+    """Open a user's file as an input of ffmpeg-python: this one file, nothing that it names.
+
+    Args:
+        options: of the input, such as `ss`.
+    """
+    path = path.absolute()
+    formats = _demuxers()
+    if "%" in str(path):  # image2 would take the name for a pattern
+        formats -= _IMAGE_SEQUENCES
+    return ffmpeg.input(
+        f"file:{path}",
+        protocol_whitelist=_LOCAL_ONLY,
+        format_whitelist=",".join(sorted(formats)),
+        **options,
+    )
+
+
+@lru_cache(maxsize=1)
+def _demuxers() -> frozenset[str]:
+    """Names of the formats that this ffmpeg reads from a single file."""
+    command = [ffmpeg_binary(), "-hide_banner", "-demuxers"]
+    listed = subprocess.run(
+        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+    ).stdout
+    names = {
+        name
+        for found in _DEMUXER.finditer(listed)
+        if "d" not in found["device"]
+        for name in found["names"].split(",")
+    }
+    return frozenset(names - _OPEN_OTHERS)
+
+
 def write_h264(
     path: Path,
     frames: Iterable[np.ndarray],
@@ -53,6 +110,7 @@ def write_h264(
     fps: float,
     quality: int,
     *,
+    times: Iterable[float] | None = None,
     convert: Callable[[Any], Any] = lambda stream: stream,
     **options: object,
 ) -> None:
@@ -61,7 +119,8 @@ def write_h264(
     Args:
         frames: uint8 RGB arrays (H, W, 3) of `size`, taken one after the other.
         size: (height, width), both even.
-        fps: frames a second.
+        fps: frames a second; not used with `times`.
+        times: seconds at which each frame is shown, then the end's, to 10 microseconds.
         quality: x264's constant rate factor, 0 is lossless.
         convert: filters between the frames and the encoder, on a stream of ffmpeg-python.
         options: of the output, beside those that every video gets.
@@ -71,21 +130,23 @@ def write_h264(
         TglError: ffmpeg failed; the message is its last line.
     """
     height, width = size
-    source = ffmpeg.input("pipe:", format="rawvideo", pix_fmt="rgb24", s=f"{width}x{height}", r=fps)
+    pieces: Iterable[bytes | memoryview]
+    if times is None:
+        layout = {"pix_fmt": "rgb24", "s": f"{width}x{height}", "r": fps}
+        source = ffmpeg.input("pipe:", format="rawvideo", **layout)
+        pieces = (np.ascontiguousarray(frame).data for frame in frames)
+    else:
+        source = ffmpeg.input("pipe:", format="matroska")
+        pieces = matroska(frames, times, size)
+        options = options | _AS_TIMED
     target = convert(source).output(f"file:{path}", crf=quality, **_H264, **options)
     command = target.overwrite_output().global_args("-loglevel", "error")
     # A file takes the messages: a pipe could fill while we are still writing frames.
     with tempfile.TemporaryFile() as messages:
-        process = subprocess.Popen(
-            command.compile(cmd=ffmpeg_binary()),
-            stdin=subprocess.PIPE,
-            stderr=messages,
-            start_new_session=True,  # Ctrl-C is for us: the frames decide when the video ends
-        )
-        try:
-            _feed(process, frames)
-        finally:
-            process.wait()
+        with child(
+            command.compile(cmd=ffmpeg_binary()), stdin=subprocess.PIPE, stderr=messages
+        ) as process:
+            _feed(process, pieces)
         if process.returncode != 0:
             messages.seek(0)
             lines = messages.read().decode(errors="replace").strip().splitlines()
@@ -96,14 +157,11 @@ def write_h264(
             )
 
 
-def _feed(process: subprocess.Popen[bytes], frames: Iterable[np.ndarray]) -> None:
+def _feed(process: subprocess.Popen[bytes], pieces: Iterable[bytes | memoryview]) -> None:
     assert process.stdin is not None
     try:
         with process.stdin as pipe:
-            for frame in frames:
-                pipe.write(np.ascontiguousarray(frame).data)
+            for piece in pieces:
+                pipe.write(piece)
     except BrokenPipeError:
         pass  # ffmpeg has ended early: its exit code and its message say why
-    except BaseException:
-        process.kill()
-        raise

@@ -23,6 +23,7 @@ from multiprocessing.connection import wait as wait_for
 from typing import Any, TypeVar
 
 from schemas.errors import ConfigError, MissingInput, TglError
+from stages.engine.children import kill_children
 from stages.engine.runtime import Runtime
 
 J = TypeVar("J")
@@ -58,7 +59,11 @@ def map_jobs(
             yield job, _attempt(function, job)
     else:
         with _executor(runtime.workers, kind) as executor:
-            yield from _map_executor(executor, runtime.workers, function, jobs)
+            try:
+                yield from _map_executor(executor, runtime.workers, function, jobs)
+            except BaseException:
+                kill_children()  # threads wait for them, and leaving the executor for the threads
+                raise
 
 
 def prepare_workers(runtime: Runtime, modules: Sequence[str]) -> None:

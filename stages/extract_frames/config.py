@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from schemas.errors import ConfigError
-from schemas.layouts import safe_name
+from schemas.errors import ConfigError, MissingInput
+from schemas.layouts import video_name
 from stages.engine.digest import file_digest
 from stages.engine.runtime import usable_cores
 from stages.engine.settings import Settings, setting
 from stages.engine.stage import Inputs
+from stages.extract_frames.sources import not_a_file
 
 BEST_QUALITY = 1
 WORST_QUALITY = 31
@@ -53,6 +54,11 @@ class ExtractConfig(Settings):
         "Numbers in the file names: mevis and davis count the pictures written; ref-youtube-vos "
         "counts the video's frames, so that --stride 5 gives 00000, 00005, 00010.",
         choices=("mevis", "davis", REF_YOUTUBE_VOS),
+    )
+    keep_damaged: bool = setting(
+        False,
+        "Keep the frames of a video with decoding errors, and count the errors; without it such "
+        "a video fails.",
     )
     digits: int = setting(5, "Digits of a frame's file name, as in 00000.jpg.", low=1, high=12)
 
@@ -100,7 +106,7 @@ class ExtractInputs(Inputs):
             raise ConfigError("no video is named", where="VIDEO")
         found: dict[str, Path] = {}
         for path in self.videos:
-            video_id = safe_name(path.stem, where=path)
+            video_id = video_name(path.stem, where=path)
             if video_id in found:
                 raise ConfigError(
                     f"has the same name as {found[video_id]}", where=path, hint="rename one of them"
@@ -116,11 +122,14 @@ class ExtractInputs(Inputs):
 
 
 def _digest(path: Path) -> str:
-    """As file_digest; a file is read again only when its size or time of change is another."""
-    try:
-        status = path.stat()
-    except OSError:
-        return file_digest(path)
+    """As file_digest; a file is read again only when its size or time of change is another.
+
+    Raises:
+        MissingInput: there is no such file, or it is a folder, a pipe, or a link to nothing.
+    """
+    if (fault := not_a_file(path)) is not None:
+        raise MissingInput(fault, where=path)
+    status = path.stat()
     return _remembered_digest(path.absolute(), status.st_size, status.st_mtime_ns)
 
 

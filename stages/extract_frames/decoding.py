@@ -7,15 +7,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import ffmpeg
-
-from stages.engine.ffmpeg import ffmpeg_binary
+from schemas.errors import CorruptInput
+from stages.engine.children import child
+from stages.engine.ffmpeg import ffmpeg_binary, open_video
 from stages.extract_frames.config import ExtractConfig
-from stages.extract_frames.log import Log, Stamp, failure
+from stages.extract_frames.log import Log, damage, failure
 
-_LOCAL_ONLY = "file,pipe"
 _GLOBAL = (
-    *("-hide_banner", "-nostats", "-nostdin", "-xerror", "-loglevel", "level+info"),
+    # Decoding goes on after an error, so that all of them are counted.
+    *("-hide_banner", "-nostats", "-nostdin", "-loglevel", "repeat+level+info"),
+    *("-max_error_rate", "1"),
     # With --start, time stamps still count from the video's own beginning, unrounded.
     *("-copyts", "-start_at_zero"),
 )
@@ -29,8 +30,8 @@ def decode_video(
     threads: int,
     on_frame: Callable[[], None],
     on_header: Callable[[float, float], None],
-) -> list[Stamp]:
-    """Write the frames of `video` as `folder/<00000>.jpg` and return a stamp for each.
+) -> Log:
+    """Write the frames of `video` as `folder/<00000>.jpg`; the log has a stamp for each.
 
     Sound is ignored, rotation metadata is honoured, frames are neither doubled nor dropped to even
     out a variable rate, and 10-bit pictures become 8-bit ones.
@@ -42,10 +43,11 @@ def decode_video(
         on_header: called once with the video's seconds and its frames a second, if it says them.
 
     Raises:
-        CorruptInput: ffmpeg cannot read all of it; the message is ffmpeg's first error.
+        CorruptInput: ffmpeg cannot read all of it, or not without errors unless
+            `config.keep_damaged`; the message has ffmpeg's first error.
         OutputBlocked: the disk is full.
     """
-    process = subprocess.Popen(
+    with child(
         _command(video, config, threads),
         cwd=folder,  # a relative pattern: a % in the folder's name is then no pattern
         stdin=subprocess.DEVNULL,
@@ -53,13 +55,19 @@ def decode_video(
         text=True,
         encoding="utf-8",
         errors="replace",
-    )
-    with process:
+    ) as process:
         assert process.stderr is not None
         log = Log(on_frame, on_header).read(process.stderr)
+    if not log.stamps and log.seconds is not None and config.start >= log.seconds:
+        raise CorruptInput(
+            f"has no frame after --start {config.start:g}, it is {log.seconds:g} s long",
+            where=video,
+        )
     if process.returncode != 0:
         raise failure(log.errors, video, folder)
-    return log.stamps
+    if log.damage and not config.keep_damaged:
+        raise damage(log.damage, video)
+    return log
 
 
 def _command(video: Path, config: ExtractConfig, threads: int) -> list[str]:
@@ -68,12 +76,7 @@ def _command(video: Path, config: ExtractConfig, threads: int) -> list[str]:
         timing["ss"] = config.start
     if config.end:
         timing["to"] = config.end
-    source = ffmpeg.input(
-        f"file:{video.absolute()}",
-        protocol_whitelist=_LOCAL_ONLY,
-        **timing,
-        **({"threads": threads} if threads else {}),
-    )
+    source = open_video(video, **timing, **({"threads": threads} if threads else {}))
     stream = _filtered(source["v:0"], config).filter("showinfo", checksum=0)
     options: dict[str, object] = {"fps_mode": "passthrough", "start_number": 0, "f": "image2"}
     if config.format == "jpg":

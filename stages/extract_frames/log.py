@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from schemas.errors import CorruptInput, TglError, disk_full
+from stages.engine.ffmpeg import NOT_ONE_FILE
 
 _FRAME = re.compile(r"\] n: *(\d+) pts: *(-?\d+|NOPTS) .*? s:(\d+)x(\d+) ")
 _TIME_BASE = re.compile(r"config in time_base: (\d+)/(\d+)")
@@ -16,7 +17,12 @@ _RATE = re.compile(r"Video: .*?([\d.]+)(k?) (?:fps|tbr)")
 _THOUSAND = 1000
 _ERROR = re.compile(r"\[(?:error|fatal|panic)\] *(.*)")
 # What an ffmpeg of any age prints after the real reason.
+_CONCEALED = re.compile(r"\[warning\] *((?:\S+: )?corrupt (?:decoded frame|input packet).*)")
+# Said of frames that are whole: after a seek into an open group of pictures, and of metadata.
+_HARMLESS = ("co located POCs unavailable", "mmco: unref short failure", "SEI type", "APP fields")
 _NOISE = ("Task finished", "Terminating thread", "Conversion failed", "Error while")
+_DECODING = "Stream mapping:"
+"""What ffmpeg says between the header and the first frame; errors before it come again later."""
 _DISK_FULL = "No space left on device"
 _NO_VIDEO = "matches no streams"
 
@@ -36,6 +42,13 @@ class Log:
     Args:
         on_frame: called for every frame.
         on_header: called once with the video's seconds and its frames a second, if it says them.
+
+    Attributes:
+        stamps: one per frame.
+        errors: ffmpeg's messages of the level error and above.
+        damage: messages about what could not be decoded as it was encoded: errors that came after
+            the header, and frames or packets that ffmpeg calls corrupt.
+        seconds: the length that the header names.
     """
 
     def __init__(
@@ -48,7 +61,9 @@ class Log:
         self._on_frame = on_frame
         self._on_header = on_header
         self._tick = 1, 1  # of the time stamps, in seconds: numerator and denominator
-        self._seconds: float | None = None
+        self.damage: list[str] = []
+        self.seconds: float | None = None
+        self._decoding = False
 
     def read(self, lines: Iterable[str]) -> Log:
         """Take in all `lines`, as they come."""
@@ -61,8 +76,12 @@ class Log:
                 self._tick = int(found[1]), int(found[2])
             elif found := _ERROR.search(line):
                 self.errors.append(found[1].strip())
-            elif self._on_header is not None:
-                self._read_header(line, self._on_header)
+                if self._decoding and not found[1].startswith(_HARMLESS):
+                    self.damage.append(found[1].strip())
+            elif found := _CONCEALED.search(line):
+                self.damage.append(found[1].strip())
+            else:
+                self._read_header(line)
         return self
 
     def _stamp(self, found: re.Match[str]) -> Stamp:
@@ -71,13 +90,19 @@ class Log:
         seconds = int(found[2]) * self._tick[0] / self._tick[1] if known else None
         return Stamp(seconds, int(found[3]), int(found[4]))
 
-    def _read_header(self, line: str, on_header: Callable[[float, float], None]) -> None:
-        if found := _DURATION.search(line):
+    def _read_header(self, line: str) -> None:
+        if _DECODING in line:
+            self._decoding = True
+        elif found := _DURATION.search(line):
             hours, minutes, seconds = (float(part) for part in found.groups())
-            self._seconds = (hours * 60 + minutes) * 60 + seconds
-        elif self._seconds is not None and (rate := frame_rate(line)) is not None:
-            on_header(self._seconds, rate)
-            self._on_header = None  # what follows tells of the pictures that are written
+            self.seconds = (hours * 60 + minutes) * 60 + seconds
+        elif (
+            self._on_header is not None
+            and self.seconds is not None
+            and (rate := frame_rate(line)) is not None
+        ):
+            self._on_header(self.seconds, rate)
+            self._on_header = None  # what follows tells of the frames that are written
 
 
 def frame_rate(header: str) -> float | None:
@@ -92,10 +117,27 @@ def failure(errors: list[str], video: Path, folder: Path) -> TglError:
         return disk_full(folder)
     if any(_NO_VIDEO in line for line in errors):
         return CorruptInput("holds no video, only sound or subtitles", where=video)
+    if any(NOT_ONE_FILE in line for line in errors):
+        return CorruptInput(
+            "is a playlist or another list of files, which is not followed",
+            where=video,
+            hint="convert it to one video file with ffmpeg first",
+        )
     return CorruptInput(
         f"cannot be decoded to its end ({_reason(errors)})",
         where=video,
         hint="copy or download it again",
+    )
+
+
+def damage(messages: list[str], video: Path) -> CorruptInput:
+    """What to raise where `video` was decoded with errors that ffmpeg concealed."""
+    count = f"{len(messages):,} decoding error{'' if len(messages) == 1 else 's'}"
+    return CorruptInput(
+        f"cannot be decoded without {count}, first: {messages[0].rstrip('.')}",
+        where=video,
+        hint="copy or download it again, or keep what can be decoded with "
+        "tgl extract-frames --keep-damaged",
     )
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import glob
+import os
 import re
+import stat
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -62,9 +65,35 @@ def _matches(pattern: str) -> list[str]:
 
 
 def _in_folder(folder: Path) -> list[Path]:
-    return sorted(
-        path for path in folder.iterdir() if _VIDEO_SUFFIX.fullmatch(path.suffix) and path.is_file()
-    )
+    """The videos of a folder.
+
+    Raises:
+        MissingInput: something has the name of a video and is no file.
+    """
+    found = sorted(path for path in folder.iterdir() if _VIDEO_SUFFIX.fullmatch(path.suffix))
+    faults = [(path, fault) for path in found if (fault := not_a_file(path)) is not None]
+    if faults:
+        path, fault = faults[0]
+        more = f" (and {len(faults) - 1} more in this folder)" if len(faults) > 1 else ""
+        raise MissingInput(f"{fault}{more}", where=path, hint="remove or rename it, or restore it")
+    return found
+
+
+def not_a_file(path: Path) -> str | None:
+    """Say why `path` cannot be read as a file, without opening it; None where it can."""
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        return "is a link to a missing file" if path.is_symlink() else "no such file"
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            return "is a link that leads to itself"
+        return (os.strerror(error.errno) if error.errno else str(error)).lower()
+    if stat.S_ISREG(mode):
+        return None
+    kinds = ((stat.S_ISDIR, "folder"), (stat.S_ISFIFO, "named pipe"), (stat.S_ISSOCK, "socket"))
+    kind = next((name for is_kind, name in kinds if is_kind(mode)), "device")
+    return f"is a {kind}, not a video file"
 
 
 def _required(paths: Iterable[Path], where: Path, what: str) -> Iterator[Path]:

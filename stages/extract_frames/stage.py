@@ -25,6 +25,9 @@ from stages.extract_frames.estimate import FrameEstimate, frames_of_header
 from stages.extract_frames.log import Stamp
 from stages.extract_frames.pictures import Picture, WrittenPictures, picture_name
 
+_ERRORS = "decoding_errors"
+"""A column of a damaged video's unit, not of the frames table."""
+
 
 @dataclass(frozen=True)
 class _Job:
@@ -61,28 +64,39 @@ def run(
         for name, threads in _plan(waiting, videos, runtime.workers)
     ]
     failures: list[TglError] = []
+    lines: list[str] = []
     for job, rows in _work(jobs, runtime, progress):
         if isinstance(rows, OutputBlocked):
             raise rows  # a full disk is no fault of the video
         if isinstance(rows, TglError):
             remove_tree(job.folder)
+            tables[job.video_id] = out.keep_previous(job.video_id)
             failures.append(rows)
+            earlier = tables[job.video_id] is not None
+            lines.append(
+                f"{rows}; its frames of the earlier run are kept" if earlier else str(rows)
+            )
         else:
             files = [out.path / path for path in rows.column("path").to_pylist()]
             out.finish(job.video_id, keys[job.video_id], rows, files)
             tables[job.video_id] = rows
     if len(failures) == len(videos):
         raise _nothing_left(failures)
-    table = concatenate((rows for rows in tables.values() if rows is not None), FRAMES)
+    found = [rows for rows in tables.values() if rows is not None]
+    table = concatenate((_without_errors(rows) for rows in found), FRAMES)
     out.write_table(FRAMES_TABLE, table, FRAMES)
+    damaged = [(name, errors) for name, rows in tables.items() if (errors := _errors_of(rows))]
+    _warn_of_damage(damaged, progress)
     counts = {
         "videos": len(videos) - len(failures),
         "frames": table.num_rows,
         "bytes": sum(table.column("bytes").to_pylist()),
         "failed videos": len(failures),
         "videos kept from before": kept,
+        "damaged videos": len(damaged),
+        "decoding errors": sum(errors for _, errors in damaged),
     }
-    return Result(counts, tuple(str(failure) for failure in failures))
+    return Result(counts, tuple(lines))
 
 
 STAGE = Stage("extract-frames", 1, ExtractConfig, ExtractInputs, run)
@@ -121,6 +135,29 @@ def _work(
             yield job, rows
 
 
+def _warn_of_damage(damaged: list[tuple[str, int]], progress: Progress) -> None:
+    """One line for all videos that were kept with errors."""
+    if damaged:
+        name, errors = damaged[0]
+        more = f", and {len(damaged) - 1} more" if len(damaged) > 1 else ""
+        progress.warn(f"--keep-damaged: frames may be damaged in {name} ({errors:,} errors){more}")
+
+
+def _with_errors(rows: pa.Table, errors: int) -> pa.Table:
+    """Note in a video's rows how many decoding errors it had, for this run and the next ones."""
+    return rows.append_column(_ERRORS, pa.array([errors] * rows.num_rows, pa.int64()))
+
+
+def _without_errors(rows: pa.Table) -> pa.Table:
+    return rows.drop_columns(_ERRORS) if _ERRORS in rows.column_names else rows
+
+
+def _errors_of(rows: pa.Table | None) -> int:
+    if rows is None or _ERRORS not in rows.column_names:
+        return 0
+    return int(rows.column(_ERRORS)[0].as_py())
+
+
 def _nothing_left(failures: list[TglError]) -> TglError:
     first = failures[0]
     if len(failures) == 1:
@@ -154,7 +191,7 @@ def _extract(
             frames = frames_of_header(seconds, rate, job.config)
             task.expect(estimate.learn(job.video, frames))
 
-    stamps = decode_video(
+    log = decode_video(
         job.video,
         job.folder,
         job.config,
@@ -165,11 +202,12 @@ def _extract(
     pictures = written.take_all()
     if not pictures:
         raise CorruptInput("holds no frame in the chosen range", where=job.video)
-    if len(pictures) != len(stamps):
+    if len(pictures) != len(log.stamps):
         raise CorruptInput(
-            f"gave {len(pictures)} pictures for {len(stamps)} time stamps", where=job.video
+            f"gave {len(pictures)} pictures for {len(log.stamps)} time stamps", where=job.video
         )
-    return rows_of(_rows(job, _renumber(pictures, job), stamps), FRAMES)
+    rows = rows_of(_rows(job, _renumber(pictures, job), log.stamps), FRAMES)
+    return _with_errors(rows, len(log.damage)) if log.damage else rows
 
 
 def _renumber(pictures: list[Picture], job: _Job) -> list[Picture]:

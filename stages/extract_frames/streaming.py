@@ -11,18 +11,17 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Protocol
 
-import ffmpeg
 import numpy as np
 
 from schemas.errors import CorruptInput
-from stages.engine.ffmpeg import ffmpeg_binary
-from stages.extract_frames.log import Log, failure, frame_rate
+from stages.engine.children import child
+from stages.engine.ffmpeg import ffmpeg_binary, open_video
+from stages.extract_frames.log import Log, damage, failure, frame_rate
 from stages.index.frames import MAX_PIXELS, read_upright
 
 CHANNELS = 3
 NAME_DIGITS = 5
-_LOCAL_ONLY = "file,pipe"
-_FLAGS = ("-hide_banner", "-nostats", "-nostdin", "-xerror", "-loglevel", "level+info")
+_FLAGS = ("-hide_banner", "-nostats", "-nostdin", "-xerror", "-loglevel", "repeat+level+info")
 _HEADER_BYTES = 65_536
 """What ffmpeg says of a file before its first frame is shorter than this."""
 _PPM, _PPM_DEPTH = b"P6", b"255"
@@ -126,23 +125,21 @@ class VideoStream(_Numbered):
     def __iter__(self) -> Iterator[np.ndarray]:
         with tempfile.TemporaryDirectory() as folder:
             log = Path(folder) / "log"
-            with log.open("wb") as messages:
-                process = subprocess.Popen(
+            with (
+                log.open("wb") as messages,
+                child(
                     self._command(),
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.PIPE,
                     stderr=messages,
-                    start_new_session=True,  # Ctrl-C is for us: we end it in order
-                )
-            with process:
-                try:
-                    yield from self._frames(process, log)
-                except BaseException:
-                    process.kill()
-                    raise
+                ) as process,
+            ):
+                yield from self._frames(process, log)
+            told = Log().read(log.read_text("utf-8", "replace").splitlines())
             if process.returncode != 0:
-                lines = log.read_text("utf-8", "replace").splitlines()
-                raise failure(Log().read(lines).errors, self._video, self._video.parent)
+                raise failure(told.errors, self._video, self._video.parent)
+            if told.damage:
+                raise damage(told.damage, self._video)
 
     def _frames(self, process: subprocess.Popen[bytes], log: Path) -> Iterator[np.ndarray]:
         """Frames as ffmpeg writes them; the rate is known before the first is given."""
@@ -156,7 +153,7 @@ class VideoStream(_Numbered):
             yield frame
 
     def _command(self) -> list[str]:
-        source = ffmpeg.input(f"file:{self._video.absolute()}", protocol_whitelist=_LOCAL_ONLY)
+        source = open_video(self._video)
         # PPM tells each frame's size, after rotation, which a header of the video does not.
         output = source["v:0"].output(
             "pipe:1", f="image2pipe", fps_mode="passthrough", pix_fmt="rgb24", **{"c:v": "ppm"}

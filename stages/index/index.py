@@ -21,6 +21,7 @@ from schemas.layouts import (
     MOMENTS_TABLE,
     VIDEOS_TABLE,
     safe_name,
+    video_name,
 )
 from schemas.parquet import read_table
 from schemas.tables import EXPRESSIONS, MOMENTS, VIDEOS
@@ -178,7 +179,7 @@ def _read_videos(folder: Path) -> dict[str, Video]:
     path = folder / VIDEOS_TABLE
     videos = {}
     for row in read_table(path, VIDEOS).to_pylist():
-        video_id = safe_name(row["video_id"], where=path)
+        video_id = video_name(row["video_id"], where=path)
         names = tuple(safe_name(name, where=f"{path}, {video_id}") for name in row["frame_names"])
         _check_pictures(row, f"{path}, {video_id}")
         if len(names) != row["num_frames"]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,12 +17,14 @@ from schemas.layouts import (
     MASK_SUFFIX,
     MASKS_TABLE,
     PROPAGATION_TABLE,
+    natural_key,
 )
 from schemas.parquet import open_parquet, read_table
-from schemas.tables import FRAMES, MASKS, PROPAGATION
+from schemas.tables import MASKS, PROPAGATION
 from schemas.wording import listing, suggestion
 from stages.index.frames import frame_size
 from stages.index.index import Index, Video
+from stages.render.clocks import Clocks
 from stages.render.config import RenderConfig, RenderInputs
 
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png")
@@ -54,6 +56,7 @@ class Clip:
 
     Attributes:
         truth: the masks table; None where the truth is not known.
+        times: seconds of each frame where the rate varies; None where it is constant or unknown.
     """
 
     video_id: str
@@ -63,6 +66,7 @@ class Clip:
     fps: float | None
     shots: tuple[Shot, ...]
     truth: Path | None = None
+    times: tuple[float, ...] | None = None
 
     def mask_path(self, shot: Shot, frame: int) -> Path:
         """The prediction of a frame: the file that has the frame's name."""
@@ -122,6 +126,7 @@ def _from_index(root: Path, present: dict[str, list[str]], routes: _Routes) -> F
     index.require_frames()
     truth = root / MASKS_TABLE if _has_masks(root / MASKS_TABLE) else None
     clips = []
+    clocks: dict[Path, Clocks] = {}
     known = missing = 0
     for video_id, video in index.videos.items():
         folders = set(present.get(video_id, ()))
@@ -145,7 +150,13 @@ def _from_index(root: Path, present: dict[str, list[str]], routes: _Routes) -> F
             )
         known += len(shots)
         if shots:
-            clips.append(_indexed_clip(video, tuple(shots), truth))
+            clip = _indexed_clip(video, tuple(shots), truth)
+            if video.fps is None:  # unknown or variable
+                table = video.frames_dir.parent.parent / FRAMES_TABLE
+                clock = clocks.setdefault(table, Clocks(table))
+                _, times = clock.of(video_id, video.frame_names)
+                clip = replace(clip, times=times)
+            clips.append(clip)
     return Found(tuple(clips), missing, sum(map(len, present.values())) - known)
 
 
@@ -167,7 +178,7 @@ def _has_masks(path: Path) -> bool:
 
 
 def _from_folder(root: Path, present: dict[str, list[str]], routes: _Routes) -> Found:
-    rates = _rates(root / FRAMES_TABLE)
+    clocks = Clocks(root / FRAMES_TABLE)
     clips = []
     unknown = 0
     for video_id, names in present.items():
@@ -185,37 +196,23 @@ def _from_folder(root: Path, present: dict[str, list[str]], routes: _Routes) -> 
             )
             for name in names
         )
-        clips.append(Clip(video_id, frames, height, width, rates.get(video_id), shots))
+        rate, times = clocks.of(video_id, [path.stem for path in frames])
+        clips.append(Clip(video_id, frames, height, width, rate, shots, times=times))
     return Found(tuple(clips), 0, unknown)
 
 
 def _frames_of(root: Path, video_id: str, *, alone: bool) -> tuple[Path, ...]:
-    """Pictures of a video in any of the layouts of a bare folder, sorted by name."""
+    """Pictures of a video in any of the layouts of a bare folder, by the numbers in their names."""
     folders = [root / FRAMES_FOLDER / video_id, root / video_id]
     if alone:
         folders.append(root)
     for folder in folders:
         if folder.is_dir():
-            found = sorted(p for p in folder.iterdir() if p.suffix.lower() in PICTURE_SUFFIXES)
+            files = (p for p in folder.iterdir() if p.suffix.lower() in PICTURE_SUFFIXES)
+            found = sorted(files, key=lambda path: natural_key(path.name))
             if found:
                 return tuple(found)
     return ()
-
-
-def _rates(path: Path) -> dict[str, float]:
-    """Mean frames a second by video, from the time stamps of extract-frames."""
-    if not path.is_file():
-        return {}
-    table = read_table(path, FRAMES, columns=["video_id", "frame", "pts_seconds"])
-    times: dict[str, list[float]] = {}
-    for row in table.to_pylist():
-        if row["pts_seconds"] is not None:
-            times.setdefault(row["video_id"], []).append(row["pts_seconds"])
-    return {
-        video_id: (len(stamps) - 1) / (max(stamps) - min(stamps))
-        for video_id, stamps in times.items()
-        if max(stamps) > min(stamps)
-    }
 
 
 class _Routes:
@@ -302,4 +299,4 @@ def _limited(clips: Iterator[Clip], limit: int) -> Iterator[Clip]:
 def _with_shots(clip: Clip, shots: tuple[Shot, ...]) -> Clip:
     if len(shots) == len(clip.shots):
         return clip
-    return Clip(clip.video_id, clip.frames, clip.height, clip.width, clip.fps, shots, clip.truth)
+    return replace(clip, shots=shots)

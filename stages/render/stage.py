@@ -12,11 +12,13 @@ import pyarrow as pa
 
 from schemas.directories import remove_tree
 from schemas.errors import TglError
+from schemas.layouts import natural_order_warning, orders_differ
 from schemas.receipts import canonical_json
 from stages.engine.pool import map_jobs
 from stages.engine.progress import Progress
 from stages.engine.runtime import Runtime
 from stages.engine.stage import Result, Stage, input_failure, nothing_done
+from stages.engine.timed_video import end_time
 from stages.engine.workspace import Workspace
 from stages.index.frame_files import require_as_extracted
 from stages.render.config import RenderConfig, RenderInputs
@@ -56,6 +58,10 @@ def run(
 ) -> Result:
     """Draw every video; see :func:`stages.engine.execute.execute`."""
     found = find_clips(config, inputs)
+    for clip in found.clips:
+        names = [path.name for path in clip.frames]
+        if not inputs.has_index and orders_differ(names):
+            progress.warn(f"{clip.video_id}: {natural_order_warning(names)}")
     _warn_of_characters(found.clips, inputs.font, progress)
     digests = inputs.digests()
     keys = {clip.video_id: _unit_key(clip, digests) for clip in found.clips}
@@ -152,10 +158,13 @@ def _write(drawing: Drawing, path: Path, on_frame: Callable[[], None]) -> None:
         return
     size, frames = drawing.frames(on_frame)
     fps = config.fps or clip.fps or _UNKNOWN_FPS
+    times = None
+    if clip.times is not None and not config.fps:
+        times = (*clip.times, end_time(clip.times))
     if config.format == "gif":
-        write_gif(path, frames, fps)
+        write_gif(path, frames, fps, times)
     else:
-        write_mp4(path, frames, size, fps, config.quality)
+        write_mp4(path, frames, size, fps, config.quality, times)
 
 
 def _unit_key(clip: Clip, digests: dict[str, str]) -> str:
@@ -163,6 +172,8 @@ def _unit_key(clip: Clip, digests: dict[str, str]) -> str:
     digest = hashlib.sha256()
     others = {name: value for name, value in digests.items() if name != "preds"}
     digest.update(canonical_json([others, [shot.expression_id for shot in clip.shots]]).encode())
+    if clip.times is not None:
+        digest.update(repr(clip.times).encode())
     for shot in clip.shots:
         digest.update(b"unknown" if shot.routed is None else shot.routed.tobytes())
         for frame in range(len(clip.frames)):

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from schemas.errors import MissingInput
-from schemas.layouts import MASK_SUFFIX
+from schemas.layouts import MASK_SUFFIX, natural_key
 from stages.score.cases import Case, TruthFault, VideoCases
 from stages.score.png import read_mask
 from stages.score.regions import Rows
@@ -93,4 +93,6 @@ def subfolders(folder: Path) -> list[Path]:
 
 def masks_in(folder: Path) -> list[str]:
     """Names of the PNG files of a folder, without suffix, sorted."""
-    return sorted(path.stem for path in folder.iterdir() if path.suffix == MASK_SUFFIX)
+    return sorted(
+        (path.stem for path in folder.iterdir() if path.suffix == MASK_SUFFIX), key=natural_key
+    )
