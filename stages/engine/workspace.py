@@ -115,7 +115,8 @@ class Workspace:
     def keep_previous(self, name: str) -> pa.Table | None:
         """Take a unit over as an earlier run left it, whatever its inputs were then.
 
-        For a unit that fails now: what was good stays, and is not marked as finished.
+        For a unit that fails now: what was good stays under its former key, so that the next run
+        works the unit again.
 
         Returns:
             its rows; None where no earlier run finished it or its files were changed since.
@@ -125,6 +126,7 @@ class Workspace:
             if found is not None:
                 table, files = found
                 self._take_over(folder, files)
+                _link(self._mark(folder, name), self._mark(self.path, name))
                 return table
         return None
 

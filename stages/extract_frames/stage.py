@@ -10,14 +10,14 @@ from pathlib import Path
 import pyarrow as pa
 
 from schemas.directories import remove_tree
-from schemas.errors import CorruptInput, OutputBlocked, TglError
+from schemas.errors import CorruptInput, TglError
 from schemas.layouts import FRAMES_FOLDER, FRAMES_TABLE
 from schemas.parquet import concatenate, rows_of
 from schemas.tables import FRAMES
 from stages.engine.pool import map_jobs
 from stages.engine.progress import Progress, Task
 from stages.engine.runtime import Runtime
-from stages.engine.stage import Result, Stage
+from stages.engine.stage import Result, Stage, input_failure, nothing_done
 from stages.engine.workspace import Workspace
 from stages.extract_frames.config import ExtractConfig, ExtractInputs
 from stages.extract_frames.decoding import decode_video
@@ -66,12 +66,10 @@ def run(
     failures: list[TglError] = []
     lines: list[str] = []
     for job, rows in _work(jobs, runtime, progress):
-        if isinstance(rows, OutputBlocked):
-            raise rows  # a full disk is no fault of the video
         if isinstance(rows, TglError):
+            failures.append(input_failure(rows))
             remove_tree(job.folder)
             tables[job.video_id] = out.keep_previous(job.video_id)
-            failures.append(rows)
             earlier = tables[job.video_id] is not None
             lines.append(
                 f"{rows}; its frames of the earlier run are kept" if earlier else str(rows)
@@ -81,7 +79,7 @@ def run(
             out.finish(job.video_id, keys[job.video_id], rows, files)
             tables[job.video_id] = rows
     if len(failures) == len(videos):
-        raise _nothing_left(failures)
+        raise nothing_done(failures, "video")
     found = [rows for rows in tables.values() if rows is not None]
     table = concatenate((_without_errors(rows) for rows in found), FRAMES)
     out.write_table(FRAMES_TABLE, table, FRAMES)
@@ -156,17 +154,6 @@ def _errors_of(rows: pa.Table | None) -> int:
     if rows is None or _ERRORS not in rows.column_names:
         return 0
     return int(rows.column(_ERRORS)[0].as_py())
-
-
-def _nothing_left(failures: list[TglError]) -> TglError:
-    first = failures[0]
-    if len(failures) == 1:
-        return first
-    return CorruptInput(
-        f"{first.message} (the first of {len(failures)} videos, none could be extracted)",
-        where=first.where,
-        hint=first.hint,
-    )
 
 
 def _extract(
