@@ -20,6 +20,8 @@ from schemas.errors import OutputBlocked
 from schemas.layouts import RECEIPT_FILE
 
 ENGINE_FOLDER = ".tgl"
+PARTIAL = "*.partial"
+"""Names under which files are written before they are moved."""
 
 
 @dataclass(frozen=True)
@@ -115,6 +117,11 @@ def remove_tree(path: Path) -> None:
         shutil.rmtree(path)
 
 
+def lock_path(out: Path) -> Path:
+    """The file that is locked while a run works on `out`; a kill leaves it there, unlocked."""
+    return out.with_name(f".{out.name}.lock")
+
+
 @contextmanager
 def locked(out: Path, *, named: Path | None = None) -> Iterator[None]:
     """Hold `out` for this process; the lock goes with the process, however it ends.
@@ -125,7 +132,7 @@ def locked(out: Path, *, named: Path | None = None) -> Iterator[None]:
     Raises:
         OutputBlocked: another run works on `out`.
     """
-    path = out.with_name(f".{out.name}.lock")
+    path = lock_path(out)
     descriptor = _acquire(path, named or out)
     try:
         yield

@@ -80,9 +80,9 @@ def run(
         "frames": table.num_rows,
         "bytes": sum(table.column("bytes").to_pylist()),
         "failed videos": len(failures),
-        "videos kept from before": kept,
     }
-    return Result(counts, tuple(str(failure) for failure in failures))
+    taken = {"videos kept from before": kept}
+    return Result(counts, tuple(str(failure) for failure in failures), taken)
 
 
 STAGE = Stage("extract-frames", 1, ExtractConfig, ExtractInputs, run)
