@@ -25,6 +25,8 @@ ENGINE_FOLDER = ".tgl"
 # A program of a run that was just killed may still write for so long.
 _DYING_SECONDS = 3.0
 _RETRY_SECONDS = 0.02
+PARTIAL = "*.partial"
+"""Names under which files are written before they are moved."""
 
 
 @dataclass(frozen=True)
@@ -127,6 +129,11 @@ def remove_tree(path: Path) -> None:
             time.sleep(_RETRY_SECONDS)
 
 
+def lock_path(out: Path) -> Path:
+    """The file that is locked while a run works on `out`; a kill leaves it there, unlocked."""
+    return out.with_name(f".{out.name}.lock")
+
+
 @contextmanager
 def locked(out: Path, *, named: Path | None = None) -> Iterator[None]:
     """Hold `out` for this process; the lock goes with the process, however it ends.
@@ -137,7 +144,7 @@ def locked(out: Path, *, named: Path | None = None) -> Iterator[None]:
     Raises:
         OutputBlocked: another run works on `out`.
     """
-    path = out.with_name(f".{out.name}.lock")
+    path = lock_path(out)
     descriptor = _acquire(path, named or out)
     try:
         yield

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -31,3 +32,11 @@ def runtime() -> Runtime:
 def progress() -> SilentProgress:
     """Keeps warnings for the test to read."""
     return SilentProgress()
+
+
+@pytest.fixture(scope="session")
+def tiny_world(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The artifact of every stage in miniature, a `tiny_world.TinyWorld`; to be read only."""
+    from tiny_world import make_world  # loads torch
+
+    return make_world(tmp_path_factory.mktemp("tiny"))

@@ -11,7 +11,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import Generic
 
-from schemas.directories import all_scratches, list_folder, locked, remove_tree, scratch_path
+from schemas.directories import (
+    PARTIAL,
+    all_scratches,
+    list_folder,
+    lock_path,
+    locked,
+    remove_tree,
+    scratch_path,
+)
 from schemas.errors import CorruptInput, OutOfMemory, TglError, system_errors
 from schemas.layouts import RECEIPT_FILE
 from schemas.publishing import has_leftovers, publish, recover
@@ -45,7 +53,8 @@ class Outcome:
         out: what the user named.
         path: of the artifact; of the finished part where `published` is false.
         skipped: the artifact was up to date and nothing was done.
-        counts: as the stage returned them, from the receipt where skipped.
+        counts: as the stage returned them, from the receipt where skipped; there without those of
+            a single run.
         failures: one line for each input that failed while others went on.
         seconds: wall time of this call.
         replaced: what took the artifact's place before, as one phrase; None where nothing did.
@@ -144,21 +153,32 @@ class _Job(Generic[C, I]):
         """The outcome of an artifact that needed no work."""
         with contextlib.suppress(OSError):  # on a read-only disk it stays as old as it is
             os.utime(self.out / RECEIPT_FILE)
-        return self.outcome(self.named, receipt.counts, skipped=True)
+        return self.outcome(self.named, Result(receipt.counts), skipped=True)
+
+    def held(self, scratch: Path, result: Result) -> Outcome:
+        """The outcome of a run whose artifact stays in its scratch folder."""
+        return self.outcome(scratch, result, published=False)
 
     def outcome(
         self,
         path: Path,
-        counts: Mapping[str, int | float],
-        failures: tuple[str, ...] = (),
+        result: Result,
         *,
         skipped: bool = False,
         replaced: str | None = None,
         published: bool = True,
     ) -> Outcome:
         """The outcome of this call, ending now."""
-        seconds = time.monotonic() - self.started
-        return Outcome(self.named, path, skipped, counts, failures, seconds, replaced, published)
+        return Outcome(
+            self.named,
+            path,
+            skipped,
+            {**result.counts, **result.run_counts},
+            result.failures,
+            time.monotonic() - self.started,
+            replaced,
+            published,
+        )
 
     def receipt(self, result: Result, folder: Path) -> Receipt:
         """The receipt of what a run made in `folder`."""
@@ -187,14 +207,14 @@ def _make(job: _Job[C, I], runtime: Runtime, progress: Progress, *, hold: bool) 
     if result is None:
         result = _run(job, workspace, runtime, progress)
         if result.failures and whole:
-            return job.outcome(workspace.path, result.counts, result.failures, published=False)
+            return job.held(workspace.path, result)
         write_receipt(workspace.path, job.receipt(result, workspace.path))
     workspace.close()
     if hold:
-        return job.outcome(workspace.path, result.counts, result.failures, published=False)
+        return job.held(workspace.path, result)
     _publish(workspace.path, job.out)
     replaced = None if former is None else _difference(former, job.config.to_dict(), job.digests)
-    return job.outcome(job.named, result.counts, result.failures, replaced=replaced)
+    return job.outcome(job.named, result, replaced=replaced)
 
 
 def release(outcome: Outcome) -> None:
@@ -235,9 +255,9 @@ def _finished(scratch: Path, mark: str) -> Result | None:
 
 
 def _clear_former(out: Path) -> None:
-    """Remove former artifacts that a kill in the middle of publishing left beside `out`."""
+    """Remove what a kill in the middle of publishing left beside `out`."""
     left = [path for path in all_scratches(out) if (path / RECEIPT_FILE).is_file()]
-    if left or has_leftovers(out):
+    if left or has_leftovers(out) or lock_path(out).exists():
         with contextlib.suppress(TglError, OSError), locked(out):  # a run that goes on needs them
             recover(out)
             _remove(path for path in left if (path / RECEIPT_FILE).is_file())
@@ -254,6 +274,7 @@ def _open_workspace(job: _Job[C, I]) -> Workspace:
         if _fingerprint(scratch) not in (None, job.mark):
             remove_tree(scratch)  # a former artifact: a kill came in the middle of publishing
     scratch.mkdir(exist_ok=True)
+    _remove_partial(scratch)
     sources = () if job.force else tuple(p for p in (job.out, *others) if p.is_dir())
     stage, config = job.stage, job.config
     origin = origin_text(stage.name, stage.version, config.to_dict(), TGL_VERSION)
@@ -267,6 +288,13 @@ def _fingerprint(folder: Path) -> str | None:
     except TglError:
         return ""
     return None if receipt is None else receipt.fingerprint
+
+
+def _remove_partial(scratch: Path) -> None:
+    """Remove files that a kill left under their temporary names: nothing finds them later."""
+    for path in scratch.rglob(PARTIAL):
+        if path.is_file():
+            path.unlink()
 
 
 def _remove(folders: Iterable[Path]) -> None:

@@ -35,12 +35,15 @@ class Result:
     """What a stage's run() returns.
 
     Attributes:
-        counts: what was done, and what was dropped, for the summary.
+        counts: what the artifact holds, and what was dropped, for the summary and the receipt.
         failures: one line for each input that failed while the others went on.
+        run_counts: what this run took over from earlier ones, for the summary alone: a resumed run
+            ends in the same receipt as one that nobody interrupted.
     """
 
     counts: Mapping[str, int | float]
     failures: tuple[str, ...] = ()
+    run_counts: Mapping[str, int | float] = dataclasses.field(default_factory=dict)
 
 
 INPUT_FAILURES = (MissingInput, CorruptInput, SchemaMismatch)

@@ -90,11 +90,10 @@ def run(
         "frames": table.num_rows,
         "bytes": sum(table.column("bytes").to_pylist()),
         "failed videos": len(failures),
-        "videos kept from before": kept,
         "damaged videos": len(damaged),
         "decoding errors": sum(errors for _, errors in damaged),
     }
-    return Result(counts, tuple(lines))
+    return Result(counts, tuple(lines), {"videos kept from before": kept})
 
 
 STAGE = Stage("extract-frames", 1, ExtractConfig, ExtractInputs, run)

@@ -70,7 +70,13 @@ def run(
         for rows in finished_rows(setup.jobs, setup.kept, whole.failures):
             table.write(rows)
             masks += rows.num_rows
-    return Result(_counts(whole, masks), tuple(line for line in failures if line is not None))
+    counts = {
+        "videos": len(setup.jobs) - len(whole.failures),
+        "videos failed": len(whole.failures),
+        "masks": masks,
+    }
+    lines = tuple(line for line in failures if line is not None)
+    return Result(counts, lines, _run_counts(whole))
 
 
 STAGE = Stage("propagate", 1, PropagateConfig, PropagateInputs, run)
@@ -169,15 +175,13 @@ def _device(runtime: Runtime, team: Team) -> torch.device:
     return device
 
 
-def _counts(share: Share, masks: int) -> dict[str, int | float]:
-    counts: dict[str, int | float] = {
-        "videos": share.videos,
+def _run_counts(share: Share) -> dict[str, int | float]:
+    """What all processes of a run took over, and what routed the rest."""
+    taken: dict[str, int | float] = {
         "videos finished before": share.videos_before,
         "expressions finished before": share.sentences_before,
-        "videos failed": len(share.failures),
-        "masks": masks,
     }
-    return counts | {f"routed by {source}": n for source, n in sorted(share.routes.items())}
+    return taken | {f"routed by {source}": n for source, n in sorted(share.routes.items())}
 
 
 def known_moments(index: Index, inputs: PropagateInputs, config: PropagateConfig) -> Known:

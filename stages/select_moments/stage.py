@@ -60,7 +60,13 @@ def run(
     found = [rows for rows in tables.values() if rows is not None]
     moments = concatenate((rows.select(MOMENTS.schema.names) for rows in found), MOMENTS)
     out.write_table(MOMENTS_TABLE, moments.combine_chunks(), MOMENTS)
-    return Result({**_counts(index, moments, videos, waiting), **_top1(index, found)})
+    counts = {
+        "videos": len(videos),
+        "expressions": len(index.expressions),
+        "moments": moments.num_rows,
+        **_top1(index, found),
+    }
+    return Result(counts, run_counts={"videos kept from before": len(videos) - len(waiting)})
 
 
 STAGE = Stage("select-moments", 1, SelectConfig, SelectInputs, run)
@@ -115,17 +121,6 @@ def _select(
 def _batches(places: range) -> Iterator[range]:
     for first in range(0, len(places), _BATCH):
         yield places[first : first + _BATCH]
-
-
-def _counts(
-    index: Index, moments: pa.Table, videos: list[Video], waiting: list[Video]
-) -> dict[str, int]:
-    return {
-        "videos": len(videos),
-        "expressions": len(index.expressions),
-        "moments": moments.num_rows,
-        "videos kept from before": len(videos) - len(waiting),
-    }
 
 
 def _top1(index: Index, tables: list[pa.Table]) -> dict[str, float]:

@@ -60,7 +60,7 @@ def run(
         out.finish(name, digest, pa.table({"name": [name]}), [target])
         worked += 1
     (out.path / "table.txt").write_text(f"{config.times}\n")
-    return Result({"worked": worked, "kept": kept}, tuple(failures))
+    return Result({}, tuple(failures), {"worked": worked, "kept": kept})
 
 
 COPY = Stage("copy", 1, CopyConfig, CopyInputs, run)

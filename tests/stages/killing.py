@@ -1,0 +1,111 @@
+"""Work in a child process that is killed right before or after a chosen file-system step."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from schemas import publishing
+
+_CALLS = ("fsync", "link", "mkdir", "remove", "rename", "replace", "rmdir", "symlink", "unlink")
+_LONGEST_SECONDS = 120
+
+
+class Step(NamedTuple):
+    """A call that changed the file system: its name, and the name of what it changed."""
+
+    call: str
+    target: str
+
+
+class _Counter:
+    """Counts the steps of this process and kills it at one of them."""
+
+    def __init__(self, kill_at: int | None, after: bool):
+        self.steps: list[Step] = []
+        self._kill_at = kill_at
+        self._after = after
+
+    def counted(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
+        """`call` as a step."""
+
+        def step(*given: Any, **more: Any) -> Any:
+            here = len(self.steps) == self._kill_at
+            self.steps.append(Step(name, os.path.basename(str(given[0]))))  # noqa: PTH119
+            if here and not self._after:
+                os.kill(os.getpid(), signal.SIGKILL)
+            try:
+                return call(*given, **more)
+            finally:
+                if here:
+                    os.kill(os.getpid(), signal.SIGKILL)
+
+        return step
+
+    def install(self, exchange: bool) -> None:
+        """Replace the system's calls; the lock's file counts as it is created."""
+        for name in _CALLS:
+            setattr(os, name, self.counted(name, getattr(os, name)))
+        create = self.counted("create", os.open)
+        opened = os.open
+
+        def open_file(path: Any, flags: int, *given: Any, **more: Any) -> int:
+            return (create if flags & os.O_CREAT else opened)(path, flags, *given, **more)
+
+        os.open = open_file  # type: ignore[assignment]
+        rename = publishing._renameat2() if exchange else None
+        counted = None if rename is None else self.counted("exchange", rename)
+        publishing._renameat2 = lambda: counted  # type: ignore[assignment]
+
+
+def run_in_child(
+    work: Callable[[], object],
+    *,
+    kill_at: int | None = None,
+    after: bool = False,
+    exchange: bool = True,
+) -> list[Step]:
+    """Do `work` in a forked child.
+
+    Args:
+        kill_at: number of the step at which SIGKILL comes; None lets it finish.
+        after: kill after the step, not before it.
+        exchange: whether the system can let two folders change places.
+
+    Returns:
+        the steps of a child that finished; none of one that was killed.
+    """
+    read, write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        _child(work, _Counter(kill_at, after), exchange, write)
+    os.close(write)
+    with os.fdopen(read) as answers:
+        text = answers.read()
+    _, status = os.waitpid(child, 0)
+    code = os.waitstatus_to_exitcode(status)
+    if kill_at is not None:
+        assert code == -signal.SIGKILL, f"the child was to be killed at step {kill_at}: {text}"
+        return []
+    assert code == 0, text
+    return [Step(*step) for step in json.loads(text)]
+
+
+def _child(work: Callable[[], object], counter: _Counter, exchange: bool, write: int) -> None:
+    signal.alarm(_LONGEST_SECONDS)
+    code = 1
+    try:
+        counter.install(exchange)
+        work()
+        answer, code = json.dumps(counter.steps), 0
+    except BaseException:  # noqa: BLE001 (the parent shows it)
+        answer = traceback.format_exc()
+    with os.fdopen(write, "w") as answers:
+        answers.write(answer)
+    sys.stdout.flush()
+    os._exit(code)

@@ -1,0 +1,289 @@
+"""A whole project in miniature: the artifact of every stage, made from two videos of few frames."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import numpy as np
+import torch
+from tiny_selectors import save_selector
+
+from schemas.directories import sha256_file
+from stages.build_moments.config import IndexConfig, IndexInputs
+from stages.build_moments.stage import STAGE as BUILD_MOMENTS
+from stages.engine.execute import Outcome, execute
+from stages.engine.ffmpeg import write_h264
+from stages.engine.progress import SilentProgress
+from stages.engine.runtime import Runtime
+from stages.engine.stage import Inputs, Stage
+from stages.extract_frames.config import ExtractConfig, ExtractInputs
+from stages.extract_frames.stage import STAGE as EXTRACT_FRAMES
+from stages.index.masks import encode
+from stages.model.checkpoint import save_checkpoint
+from stages.model.config import ModelConfig
+from stages.model.families import build_backbone
+from stages.model.presets import toy_preset
+from stages.model.tgl import TglModel
+from stages.precompute_text.config import TextConfig, TextInputs
+from stages.precompute_text.stage import STAGE as PRECOMPUTE_TEXT
+from stages.propagate.config import PropagateConfig, PropagateInputs
+from stages.propagate.stage import STAGE as PROPAGATE
+from stages.references.config import ReferencesConfig, ReferencesInputs
+from stages.references.stage import STAGE as REFERENCES
+from stages.render.config import RenderConfig, RenderInputs
+from stages.render.stage import STAGE as RENDER
+from stages.score.config import ScoreConfig, ScoreInputs
+from stages.score.stage import STAGE as SCORE
+from stages.select_moments.config import SelectConfig, SelectInputs
+from stages.select_moments.stage import STAGE as SELECT_MOMENTS
+from stages.toy.config import ToyConfig, ToyInputs
+from stages.toy.stage import STAGE as TOY
+from stages.train.config import TrainConfig, TrainInputs
+from stages.train.stage import STAGE as TRAIN
+
+LENGTHS = {"a": 4, "b": 3}
+_SIZE = (32, 48)
+_SENTENCES = {"a": ["the left one jumps", "two that run"], "b": ["the left one jumps"]}
+_TEXT_WIDTH = 16
+_IMAGE_SIZE = 64
+
+
+@dataclass(frozen=True)
+class Job:
+    """A stage with its settings and inputs, ready to be executed."""
+
+    stage: Stage[Any, Any]
+    config: Any
+    inputs: Inputs
+
+    def execute(self, out: Path, *, force: bool = False, workers: int = 1) -> Outcome:
+        """Run it on the CPU, silently."""
+        return execute(
+            self.stage,
+            self.config,
+            self.inputs,
+            out,
+            runtime=Runtime(workers=workers, device="cpu"),
+            progress=SilentProgress(),
+            force=force,
+        )
+
+
+@dataclass(frozen=True)
+class TinyWorld:
+    """Where everything lies."""
+
+    root: Path
+
+    def __getattr__(self, name: str) -> Path:
+        """`world.index` is the folder `index`."""
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return self.root / name
+
+    def video(self, name: str) -> Path:
+        """A source video."""
+        return self.root / "videos" / f"{name}.mp4"
+
+    def copy(self, target: Path) -> TinyWorld:
+        """The same world elsewhere, to be damaged; times are kept, since fingerprints see them."""
+        shutil.copytree(self.root, target, symlinks=True)
+        return TinyWorld(target)
+
+    def job(self, stage: str, **changes: object) -> Job:
+        """A stage of this world by its name, with other settings where `changes` names them."""
+        made, config, inputs = _PARTS[stage](self)
+        return Job(made, replace(config, **changes), inputs)
+
+
+def snapshot(root: Path) -> dict[str, str]:
+    """Every name below `root`, hidden ones too, with its content: any change shows."""
+    found = {}
+    for path in sorted(root.rglob("*")):
+        name = path.relative_to(root).as_posix()
+        if path.is_symlink():
+            found[name] = f"-> {os.readlink(path)}"  # noqa: PTH115 (as it stands)
+        else:
+            found[name] = "folder" if path.is_dir() else sha256_file(path)
+    return found
+
+
+def tgl(*arguments: object) -> tuple[int, str, str]:
+    """Run the command line in this process; its exit code, stdout and stderr."""
+    from tglcli.main import main
+
+    out, err = io.StringIO(), io.StringIO()
+    code: Any = 0
+    with (
+        mock.patch.object(sys, "argv", ["tgl", *map(str, arguments)]),
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+    ):
+        try:
+            main()
+        except SystemExit as ended:
+            code = ended.code or 0
+    return int(code), out.getvalue(), err.getvalue()
+
+
+def make_world(root: Path) -> TinyWorld:
+    """Run every stage once."""
+    world = TinyWorld(root)
+    for number, name in enumerate(LENGTHS):
+        write_video(world.video(name), LENGTHS[name], seed=number)
+    _write_dataset(world.dataset / "train")
+    save_selector("clip", world.selector)
+    _write_models(world)
+    for stage, folder in OUTPUTS.items():
+        world.job(stage).execute(world.root / folder)
+    return world
+
+
+def write_video(path: Path, frames: int, *, seed: int = 0) -> None:
+    """A bright square that moves over noise."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    height, width = _SIZE
+    ground = np.random.default_rng(seed).integers(0, 90, (height, width, 3), np.uint8)
+    pictures = []
+    for frame in range(frames):
+        picture = ground.copy()
+        picture[8:24, 4 + 3 * frame : 20 + 3 * frame] = (250, 180 - 20 * seed, 40)
+        pictures.append(picture)
+    write_h264(path, pictures, _SIZE, 6.0, 0)
+
+
+def _write_dataset(root: Path) -> None:
+    """A MeViS split of these videos, without frames of its own."""
+    videos, masks, moments = {}, {}, {}
+    for number, (name, frames) in enumerate(LENGTHS.items()):
+        expressions, spans = {}, {}
+        for place, sentence in enumerate(_SENTENCES[name]):
+            expressions[str(place)] = {"exp": sentence, "obj_id": [0], "anno_id": [number]}
+            spans[str(place)] = {"moments": {str(number): [[0, frames - 1 - place]]}}
+        videos[name] = {
+            "vid_id": number,
+            "frames": [f"{n:05d}" for n in range(frames)],
+            "expressions": expressions,
+        }
+        moments[name] = {"fps": 6.0, "expressions": spans}
+        tracks = [np.zeros(_SIZE, np.uint8) for _ in range(frames)]
+        for frame, mask in enumerate(tracks):
+            mask[8:24, 4 + 3 * frame : 20 + 3 * frame] = 1
+        masks[str(number)] = [_packed(mask) for mask in tracks]
+    root.mkdir(parents=True)
+    (root / "meta_expressions.json").write_text(json.dumps({"videos": videos}))
+    (root / "mask_dict.json").write_text(json.dumps(masks))
+    document = {"format": "tgl-moments", "version": 1, "frame_unit": "index", "videos": moments}
+    (root / "moments.json").write_text(json.dumps(document))
+
+
+def _packed(mask: np.ndarray) -> dict[str, Any]:
+    found = encode(mask)
+    return {"size": list(map(int, found["size"])), "counts": found["counts"].decode()}
+
+
+def _write_models(world: TinyWorld) -> None:
+    """A random backbone to train, and a random model that finds something everywhere."""
+    torch.manual_seed(0)
+    build_backbone(toy_preset(_IMAGE_SIZE)).sam.save_pretrained(world.backbone)
+    config = ModelConfig(adapter_width=16, adapter_heads=2, temporal_radius=2, relevance_radius=3)
+    model = TglModel(config, build_backbone(toy_preset(_IMAGE_SIZE)), _TEXT_WIDTH)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.05)
+        head = model.backbone.sam.mask_decoder.pred_obj_score_head
+        head.proj_out.weight.mul_(20)
+        head.proj_out.bias.add_(4.3)
+    save_checkpoint(world.model, model, encoder="hash, mean pooling")
+
+
+OUTPUTS = {
+    "toy": "toy",
+    "extract-frames": "frames",
+    "build-moments": "index",
+    "precompute-text": "text",
+    "train": "checkpoint",
+    "propagate": "preds",
+    "score": "scores",
+    "select-moments": "chosen",
+    "references": "answers",
+    "render": "sheets",
+}
+"""Where each stage's artifact lies, in an order in which they can be made."""
+
+_SMALL_TRAINING = TrainConfig(
+    steps=1,
+    batch=1,
+    clip_frames=3,
+    relevant_frames=2,
+    max_stride=1,
+    warmup=0,
+    adapter_width=16,
+    adapter_layers=1,
+    adapter_heads=2,
+    valid_every=1,
+)
+_Parts = tuple[Stage[Any, Any], Any, Inputs]
+_PARTS: dict[str, Callable[[TinyWorld], _Parts]] = {
+    "toy": lambda world: (
+        TOY,
+        ToyConfig(
+            size=32,
+            frames=16,
+            train_clips=1,
+            valid_clips=0,
+            dev_clips=0,
+            objects=3,
+            expressions=1,
+            style="plain",
+        ),
+        ToyInputs(),
+    ),
+    "extract-frames": lambda world: (
+        EXTRACT_FRAMES,
+        ExtractConfig(),
+        ExtractInputs(tuple(map(world.video, LENGTHS))),
+    ),
+    "build-moments": lambda world: (
+        BUILD_MOMENTS,
+        IndexConfig(),
+        IndexInputs(world.dataset / "train", world.frames),
+    ),
+    "precompute-text": lambda world: (
+        PRECOMPUTE_TEXT,
+        TextConfig(encoder="hash", dim=_TEXT_WIDTH, motion_words="list"),
+        TextInputs(world.index),
+    ),
+    "train": lambda world: (
+        TRAIN,
+        _SMALL_TRAINING,
+        TrainInputs(world.index, world.text, world.backbone, valid=world.index),
+    ),
+    "propagate": lambda world: (
+        PROPAGATE,
+        PropagateConfig(),
+        PropagateInputs(world.index, world.text, world.model),
+    ),
+    "score": lambda world: (SCORE, ScoreConfig(), ScoreInputs(world.preds, world.index)),
+    "select-moments": lambda world: (
+        SELECT_MOMENTS,
+        SelectConfig(model=str(world.selector)),
+        SelectInputs(world.index, world.selector),
+    ),
+    "references": lambda world: (REFERENCES, ReferencesConfig(), ReferencesInputs(world.index)),
+    "render": lambda world: (
+        RENDER,
+        RenderConfig(format="sheet", cells=2),
+        RenderInputs(world.preds, world.index),
+    ),
+}
