@@ -116,7 +116,8 @@ class Workspace:
     def keep_previous(self, name: str) -> pa.Table | None:
         """Take over a unit of the previous artifact, whatever it was made of.
 
-        The unit is not finished by that: the next run works it.
+        It keeps the key that it was finished with: a run with that key finds it finished, any
+        other works it, and can still keep it.
 
         Returns:
             Its rows; None where the previous artifact has no such unit, or not all of its files.
@@ -129,6 +130,7 @@ class Workspace:
         table, files = found
         for relative in files:
             _link(self._previous / relative, self.path / relative)
+        _link(self._mark(self._previous, name), self._mark(self.path, name))
         return table
 
     def finish(self, name: str, key: str, rows: pa.Table, files: Sequence[Path] = ()) -> None:
