@@ -95,7 +95,7 @@ def run(
     return Result(counts, tuple(map(str, failures)))
 
 
-STAGE = Stage("render", 1, RenderConfig, RenderInputs, run)
+STAGE = Stage("render", 2, RenderConfig, RenderInputs, run)
 
 
 def _work(
