@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from schemas.errors import system_errors
 from stages.build_moments.config import MOMENT_FORMATS
 from tglcli.summary import counts_text, shown
 
@@ -50,7 +51,8 @@ def export_moments(
     """
     from stages.build_moments.export import export_moments as export
 
-    counts = export(
-        index, out, moments_format, table=moments, videos=video or (), union=union, fps=fps
-    )
+    with system_errors(out):
+        counts = export(
+            index, out, moments_format, table=moments, videos=video or (), union=union, fps=fps
+        )
     typer.echo(f"export-moments: {counts_text(counts)} -> {shown(out)}")
