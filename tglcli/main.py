@@ -115,6 +115,9 @@ def main() -> None:
     # Several processes on few cores: spinning threads of OpenMP would take them from each other.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     open_closed_streams()
+    if not sys.stderr.isatty() or {"-q", "--quiet"} & set(sys.argv):
+        # The bars of transformers and of the hub's client: read when they are first loaded.
+        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     try:
         with ending_on_sigterm():
             code = _run(sys.argv[1:])
@@ -150,20 +153,12 @@ def _run(words: list[str]) -> int:
         if end.code != _BROKEN_PIPE_OF_RICH:
             raise
         return UNREAD
-    except TglError as failure:
-        error = _stdout_error() or failure
+    except TglError as error:
+        if isinstance(error, OutputBlocked) and error.where is None:  # the system names no file
+            error.where, error.hint = "standard output", None
         _say(f"{error}{_made_by(error)}", error=True)
         return error.exit_code
     return 0
-
-
-def _stdout_error() -> OutputBlocked | None:
-    """Standard output's own failure, which names no file: what it holds still cannot be written."""
-    error = flush(sys.stdout)
-    if error is None:
-        return None
-    reason = os.strerror(error.errno or 0).lower()
-    return OutputBlocked(f"cannot be written ({reason})", where="standard output")
 
 
 def _invoke(words: list[str]) -> None:

@@ -66,10 +66,10 @@ def test_a_reader_that_goes_away_is_no_error(faulty: Path) -> None:
 def test_a_full_device_is_one_line(faulty: Path) -> None:
     done = shell("tgl check . >/dev/full", faulty)
     assert done.returncode == 6
-    assert done.stderr == ("error: standard output: cannot be written (no space left on device)\n")
+    assert done.stderr == "error: standard output: the disk is full\n"
 
 
 def test_what_is_opened_never_takes_the_place_of_a_closed_stream(tmp_path: Path) -> None:
-    toy = "tgl toy out --train-clips 1 --valid-clips 0 --dev-clips 0 --workers 1 >&- 2>&-"
+    toy = "tgl toy out --train-clips 0 --valid-clips 1 --dev-clips 0 --workers 1 >&- 2>&-"
     assert shell(toy, tmp_path).returncode == 0
-    assert shell("tgl check out", tmp_path).returncode == 0
+    assert shell("tgl check out/valid", tmp_path).returncode == 0
