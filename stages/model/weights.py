@@ -170,11 +170,12 @@ def _own_file(folder: Path, name: str) -> Path:
     """
     path = folder / name
     require_regular(path, MissingInput(f"the folder has no {name}", where=folder))
-    if not (folder / RECEIPT_FILE).exists():
+    listing = folder / RECEIPT_FILE
+    if not (listing.exists() or listing.is_symlink()):
         return path  # not made by tgl: nothing is known of it
-    require_regular(folder / RECEIPT_FILE)
+    require_regular(listing)
     receipt = read_receipt(folder)
-    listed = None if receipt is None else mapping(receipt.outputs.tables, folder / RECEIPT_FILE)
+    listed = None if receipt is None else mapping(receipt.outputs.tables, listing)
     if listed and name in listed and listed[name] != known_sha256(path):
         raise CorruptInput(
             f"has changed since it was made (its SHA-256 is not that in {RECEIPT_FILE})",
