@@ -111,7 +111,7 @@ def test_a_video_becomes_an_overlay_masks_and_spans(
 def test_an_overlay_keeps_the_times_of_a_variable_rate(checkpoint: Path, tmp_path: Path) -> None:
     video, times = tmp_path / "uneven.mp4", (0.0, 0.2, 1.0, 6.4, 12.8, 13.6)
     steps = "+".join(f"eq(N,{frame})*{time}" for frame, time in enumerate(times))
-    source = f"testsrc=size={WIDTH}x{HEIGHT}:rate=5,setpts=({steps})/TB"
+    source = f"testsrc=size={WIDTH}x{HEIGHT}:rate=5,setpts='({steps})/TB'"
     arguments = ["-f", "lavfi", "-i", source, "-frames:v", str(FRAMES), "-fps_mode", "passthrough"]
     arguments += ["-enc_time_base", "1:1000", "-bf", "0", "-pix_fmt", "yuv420p"]
     subprocess.run([ffmpeg_binary(), "-loglevel", "error", *arguments, str(video)], check=True)
