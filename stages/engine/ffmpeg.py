@@ -32,8 +32,9 @@ _H264 = {
 # No frame is doubled, dropped or moved, and the file's clock is that of the stream.
 _AS_TIMED = {
     "fps_mode": "passthrough",
-    "enc_time_base": -1,
+    "enc_time_base": f"1:{TICKS_PER_SECOND}",
     "video_track_timescale": TICKS_PER_SECOND,
+    "bf": 0,  # reordered frames would make the file's length wrong where the gaps are uneven
 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -105,6 +106,29 @@ def test_a_video_becomes_an_overlay_masks_and_spans(
             assert (told == saved).all()
             inside = any(start <= frame < end for start, end in entry["visible"])
             assert inside == saved.any()
+
+
+def test_an_overlay_keeps_the_times_of_a_variable_rate(checkpoint: Path, tmp_path: Path) -> None:
+    video, times = tmp_path / "uneven.mp4", (0.0, 0.2, 1.0, 6.4, 12.8, 13.6)
+    steps = "+".join(f"eq(N,{frame})*{time}" for frame, time in enumerate(times))
+    source = f"testsrc=size={WIDTH}x{HEIGHT}:rate=5,setpts='({steps})/TB'"
+    arguments = ["-f", "lavfi", "-i", source, "-frames:v", str(FRAMES), "-fps_mode", "passthrough"]
+    arguments += ["-enc_time_base", "1:1000", "-bf", "0", "-pix_fmt", "yuv420p"]
+    subprocess.run([ffmpeg_binary(), "-loglevel", "error", *arguments, str(video)], check=True)
+    succeed(video, tmp_path / "out.mp4", "--checkpoint", checkpoint)
+    for path in (video, tmp_path / "out.mp4"):
+        assert np.allclose(list(stamps(path)), times, atol=0.002)
+    succeed(video, tmp_path / "even.mp4", "--checkpoint", checkpoint, "--fps", "10")
+    assert np.allclose(list(stamps(tmp_path / "even.mp4")), np.arange(FRAMES) / 10)
+
+
+def stamps(video: Path) -> Iterator[float]:
+    """Seconds of each frame of a video."""
+    command = [ffmpeg_binary(), "-i", str(video), "-vf", "showinfo", "-fps_mode", "passthrough"]
+    shown = subprocess.run([*command, "-f", "null", "-"], capture_output=True, text=True).stderr
+    for line in shown.splitlines():
+        if " pts_time:" in line:
+            yield float(line.split(" pts_time:")[1].split()[0])
 
 
 def test_the_same_again_in_a_kept_folder_skips(

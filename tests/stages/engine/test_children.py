@@ -15,7 +15,7 @@ import pytest
 from stages.engine.children import child, kill_children
 
 SLEEP = ["sleep", "60"]
-PARENT = """
+PARENT = r"""
 import sys, threading, time
 from stages.engine.children import child
 
