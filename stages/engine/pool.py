@@ -138,13 +138,13 @@ def _uninterrupted() -> Iterator[None]:
         return
     waiting: list[int] = []
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    for number in before:
-        signal.signal(number, lambda number, frame: waiting.append(number))
+    for known in before:
+        signal.signal(known, lambda number, frame: waiting.append(number))
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+        for known, handler in before.items():
+            signal.signal(known, signal.SIG_DFL if handler is None else handler)
     for number in waiting[:1]:
         signal.raise_signal(number)
 
