@@ -23,7 +23,6 @@ from multiprocessing.connection import wait as wait_for
 from typing import Any, TypeVar
 
 from schemas.errors import ConfigError, MissingInput, TglError
-from stages.engine.children import kill_children
 from stages.engine.runtime import Runtime
 
 J = TypeVar("J")
@@ -59,11 +58,7 @@ def map_jobs(
             yield job, _attempt(function, job)
     else:
         with _executor(runtime.workers, kind) as executor:
-            try:
-                yield from _map_executor(executor, runtime.workers, function, jobs)
-            except BaseException:
-                kill_children()  # threads wait for them, and leaving the executor for the threads
-                raise
+            yield from _map_executor(executor, runtime.workers, function, jobs)
 
 
 def prepare_workers(runtime: Runtime, modules: Sequence[str]) -> None:
@@ -143,15 +138,15 @@ def _uninterrupted() -> Iterator[None]:
         return
     waiting: list[int] = []
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    for number in before:
-        signal.signal(number, lambda number, frame: waiting.append(number))
+    for known in before:
+        signal.signal(known, lambda number, frame: waiting.append(number))
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, signal.SIG_DFL if handler is None else handler)
-    if waiting:
-        signal.raise_signal(waiting[0])
+        for known, handler in before.items():
+            signal.signal(known, signal.SIG_DFL if handler is None else handler)
+    for number in waiting[:1]:
+        signal.raise_signal(number)
 
 
 def _end_with_parent(pipe: Connection) -> None:

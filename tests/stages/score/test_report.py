@@ -19,6 +19,7 @@ class Page(HTMLParser):
         super().__init__()
         self.elements: list[tuple[str, dict[str, str | None]]] = []
         self.scripts: list[str] = []
+        self.source = text
         self.feed(text)
 
     def handle_starttag(self, tag, attrs):
@@ -67,6 +68,15 @@ def test_every_expression_is_in_the_table_and_worst_and_best_have_pictures(page)
     }
     assert len(found.all("img")) == 2
     assert len(found.all("th")) == len(keys)
+
+
+def test_control_characters_are_shown_and_not_kept(page, mevis):
+    mevis.expression("a", "0")["exp"] = "a \x1b[31mred\x07 \x9b ball"
+    found = page()
+    assert not re.search("[\0-\x08\x0b\x0e-\x1f\x7f-\x9f]", found.source)
+    data = json.loads(found.scripts[0])
+    place = [column["key"] for column in data["columns"]].index("text")
+    assert r"a \x1b[31mred\x07 \x9b ball" in [row[place] for row in data["rows"]]
 
 
 def test_sentences_cannot_break_out(page, mevis):

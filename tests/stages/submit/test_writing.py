@@ -132,6 +132,14 @@ def test_black_masks_need_a_size(write: Write, split) -> None:
         write(SubmitConfig(missing="black"))
 
 
+def test_predictions_of_something_else_are_not_written_black(write: Write, split) -> None:
+    for video in ("a", "b"):
+        (split.root / "preds" / video).rename(split.root / "preds" / f"other-{video}")
+    for missing in ("black", "refuse"):
+        with pytest.raises(MissingInput, match=r"nothing here matches the meta file, .*2 videos"):
+            write(SubmitConfig(missing=missing))
+
+
 def save(path: Path, pixels: np.ndarray) -> None:
     Image.fromarray(pixels).save(path)
 

@@ -74,3 +74,9 @@ def test_the_average_moves_by_its_decay_and_swaps_both_ways() -> None:
     assert trained["w"].tolist() == pytest.approx([0.1, 0.1])
     average.swap(trained)
     assert trained["w"].tolist() == [1.0, 1.0]
+
+
+def test_a_warm_up_that_never_ends_is_known() -> None:
+    assert small(steps=2, adapter_steps=0, warmup=100).warms_up_only
+    assert small(steps=200, adapter_steps=50, warmup=100).warms_up_only
+    assert not small(steps=200, adapter_steps=0, warmup=100).warms_up_only
