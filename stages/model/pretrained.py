@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import torch
+from transformers import AutoConfig
 
 from schemas.documents import load_object
 from schemas.errors import CorruptInput, MissingInput, SchemaMismatch, TglError
@@ -15,6 +19,8 @@ from stages.model.weights import KEYS_SHOWN, limited_parts, require_regular, ten
 
 _WEIGHTS = "*.safetensors"
 _PICKLES = "pytorch_model*.bin"
+_TIMES_STORED, _NUMBERS_BESIDE = 4, 2**26
+"""Numbers that a model may have: so many times those of its file, and so many beside."""
 _LABELS, _MOST_LABELS = "num_labels", 2**16
 # Options that transformers names where a model cannot be loaded without them.
 _OWN_CODE = "trust_remote_code"
@@ -82,11 +88,11 @@ def load_pretrained_model(kind: Any, name: str, *, option: str, **settings: Any)
         SchemaMismatch: also where weights are missing, or their file fits no such model.
     """
     folder = local_folder(name)
-    limit = nullcontext() if folder is None else limited_parts(_count_tensors(folder), folder)
-    with limit:
-        model, report = load_pretrained(
-            kind, name, option=option, use_safetensors=True, output_loading_info=True, **settings
-        )
+    if folder is not None:
+        _require_fitting(kind, folder, option=option, **settings)
+    model, report = load_pretrained(
+        kind, name, option=option, use_safetensors=True, output_loading_info=True, **settings
+    )
     missing = sorted(report["missing_keys"])
     if missing:
         # transformers would go on with random numbers in their place.
@@ -98,11 +104,33 @@ def load_pretrained_model(kind: Any, name: str, *, option: str, **settings: Any)
     return model
 
 
-def _count_tensors(folder: Path) -> int:
-    """Number of tensors in a folder's safetensors files.
+def _require_fitting(kind: Any, folder: Path, *, option: str, **settings: Any) -> None:
+    """Lay the model out without memory, and compare it with the size of its weights.
 
     Raises:
-        MissingInput: there are none.
+        SchemaMismatch: it asks for far more; transformers would take the memory first.
+    """
+    shapes = _stored_shapes(folder)
+    config = load_pretrained(AutoConfig, str(folder), option=option)
+    make = getattr(kind, "from_config", kind)
+    with foreign_model(folder, "transformers makes no model of it"):
+        with torch.device("meta"), limited_parts(len(shapes), folder):
+            outline = make(config, **settings)
+        asked = sum(part.numel() for part in (*outline.parameters(), *outline.buffers()))
+    stored = sum(map(math.prod, shapes))
+    if asked > _TIMES_STORED * stored + _NUMBERS_BESIDE:
+        raise SchemaMismatch(
+            f"asks for {asked} numbers, its weights have other sizes ({stored} numbers)",
+            where=folder / MODEL_CONFIG,
+            hint="copy or download the model again",
+        )
+
+
+def _stored_shapes(folder: Path) -> list[tuple[int, ...]]:
+    """Shapes of all tensors in a folder's safetensors files.
+
+    Raises:
+        MissingInput: there are no such files.
         CorruptInput: one is no safetensors file.
     """
     _require_files(folder)
@@ -118,7 +146,7 @@ def _count_tensors(folder: Path) -> int:
             if pickles
             else "copy or download the model again",
         )
-    return sum(len(tensor_shapes(file)) for file in files)
+    return [shape for file in files for shape in tensor_shapes(file).values()]
 
 
 def _require_files(folder: Path) -> None:
