@@ -197,7 +197,7 @@ class _Job(Generic[C, I]):
 
 def _make(job: _Job[C, I], runtime: Runtime, progress: Progress, *, hold: bool) -> Outcome:
     """Run the stage and publish what it made; call it under the lock."""
-    former = replaceable(job.out, job.stage.name, force=job.force)
+    former = replaceable(job.out, job.stage.name, named=job.named, force=job.force)
     whole = former is not None and former.complete and not job.force
     if former is not None and whole and former.fingerprint == job.mark:
         named = job.named

@@ -68,11 +68,12 @@ def _identity(path: Path) -> _Identity:
     return status.st_dev, status.st_ino
 
 
-def replaceable(out: Path, stage: str, *, force: bool) -> Receipt | None:
+def replaceable(out: Path, stage: str, *, named: Path, force: bool) -> Receipt | None:
     """Check that a folder may take the place of `out`.
 
     Args:
         stage: that would write it.
+        named: `out` as the user named it, for messages.
         force: replace whatever is there, but for a file or a folder that holds the user's own.
 
     Returns:
@@ -84,17 +85,17 @@ def replaceable(out: Path, stage: str, *, force: bool) -> Receipt | None:
     if not os.path.lexists(out):
         return None
     if not out.is_dir():
-        raise OutputBlocked("is a file, the output is a folder", where=out, hint=ANOTHER)
+        raise OutputBlocked("is a file, the output is a folder", where=named, hint=ANOTHER)
     if not any(out.iterdir()):
         return None
     receipt, reason = _owner(out, stage)
     if reason is None:
         return receipt
     if not force:
-        raise OutputBlocked(reason, where=out, hint=FORCE)
+        raise OutputBlocked(reason, where=named, hint=FORCE)
     for place in (Path.cwd(), Path.home()):
         if _identity(out) in _identities(place):
-            raise OutputBlocked(f"holds {place} and {reason}", where=out, hint=ANOTHER)
+            raise OutputBlocked(f"holds {place} and {reason}", where=named, hint=ANOTHER)
     return None
 
 
@@ -144,7 +145,7 @@ def output_folder(out: Path, stage: str, *, inputs: Sequence[Path], force: bool)
     real.parent.mkdir(parents=True, exist_ok=True)
     with locked(real, named=out):
         recover(real)
-        replaceable(real, stage, force=force)
+        replaceable(real, stage, named=out, force=force)
         scratch = scratch_path(real, _ONCE)
         remove_tree(scratch)
         scratch.mkdir()
