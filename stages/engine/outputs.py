@@ -75,6 +75,7 @@ def replaceable(out: Path, stage: str, *, force: bool, named: Path | None = None
     Args:
         named: `out` as the user named it, for messages.
         stage: that would write it.
+        named: `out` as the user named it, for messages.
         force: replace whatever is there, but for a file or a folder that holds the user's own.
 
     Returns:

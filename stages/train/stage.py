@@ -62,8 +62,9 @@ def run(
         tracker.finish()
     model = trainer.learner.model
     save_checkpoint(out.path, model, encoder=encoder_name(inputs.text))
-    if state.best_step:
-        best_folder(out.keep, state.best_step).rename(out.path / BEST_FOLDER)
+    waiting = best_folder(out.keep, state.best_step)
+    if state.best_step and waiting.is_dir():  # else an interrupted run has moved it already
+        waiting.rename(out.path / BEST_FOLDER)
     rows = [{"step": step, "name": name, "value": value} for step, name, value in state.history]
     out.write_table(HISTORY_TABLE, rows_of(rows, HISTORY), HISTORY)
     return Result(_counts(config, material.index, state, model))
