@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickle
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 from zipfile import BadZipFile
 
 import torch
@@ -49,7 +49,7 @@ def save_state(folder: Path, state: TrainState) -> None:
     with temporary.open("wb") as file:
         target = _Recording(file)
         try:
-            torch.save(_fields(state), target)
+            torch.save(_fields(state), cast("BinaryIO", target))
         except RuntimeError as error:
             raise (target.failure or error) from error
     temporary.replace(folder / _STATE_FILE)
