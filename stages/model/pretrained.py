@@ -84,7 +84,7 @@ def load_pretrained_model(kind: Any, name: str, *, option: str, **settings: Any)
     """As :func:`load_pretrained`, for models: all of their weights, and from safetensors only.
 
     Raises:
-        MissingInput: also where the weights are there in another format only.
+        CorruptInput: also where the weights are missing, or there in another format only.
         SchemaMismatch: also where weights are missing, or their file fits no such model.
     """
     folder = local_folder(name)
@@ -130,15 +130,14 @@ def _stored_shapes(folder: Path) -> list[tuple[int, ...]]:
     """Shapes of all tensors in a folder's safetensors files.
 
     Raises:
-        MissingInput: there are no such files.
-        CorruptInput: one is no safetensors file.
+        CorruptInput: there are no such files, or one is no safetensors file.
     """
     _require_files(folder)
     files = sorted(folder.glob(_WEIGHTS))
     if not files:
         pickles = sorted(folder.glob(_PICKLES))
         what = f", only {pickles[0].name}, which may hold code and is not read" if pickles else ""
-        raise MissingInput(
+        raise CorruptInput(
             f"has no weights in the format safetensors{what}",
             where=folder,
             hint="save it again with transformers: AutoModel.from_pretrained(FOLDER)"

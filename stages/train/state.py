@@ -49,7 +49,7 @@ def save_state(folder: Path, state: TrainState) -> None:
     with temporary.open("wb") as file:
         target = _Recording(file)
         try:
-            torch.save(_fields(state), cast(BinaryIO, target))  # torch asks for write and flush
+            torch.save(_fields(state), cast("BinaryIO", target))
         except RuntimeError as error:
             raise (target.failure or error) from error
     temporary.replace(folder / _STATE_FILE)

@@ -14,7 +14,7 @@ from file_damage import damaged_copies
 from safetensors.torch import load_file, save_file
 from transformers import dynamic_module_utils
 
-from schemas.errors import CorruptInput, MissingInput, SchemaMismatch, TglError
+from schemas.errors import CorruptInput, SchemaMismatch, TglError
 from stages.engine.runtime import Runtime
 from stages.precompute_text.transformer import TransformerEncoder
 from stages.select_moments.scorers import load_scorer
@@ -80,11 +80,11 @@ def test_a_model_s_own_code_is_neither_run_nor_asked_for(
 def test_pickled_weights_are_refused_with_the_way_to_convert_them(encoder: Path) -> None:
     torch.save(load_file(encoder / WEIGHTS), encoder / "pytorch_model.bin")
     (encoder / WEIGHTS).unlink()
-    with pytest.raises(MissingInput, match=r"only pytorch_model\.bin") as caught:
+    with pytest.raises(CorruptInput, match=r"only pytorch_model\.bin") as caught:
         encode(encoder)
     assert "save_pretrained" in str(caught.value)
     (encoder / "pytorch_model.bin").unlink()
-    with pytest.raises(MissingInput, match="no weights in the format safetensors"):
+    with pytest.raises(CorruptInput, match="no weights in the format safetensors"):
         encode(encoder)
 
 

@@ -348,6 +348,8 @@ def test_settings_that_contradict_each_other_are_refused() -> None:
         TrainConfig(clip_frames=3, relevant_frames=4)
     with pytest.raises(ConfigError, match="changing colours"):
         TrainConfig(colour=0.2, cache_features=1.0)
+    with pytest.raises(ConfigError, match="--adapter-width: 30 channels cannot be divided among 4"):
+        TrainConfig(adapter_width=30)
     with pytest.raises(ConfigError, match="sampling"):
         TrainConfig(sampling="all")
 
