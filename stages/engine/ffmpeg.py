@@ -13,7 +13,7 @@ from typing import Any
 import ffmpeg
 import numpy as np
 
-from schemas.errors import MissingInput, TglError
+from schemas.errors import MissingInput, TglError, disk_full, says_disk_full
 
 # One thread and ffmpeg's bitexact flags leave nothing in the file that could differ.
 _H264 = {
@@ -68,6 +68,7 @@ def write_h264(
 
     Raises:
         MissingInput: there is no ffmpeg.
+        DiskFull: there is no room for the file.
         TglError: ffmpeg failed; the message is its last line.
     """
     height, width = size
@@ -88,7 +89,10 @@ def write_h264(
             process.wait()
         if process.returncode != 0:
             messages.seek(0)
-            lines = messages.read().decode(errors="replace").strip().splitlines()
+            text = messages.read().decode(errors="replace")
+            if says_disk_full(text):
+                raise disk_full(path)
+            lines = text.strip().splitlines()
             raise TglError(
                 f"ffmpeg could not write the video ({lines[-1] if lines else 'no message'})",
                 where=path,

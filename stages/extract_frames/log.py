@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from schemas.errors import CorruptInput, TglError, disk_full
+from schemas.errors import CorruptInput, TglError, disk_full, says_disk_full
 
 _FRAME = re.compile(r"\] n: *(\d+) pts: *(-?\d+|NOPTS) .*? s:(\d+)x(\d+) ")
 _TIME_BASE = re.compile(r"config in time_base: (\d+)/(\d+)")
@@ -17,7 +17,6 @@ _THOUSAND = 1000
 _ERROR = re.compile(r"\[(?:error|fatal|panic)\] *(.*)")
 # What an ffmpeg of any age prints after the real reason.
 _NOISE = ("Task finished", "Terminating thread", "Conversion failed", "Error while")
-_DISK_FULL = "No space left on device"
 _NO_VIDEO = "matches no streams"
 
 
@@ -88,7 +87,7 @@ def frame_rate(header: str) -> float | None:
 
 def failure(errors: list[str], video: Path, folder: Path) -> TglError:
     """What to raise where ffmpeg gave up on `video` while it wrote to `folder`."""
-    if any(_DISK_FULL in line for line in errors):
+    if any(map(says_disk_full, errors)):
         return disk_full(folder)
     if any(_NO_VIDEO in line for line in errors):
         return CorruptInput("holds no video, only sound or subtitles", where=video)
