@@ -123,6 +123,15 @@ def says_disk_full(text: str) -> bool:
     return any(os.strerror(code) in text for code in _DISK_FULL)
 
 
+def _is_disk_full(error: BaseException | None) -> bool:
+    """Whether an error came of a full disk: torch's own hides the system's, which came first."""
+    while error is not None:
+        if says_disk_full(str(error)):
+            return True
+        error = error.__context__
+    return False
+
+
 @contextmanager
 def system_errors(out: object | None = None) -> Iterator[None]:
     """What the operating system refuses in here ends as one line.
@@ -152,6 +161,6 @@ def system_errors(out: object | None = None) -> Iterator[None]:
             reason = "is a file, not a folder"
         raise SystemRefused(reason, where=where) from error
     except Exception as error:
-        if isinstance(error, TglError) or not says_disk_full(str(error)):
+        if isinstance(error, TglError) or not _is_disk_full(error):
             raise
         raise disk_full(out or "") from error

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from schemas.errors import ConfigError
 from schemas.layouts import safe_name
-from stages.engine.digest import file_digest
+from stages.engine.digest import file_digest, state_text
 from stages.engine.runtime import usable_cores
 from stages.engine.settings import Settings, setting
 from stages.engine.stage import Inputs
@@ -116,14 +116,14 @@ class ExtractInputs(Inputs):
 
 
 def _digest(path: Path) -> str:
-    """As file_digest; a file is read again only when its size or time of change is another."""
+    """As file_digest; a file is read again only when its size, time or inode is another."""
     try:
         status = path.stat()
     except OSError:
         return file_digest(path)
-    return _remembered_digest(path.absolute(), status.st_size, status.st_mtime_ns)
+    return _remembered_digest(path.absolute(), state_text(status))
 
 
 @lru_cache(maxsize=100_000)
-def _remembered_digest(path: Path, size: int, changed_ns: int) -> str:
+def _remembered_digest(path: Path, state: str) -> str:
     return file_digest(path)

@@ -42,7 +42,8 @@ class TrainState:
 def save_state(folder: Path, state: TrainState) -> None:
     """Write the state under a temporary name, then move it: a kill leaves the one before."""
     temporary = folder / f".{_STATE_FILE}"
-    torch.save(_fields(state), temporary)
+    with temporary.open("wb") as file:  # torch's own writer does not say that a disk is full
+        torch.save(_fields(state), file)
     temporary.replace(folder / _STATE_FILE)
 
 
