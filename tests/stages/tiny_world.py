@@ -17,7 +17,6 @@ from typing import Any
 from unittest import mock
 
 import numpy as np
-
 import torch
 from tiny_selectors import save_selector
 

@@ -187,8 +187,6 @@ def refuse(world: TinyWorld, command: Command, out: Path, *more: object) -> None
     assert str(out) in said
 
 
-
-
 @pytest.mark.parametrize("linked", [False, True], ids=["itself", "a link to it"])
 @pytest.mark.parametrize("place", PLACES, ids=lambda place: place.__name__)
 @pytest.mark.parametrize("name", COMMANDS)

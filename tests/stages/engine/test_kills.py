@@ -70,7 +70,7 @@ class Bench:
         if self.exchange:
             self.job.execute(self.out)
         else:
-            with mock.patch.object(publishing, "_renameat2", lambda: None):
+            with mock.patch.object(publishing, "_renameat2", return_value=None):
                 self.job.execute(self.out)
 
     def check_kill(self, state: Path, kill_at: int, *, after: bool, where: str) -> None:
