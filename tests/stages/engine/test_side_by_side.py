@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +19,9 @@ from schemas.layouts import SCORES_TABLE
 from schemas.publishing import publish
 from stages.score import stage as score_stage
 
-_READS = 6
+_READS = 20
+_PAUSE_SECONDS = 0.03
+"""Between two publications: about as long as scoring takes."""
 
 
 def scoring(world: TinyWorld, preds: Path) -> Job:
@@ -103,5 +106,6 @@ def _publish_for_ever(world: TinyWorld, scratch: Path, out: Path) -> None:
             for name in ("answers", "preds"):
                 shutil.copytree(world.root / name, scratch)
                 publish(scratch, out)
+                time.sleep(_PAUSE_SECONDS)
     finally:
         os._exit(1)
