@@ -104,10 +104,11 @@ def _receipt_step(steps: Sequence[Step]) -> int:
 
 
 def _telling(steps: Sequence[Step]) -> Iterator[int]:
-    """Steps that move something; of others that follow each other, the first and the last."""
-    moves = [step.call not in ("mkdir", "unlink", "rmdir") for step in steps]
+    """Steps that move something; from the receipt on also the ends of removals."""
+    moves = [step.call in ("exchange", "fsync", "rename", "replace") for step in steps]
     for number, move in enumerate(moves):
-        if move or any(moves[max(0, number - 1) : number + 2]) or number in (0, len(steps) - 1):
+        removal = number > _receipt_step(steps) and any(moves[number - 1 : number + 2])
+        if move or removal or number in (0, len(steps) - 1):
             yield number
 
 

@@ -19,9 +19,9 @@ from schemas.layouts import SCORES_TABLE
 from schemas.publishing import publish
 from stages.score import stage as score_stage
 
-_READS = 20
-_PAUSE_SECONDS = 0.03
-"""Between two publications: about as long as scoring takes."""
+_READS = 12
+_PAUSE_SECONDS = 0.2
+"""Between two publications: about twice as long as scoring takes."""
 
 
 def scoring(world: TinyWorld, preds: Path) -> Job:
@@ -98,6 +98,8 @@ def test_a_reader_beside_a_writer_sees_one_artifact_or_says_so(
     finally:
         os.kill(writer, signal.SIGKILL)
         os.waitpid(writer, 0)
+    scoring(tiny_world, preds).execute(tmp_path / "afterwards")
+    assert scores(tmp_path / "afterwards") in whole
 
 
 def _publish_for_ever(world: TinyWorld, scratch: Path, out: Path) -> None:
