@@ -85,6 +85,10 @@ class OutputBlocked(TglError):
     exit_code = 6
 
 
+class DiskFull(OutputBlocked):
+    """There is no room for what is written."""
+
+
 class IncompleteRun(TglError):
     """The run finished, but some of its inputs failed and were reported one by one."""
 
@@ -109,13 +113,27 @@ class SystemRefused(TglError):
     exit_code = 10
 
 
-def disk_full(where: object) -> OutputBlocked:
+def disk_full(where: object) -> DiskFull:
     """What to raise where there is no room for what is written."""
-    return OutputBlocked(
+    return DiskFull(
         "the disk is full",
         where=where,
         hint="free some space and run the same command again; finished work is kept",
     )
+
+
+def says_disk_full(text: str) -> bool:
+    """Whether a program or a library, which gives no error number, says that the disk is full."""
+    return any(os.strerror(code) in text for code in _DISK_FULL)
+
+
+def _is_disk_full(error: BaseException | None) -> bool:
+    """Whether an error came of a full disk: torch's own hides the system's, which came first."""
+    while error is not None:
+        if says_disk_full(str(error)):
+            return True
+        error = error.__context__
+    return False
 
 
 @contextmanager
@@ -132,6 +150,10 @@ def system_errors(out: object | None = None) -> Iterator[None]:
     """
     try:
         yield
+    except DiskFull as error:
+        if out is None:
+            raise
+        raise disk_full(out) from error  # not the temporary file that was being written
     except OSError as error:
         if error.errno in _DISK_FULL:
             raise disk_full(out or error.filename) from error
@@ -142,3 +164,7 @@ def system_errors(out: object | None = None) -> Iterator[None]:
         if error.errno == errno.EEXIST and Path(where).is_file():
             reason = "is a file, not a folder"
         raise SystemRefused(reason, where=where) from error
+    except Exception as error:
+        if isinstance(error, TglError) or not _is_disk_full(error):
+            raise
+        raise disk_full(out or "") from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -103,7 +103,9 @@ def execute(
     with system_errors(out):
         refuse_inputs(out, inputs.paths())
         seen = {path: artifact_mark(path) for path in inputs.paths()}
-        job = _Job(stage, config, inputs, out, real, inputs.digests(), seen, started, force)
+        with _reading(seen):
+            digests = inputs.digests()
+        job = _Job(stage, config, inputs, out, real, digests, seen, started, force)
         receipt = job.up_to_date()
         if receipt is not None:
             _clear_former(real)
@@ -305,11 +307,13 @@ def _remove(folders: Iterable[Path]) -> None:
 def _run(job: _Job[C, I], workspace: Workspace, runtime: Runtime, progress: Progress) -> Result:
     """Run the stage; a scratch folder in which nothing is finished goes with an error."""
     try:
-        result = job.stage.run(
-            job.config, job.inputs, workspace, runtime=runtime, progress=progress
-        )
-        _refuse_replaced(job.seen, workspace)
+        with _reading(job.seen):
+            result = job.stage.run(
+                job.config, job.inputs, workspace, runtime=runtime, progress=progress
+            )
     except BaseException as error:
+        if _replaced(job.seen) is not None:
+            workspace.discard_all()  # nobody knows from which of the inputs they were made
         workspace.drop_if_useless()
         if isinstance(error, Exception) and is_out_of_memory(error):
             raise _memory_error(job.stage.name, error) from error
@@ -317,14 +321,33 @@ def _run(job: _Job[C, I], workspace: Workspace, runtime: Runtime, progress: Prog
     return result
 
 
-def _refuse_replaced(seen: Mapping[Path, object], workspace: Workspace) -> None:
-    """Take no unit for finished of a run whose inputs were replaced under its hands."""
-    for path, mark in seen.items():
-        if artifact_mark(path) != mark:
-            workspace.discard_all()
-            raise CorruptInput(
-                "was replaced while it was read", where=path, hint="run the same command again"
-            )
+@contextlib.contextmanager
+def _reading(seen: Mapping[Path, object]) -> Iterator[None]:
+    """Let no input be replaced while it is read in here.
+
+    Raises:
+        CorruptInput: one was, whatever else came of it.
+    """
+    try:
+        yield
+    except (TglError, OSError) as error:
+        _refuse_replaced(seen, error)
+        raise
+    _refuse_replaced(seen, None)
+
+
+def _refuse_replaced(seen: Mapping[Path, object], cause: Exception | None) -> None:
+    path = _replaced(seen)
+    if path is not None:
+        raise CorruptInput(
+            "was replaced while it was read", where=path, hint="run the same command again"
+        ) from cause
+
+
+def _replaced(seen: Mapping[Path, object]) -> Path | None:
+    """The first input that is not what it was, None where all are."""
+    changed = (path for path, mark in seen.items() if artifact_mark(path) != mark)
+    return next(changed, None)
 
 
 def _memory_error(stage: str, error: Exception) -> OutOfMemory:

@@ -14,7 +14,7 @@ from typing import Any
 import ffmpeg
 import numpy as np
 
-from schemas.errors import MissingInput, TglError
+from schemas.errors import MissingInput, TglError, disk_full, says_disk_full
 from stages.engine.children import child
 from stages.engine.timed_video import TICKS_PER_SECOND, matroska
 
@@ -128,6 +128,7 @@ def write_h264(
 
     Raises:
         MissingInput: there is no ffmpeg.
+        DiskFull: there is no room for the file.
         TglError: ffmpeg failed; the message is its last line.
     """
     height, width = size
@@ -150,7 +151,10 @@ def write_h264(
             _feed(process, pieces)
         if process.returncode != 0:
             messages.seek(0)
-            lines = messages.read().decode(errors="replace").strip().splitlines()
+            text = messages.read().decode(errors="replace")
+            if says_disk_full(text):
+                raise disk_full(path)
+            lines = text.strip().splitlines()
             raise TglError(
                 f"ffmpeg could not write the video ({lines[-1] if lines else 'no message'})",
                 where=path,

@@ -267,7 +267,8 @@ def _note_path(real: Path) -> Path:
 def artifact_mark(path: Path) -> tuple[object, ...] | None:
     """What changes when an input is replaced while it is read; None where it does not exist.
 
-    Of a folder its inode and the receipt's bytes, of a file its inode, size and time.
+    Of a folder its inode, the receipt's bytes, and when it was last renamed or given another entry
+    (inodes are used again); of a file its inode, size and time.
     """
     try:
         status = path.stat()
@@ -277,4 +278,4 @@ def artifact_mark(path: Path) -> tuple[object, ...] | None:
         content = receipt.read_bytes() if receipt.is_file() else b""
     except OSError:
         return None
-    return status.st_dev, status.st_ino, content
+    return status.st_dev, status.st_ino, status.st_ctime_ns, content

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from schemas.errors import ConfigError, MissingInput
 from schemas.layouts import video_name
-from stages.engine.digest import file_digest
+from stages.engine.digest import file_digest, state_text
 from stages.engine.runtime import usable_cores
 from stages.engine.settings import Settings, setting
 from stages.engine.stage import Inputs
@@ -122,17 +122,16 @@ class ExtractInputs(Inputs):
 
 
 def _digest(path: Path) -> str:
-    """As file_digest; a file is read again only when its size or time of change is another.
+    """As file_digest; a file is read again only when its size, time or inode is another.
 
     Raises:
         MissingInput: there is no such file, or it is a folder, a pipe, or a link to nothing.
     """
     if (fault := not_a_file(path)) is not None:
         raise MissingInput(fault, where=path)
-    status = path.stat()
-    return _remembered_digest(path.absolute(), status.st_size, status.st_mtime_ns)
+    return _remembered_digest(path.absolute(), state_text(path.stat()))
 
 
 @lru_cache(maxsize=100_000)
-def _remembered_digest(path: Path, size: int, changed_ns: int) -> str:
+def _remembered_digest(path: Path, state: str) -> str:
     return file_digest(path)

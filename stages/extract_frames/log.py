@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from schemas.errors import CorruptInput, TglError, disk_full
+from schemas.errors import CorruptInput, TglError, disk_full, says_disk_full
 from stages.engine.ffmpeg import NOT_ONE_FILE
 
 _FRAME = re.compile(r"\] n: *(\d+) pts: *(-?\d+|NOPTS) .*? s:(\d+)x(\d+) ")
@@ -23,7 +23,6 @@ _HARMLESS = ("co located POCs unavailable", "mmco: unref short failure", "SEI ty
 _NOISE = ("Task finished", "Terminating thread", "Conversion failed", "Error while")
 _DECODING = "Stream mapping:"
 """What ffmpeg says between the header and the first frame; errors before it come again later."""
-_DISK_FULL = "No space left on device"
 _NO_VIDEO = "matches no streams"
 
 
@@ -113,7 +112,7 @@ def frame_rate(header: str) -> float | None:
 
 def failure(errors: list[str], video: Path, folder: Path) -> TglError:
     """What to raise where ffmpeg gave up on `video` while it wrote to `folder`."""
-    if any(_DISK_FULL in line for line in errors):
+    if any(map(says_disk_full, errors)):
         return disk_full(folder)
     if any(_NO_VIDEO in line for line in errors):
         return CorruptInput("holds no video, only sound or subtitles", where=video)

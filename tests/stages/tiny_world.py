@@ -311,7 +311,24 @@ _PARTS: dict[str, Callable[[TinyWorld], _Parts]] = {
     "references": lambda world: (REFERENCES, ReferencesConfig(), ReferencesInputs(world.index)),
     "render": lambda world: (
         RENDER,
-        RenderConfig(format="sheet", cells=2),
+        RenderConfig(format="sheet", cells=2, short_side=64),
         RenderInputs(world.preds, world.index),
     ),
 }
+_OTHER_SETTINGS: dict[str, dict[str, object]] = {
+    "toy": {"seed": 1},
+    "extract-frames": {"quality": 9},
+    "build-moments": {"moments_from": "visibility"},
+    "precompute-text": {"max_tokens": 3},
+    "train": {"lr_new": 0.01},
+    "propagate": {"object_gate": False, "drop_specks": 0},
+    "score": {"pictures": 0},
+    "select-moments": {"stride": 2},
+    "references": {"kind": "one-at-random"},
+    "render": {"cells": 1},
+}
+
+
+def other_settings(world: TinyWorld, stage: str) -> Job:
+    """A stage with settings that give another artifact, which takes as long."""
+    return world.job(stage, **_OTHER_SETTINGS[stage])

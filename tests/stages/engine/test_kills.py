@@ -10,24 +10,12 @@ from unittest import mock
 
 import pytest
 from killing import Step, run_in_child
-from tiny_world import Job, TinyWorld, snapshot
+from tiny_world import OUTPUTS, Job, TinyWorld, other_settings, snapshot
 from toy_stage import COPY, CopyConfig, CopyInputs
 
 from schemas import publishing
 from schemas.layouts import RECEIPT_FILE
 
-OTHER_SETTINGS: dict[str, dict[str, object]] = {
-    "toy": {"seed": 1},
-    "extract-frames": {"quality": 9},
-    "build-moments": {"moments_from": "visibility"},
-    "precompute-text": {"max_tokens": 3},
-    "train": {"lr_new": 0.01},
-    "propagate": {"object_gate": False, "drop_specks": 0},
-    "score": {"pictures": 0},
-    "select-moments": {"stride": 2},
-    "references": {"kind": "one-at-random"},
-    "render": {"cells": 1},
-}
 EARLY_POINTS = 3
 """Steps before the receipt at which a real stage is killed, spread evenly."""
 
@@ -116,10 +104,11 @@ def _receipt_step(steps: Sequence[Step]) -> int:
 
 
 def _telling(steps: Sequence[Step]) -> Iterator[int]:
-    """Steps that move something; of others that follow each other, the first and the last."""
-    moves = [step.call not in ("mkdir", "unlink", "rmdir") for step in steps]
+    """Steps that move something; from the receipt on also the ends of removals."""
+    moves = [step.call in ("exchange", "fsync", "rename", "replace") for step in steps]
     for number, move in enumerate(moves):
-        if move or any(moves[max(0, number - 1) : number + 2]) or number in (0, len(steps) - 1):
+        removal = number > _receipt_step(steps) and any(moves[number - 1 : number + 2])
+        if move or removal or number in (0, len(steps) - 1):
             yield number
 
 
@@ -145,20 +134,14 @@ def bench(tiny_world: TinyWorld, tmp_path: Path) -> Callable[[str], Bench]:
     """`bench(stage)`: a real stage; its folders lie as deep as the world's own."""
 
     def make(stage: str) -> Bench:
-        job, former = tiny_world.job(stage), tiny_world.job(stage, **OTHER_SETTINGS[stage])
+        job, former = tiny_world.job(stage), other_settings(tiny_world, stage)
         return Bench(tmp_path / "bench", job, former)
 
     return make
 
 
-@pytest.fixture
-def _stopped_clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The seconds of a step, in train's history, are all that two runs may differ in."""
-    monkeypatch.setattr("stages.train.loop._Clock.lap", lambda _: 0.0)
-
-
-@pytest.mark.usefixtures("_stopped_clock")
-@pytest.mark.parametrize("stage", OTHER_SETTINGS)
+@pytest.mark.usefixtures("stopped_clock")
+@pytest.mark.parametrize("stage", OUTPUTS)
 def test_each_stage(bench: Callable[[str], Bench], stage: str) -> None:
     made = bench(stage)
     last = _receipt_step(made.steps)

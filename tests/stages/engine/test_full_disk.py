@@ -1,0 +1,181 @@
+"""Disks that fill up: the old artifact stays whole, one line says why, and a rerun with room ends.
+
+The disks are real: tmpfs of ten sizes for each stage, half of them short of bytes, half of inodes.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from tiny_world import OUTPUTS, TinyWorld, other_settings, snapshot, tgl
+
+from schemas.errors import OutputBlocked
+
+PAGE = 4096
+PLENTY = (1 << 16, 1 << 16)
+"""Pages and inodes that no stage here needs."""
+SHARES = (0.0, 0.25, 0.5, 0.75, 0.95)
+"""Of the room that a stage needs beside the old artifact."""
+RERUN = (0.5, 0.95)
+"""After these the stage runs again with room."""
+_WATCH_SECONDS = 0.0005
+
+CASES: list[tuple[str, dict[str, object]]] = [
+    *((stage, {}) for stage in OUTPUTS),
+    ("extract-frames", {"format": "png"}),
+    ("render", {"format": "mp4"}),
+    ("render", {"format": "gif"}),
+]
+
+pytestmark = pytest.mark.skipif(
+    sys.platform != "linux" or os.geteuid() != 0, reason="only root may mount a tmpfs"
+)
+
+
+class Disk:
+    """A small tmpfs at a folder, mounted afresh for each try: open files would keep their room."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self._mounted = False
+        folder.mkdir()
+
+    def renew(self, pages: int, inodes: int, content: Path | None = None) -> None:
+        """Mount an empty one of a size, and fill it."""
+        self.close()
+        self._mount(f"size={pages * PAGE},nr_inodes={inodes}")
+        self._mounted = True
+        if content is not None:
+            shutil.copytree(content, self.folder, dirs_exist_ok=True)
+
+    def make_room(self) -> None:
+        """Let everything fit."""
+        self._mount(f"remount,size={PLENTY[0] * PAGE},nr_inodes={PLENTY[1]}")
+
+    def used(self) -> tuple[int, int]:
+        """Pages and inodes in use."""
+        found = os.statvfs(self.folder)
+        return found.f_blocks - found.f_bfree, found.f_files - found.f_ffree
+
+    def close(self) -> None:
+        """Take it away."""
+        if self._mounted:
+            subprocess.run(["umount", "-l", str(self.folder)], check=True)
+            self._mounted = False
+
+    def _mount(self, options: str) -> None:
+        command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(self.folder)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if "permission denied" in done.stderr:
+            pytest.skip("a tmpfs may not be mounted here")
+        assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Disk]:
+    """A disk on which everything fits."""
+    made = Disk(tmp_path / "disk")
+    made.renew(*PLENTY)
+    yield made
+    made.close()
+
+
+@pytest.mark.usefixtures("stopped_clock")
+@pytest.mark.parametrize(
+    ("stage", "changes"), CASES, ids=[f"{s} {c}".strip(" {}") for s, c in CASES]
+)
+def test_ten_disks_for_each_stage(
+    tiny_world: TinyWorld, disk: Disk, tmp_path: Path, stage: str, changes: dict[str, object]
+) -> None:
+    out = disk.folder / "out"
+
+    def run() -> str | None:
+        try:
+            tiny_world.job(stage, **changes).execute(out)
+        except OutputBlocked as error:
+            return str(error)
+        return None
+
+    other_settings(tiny_world, stage).execute(out)
+    check_ten_disks(disk, tmp_path, out, run)
+
+
+@pytest.mark.parametrize("name", ["submit", "export-moments"])
+def test_ten_disks_for_each_single_file(
+    tiny_world: TinyWorld, disk: Disk, tmp_path: Path, name: str
+) -> None:
+    out = disk.folder / "out"
+    meta = tiny_world.dataset / "train" / "meta_expressions.json"
+    old, new = {
+        "submit": [
+            ["submit", preds, "--out", out, "--meta", meta, "--workers", 1]
+            for preds in (tiny_world.answers, tiny_world.preds)
+        ],
+        "export-moments": [
+            ["export-moments", tiny_world.index, out, "--moments", folder / "moments.parquet"]
+            for folder in (tiny_world.index, tiny_world.chosen)
+        ],
+    }[name]
+
+    def run() -> str | None:
+        code, _, said = tgl(*new)
+        assert code in (0, OutputBlocked.exit_code), said
+        return said.removeprefix("error: ") if code else None
+
+    assert tgl(*old)[0] == 0
+    check_ten_disks(disk, tmp_path, out, run)
+
+
+def check_ten_disks(disk: Disk, tmp_path: Path, out: Path, run: Callable[[], str | None]) -> None:
+    """Run on disks that are too small, and again with room.
+
+    Args:
+        out: holds the old artifact, which `run` replaces.
+        run: gives the line that says why it failed.
+    """
+    old, (pages, inodes) = snapshot(disk.folder), disk.used()
+    shutil.copytree(disk.folder, tmp_path / "old")
+    more_pages, more_inodes = _most_used(disk, run)
+    new = snapshot(disk.folder)
+    for share in SHARES:
+        for limits in (
+            (pages + int(share * (more_pages - pages)), PLENTY[1]),
+            (PLENTY[0], inodes + int(share * (more_inodes - inodes))),
+        ):
+            disk.renew(*limits, tmp_path / "old")
+            said = run()
+            assert said is not None
+            assert said.startswith(f"{out}: the disk is full; free some space")
+            assert said.strip().count("\n") == 0
+            left = snapshot(disk.folder)
+            assert {name: left.get(name) for name in old} == old
+            if share in RERUN:
+                disk.make_room()
+                assert run() is None
+                assert snapshot(disk.folder) == new
+
+
+def _most_used(disk: Disk, run: Callable[[], object]) -> tuple[int, int]:
+    """Pages and inodes that are in use at most while a stage works."""
+    most, done = [0, 0], threading.Event()
+
+    def watch() -> None:
+        while not done.wait(_WATCH_SECONDS):
+            for place, used in enumerate(disk.used()):
+                most[place] = max(most[place], used)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        run()
+    finally:
+        done.set()
+        watcher.join()
+    return most[0], most[1]
