@@ -10,19 +10,22 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from itertools import chain
+from functools import partial
+from itertools import chain, tee
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from schemas.errors import CorruptInput, MissingInput, TglError
 from schemas.layouts import PROPAGATION_TABLE, mask_path
-from stages.engine.progress import Progress
+from stages.engine.progress import Progress, Task
 from stages.extract_frames.streaming import Stream
 from stages.model.preprocess import resize_frames
 from stages.propagate.online import FrameAnswer, OnlineSegmenter
 from stages.propagate.png import encode_mask
 from stages.propagate.routing import LANGUAGE
+from stages.render.clocks import stream_times
 from stages.render.config import RenderConfig
 from stages.render.live import LiveOverlay
 from stages.render.writing import write_mp4
@@ -85,6 +88,14 @@ class Tally:
             self.more += 1
 
 
+class _Answered(NamedTuple):
+    """A frame that is worked: its pixels uint8 (H, W, 3), its time if it has one, its masks."""
+
+    picture: np.ndarray
+    seconds: float | None
+    answer: FrameAnswer
+
+
 class LiveRun:
     """One stream from its first frame to its last.
 
@@ -128,22 +139,20 @@ class LiveRun:
             first = next(answers, None)
             if first is None:
                 raise self.failure or CorruptInput("holds no frame", where=self._name)
-            height, width, _ = first[0].shape
+            height, width, _ = first.picture.shape
             overlay = LiveOverlay(
                 self._sentences, height, width, rendering, note=self._name, font=font
             )
-
-            def pictures() -> Iterator[np.ndarray]:
-                for picture, answer in chain([first], answers):
-                    for sink in sinks:
-                        sink(answer)
-                    self._count(answer)
-                    task.advance()
-                    guided = [route == LANGUAGE for route in answer.routes]
-                    yield overlay.draw(answer.frame, picture, answer.masks, guided)
-
+            saved = self._saved(chain([first], answers), sinks, task)
             fps = rendering.fps or self._stream.fps or UNKNOWN_FPS
-            write_mp4(outputs.overlay, pictures(), overlay.size, fps, rendering.quality)
+            times = None
+            if first.seconds is not None and not rendering.fps:
+                # A frame is written once the time of the next one is known.
+                saved, ahead = tee(saved)
+                stamps = (answered.seconds for answered in ahead)
+                times = stream_times(stamps, 1 / fps, partial(self._warn, progress))
+            drawn = _drawn(saved, overlay)
+            write_mp4(outputs.overlay, drawn, overlay.size, fps, rendering.quality, times)
 
     def lines(self) -> Iterator[str]:
         """A line for every sentence: when it holds, and in how many frames something is seen."""
@@ -153,24 +162,38 @@ class LiveRun:
             )
             yield f"{line}, {tally.more} more moments" if tally.more else line
 
-    def _answers(self, stopped: Callable[[], bool]) -> Iterator[tuple[np.ndarray, FrameAnswer]]:
+    def _answers(self, stopped: Callable[[], bool]) -> Iterator[_Answered]:
         """Every frame with what is said of it, as soon as it is said."""
-        pictures: deque[np.ndarray] = deque()
+        waiting: deque[tuple[np.ndarray, float | None]] = deque()
         segmenter: OnlineSegmenter | None = None
         try:
             for picture in self._stream:
                 if segmenter is None:
                     segmenter = self._make((picture.shape[0], picture.shape[1]))
-                pictures.append(picture)
+                waiting.append((picture, self._stream.seconds))
                 for answer in segmenter.push(resize_frames(picture[None], segmenter.side)[0]):
-                    yield pictures.popleft(), answer
+                    yield _Answered(*waiting.popleft(), answer)
                 if stopped():
                     break
         except (CorruptInput, MissingInput) as error:
             self.failure = error
         if segmenter is not None:
             for answer in segmenter.finish():
-                yield pictures.popleft(), answer
+                yield _Answered(*waiting.popleft(), answer)
+
+    def _saved(
+        self, answers: Iterator[_Answered], sinks: Sequence[Sink], task: Task
+    ) -> Iterator[_Answered]:
+        """The same frames, each after its masks and rows are written and counted."""
+        for answered in answers:
+            for sink in sinks:
+                sink(answered.answer)
+            self._count(answered.answer)
+            task.advance()
+            yield answered
+
+    def _warn(self, progress: Progress, message: str) -> None:
+        progress.warn(f"{self._name}: {message}")
 
     def _mask_sinks(self, outputs: Outputs, stack: ExitStack) -> Iterator[Sink]:
         """PNGs, and the table that belongs to them."""
@@ -205,6 +228,13 @@ class LiveRun:
         self.frames += 1
         for tally, mask, route in zip(self.tallies, answer.masks, answer.routes, strict=True):
             tally.add(answer.frame, guided=route == LANGUAGE, seen=bool(mask.any()))
+
+
+def _drawn(answers: Iterator[_Answered], overlay: LiveOverlay) -> Iterator[np.ndarray]:
+    """The overlay's frames, uint8 RGB."""
+    for picture, _, answer in answers:
+        guided = [route == LANGUAGE for route in answer.routes]
+        yield overlay.draw(answer.frame, picture, answer.masks, guided)
 
 
 @contextmanager

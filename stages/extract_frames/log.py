@@ -48,6 +48,7 @@ class Log:
         damage: messages about what could not be decoded as it was encoded: errors that came after
             the header, and frames or packets that ffmpeg calls corrupt.
         seconds: the length that the header names.
+        rate: frames a second that the header names.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class Log:
         self._tick = 1, 1  # of the time stamps, in seconds: numerator and denominator
         self.damage: list[str] = []
         self.seconds: float | None = None
+        self.rate: float | None = None
         self._decoding = False
 
     def read(self, lines: Iterable[str]) -> Log:
@@ -95,19 +97,11 @@ class Log:
         elif found := _DURATION.search(line):
             hours, minutes, seconds = (float(part) for part in found.groups())
             self.seconds = (hours * 60 + minutes) * 60 + seconds
-        elif (
-            self._on_header is not None
-            and self.seconds is not None
-            and (rate := frame_rate(line)) is not None
-        ):
-            self._on_header(self.seconds, rate)
-            self._on_header = None  # what follows tells of the frames that are written
-
-
-def frame_rate(header: str) -> float | None:
-    """Frames a second that ffmpeg's description of a file names, if it does."""
-    found = _RATE.search(header)
-    return None if found is None else float(found[1]) * (_THOUSAND if found[2] else 1)
+        elif self.rate is None and (found := _RATE.search(line)):
+            # Once: what follows tells of the frames that are written.
+            self.rate = float(found[1]) * (_THOUSAND if found[2] else 1)
+            if self._on_header is not None and self.seconds is not None:
+                self._on_header(self.seconds, self.rate)
 
 
 def failure(errors: list[str], video: Path, folder: Path) -> TglError:

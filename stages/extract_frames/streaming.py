@@ -5,26 +5,31 @@ A stream gives uint8 RGB arrays (H, W, 3), all of one size, and holds no more th
 
 from __future__ import annotations
 
+import io
 import subprocess
-import tempfile
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Protocol
+from queue import SimpleQueue
+from typing import IO, Any, Protocol
 
 import numpy as np
 
 from schemas.errors import CorruptInput
 from stages.engine.children import child
 from stages.engine.ffmpeg import ffmpeg_binary, open_video
-from stages.extract_frames.log import Log, damage, failure, frame_rate
+from stages.extract_frames.log import Log, damage, failure
 from stages.index.frames import MAX_PIXELS, read_upright
 
 CHANNELS = 3
 NAME_DIGITS = 5
-_FLAGS = ("-hide_banner", "-nostats", "-nostdin", "-xerror", "-loglevel", "repeat+level+info")
-_HEADER_BYTES = 65_536
-"""What ffmpeg says of a file before its first frame is shorter than this."""
+_FLAGS = (
+    *("-hide_banner", "-nostats", "-nostdin", "-xerror", "-loglevel", "repeat+level+info"),
+    *("-copyts", "-start_at_zero"),  # time stamps as extract-frames takes them
+)
 _PPM, _PPM_DEPTH = b"P6", b"255"
+_END: Any = object()
 
 
 class Stream(Protocol):
@@ -33,6 +38,10 @@ class Stream(Protocol):
     @property
     def fps(self) -> float | None:
         """Frames a second; None if nobody says, known at the latest with the first frame."""
+
+    @property
+    def seconds(self) -> float | None:
+        """Time stamp of the frame that was given last; None if it has none."""
 
     def name(self, frame: int) -> str:
         """What files about a frame are called, without suffix."""
@@ -62,6 +71,7 @@ class PictureStream:
     """
 
     fps = None
+    seconds = None
 
     def __init__(self, pictures: Sequence[Path], names: Sequence[str]):
         self._pictures = pictures
@@ -87,6 +97,8 @@ class RawStream(_Numbered):
         height, width: of its frames in pixels.
         fps: frames a second.
     """
+
+    seconds = None
 
     def __init__(self, pipe: IO[bytes], height: int, width: int, fps: float):
         self.fps = fps
@@ -120,45 +132,77 @@ class VideoStream(_Numbered):
 
     def __init__(self, video: Path):
         self.fps: float | None = None
+        self.seconds: float | None = None
         self._video = video
 
     def __iter__(self) -> Iterator[np.ndarray]:
-        with tempfile.TemporaryDirectory() as folder:
-            log = Path(folder) / "log"
-            with (
-                log.open("wb") as messages,
-                child(
-                    self._command(),
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.PIPE,
-                    stderr=messages,
-                ) as process,
-            ):
-                yield from self._frames(process, log)
-            told = Log().read(log.read_text("utf-8", "replace").splitlines())
-            if process.returncode != 0:
-                raise failure(told.errors, self._video, self._video.parent)
-            if told.damage:
-                raise damage(told.damage, self._video)
+        stamps: SimpleQueue[float | None] = SimpleQueue()
+        # A stamp is taken out of the log as it comes: the log does not grow with the video.
+        log = Log(on_frame=lambda: stamps.put(log.stamps.pop().seconds))
+        with (
+            child(
+                self._command(),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+            ) as process,
+            _reading(process, log, at_end=lambda: stamps.put(_END)),
+        ):
+            yield from self._frames(process, log, iter(stamps.get, _END))
+        if process.returncode != 0:
+            raise failure(log.errors, self._video, self._video.parent)
+        if log.damage:
+            raise damage(log.damage, self._video)
 
-    def _frames(self, process: subprocess.Popen[bytes], log: Path) -> Iterator[np.ndarray]:
-        """Frames as ffmpeg writes them; the rate is known before the first is given."""
+    def _frames(
+        self, process: subprocess.Popen[bytes], log: Log, stamps: Iterator[float | None]
+    ) -> Iterator[np.ndarray]:
+        """Frames as ffmpeg writes them, which tells of each before it writes it."""
         assert process.stdout is not None
         size = None
         while (frame := _read_ppm(process.stdout, self._video)) is not None:
-            if size is None:
-                with log.open("rb") as header:
-                    self.fps = frame_rate(header.read(_HEADER_BYTES).decode(errors="replace"))
+            self.seconds, self.fps = next(stamps, None), log.rate
             size = _same_size(frame, size, self._video)
             yield frame
 
     def _command(self) -> list[str]:
         source = open_video(self._video)
         # PPM tells each frame's size, after rotation, which a header of the video does not.
-        output = source["v:0"].output(
-            "pipe:1", f="image2pipe", fps_mode="passthrough", pix_fmt="rgb24", **{"c:v": "ppm"}
+        output = (
+            source["v:0"]
+            .filter("showinfo", checksum=0)
+            .output(
+                "pipe:1", f="image2pipe", fps_mode="passthrough", pix_fmt="rgb24", **{"c:v": "ppm"}
+            )
         )
         return output.global_args(*_FLAGS).compile(cmd=ffmpeg_binary())
+
+
+@contextmanager
+def _reading(
+    process: subprocess.Popen[bytes], log: Log, at_end: Callable[[], None]
+) -> Iterator[None]:
+    """While it lasts, a thread takes ffmpeg's messages into `log`; after it, all are there."""
+    assert process.stdout is not None
+    assert process.stderr is not None
+    messages = io.TextIOWrapper(process.stderr, "utf-8", errors="replace")
+
+    def read() -> None:
+        try:
+            log.read(messages)
+        finally:
+            at_end()
+
+    reader = threading.Thread(target=read, name="messages of ffmpeg", daemon=True)
+    reader.start()
+    try:
+        yield
+    except BaseException:
+        process.kill()
+        raise
+    finally:
+        process.stdout.close()  # ffmpeg ends, should it still write, and with it its messages
+        reader.join()
 
 
 def _read_ppm(pipe: IO[bytes], video: Path) -> np.ndarray | None:

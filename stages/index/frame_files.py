@@ -30,6 +30,7 @@ class _Extracted(NamedTuple):
 
     bytes: int
     sha256: str
+    seconds: float | None
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,8 @@ def index_digest(folder: Path) -> str:
     """Digest of an index and of the frames that it points to.
 
     Frames of tgl extract-frames count by the SHA-256 that was taken when they were written, as long
-    as size and time say that they are the same files; others by size, time and inode.
+    as size and time say that they are the same files, and by their time stamps; others by size,
+    time and inode.
 
     Raises:
         MissingInput: no such folder.
@@ -116,7 +118,7 @@ def _videos(folder: Path) -> Iterator[tuple[str, _Frames]]:
 
 def _digest(frames: _Frames) -> str:
     recorded = _recorded(frames.folder)
-    lines = []
+    lines: list[list[str | float | None]] = []
     for name in frames.files:
         path = frames.folder / name
         known = recorded.get(name)
@@ -126,7 +128,8 @@ def _digest(frames: _Frames) -> str:
             lines.append([name])
             continue
         whole = known is not None and _is_as_written(path, known)
-        lines.append([name, known.sha256 if known and whole else state_text(status)])
+        content = known.sha256 if known and whole else state_text(status)
+        lines.append([name, content, known and known.seconds])
     return text_digest(canonical_json(lines))
 
 
@@ -156,14 +159,14 @@ def _frames_table(path: Path, size: int, changed_ns: int) -> dict[str, dict[str,
     from schemas.parquet import read_table
     from schemas.tables import FRAMES
 
-    columns = ["video_id", "path", "bytes", "sha256"]
+    columns = ["video_id", "path", "bytes", "sha256", "pts_seconds"]
     try:
         rows = read_table(path, FRAMES, columns=columns)
     except (CorruptInput, MissingInput):
         return {}
     found: dict[str, dict[str, _Extracted]] = {}
-    for video, name, bytes_, sha256 in zip(
+    for video, name, *facts in zip(
         *(rows.column(column).to_pylist() for column in columns), strict=True
     ):
-        found.setdefault(video, {})[name.rsplit("/", 1)[-1]] = _Extracted(bytes_, sha256)
+        found.setdefault(video, {})[name.rsplit("/", 1)[-1]] = _Extracted(*facts)
     return found

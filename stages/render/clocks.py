@@ -1,17 +1,20 @@
-"""When each frame of a video is shown, from the time stamps of extract-frames."""
+"""When each frame of a video is shown, from the time stamps of extract-frames or of a stream."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 
 from schemas.parquet import read_table
 from schemas.tables import FRAMES
+from stages.engine.timed_video import TICKS_PER_SECOND
 
 # As build-moments tells a variable rate from the rounding of a container's clock.
 _EVEN_SECONDS = 0.002
+# Two times at least so far apart are not rounded to one.
+_SHORTEST_STEP = 2 / TICKS_PER_SECOND
 
 
 class Clocks:
@@ -54,6 +57,36 @@ class Clocks:
         for row in read_table(self._path, FRAMES, columns=columns).to_pylist():
             found.setdefault(row["video_id"], {})[row["name"]] = row["pts_seconds"]
         return found
+
+
+def stream_times(
+    stamps: Iterable[float | None], step: float, warn: Callable[[str], None]
+) -> Iterator[float]:
+    """Give the seconds at which each frame of a stream is shown, and at last those of its end.
+
+    They are the frames' own, as long as they increase. A frame whose time is missing or not later
+    than the one before it follows after the last step; so does the end.
+
+    Args:
+        stamps: time of each frame, taken one after another.
+        step: seconds from the first frame to the second, should the second have no time.
+        warn: called at the first frame that does not keep its time.
+    """
+    now, earliest, warned = -step, 0.0, False
+    for frame, stamp in enumerate(stamps):
+        if stamp is None or stamp < earliest:
+            if not warned:
+                warn(
+                    f"frame {frame} has no time stamp after that of the frame before it; "
+                    "such frames keep the distance of the two frames before them"
+                )
+                warned = True
+            stamp = now + step
+        elif frame:
+            step = stamp - now
+        now, earliest = stamp, stamp + _SHORTEST_STEP
+        yield now
+    yield now + step
 
 
 def _is_even(times: tuple[float, ...]) -> bool:

@@ -23,6 +23,7 @@ from schemas.layouts import PROPAGATION_TABLE
 from schemas.parquet import read_table
 from schemas.tables import PROPAGATION
 from stages.engine.ffmpeg import ffmpeg_binary
+from stages.extract_frames.log import Log
 from tglcli.live_run import MOST_SPANS, Tally, ending_on_interrupt
 from tglcli.main import app
 
@@ -229,3 +230,41 @@ def test_a_tally_lists_the_first_moments_and_counts_the_others() -> None:
     assert tally.moments == [(3 * number, 3 * number + 2) for number in range(MOST_SPANS)]
     assert tally.more == 4
     assert tally.seen == MOST_SPANS + 4
+
+
+@pytest.mark.parametrize("delay", [0, 8])
+def test_an_overlay_keeps_the_times_of_a_variable_rate(
+    checkpoint: Path, tmp_path: Path, delay: int
+) -> None:
+    video, times = tmp_path / "uneven.mp4", (0.0, 0.2, 1.0, 6.4, 12.8, 13.6)
+    steps = "+".join(f"eq(N,{frame})*{time}" for frame, time in enumerate(times))
+    source = f"testsrc=size={WIDTH}x{HEIGHT}:rate=5,setpts='({steps})/TB'"
+    uneven = ("-fps_mode", "passthrough", "-enc_time_base", "1:1000", "-bf", "0")
+    limits = ("-frames:v", len(times), "-pix_fmt", "yuv420p")
+    ffmpeg("-f", "lavfi", "-i", source, *limits, *uneven, video)
+    for name, options in (("out", ()), ("even", ("--fps", 10))):
+        done = run(video, checkpoint, tmp_path / f"{name}.mp4", "--delay", delay, *options)
+        assert done.exit_code == 0, repr(done.exception)
+    for path in (video, tmp_path / "out.mp4"):
+        assert np.allclose(timing(path)[0], times, atol=0.002)
+    assert timing(tmp_path / "out.mp4")[1] == pytest.approx(13.6 + 0.8, abs=0.01)
+    assert timing(tmp_path / "even.mp4")[0] == pytest.approx(np.arange(len(times)) / 10)
+
+
+def test_an_overlay_of_a_constant_rate_is_as_long_as_its_video(
+    clip: Path, checkpoint: Path, tmp_path: Path
+) -> None:
+    done = run(clip, checkpoint, tmp_path / "out.mp4")
+    assert done.exit_code == 0, repr(done.exception)
+    seconds, length = timing(tmp_path / "out.mp4")
+    assert seconds == pytest.approx(np.arange(FRAMES) / FPS, abs=0.001)
+    assert length == timing(clip)[1] == FRAMES / FPS
+
+
+def timing(video: Path) -> tuple[list[float | None], float | None]:
+    """(seconds of each frame, of the whole file)."""
+    command = [ffmpeg_binary(), "-nostdin", "-loglevel", "level+info", "-i", str(video)]
+    command += ["-vf", "showinfo", "-fps_mode", "passthrough", "-f", "null", "-"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    log = Log().read(done.stderr.splitlines())
+    return [stamp.seconds for stamp in log.stamps], log.seconds

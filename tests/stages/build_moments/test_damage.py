@@ -36,6 +36,14 @@ def test_a_video_that_would_leave_the_folder(mevis, refused: Callable, tmp_path:
     assert "../../x" in str(error)
 
 
+@pytest.mark.parametrize("name", ["receipt.json", "Propagation.parquet", "JPEGImages"])
+def test_a_video_with_the_name_of_an_output(mevis, refused: Callable, name: str) -> None:
+    mevis.meta["videos"][name] = mevis.meta["videos"].pop("a")
+    error = refused(mevis.write())
+    assert isinstance(error, UnsafeName)
+    assert f"a video cannot be called {name!r}" in str(error)
+
+
 @pytest.mark.parametrize("name", ["../0", "/etc/passwd", "a/b", "..", "", "nul", "x\0y"])
 def test_expression_and_frame_names_are_checked(mevis, refused: Callable, name: str) -> None:
     split = mevis.write()

@@ -100,6 +100,15 @@ def test_a_plain_folder(run_stage: Callable, plain: Path) -> None:
     assert index.videos["yard"].frame_path(0).is_file()
 
 
+def test_frames_of_a_plain_folder_go_by_their_numbers(run_stage: Callable, plain: Path) -> None:
+    _, counts = _build(run_stage, plain)
+    assert counts["videos ordered by frame number"] == 0
+    write_picture(plain / "JPEGImages/kitchen/img10.jpg")
+    index, counts = _build(run_stage, plain)
+    assert index.videos["kitchen"].frame_names == ("img0", "img1", "img2", "img10")
+    assert counts["videos ordered by frame number"] == 1
+
+
 def test_a_plain_folder_of_extracted_frames(
     run_stage: Callable, frames_artifact: Callable, tmp_path: Path
 ) -> None:

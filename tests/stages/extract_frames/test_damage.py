@@ -85,8 +85,7 @@ def test_errors_of_a_kept_unit_are_counted_in_the_next_run(
     assert second.counts["decoding errors"] == first.counts["decoding errors"] > 0
 
 
-@pytest.mark.parametrize("name", ["biker.mp4", "hummingbird.mp4"])
-@pytest.mark.parametrize("damage", ["cut", "flip"])
+@pytest.mark.parametrize(("name", "damage"), [("biker.mp4", "cut"), ("hummingbird.mp4", "flip")])
 def test_real_videos_that_are_damaged(
     run_stage: Callable, real_video: Callable, tmp_path: Path, name: str, damage: str
 ) -> None:
@@ -96,7 +95,7 @@ def test_real_videos_that_are_damaged(
     if damage == "flip":
         flipped(video, 2000)
     with pytest.raises(CorruptInput, match="cannot be decoded without"):
-        extract(run_stage, tmp_path / "out", video, short_side=72)
+        extract(run_stage, tmp_path / "out", video, short_side=72, stride=20)
 
 
 def test_a_damaged_stream_says_so(make_video: MakeVideo) -> None:

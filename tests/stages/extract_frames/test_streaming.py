@@ -12,10 +12,12 @@ from PIL import Image
 
 from schemas.errors import CorruptInput
 from stages.engine.ffmpeg import ffmpeg_binary
+from stages.extract_frames.log import Log
 from stages.extract_frames.streaming import PictureStream, RawStream, Stream, VideoStream
 
 FRAMES, HEIGHT, WIDTH, FPS = 12, 48, 64, 12.5
 FRAME_BYTES = HEIGHT * WIDTH * 3
+read = Log.read
 
 
 def ffmpeg(*arguments: object) -> bytes:
@@ -62,6 +64,21 @@ def test_the_rate_of_a_file_is_known_with_its_first_frame(video: Path) -> None:
     frames = iter(stream)
     next(frames)
     assert stream.fps == FPS
+
+
+def test_each_frame_of_a_file_comes_with_its_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    times, path = (0.0, 0.2, 1.0, 6.4, 12.8, 13.6), tmp_path / "uneven.mkv"
+    steps = "+".join(f"eq(N,{frame})*{time}" for frame, time in enumerate(times))
+    source = f"testsrc=size={WIDTH}x{HEIGHT}:rate=5,setpts='({steps})/TB'"
+    uneven = ("-frames:v", len(times), "-fps_mode", "passthrough", "-enc_time_base", "1:1000")
+    ffmpeg("-f", "lavfi", "-i", source, *uneven, "-c:v", "ffv1", path)
+    logs: list[Log] = []
+    monkeypatch.setattr(Log, "read", lambda log, lines: logs.append(log) or read(log, lines))
+    stream = VideoStream(path)
+    assert [stream.seconds for _ in stream] == list(times)
+    assert logs[0].stamps == []  # taken out as they came
 
 
 def test_a_video_that_is_left_early_ends_its_decoder(video: Path) -> None:

@@ -10,6 +10,9 @@ from pathlib import Path
 import pytest
 
 from schemas.errors import CorruptInput
+from schemas.layouts import FRAMES_TABLE
+from schemas.parquet import read_table, rows_of, write_table
+from schemas.tables import FRAMES
 from stages.build_moments.config import IndexConfig, IndexInputs
 from stages.build_moments.stage import STAGE as BUILD
 from stages.engine.ffmpeg import write_h264
@@ -81,6 +84,17 @@ def test_extracted_frames_count_by_their_content(extracted: Path, tmp_path: Path
     (tmp_path / "copy").rename(tmp_path / "frames")
     assert index_digest(extracted) == before
     edited(first_frame(extracted))
+    assert index_digest(extracted) != before
+
+
+def test_other_time_stamps_change_the_digest(extracted: Path, tmp_path: Path) -> None:
+    before = index_digest(extracted)
+    path = tmp_path / "frames" / FRAMES_TABLE
+    rows = read_table(path, FRAMES).to_pylist()
+    write_table(path, rows_of(rows, FRAMES), FRAMES)
+    assert index_digest(extracted) == before
+    rows[1]["pts_seconds"] += 0.01
+    write_table(path, rows_of(rows, FRAMES), FRAMES)
     assert index_digest(extracted) != before
 
 

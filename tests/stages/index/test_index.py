@@ -80,6 +80,7 @@ def test_a_sound_index_opens(rows: Rows, written: Callable) -> None:
     ("table", "change", "error", "words"),
     [
         ("videos", {"video_id": "../../x"}, UnsafeName, "../../x"),
+        ("videos", {"video_id": "receipt.json"}, UnsafeName, "cannot be called 'receipt.json'"),
         ("videos", {"frame_names": ["0", "/1", "2"]}, UnsafeName, "/1"),
         ("videos", {"num_frames": 4}, CorruptInput, "3 frame names for 4"),
         ("videos", {"frame_names": [], "num_frames": 0}, CorruptInput, "are no video"),

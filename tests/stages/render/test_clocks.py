@@ -15,7 +15,7 @@ from schemas.tables import FRAMES
 from stages.engine.ffmpeg import ffmpeg_binary
 from stages.engine.timed_video import end_time
 from stages.extract_frames.log import Log
-from stages.render.clocks import Clocks
+from stages.render.clocks import Clocks, stream_times
 from stages.render.writing import write_gif, write_mp4
 
 UNEVEN = (0.0, 0.04, 0.08, 1.5, 1.533, 3.25, 7.0, 7.017, 12.4, 13.1)
@@ -91,3 +91,25 @@ def test_only_known_and_uneven_times_are_used(
     assert clocks.of("a", [*names, "more"])[1] is None
     assert clocks.of("b", names) == (None, None)
     assert Clocks(tmp_path / "absent").of("a", names) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("stamps", "times", "told"),
+    [
+        (UNEVEN, (*UNEVEN, end_time(UNEVEN)), None),
+        ((0.5,), (0.5, 0.75), None),
+        ((), (0.0,), None),
+        ((0.0, 0.5, None, None, 4.0, 6.0), (0.0, 0.5, 1.0, 1.5, 4.0, 6.0, 8.0), 2),
+        ((0.0, 1.0, 1.0, 1.0, 3.5), (0.0, 1.0, 2.0, 3.0, 3.5, 4.0), 2),
+        ((7.0, 8.0, 0.0, 1.0), (7.0, 8.0, 9.0, 10.0, 11.0), 2),
+        ((-1.0, None, 0.75), (0.0, 0.25, 0.75, 1.25), 0),
+        ((0.0, 1e-6, 1.0), (0.0, 0.25, 1.0, 1.75), 1),
+    ],
+)
+def test_times_of_a_stream_always_increase(
+    stamps: tuple, times: tuple[float, ...], told: int | None
+) -> None:
+    warnings: list[str] = []
+    assert tuple(stream_times(stamps, 0.25, warnings.append)) == pytest.approx(times)
+    assert len(warnings) == (told is not None)
+    assert all(warning.startswith(f"frame {told} has no time stamp") for warning in warnings)

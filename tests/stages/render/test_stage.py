@@ -22,6 +22,7 @@ from stages.engine.progress import SilentProgress
 from stages.index.frames import read_frame
 from stages.render.config import RenderConfig, RenderInputs
 from stages.render.palette import AGREEMENT, EXTRA, MISSED, SENTENCES
+from stages.render.source import find_clips
 from stages.render.stage import STAGE
 
 Run = Callable[..., Outcome]
@@ -218,6 +219,22 @@ def test_bare_folders_of_frames_in_three_layouts(run_stage: Run, world, tmp_path
         inputs = RenderInputs(preds, frames)
         run_stage(STAGE, SHEET, inputs, tmp_path / "out", force=True)
         assert "b/sentences-0.png" in files_of(tmp_path / "out")
+
+
+def test_frames_of_a_bare_folder_go_by_their_numbers(run_stage: Run, world, tmp_path: Path) -> None:
+    renamed = ["f1", "f2", "f3", "f10", "f11"]
+    folders = (world.root / "frames" / "b", world.root / "preds" / "b" / "0")
+    for folder in folders:
+        for number, name in enumerate(renamed):
+            (folder / f"{number:05d}.png").rename(folder / f"{name}.png")
+    inputs = RenderInputs(world.root / "preds", world.root / "frames")
+    clips = {clip.video_id: clip for clip in find_clips(SHEET, inputs).clips}
+    assert [path.stem for path in clips["b"].frames] == renamed
+    progress = SilentProgress()
+    run_stage(STAGE, SHEET, inputs, tmp_path / "out", progress=progress)
+    assert progress.warnings == [
+        "b: frames are ordered by the numbers in their names, f1.png to f11.png, not as text"
+    ]
 
 
 def test_truth_needs_an_index_with_masks(run_stage: Run, world, tmp_path: Path) -> None:
