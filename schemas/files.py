@@ -5,8 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 from schemas.errors import CorruptInput, MissingInput, SystemRefused, TglError
 
@@ -25,7 +25,9 @@ _NO_READER = (errno.ENXIO, errno.ENODEV, errno.EOPNOTSUPP)
 """What the system says of a socket, and of a device that nothing is behind."""
 
 
-def open_regular(path: Path, *, missing: str = "no such file", hint: str | None = None) -> BinaryIO:
+def open_regular(
+    path: Path, *, missing: str = "no such file", hint: str | None = None
+) -> BufferedReader:
     """Open a regular file for reading; links are followed.
 
     Args:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.errors import ConfigError, CorruptInput
+from schemas.errors import ConfigError, CorruptInput, TglError
 from stages.build_moments.config import MOMENT_FORMATS
 from stages.build_moments.formats.context import MomentContext, Row, Timing, row
 from stages.build_moments.formats.registry import FORMATS, detect_format, read_moments_file
@@ -225,3 +225,18 @@ def test_damage_is_one_line(tmp_path: Path, name: str, text: str, words: str) ->
     assert words in str(caught.value)
     assert name in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_csv_that_is_cut_anywhere_is_refused(
+    made: tuple[MomentContext, list[Row]], tmp_path: Path
+) -> None:
+    context, rows = made
+    path = tmp_path / "m.csv"
+    FORMATS["csv"].write(path, rows[:2], context)
+    whole = path.read_text()
+    for length in range(len(whole)):
+        if whole[length - 1 : length] == "\n":
+            continue  # whole lines alone: what is missing cannot be seen
+        path.write_text(whole[:length])
+        with pytest.raises(TglError):
+            list(FORMATS["csv"].read(path, context))
