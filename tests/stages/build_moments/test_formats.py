@@ -227,12 +227,11 @@ def test_damage_is_one_line(tmp_path: Path, name: str, text: str, words: str) ->
     assert "\n" not in str(caught.value)
 
 
-def test_a_csv_that_is_cut_anywhere_is_refused(
-    made: tuple[MomentContext, list[Row]], tmp_path: Path
-) -> None:
-    context, rows = made
+def test_a_csv_that_is_cut_anywhere_is_refused(tmp_path: Path) -> None:
+    context = _context({"a": None})
+    rows = [row("a", "0", "7", (0, 5), "clip", 0.25), row("a", "1", None, (2, 3))]
     path = tmp_path / "m.csv"
-    FORMATS["csv"].write(path, rows[:2], context)
+    FORMATS["csv"].write(path, rows, context)
     whole = path.read_text()
     for length in range(len(whole)):
         if whole[length - 1 : length] == "\n":
