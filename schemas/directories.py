@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from schemas.errors import OutputBlocked
+from schemas.files import open_regular
 from schemas.layouts import RECEIPT_FILE
 
 ENGINE_FOLDER = ".tgl"
@@ -48,7 +49,7 @@ class Listing:
 
 def sha256_file(path: Path) -> str:
     """Hex SHA-256 of a file's content."""
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from schemas.errors import CorruptInput, MissingInput
+from schemas.errors import CorruptInput
+from schemas.files import read_regular
 
 
 def parse_json(text: str | bytes, where: object) -> Any:
@@ -34,13 +35,12 @@ def load_object(path: Path, *, what: str = "file", hint: str | None = None) -> d
 
     Raises:
         MissingInput: no such file.
-        CorruptInput: not UTF-8, not JSON, too deep, or not an object.
+        CorruptInput: not a regular file, not UTF-8, not JSON, too deep, or not an object.
+        SystemRefused: the system lets it not be read.
     """
     try:
-        text = path.read_bytes().decode("utf-8")
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise MissingInput(f"no such {what}", where=path, hint=hint) from error
-    except (OSError, UnicodeDecodeError) as error:
+        text = read_regular(path, missing=f"no such {what}", hint=hint).decode("utf-8")
+    except UnicodeDecodeError as error:
         raise CorruptInput(f"is not readable JSON ({error})", where=path) from error
     return dict(mapping(parse_json(text, path), path))
 

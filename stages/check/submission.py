@@ -6,6 +6,7 @@ import zipfile
 from pathlib import Path
 
 from schemas.errors import CorruptInput
+from schemas.files import open_regular
 from schemas.layouts import FRAMES_FOLDER, MASK_SUFFIX
 from stages.check.config import AUTO, CheckConfig
 from stages.check.findings import Findings
@@ -25,7 +26,7 @@ def check_zip(path: Path, config: CheckConfig, meta: Path | None, findings: Find
         TglError: it is no zip, or the meta file cannot be read.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
+        with open_regular(path) as file, zipfile.ZipFile(file) as archive:
             server = server_of(archive) if config.server == AUTO else config.server
             names = [name for name in archive.namelist() if name.endswith(MASK_SUFFIX)]
     except ZIP_ERRORS as error:

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from schemas.errors import ConfigError, CorruptInput, MissingInput, TglError
+from schemas.files import read_regular
 from schemas.layouts import MOMENTS_FILE, natural_key, safe_name
 from stages.datasets.faults import Faults, strict
 from stages.datasets.palette import palette_tracks, track_id
@@ -156,10 +157,7 @@ def _choices(davis: Path) -> str:
 
 
 def _lines(path: Path) -> list[str]:
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise MissingInput("no such text file", where=path) from error
+    data = read_regular(path, missing="no such text file")
     # Two of the files are UTF-8 and two are latin-1, which decodes anything.
     try:
         text = data.decode("utf-8")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, TextIO
 
 from schemas.errors import CorruptInput
+from schemas.files import open_regular
 
 _CHUNK = 4 * 1024 * 1024
 _BLANKS = " \t\r\n"
@@ -24,7 +26,7 @@ def stream_members(path: Path, *, chunk: int = _CHUNK) -> Iterator[tuple[str, An
         CorruptInput: not a JSON object, or cut off; the message gives the position in characters.
     """
     try:
-        with path.open(encoding="utf-8") as file:
+        with TextIOWrapper(open_regular(path), encoding="utf-8") as file:
             yield from _Reader(file, path, chunk).members()
     except UnicodeDecodeError as error:
         raise CorruptInput("is not UTF-8 text", where=path) from error

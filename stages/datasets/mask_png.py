@@ -7,8 +7,10 @@ import warnings
 
 from PIL import Image, UnidentifiedImageError
 
+from schemas.errors import CorruptInput
 from stages.datasets.expected_masks import Size
 from stages.index.frames import MAX_PIXELS
+from stages.index.png import sound_png
 
 # More than any honest mask, far less than memory.
 LARGEST_FILE_BYTES = 64 * 1024 * 1024
@@ -26,8 +28,10 @@ def fault_of(data: bytes, size: Size | None) -> tuple[str | None, Size | None]:
         with warnings.catch_warnings():
             # Pillow warns of large pictures and refuses huge ones; the limit here is our own.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            image = Image.open(io.BytesIO(data), formats=["PNG"])
-    except (UnidentifiedImageError, OSError, Image.DecompressionBombError):
+            image = Image.open(io.BytesIO(sound_png(data)), formats=["PNG"])
+    except CorruptInput as error:
+        return error.message, None
+    except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError):
         return "is not a PNG", None
     found = image.height, image.width
     if found[0] * found[1] > MAX_PIXELS:

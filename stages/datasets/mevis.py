@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -58,7 +59,13 @@ class MevisSplit:
 
     def tracks(self, runtime: Runtime) -> Iterator[RawTrack]:
         """Mask tracks in the order of mask_dict.json; none where the split has no such file."""
-        if not self.masks.exists():
+        if not os.path.lexists(self.masks):
+            if any(expression.anno_ids for expression in self.expressions()):
+                self._faults(
+                    MissingInput(
+                        "the sentences name anno ids, and there are no masks", where=self.masks
+                    )
+                )
             return
         for anno_id, masks in stream_members(self.masks):
             try:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,12 +13,14 @@ from PIL import Image
 from pycocotools import mask as coco
 
 from schemas.errors import CorruptInput, TglError
+from schemas.files import read_regular
 from stages.datasets.faults import Faults
 from stages.datasets.records import RawTrack, RawVideo
 from stages.engine.pool import map_jobs
 from stages.engine.runtime import Runtime
 from stages.index.frames import MAX_PIXELS
 from stages.index.masks import Rle
+from stages.index.png import sound_png
 
 VOID = 255
 """DAVIS marks with it what belongs to no object."""
@@ -76,7 +80,7 @@ def read_palettes(job: PaletteJob) -> Mapping[str, list[Rle | None]]:
     frames = len(job.video.frame_names)
     for frame, name in enumerate(job.video.frame_names):
         path = job.folder / f"{name}{_SUFFIX}"
-        if not path.exists():
+        if not os.path.lexists(path):
             continue
         values = read_numbers(path)
         for number in np.flatnonzero(np.bincount(values.ravel(), minlength=_VALUES)).tolist():
@@ -95,8 +99,9 @@ def read_numbers(path: Path) -> np.ndarray:
     Raises:
         CorruptInput: damaged, huge, or a colour picture.
     """
+    content = read_regular(path)
     try:
-        with Image.open(path) as image:
+        with Image.open(io.BytesIO(sound_png(content, where=path))) as image:
             if image.mode not in _INDEX_MODES:
                 raise CorruptInput(
                     f"holds {image.mode} colours, an object number a pixel is needed", where=path

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from schemas.errors import CorruptInput, MissingInput, TglError
+from schemas.files import read_regular
 from schemas.layouts import FRAMES_FOLDER, MOMENTS_FILE, natural_key, orders_differ, safe_name
 from stages.datasets.faults import Faults, strict
 from stages.datasets.palette import count_unmasked, palette_tracks, track_id
@@ -102,10 +103,8 @@ def _frame_names(folder: Path) -> tuple[str, ...]:
 
 def _read_sentences(path: Path, faults: Faults) -> list[RawExpression]:
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError as error:
-        raise MissingInput("no such file", where=path) from error
-    except (OSError, UnicodeDecodeError) as error:
+        text = read_regular(path).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
         raise CorruptInput("is not UTF-8 text", where=path) from error
     reader = csv.DictReader(io.StringIO(text, newline=""))
     try:

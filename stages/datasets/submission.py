@@ -10,7 +10,8 @@ import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from schemas.errors import CorruptInput, MissingInput, UnsafeName
+from schemas.errors import CorruptInput, UnsafeName
+from schemas.files import open_regular
 from schemas.layouts import MASK_SUFFIX, safe_name
 from stages.datasets.expected_masks import ExpectedVideo, Size, read_expected
 from stages.datasets.mask_png import LARGEST_FILE_BYTES, fault_of
@@ -60,10 +61,8 @@ def check_submission(
     expected = None
     if meta is not None:
         expected = read_expected(meta, pictures=pictures, exclude=exclude)
-    if not path.is_file():
-        raise MissingInput("no such file", where=path)
     try:
-        with zipfile.ZipFile(path) as archive:
+        with open_regular(path) as file, zipfile.ZipFile(file) as archive:
             prefix = PREFIXES[server or server_of(archive)]
             return list(_faults(archive, expected, prefix))
     except ZIP_ERRORS as error:

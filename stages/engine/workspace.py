@@ -147,7 +147,12 @@ class Workspace:
         mark = json.dumps({"digest": self._digest(name, key), "files": sizes}).encode()
         target = self._mark(self.path, name)
         temporary = target.with_suffix(".partial")
-        pq.write_table(rows.replace_schema_metadata({_MARK: mark}), temporary, compression="zstd")
+        pq.write_table(
+            rows.replace_schema_metadata({_MARK: mark}),
+            temporary,
+            compression="zstd",
+            write_page_checksum=True,
+        )
         temporary.replace(target)
 
     def discard(self, name: str) -> None:
@@ -195,7 +200,7 @@ def _read_unit(mark: Path, digest: str | None, root: Path) -> tuple[pa.Table, li
     if not mark.is_file():
         return None
     try:
-        table = pq.read_table(mark)
+        table = pq.read_table(mark, page_checksum_verification=True)
         known = json.loads((table.schema.metadata or {})[_MARK])
     except (pa.ArrowException, OSError, KeyError, ValueError):
         return None

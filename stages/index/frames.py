@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import warnings
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from schemas.errors import CorruptInput, MissingInput
+from schemas.errors import CorruptInput
+from schemas.files import read_regular
+from stages.index.png import PNG_SIGNATURE, sound_png
 
 # A frame of 16K x 16K; more is an attack or a mistake, not a video frame.
 MAX_PIXELS = 16384 * 16384
@@ -50,15 +53,16 @@ def upright(image: Image.Image) -> Image.Image:
 
 
 def _opened(path: Path) -> Image.Image:
+    content = read_regular(path, missing="the frame is not there")
+    if content.startswith(PNG_SIGNATURE):
+        content = sound_png(content, where=path)
     try:
         with warnings.catch_warnings():
             # Pillow warns of large pictures and refuses huge ones; the limit here is our own.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            image = Image.open(path)
-    except FileNotFoundError as error:
-        raise MissingInput("the frame is not there", where=path) from error
+            image = Image.open(io.BytesIO(content))
     except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError) as error:
-        raise _unreadable(path, error) from error  # ValueError: the name holds a NUL
+        raise _unreadable(path, error) from error
     if image.width * image.height > MAX_PIXELS:
         image.close()
         raise CorruptInput(f"{image.width} x {image.height} pixels are too many", where=path)

@@ -26,6 +26,7 @@ from schemas.layouts import (
 from schemas.parquet import read_table
 from schemas.tables import EXPRESSIONS, MOMENTS, VIDEOS
 from schemas.wording import amount
+from stages.index.frames import MAX_PIXELS
 from stages.index.masks import MaskStore
 
 Span = tuple[int, int]
@@ -206,6 +207,10 @@ def _check_pictures(row: dict[str, Any], where: str) -> None:
         raise CorruptInput(
             f"{row['num_frames']} frames of {row['height']} x {row['width']} are no video",
             where=where,
+        )
+    if row["height"] * row["width"] > MAX_PIXELS:
+        raise CorruptInput(
+            f"frames of {row['width']} x {row['height']} pixels are too large", where=where
         )
     if row["fps"] is not None and not 0 < row["fps"] < math.inf:
         raise CorruptInput(f"{row['fps']} is no frame rate", where=where)

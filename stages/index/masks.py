@@ -129,7 +129,8 @@ class MaskStore:
         try:
             # One group of one track: threads would cost more than they save.
             rows = self._file.read_row_groups(groups, columns=columns, use_threads=False)
-        except (pa.ArrowException, OSError) as error:
+            rows.validate(full=True)
+        except (pa.ArrowException, OSError, ValueError) as error:
             raise CorruptInput(
                 f"cannot be read as Parquet ({str(error).splitlines()[0]})", where=self._path
             ) from error

@@ -117,5 +117,5 @@ def read_texts(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
     Raises:
         TglError: as :func:`schemas.parquet.read_table`.
     """
-    bfloat16 = path.is_file() and table_name(path) == TEXTS_BF16.name
+    bfloat16 = path.exists() and table_name(path) == TEXTS_BF16.name
     return read_table(path, TEXTS_BF16 if bfloat16 else TEXTS, columns=columns)

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from schemas.errors import CorruptInput
+from schemas.files import read_regular
 from stages.score.greys import colour_is_foreground
 from stages.score.regions import Rows, pack, words_in
 
@@ -92,7 +93,7 @@ def read_mask(path: Path, size: tuple[int, int] | None = None) -> tuple[Rows, in
         its rows (H, words) and its width W.
 
     Raises:
-        FileNotFoundError: no such file.
+        MissingInput: no such file.
         WrongSize: it has another size.
         CorruptInput: it cannot be read.
     """
@@ -111,8 +112,7 @@ class WrongSize(CorruptInput):
 
 def open_picture(path: Path) -> Picture:
     """Read the chunks of a file and check their sums."""
-    with open(path, "rb", buffering=0) as file:  # noqa: PTH123 (half the time of read_bytes)
-        content = file.read()
+    content = read_regular(path)
     if content[: len(_SIGNATURE)] != _SIGNATURE:
         raise CorruptInput("is not a PNG file", where=path)
     try:
@@ -187,7 +187,7 @@ def read_labels(path: Path) -> np.ndarray:
     """The samples of a grey or palette PNG of up to 8 bits as object numbers, uint8 (H, W).
 
     Raises:
-        FileNotFoundError: no such file.
+        MissingInput: no such file.
         CorruptInput: it cannot be read, or has colours in place of numbers.
     """
     picture = open_picture(path)

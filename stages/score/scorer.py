@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from schemas.errors import CorruptInput
+from schemas.errors import CorruptInput, MissingInput
 from stages.score.cases import Case, Fault, TrackReader, TruthFault
 from stages.score.edges import Target
 from stages.score.png import WrongSize, read_labels, read_mask
@@ -78,7 +78,7 @@ class VideoScorer:
         """
         try:
             rows, width = self._prediction(self._video.cases[place[0]], frame, target)
-        except (FileNotFoundError, NotADirectoryError):
+        except MissingInput:
             kind = MISSING_FRAME
         except WrongSize:
             kind = WRONG_SIZE

@@ -40,7 +40,7 @@ class FolderReader:
         path = Path(f"{self._source.root}/{track}/{name}{MASK_SUFFIX}")  # quicker than by parts
         try:
             return read_mask(path)
-        except FileNotFoundError as error:
+        except MissingInput as error:
             raise TruthFault(f"ground truth is missing ({path})") from error
 
     def frames(self, track: str) -> set[int]:

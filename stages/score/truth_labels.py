@@ -47,7 +47,7 @@ class LabelReader:
             path = self._source.folder / f"{self._source.frame_names[frame]}{MASK_SUFFIX}"
             try:
                 self._labels = read_labels(path)
-            except FileNotFoundError as error:
+            except MissingInput as error:
                 raise TruthFault(f"ground truth is missing ({path})") from error
             self._frame = frame
         return pack(self._labels == int(track)), self._labels.shape[1]

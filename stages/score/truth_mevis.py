@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from schemas.documents import load_object, mapping, parse_json
-from schemas.errors import CorruptInput, MissingInput
+from schemas.errors import CorruptInput
+from schemas.files import open_regular, require_regular
 from schemas.layouts import (
     FRAMES_FOLDER,
     MEVIS_EXPRESSIONS,
@@ -89,7 +90,7 @@ class JsonReader:
             if track not in self._source.places:
                 raise TruthFault(f"{UNKNOWN_TRACK} {track}")
             first, end = self._source.places[track]
-            with self._source.path.open("rb") as file:
+            with open_regular(self._source.path) as file:
                 file.seek(first)
                 text = file.read(end - first)
             self._lists[track] = parse_json(text, f"{self._source.path}, anno id {track}")
@@ -101,7 +102,7 @@ def find_tracks(path: Path) -> dict[str, Place]:
     size = path.stat().st_size
     if not size:
         raise CorruptInput("is empty", where=path)
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as text:
+    with open_regular(path) as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as text:
         starts = [
             (parse_json(b'"' + match[1] + b'"', path), match.start(), text.find(b"[", match.end(1)))
             for match in _TRACK_START.finditer(text)
@@ -131,12 +132,11 @@ def read_mevis(folder: Path) -> list[VideoCases]:
     name = MEVIS_EXPRESSIONS if (folder / MEVIS_EXPRESSIONS).is_file() else MEVIS_EXPRESSIONS_V2
     meta = folder / name
     masks = folder / MEVIS_MASKS
-    if not masks.is_file():
-        raise MissingInput(
-            "the split has no masks to score against",
-            where=masks,
-            hint="MeViS keeps those of valid and test on its server: score valid_u",
-        )
+    require_regular(
+        masks,
+        missing="the split has no masks to score against",
+        hint="MeViS keeps those of valid and test on its server: score valid_u",
+    )
     videos = load_object(meta).get("videos")
     if not isinstance(videos, dict):
         raise CorruptInput("has no object of videos", where=meta)

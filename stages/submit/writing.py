@@ -14,6 +14,7 @@ from typing import Any
 from schemas.directories import sha256_file
 from schemas.documents import mapping, parse_json
 from schemas.errors import CorruptInput, MissingInput, TglError, system_errors
+from schemas.files import read_regular
 from schemas.receipts import canonical_json, fingerprint
 from schemas.wording import amount, listing
 from stages.datasets.expected_masks import ExpectedVideo, Size, read_expected
@@ -145,12 +146,12 @@ def _check_video(job: _Job) -> _Checked:
     for path in job.video.paths():
         wanted.add(path)
         try:
-            data = (job.preds / path).read_bytes()
-        except (FileNotFoundError, NotADirectoryError):
+            data = read_regular(job.preds / path)
+        except MissingInput:
             checked.missing.append(path)
             continue
-        except OSError as error:
-            checked.faults.append(f"{path} cannot be read ({error.strerror})")
+        except CorruptInput as error:
+            checked.faults.append(f"{path} cannot be read ({error.message})")
             continue
         fault, size = fault_of(data, checked.size)
         if fault is not None:
@@ -256,7 +257,7 @@ def _files(
         missing = set(found.missing)
         blank = black(found.size) if missing and found.size is not None else b""
         for path in video.paths():
-            yield path, blank if path in missing else (preds / path).read_bytes()
+            yield path, blank if path in missing else read_regular(preds / path)
 
 
 def _write_zip(

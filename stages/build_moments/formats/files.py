@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from schemas.errors import CorruptInput, MissingInput
+from schemas.errors import CorruptInput
+from schemas.files import read_regular
 
 
 def read_text(path: Path) -> str:
@@ -15,10 +16,8 @@ def read_text(path: Path) -> str:
         CorruptInput: not UTF-8.
     """
     try:
-        return path.read_bytes().decode("utf-8-sig")
-    except FileNotFoundError as error:
-        raise MissingInput("no such moments file", where=path) from error
-    except (OSError, UnicodeDecodeError) as error:
+        return read_regular(path, missing="no such moments file").decode("utf-8-sig")
+    except UnicodeDecodeError as error:
         raise CorruptInput("is not UTF-8 text", where=path) from error
 
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
-from schemas.errors import ConfigError, CorruptInput, MissingInput
+from schemas.errors import ConfigError, MissingInput
+from schemas.files import open_regular
 from schemas.layouts import MOMENTS_TABLE, safe_name
 from stages.build_moments.formats import cvat, elan
 from stages.build_moments.formats.charades import read_charades, write_charades
@@ -135,8 +136,5 @@ def detect_format(path: Path) -> str:
 
 
 def _head(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            return file.read(_HEAD_BYTES)
-    except OSError as error:
-        raise CorruptInput("cannot be read", where=path) from error
+    with open_regular(path) as file:
+        return file.read(_HEAD_BYTES)

@@ -33,7 +33,15 @@ def read_csv(path: Path, context: MomentContext) -> Iterator[Row]:
         SchemaMismatch: a column is missing.
         CorruptInput: not CSV, or a field is not what its column holds.
     """
-    reader = csv.DictReader(io.StringIO(read_text(path), newline=""))
+    text = read_text(path)
+    if not text.endswith(("\n", "\r")):
+        # A number that is cut off is a number too: only the end of the line tells them apart.
+        raise CorruptInput(
+            "its last line has no end, as in a file that is cut off",
+            where=path,
+            hint="add a line break if it is whole",
+        )
+    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
     try:
         missing = [name for name in _NEEDED if name not in (reader.fieldnames or ())]
         if missing:
@@ -42,8 +50,10 @@ def read_csv(path: Path, context: MomentContext) -> Iterator[Row]:
             )
         for number, fields in enumerate(reader, start=2):
             where = f"{path}, line {number}"
-            if any(fields[name] is None for name in _NEEDED):
+            if None in fields.values():
                 raise CorruptInput("has too few fields", where=where)
+            if None in fields:
+                raise CorruptInput("has too many fields", where=where)
             yield row(
                 fields["video_id"],
                 fields["expression_id"],

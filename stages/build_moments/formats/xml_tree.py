@@ -8,7 +8,8 @@ from xml.etree.ElementTree import Element, TreeBuilder, tostring
 from xml.parsers import expat
 
 from schemas.directories import write_bytes_atomic
-from schemas.errors import CorruptInput, MissingInput
+from schemas.errors import CorruptInput
+from schemas.files import read_regular
 
 _DEEPEST = 100
 
@@ -54,10 +55,8 @@ def read_xml(path: Path, root: str) -> Element:
     parser.CharacterDataHandler = builder.data
     parser.StartDoctypeDeclHandler = refuse
     try:
-        parser.Parse(path.read_bytes(), True)
-    except FileNotFoundError as error:
-        raise MissingInput("no such moments file", where=path) from error
-    except (expat.ExpatError, OSError, ValueError, LookupError) as error:
+        parser.Parse(read_regular(path, missing="no such moments file"), True)
+    except (expat.ExpatError, ValueError, LookupError) as error:
         raise CorruptInput(f"is not readable XML ({error})", where=path) from error
     tree = builder.close()
     if tree.tag != root:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from schemas.errors import CorruptInput
+from schemas.errors import CorruptInput, MissingInput
 from schemas.layouts import MASK_SUFFIX
 from stages.score.cases import Case, TrackReader, TruthFault, VideoCases
 from stages.score.png import read_labels, read_mask
@@ -77,7 +77,7 @@ def _truth(reader: TrackReader, case: Case, frame: int) -> np.ndarray | None:
 
 def _prediction(preds: Path, video: VideoCases, case: Case, frame: int) -> np.ndarray | None:
     path = preds / case.folder / f"{video.frame_names[frame]}{MASK_SUFFIX}"
-    with contextlib.suppress(CorruptInput, OSError):
+    with contextlib.suppress(CorruptInput, MissingInput):
         if case.label is not None:
             return read_labels(path) == case.label
         return unpack(*read_mask(path))

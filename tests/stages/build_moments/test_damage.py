@@ -204,3 +204,9 @@ def test_a_folder_of_no_known_layout(refused: Callable, tmp_path: Path) -> None:
     assert isinstance(refused(tmp_path / "absent"), MissingInput)
     (tmp_path / "empty").mkdir()
     assert isinstance(refused(tmp_path / "empty"), TglError)
+
+
+def test_masks_that_were_promised(mevis, refused: Callable) -> None:
+    split = mevis.write()
+    (split / "mask_dict.json").unlink()
+    assert "the sentences name anno ids, and there are no masks" in str(refused(split))

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.errors import ConfigError, CorruptInput
+from schemas.errors import ConfigError, CorruptInput, TglError
 from stages.build_moments.config import MOMENT_FORMATS
 from stages.build_moments.formats.context import MomentContext, Row, Timing, row
 from stages.build_moments.formats.registry import FORMATS, detect_format, read_moments_file
@@ -225,3 +225,17 @@ def test_damage_is_one_line(tmp_path: Path, name: str, text: str, words: str) ->
     assert words in str(caught.value)
     assert name in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_csv_that_is_cut_anywhere_is_refused(tmp_path: Path) -> None:
+    context = _context({"a": None})
+    rows = [row("a", "0", "7", (0, 5), "clip", 0.25), row("a", "1", None, (2, 3))]
+    path = tmp_path / "m.csv"
+    FORMATS["csv"].write(path, rows, context)
+    whole = path.read_text()
+    for length in range(len(whole)):
+        if whole[length - 1 : length] == "\n":
+            continue  # whole lines alone: what is missing cannot be seen
+        path.write_text(whole[:length])
+        with pytest.raises(TglError):
+            list(FORMATS["csv"].read(path, context))

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stages.index.png import write_mask
+from schemas.errors import CorruptInput
+from stages.index.png import sound_png, write_mask
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (3, 17), (48, 85)])
@@ -22,3 +23,14 @@ def test_other_shapes_are_refused(tmp_path, shape):
     with pytest.raises(ValueError, match="expected \\(H, W\\)"):
         write_mask(tmp_path / "m.png", np.zeros(shape, bool))
     assert not (tmp_path / "m.png").exists()
+
+
+def test_every_flipped_bit_of_a_png_is_noticed(tmp_path):
+    write_mask(tmp_path / "m.png", np.eye(9, dtype=np.uint8))
+    whole = (tmp_path / "m.png").read_bytes()
+    assert sound_png(whole) == whole
+    for place in range(8 * len(whole)):
+        damaged = bytearray(whole)
+        damaged[place // 8] ^= 1 << place % 8
+        with pytest.raises(CorruptInput):
+            sound_png(bytes(damaged))

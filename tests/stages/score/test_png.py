@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from score_png_writer import CHANNELS, KINDS, chunk, write_png
 
-from schemas.errors import CorruptInput
+from schemas.errors import CorruptInput, MissingInput
 from stages.score.png import WrongSize, read_labels, read_mask
 from stages.score.regions import unpack
 
@@ -216,5 +216,5 @@ def test_another_size_is_told_apart(tmp_path):
     assert read_mask(path, (40, 50))[0].shape == (40, 1)
     with pytest.raises(WrongSize, match="50 x 40 pixels, the ground truth 60 x 40"):
         read_mask(path, (40, 60))
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(MissingInput):
         read_mask(tmp_path / "absent.png")

@@ -1,0 +1,110 @@
+"""Opening input files: only regular ones, so that no pipe, socket or device is ever waited for."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from io import BufferedReader
+from pathlib import Path
+
+from schemas.errors import CorruptInput, MissingInput, SystemRefused, TglError
+
+_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
+"""Without O_NONBLOCK the opening of a pipe waits until somebody writes to it."""
+_BLOCK_BYTES = 1 << 20
+_KINDS = {
+    stat.S_IFDIR: "is a folder",
+    stat.S_IFIFO: "is a pipe",
+    stat.S_IFSOCK: "is a socket",
+    stat.S_IFCHR: "is a device",
+    stat.S_IFBLK: "is a device",
+}
+_ABSENT = (errno.ENOENT, errno.ENOTDIR)
+_NO_READER = (errno.ENXIO, errno.ENODEV, errno.EOPNOTSUPP)
+"""What the system says of a socket, and of a device that nothing is behind."""
+
+
+def open_regular(
+    path: Path, *, missing: str = "no such file", hint: str | None = None
+) -> BufferedReader:
+    """Open a regular file for reading; links are followed.
+
+    Args:
+        missing: the message where there is no such file.
+        hint: what to do then.
+
+    Raises:
+        MissingInput: no such file, or a link to one that is gone.
+        CorruptInput: a folder, pipe, socket or device, or a link that leads back to itself.
+        SystemRefused: the system lets it not be read.
+    """
+    descriptor, _ = _open(path, missing, hint)
+    os.set_blocking(descriptor, True)
+    return os.fdopen(descriptor, "rb")
+
+
+def read_regular(path: Path, *, missing: str = "no such file", hint: str | None = None) -> bytes:
+    """The content of a regular file, as quickly as an unbuffered `open` reads it.
+
+    Raises:
+        TglError: as :func:`open_regular`.
+    """
+    descriptor, size = _open(path, missing, hint)
+    try:
+        blocks = [os.read(descriptor, size + 1)]
+        while blocks[-1]:
+            blocks.append(os.read(descriptor, _BLOCK_BYTES))
+    except OSError as error:
+        raise _refused(path, error, missing, hint) from error
+    finally:
+        os.close(descriptor)
+    return b"".join(blocks)
+
+
+def require_regular(path: Path, *, missing: str = "no such file", hint: str | None = None) -> Path:
+    """`path` if it is a regular file, for libraries that open a file by its name.
+
+    Raises:
+        TglError: as :func:`open_regular`, but for a file that may not be read.
+    """
+    try:
+        mode = os.stat(path).st_mode  # noqa: PTH116 (frames are many, and this is half the time)
+    except (OSError, ValueError) as error:
+        raise _refused(path, error, missing, hint) from error
+    if not stat.S_ISREG(mode):
+        raise _irregular(path, mode)
+    return path
+
+
+def _open(path: Path, missing: str, hint: str | None) -> tuple[int, int]:
+    """The descriptor of a regular file, and the file's size in bytes."""
+    try:
+        descriptor = os.open(path, _FLAGS)
+    except (OSError, ValueError) as error:
+        raise _refused(path, error, missing, hint) from error
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
+        os.close(descriptor)
+        raise _irregular(path, status.st_mode)
+    return descriptor, status.st_size
+
+
+def _irregular(path: Path, mode: int) -> CorruptInput:
+    kind = _KINDS.get(stat.S_IFMT(mode), "is no regular file")
+    return CorruptInput(f"{kind}, a regular file is needed", where=path)
+
+
+def _refused(path: Path, error: OSError | ValueError, missing: str, hint: str | None) -> TglError:
+    """The one line for what the system said when a file was opened or read."""
+    if not isinstance(error, OSError):
+        return MissingInput("no file can have this name, it holds a NUL", where=repr(str(path)))
+    if error.errno in _ABSENT:
+        if path.is_symlink():
+            return MissingInput(f"is a link to {os.readlink(path)}, which is gone", where=path)  # noqa: PTH115
+        return MissingInput(missing, where=path, hint=hint)
+    if error.errno == errno.ELOOP:
+        return CorruptInput("is a link that leads back to itself", where=path)
+    if error.errno in _NO_READER:
+        return _irregular(path, path.stat().st_mode)
+    return SystemRefused(os.strerror(error.errno or errno.EIO).lower(), where=path)
