@@ -80,18 +80,24 @@ def backbone_of(document: Mapping[str, Any], where: Path) -> Backbone:
     """
     import transformers
 
-    kind = document.get("model_type")
-    if not isinstance(kind, str) or kind not in FAMILIES:
-        known = " or ".join(repr(name) for name in FAMILIES)
-        raise SchemaMismatch(f"backbone of model_type {kind!r}, expected {known}", where=where)
+    family = _family(document, where)
     _require_encoder(document.get("vision_config"), where)
     _require_small(document, where)
     try:
         with foreign_model(where, "transformers makes no model of it"):
-            config = getattr(transformers, FAMILIES[kind].config).from_dict(dict(document))
+            config = getattr(transformers, family.config).from_dict(dict(document))
             return build_backbone(config)
     except ConfigError as error:
         raise SchemaMismatch(error.message, where=where, hint=error.hint) from error
+
+
+def _family(document: Mapping[str, Any], where: Path) -> Family:
+    """The kind of model that a config.json names."""
+    kind = document.get("model_type")
+    if not isinstance(kind, str) or kind not in FAMILIES:
+        known = " or ".join(repr(name) for name in FAMILIES)
+        raise SchemaMismatch(f"backbone of model_type {kind!r}, expected {known}", where=where)
+    return FAMILIES[kind]
 
 
 def _require_encoder(vision: Any, where: Path) -> None:
@@ -134,5 +140,7 @@ def load_backbone(folder: Path | str) -> Backbone:
         CorruptInput: the configuration is no JSON, or the weights are damaged.
     """
     folder = Path(folder)
-    build = partial(backbone_of, read_config(folder), folder / CONFIG_NAME)
+    document = read_config(folder)
+    _family(document, folder / CONFIG_NAME)  # told before a lack of weights
+    build = partial(backbone_of, document, folder / CONFIG_NAME)
     return load_fitting(build, folder, part=lambda backbone: backbone.sam)

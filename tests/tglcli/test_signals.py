@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -20,6 +21,7 @@ CTRL_C = (signal.SIGINT, True, 130, INTERRUPTED)
 SIGTERM = (signal.SIGTERM, False, 143, TERMINATED)
 SIGTERM_TO_ALL = (signal.SIGTERM, True, 143, TERMINATED)
 SLOW_FFMPEG = """#!/bin/sh
+case "$*" in *-demuxers*) exit 0;; esac
 touch started
 exec sleep 60
 """
@@ -106,4 +108,5 @@ def test_nobody_waits_for_a_thread_that_cannot_be_stopped(world: Path, tmp_path:
         assert process.stderr is not None
         assert process.stderr.readline() == TERMINATED
     finally:
-        os.killpg(process.pid, signal.SIGKILL)  # the sleepers
+        with contextlib.suppress(ProcessLookupError):  # the sleepers ended with it
+            os.killpg(process.pid, signal.SIGKILL)
