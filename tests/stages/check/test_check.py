@@ -18,9 +18,10 @@ from schemas.parquet import read_table, write_table
 from schemas.tables import MASKS, MOMENTS, VIDEOS
 from stages.build_moments.config import IndexConfig, IndexInputs
 from stages.build_moments.stage import STAGE as BUILD
+from stages.check.artifact import check_checkpoint
 from stages.check.check import check
 from stages.check.config import CheckConfig
-from stages.check.findings import Report
+from stages.check.findings import Findings, Report
 from stages.engine.progress import SilentProgress
 from stages.engine.runtime import Runtime
 from stages.precompute_text.config import TextConfig, TextInputs
@@ -240,4 +241,6 @@ def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     (tmp_path / "checkpoint").mkdir()
     (tmp_path / "checkpoint" / "config.json").write_text("{}")
     os.mkfifo(tmp_path / "checkpoint" / "model.safetensors")
-    assert "model.safetensors: is a pipe" in _messages(_check(tmp_path / "checkpoint"))
+    findings = Findings()
+    check_checkpoint(tmp_path / "checkpoint", findings)
+    assert "model.safetensors: is a pipe" in str(findings.faults[0])
