@@ -145,7 +145,7 @@ def _write_parquet(path: Path, video: Video, answers: list[Answer], preds: Path)
     import pyarrow.parquet as pq
 
     schema = segments_schema()
-    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
+    with pq.ParquetWriter(path, schema, compression="zstd", write_page_checksum=True) as writer:
         for answer in answers:
             writer.write_table(_rows(video, answer, preds, schema))
 

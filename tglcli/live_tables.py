@@ -62,7 +62,7 @@ def live_propagation(path: Path) -> Iterator[LiveTable]:
 def live_segments(path: Path) -> Iterator[LiveTable]:
     """The table that `tgl segment --table x.parquet` writes, frame by frame."""
     schema = segments_schema()
-    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
+    with pq.ParquetWriter(path, schema, compression="zstd", write_page_checksum=True) as writer:
         table = LiveTable(writer.write_table, schema)
         yield table
         table.flush()

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from schemas.directories import remove_tree, write_text_atomic
 from schemas.errors import ConfigError, CorruptInput, MissingInput, UnsafeName
+from schemas.files import open_regular, read_regular, require_regular
 from schemas.layouts import (
     FRAMES_FOLDER,
     MEVIS_EXPRESSIONS,
@@ -61,12 +62,13 @@ def find_media(source: Path) -> Media:
 
     Raises:
         MissingInput: there is no such file, or no picture in the folder.
+        CorruptInput: it, or what has a picture's name in the folder, is no regular file.
     """
     if source.is_dir():
         source = _video_folder(source)
         found = (path for path in source.iterdir() if path.suffix.lower() in PICTURE_SUFFIXES)
-        files = (path for path in found if path.is_file())
-        pictures = tuple(sorted(files, key=lambda path: natural_key(path.name)))
+        ordered = sorted(found, key=lambda path: natural_key(path.name))
+        pictures = tuple(map(require_regular, ordered))  # a frame that is lost would shift others
         if not pictures:
             raise MissingInput(
                 "holds no pictures",
@@ -74,8 +76,7 @@ def find_media(source: Path) -> Media:
                 hint="name a video, a picture or a folder of them",
             )
         return Media(_identity(source.resolve().name), None, pictures)
-    if not source.is_file():
-        raise MissingInput("no such video, picture or folder of pictures", where=source)
+    require_regular(source, missing="no such video, picture or folder of pictures")
     if source.suffix.lower() in PICTURE_SUFFIXES:
         return Media(_identity(source.stem), None, (source,))
     return Media(_identity(source.stem), source, ())
@@ -172,7 +173,7 @@ def write_sentences(
     videos = {video_id: {"frames": list(frames), "expressions": expressions}}
     text = json.dumps({"videos": videos}, indent=1) + "\n"
     path = dataset / MEVIS_EXPRESSIONS
-    if path.is_file() and path.read_text(encoding="utf-8") == text:
+    if path.is_file() and read_regular(path) == text.encode():
         return
     dataset.mkdir(parents=True, exist_ok=True)
     write_text_atomic(path, text)
@@ -191,7 +192,7 @@ def _is_turned(path: Path) -> bool:
     from PIL import Image, UnidentifiedImageError
 
     try:
-        with Image.open(path) as image:
+        with open_regular(path) as file, Image.open(file) as image:
             return image.getexif().get(_ORIENTATION_TAG) not in _UPRIGHT
     except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
         raise CorruptInput("is not an image", where=path) from error
@@ -203,7 +204,7 @@ def _write_upright(path: Path, target: Path) -> None:
     from stages.index.frames import upright
 
     try:
-        with Image.open(path) as image:
+        with open_regular(path) as file, Image.open(file) as image:
             upright(image).convert("RGB").save(target, "PNG")
     except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
         raise CorruptInput(f"cannot be decoded ({error})", where=path) from error

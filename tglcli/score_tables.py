@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from schemas.documents import load_object
 from schemas.layouts import SCORES_TABLE, SUMMARY_FILE
 from schemas.parquet import read_table
 from schemas.printable import LONG, printable
@@ -33,7 +34,7 @@ Titled = tuple[str, Table]
 
 def print_json(artifact: Path, difference: Mapping[str, Any] | None = None) -> None:
     """The summary as it is stored, on standard output, with the difference to another run."""
-    summary = json.loads((artifact / SUMMARY_FILE).read_text(encoding="utf-8"))
+    summary = load_object(artifact / SUMMARY_FILE, what="summary")
     if difference is not None:
         summary["difference"] = difference
     typer.echo(json.dumps(summary, indent=1))
@@ -59,7 +60,7 @@ def print_difference(difference: Mapping[str, Any]) -> None:
 
 def print_scores(artifact: Path) -> None:
     """All tables of an artifact of score, on standard output."""
-    summary = json.loads((artifact / SUMMARY_FILE).read_text(encoding="utf-8"))
+    summary = load_object(artifact / SUMMARY_FILE, what="summary")
     scores = read_table(artifact / SCORES_TABLE, SCORES)
     console = Console(highlight=False)
     for titled in (

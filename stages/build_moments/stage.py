@@ -17,6 +17,7 @@ from schemas.layouts import (
 )
 from schemas.parquet import rows_of
 from schemas.tables import EXPRESSIONS, MOMENTS, VIDEOS
+from schemas.wording import listing
 from stages.build_moments.config import AUTO, IndexConfig, IndexInputs
 from stages.build_moments.formats.context import MomentContext, Timing
 from stages.build_moments.formats.registry import read_moments_file
@@ -57,7 +58,7 @@ def run(
         )
     _write_videos(out, pictures, config.fps or None)
     _write_expressions(out, expressions)
-    moments = _moments(config, inputs, dataset, out.path, expressions, pictures)
+    moments = _moments(config, inputs, dataset, out.path, expressions, pictures, progress)
     out.write_table(MOMENTS_TABLE, moments, MOMENTS)
     return Result(
         {
@@ -116,18 +117,37 @@ def _moments(
     root: Path,
     expressions: list[RawExpression],
     pictures: dict[str, Pictures],
+    progress: Progress,
 ) -> pa.Table:
     if config.moments_from == "visibility":
         return rows_of(_visible_moments(root, expressions), MOMENTS)
     path = inputs.moments or dataset.moments
-    if inputs.moments is None and not path.exists():
+    if inputs.moments is None and not os.path.lexists(path):
         return MOMENTS.schema.empty_table()
     timings = {name: _timing(found, config.fps) for name, found in pictures.items()}
     context = MomentContext(tuple(expressions), timings, config.rounding)
     name = None if config.moments_format == AUTO else config.moments_format
     rows = read_moments_file(path, name, context)
     lengths = {video: timing.frames for video, timing in timings.items()}
-    return rows_of(checked_moments(rows, path, expressions, lengths, strict), MOMENTS)
+    moments = rows_of(checked_moments(rows, path, expressions, lengths, strict), MOMENTS)
+    _warn_of_gaps(path, moments, expressions, progress)
+    return moments
+
+
+def _warn_of_gaps(
+    path: Path, moments: pa.Table, expressions: list[RawExpression], progress: Progress
+) -> None:
+    """Say what a moments file that is there does not hold.
+
+    A video without moments may be meant so; in a folder of files by video, a file may be lost.
+    """
+    if not moments.num_rows:
+        progress.warn(f"{path}: holds no moments")
+    elif path.is_dir():
+        videos = dict.fromkeys(e.video_id for e in expressions if e.object_ids or e.anno_ids)
+        absent = sorted(videos.keys() - set(moments.column("video_id").to_pylist()))
+        if absent:
+            progress.warn(f"{path}: no moments of {listing(absent, 'videos')}")
 
 
 def _timing(found: Pictures, fps: float) -> Timing:

@@ -8,7 +8,8 @@ from typing import Any
 
 from schemas.directories import list_folder, sha256_file
 from schemas.documents import load_object, mapping, parse_json
-from schemas.errors import CorruptInput, MissingInput, TglError
+from schemas.errors import CorruptInput, TglError
+from schemas.files import require_regular
 from schemas.layouts import (
     CHECKPOINT_CONFIG,
     FRAMES_TABLE,
@@ -106,8 +107,10 @@ def check_frames(
 
 
 def _is_same(path: Path, row: dict[str, Any], faults: Callable[[TglError], None]) -> bool:
-    if not path.is_file():
-        faults(MissingInput("the picture is listed but not there", where=path))
+    try:
+        require_regular(path, missing="the picture is listed but not there")
+    except TglError as error:
+        faults(error)
         return False
     if path.stat().st_size != row["bytes"] or (
         row["sha256"] and sha256_file(path) != row["sha256"]
@@ -142,7 +145,7 @@ def check_checkpoint(folder: Path, findings: Findings) -> None:
     path = folder / WEIGHTS_FILE
     try:
         load_object(folder / CHECKPOINT_CONFIG)
-        with safe_open(path, framework="numpy") as file:
+        with safe_open(require_regular(path), framework="numpy") as file:
             findings.counts["tensors"] = len(list(file.keys()))
     except TglError as error:
         faults(error)

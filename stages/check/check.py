@@ -6,6 +6,7 @@ from pathlib import Path
 
 from schemas.directories import walk
 from schemas.errors import ConfigError, MissingInput, TglError
+from schemas.files import require_regular
 from schemas.layouts import (
     EXPRESSIONS_TABLE,
     RECEIPT_FILE,
@@ -74,10 +75,8 @@ def check(
 
 
 def _kind(path: Path, config: CheckConfig) -> str:
-    if not path.exists():
-        raise MissingInput("there is nothing to check", where=path)
-    if path.is_file():
-        return _file_kind(path)
+    if not path.is_dir():
+        return _file_kind(require_regular(path, missing="there is nothing to check"))
     if config.layout != AUTO:
         return _DATASET
     if (path / VIDEOS_TABLE).exists() or (path / EXPRESSIONS_TABLE).exists():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from schemas.errors import CorruptInput, TglError
@@ -100,7 +101,7 @@ def _check_moments(
     pictures: dict[str, Pictures],
     findings: Findings,
 ) -> None:
-    if not path.exists():
+    if not os.path.lexists(path):
         return
     faults = findings.part("moments")
     lengths = {video_id: len(found.frame_names) for video_id, found in pictures.items()}

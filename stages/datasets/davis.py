@@ -7,6 +7,7 @@ is the annotation that the customary evaluation scores together.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -146,7 +147,7 @@ def _texts_folder(root: Path, davis: Path) -> Path:
 
 def _split_videos(davis: Path, split: str) -> list[str]:
     path = davis / _SPLITS / f"{safe_name(split, where='--split')}.txt"
-    if not path.is_file():
+    if not os.path.lexists(path):
         raise MissingInput("no such split", where=path, hint=_choices(davis))
     return [safe_name(line.strip(), where=path) for line in _lines(path) if line.strip()]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,7 +82,7 @@ def _expected_video(meta: Path, video_id: str, entry: Any, pictures: Path | None
 
 def _size(folder: Path, name: str) -> Size:
     for suffix in PICTURE_SUFFIXES:
-        if (folder / f"{name}{suffix}").is_file():
+        if os.path.lexists(folder / f"{name}{suffix}"):
             return frame_size(folder / f"{name}{suffix}")
     raise MissingInput(
         "the frame is not there, and with it the size of the masks",

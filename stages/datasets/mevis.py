@@ -77,12 +77,12 @@ class MevisSplit:
 
 def is_mevis(root: Path) -> bool:
     """Whether a folder looks like a split of MeViS."""
-    return any((root / name).is_file() for name in (MEVIS_EXPRESSIONS, MEVIS_EXPRESSIONS_V2))
+    return any(os.path.lexists(root / name) for name in (MEVIS_EXPRESSIONS, MEVIS_EXPRESSIONS_V2))
 
 
 def _meta_path(root: Path) -> Path:
     for name in (MEVIS_EXPRESSIONS, MEVIS_EXPRESSIONS_V2):
-        if (root / name).is_file():
+        if os.path.lexists(root / name):
             return root / name
     raise MissingInput(
         f"has no {MEVIS_EXPRESSIONS}", where=root, hint="name the folder of one split"

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from schemas.errors import CorruptInput, MissingInput, TglError
-from schemas.files import read_regular
 from schemas.layouts import FRAMES_FOLDER, MOMENTS_FILE, natural_key, orders_differ, safe_name
+from stages.datasets.csv_text import read_csv_text
 from stages.datasets.faults import Faults, strict
 from stages.datasets.palette import count_unmasked, palette_tracks, track_id
 from stages.datasets.pictures import SUFFIXES
@@ -38,7 +39,7 @@ class PlainFolder:
 
     Raises:
         MissingInput: there is no expressions.csv.
-        CorruptInput: it is not UTF-8 text with the columns needed.
+        CorruptInput: it is not UTF-8 text with the columns needed, or is cut off.
     """
 
     layout = LAYOUT
@@ -90,7 +91,7 @@ class PlainFolder:
 
 def is_plain(root: Path) -> bool:
     """Whether a folder looks like this layout."""
-    return (root / SENTENCES_FILE).is_file()
+    return os.path.lexists(root / SENTENCES_FILE)
 
 
 def _frame_names(folder: Path) -> tuple[str, ...]:
@@ -102,11 +103,7 @@ def _frame_names(folder: Path) -> tuple[str, ...]:
 
 
 def _read_sentences(path: Path, faults: Faults) -> list[RawExpression]:
-    try:
-        text = read_regular(path).decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise CorruptInput("is not UTF-8 text", where=path) from error
-    reader = csv.DictReader(io.StringIO(text, newline=""))
+    reader = csv.DictReader(io.StringIO(read_csv_text(path), newline=""))
     try:
         missing = [name for name in _NEEDED if name not in (reader.fieldnames or ())]
         if missing:
@@ -119,6 +116,9 @@ def _read_sentences(path: Path, faults: Faults) -> list[RawExpression]:
     for number, row in enumerate(rows, start=2):
         where = f"{path}, line {number}"
         try:
+            if None in row or None in row.values():
+                few = "few" if None in row.values() else "many"
+                raise CorruptInput(f"has too {few} fields", where=where)
             expression = _expression(row, counted, where)
             if expression.key in found:
                 raise CorruptInput(f"expression {expression.key} stands twice", where=where)

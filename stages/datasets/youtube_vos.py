@@ -6,6 +6,7 @@ meta_expressions.json. `obj_id` is one string: the object's number in the palett
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -43,7 +44,7 @@ class YoutubeVosSplit:
 
     def __init__(self, root: Path, faults: Faults = strict):
         path = meta_path(root)
-        if not path.is_file():
+        if not os.path.lexists(path):
             raise MissingInput("the split has no meta file", where=path)
         self.pictures = root / FRAMES_FOLDER
         self.masks = root / ANNOTATIONS_FOLDER
@@ -71,7 +72,7 @@ class YoutubeVosSplit:
 
     def _leave_to_test(self, root: Path) -> int:
         path = meta_path(root.with_name(_TEST))
-        if not path.is_file():
+        if not os.path.lexists(path):
             return 0
         test = mapping(load_object(path).get("videos"), f"{path}, videos")
         shared = set(self._meta.entries) & set(test)
@@ -82,7 +83,7 @@ class YoutubeVosSplit:
 
 def is_youtube_vos(root: Path) -> bool:
     """Whether a folder looks like a split in this layout."""
-    return (root / FRAMES_FOLDER).is_dir() and meta_path(root).is_file()
+    return (root / FRAMES_FOLDER).is_dir() and os.path.lexists(meta_path(root))
 
 
 def meta_path(split: Path) -> Path:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from schemas.errors import CorruptInput, MissingInput
+from schemas.files import read_regular
 
 # What is taken from a folder; a file that is named itself may end as it likes.
 _VIDEO_SUFFIX = re.compile(
@@ -107,12 +108,10 @@ def _required(paths: Iterable[Path], where: Path, what: str) -> Iterator[Path]:
 
 def _listed(path: Path) -> Iterator[Path]:
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError as error:
-        raise MissingInput("no such list of videos", where=path) from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise CorruptInput("is not a readable text file", where=path) from error
-    for number, line in enumerate(lines, start=1):
+        text = read_regular(path, missing="no such list of videos").decode()
+    except UnicodeDecodeError as error:
+        raise CorruptInput("is not UTF-8 text", where=path) from error
+    for number, line in enumerate(text.splitlines(), start=1):
         name = line.strip()
         if not name or name.startswith(_COMMENT):
             continue

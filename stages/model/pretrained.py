@@ -13,9 +13,10 @@ from transformers import AutoConfig
 
 from schemas.documents import load_object
 from schemas.errors import CorruptInput, MissingInput, SchemaMismatch, TglError
+from schemas.files import require_regular
 from stages.engine.hub import MODEL_CONFIG, local_folder, require_model
 from stages.engine.memory import is_out_of_memory
-from stages.model.weights import KEYS_SHOWN, limited_parts, require_regular, tensor_shapes
+from stages.model.weights import KEYS_SHOWN, limited_parts, tensor_shapes
 
 _WEIGHTS = "*.safetensors"
 _PICKLES = "pytorch_model*.bin"

@@ -6,7 +6,6 @@ is laid out without memory, and held against the file's header, before it is bui
 
 from __future__ import annotations
 
-import stat
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,7 +19,8 @@ from torch.nn.modules.module import (
 )
 
 from schemas.documents import load_object, mapping
-from schemas.errors import CorruptInput, MissingInput, SchemaMismatch, system_errors
+from schemas.errors import CorruptInput, MissingInput, SchemaMismatch
+from schemas.files import require_regular
 from schemas.layouts import RECEIPT_FILE
 from schemas.receipts import read_receipt
 from stages.engine.digest import known_sha256
@@ -169,7 +169,7 @@ def _own_file(folder: Path, name: str) -> Path:
         CorruptInput: no file, or another content than the receipt lists.
     """
     path = folder / name
-    require_regular(path, MissingInput(f"the folder has no {name}", where=folder))
+    require_regular(path, missing="the folder has no such file")
     listing = folder / RECEIPT_FILE
     if not (listing.exists() or listing.is_symlink()):
         return path  # not made by tgl: nothing is known of it
@@ -183,27 +183,6 @@ def _own_file(folder: Path, name: str) -> Path:
             hint=f"copy or train it again; if the change is meant, remove {RECEIPT_FILE} beside it",
         )
     return path
-
-
-def require_regular(path: Path, missing: MissingInput | None = None) -> None:
-    """Refuse what is no file: opening a FIFO would wait for ever.
-
-    Args:
-        missing: what to raise if nothing is there.
-
-    Raises:
-        MissingInput: nothing is there, or a link to nothing.
-        CorruptInput: it is a folder, a FIFO, a socket or a device.
-        SystemRefused: the system does not say what it is.
-    """
-    with system_errors(path):
-        try:
-            mode = path.stat().st_mode
-        except (FileNotFoundError, NotADirectoryError) as error:
-            raise missing or MissingInput("no such file", where=path) from error
-    if not stat.S_ISREG(mode):
-        kind = "a folder" if stat.S_ISDIR(mode) else "no regular file"
-        raise CorruptInput(f"is {kind}, a file is needed", where=path)
 
 
 def strict_load(module: nn.Module, weights: Mapping[str, Tensor], where: Path) -> None:

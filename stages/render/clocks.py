@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from itertools import pairwise
@@ -50,7 +51,7 @@ class Clocks:
     @cached_property
     def _rows(self) -> dict[str, dict[str, float | None]]:
         """Seconds by frame name, by video."""
-        if not self._path.is_file():
+        if not os.path.lexists(self._path):
             return {}
         columns = ["video_id", "frame", "name", "pts_seconds"]
         found: dict[str, dict[str, float | None]] = {}

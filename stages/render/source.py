@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -223,7 +224,7 @@ class _Routes:
         self._path = path
         self._frames: dict[tuple[str, str], list[int]] = {}
         self._known: set[tuple[str, str]] = set()
-        if not path.is_file():
+        if not os.path.lexists(path):
             return
         columns = ["video_id", "expression_id", "frame", "route"]
         table = read_table(path, PROPAGATION, columns=columns)

@@ -11,6 +11,7 @@ from pathlib import Path
 from PIL import ImageFont
 
 from schemas.errors import CorruptInput
+from schemas.files import require_regular
 
 ELLIPSIS = "..."
 _NO_CHARACTER = "\uffff"
@@ -141,6 +142,7 @@ def _load(path: Path | None, size: int) -> ImageFont.FreeTypeFont:
         if not isinstance(font, ImageFont.FreeTypeFont):
             raise CorruptInput("this Pillow was built without FreeType", hint="pip install pillow")
         return font
+    require_regular(path, missing="no such font")
     try:
         return ImageFont.truetype(str(path), size)
     except OSError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -30,7 +31,7 @@ def temporal_of(
     """
     path = preds / PROPAGATION_TABLE
     wanted = [(video, c) for video in videos for c in video.cases if c.spans is not None]
-    if not path.is_file() or not wanted:
+    if not os.path.lexists(path) or not wanted:
         return {}, []
     rows = _read(path)
     scores: dict[Key, TemporalScores] = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from schemas.errors import ConfigError, MissingInput
@@ -26,14 +27,14 @@ def read_truth(config: ScoreConfig, inputs: ScoreInputs) -> list[VideoCases]:
     """
     require_folder(inputs.preds)
     root = require_folder(inputs.gt)
-    sentences = (root / VIDEOS_TABLE).is_file() or is_mevis(root)
+    sentences = os.path.lexists(root / VIDEOS_TABLE) or is_mevis(root)
     if sentences and config.protocol in LABELLED:
         raise ConfigError(
             f"{config.protocol} compares label images, the ground truth has sentences",
             where="--protocol",
             hint="name the folder of annotations, <video>/<frame>.png",
         )
-    if (root / VIDEOS_TABLE).is_file():
+    if os.path.lexists(root / VIDEOS_TABLE):
         videos = read_index(root)
     elif is_mevis(root):
         videos = read_mevis(root)

@@ -7,6 +7,7 @@ and each process reads the tracks of the video that it scores.
 from __future__ import annotations
 
 import mmap
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -119,7 +120,7 @@ def find_tracks(path: Path) -> dict[str, Place]:
 
 def is_mevis(folder: Path) -> bool:
     """Whether a folder looks like a split of MeViS."""
-    return any((folder / name).is_file() for name in (MEVIS_EXPRESSIONS, MEVIS_EXPRESSIONS_V2))
+    return any(os.path.lexists(folder / name) for name in (MEVIS_EXPRESSIONS, MEVIS_EXPRESSIONS_V2))
 
 
 def read_mevis(folder: Path) -> list[VideoCases]:
@@ -129,7 +130,9 @@ def read_mevis(folder: Path) -> list[VideoCases]:
         MissingInput: the split has no masks.
         CorruptInput: the meta file is not as MeViS writes it.
     """
-    name = MEVIS_EXPRESSIONS if (folder / MEVIS_EXPRESSIONS).is_file() else MEVIS_EXPRESSIONS_V2
+    name = (
+        MEVIS_EXPRESSIONS if os.path.lexists(folder / MEVIS_EXPRESSIONS) else MEVIS_EXPRESSIONS_V2
+    )
     meta = folder / name
     masks = folder / MEVIS_MASKS
     require_regular(
@@ -185,7 +188,7 @@ def _video(
 
 def _moments(path: Path) -> dict[tuple[str, str], tuple[tuple[Span, ...], ...]]:
     """Spans by (video, expression) and referent from a moments.json beside the meta file."""
-    if not path.is_file():
+    if not os.path.lexists(path):
         return {}
     found: dict[tuple[str, str], tuple[tuple[Span, ...], ...]] = {}
     for key, moments in read_spans(path):

@@ -14,7 +14,7 @@ from typing import Any
 from schemas.directories import sha256_file
 from schemas.documents import mapping, parse_json
 from schemas.errors import CorruptInput, MissingInput, TglError, system_errors
-from schemas.files import read_regular
+from schemas.files import open_regular, read_regular
 from schemas.receipts import canonical_json, fingerprint
 from schemas.wording import amount, listing
 from stages.datasets.expected_masks import ExpectedVideo, Size, read_expected
@@ -106,13 +106,11 @@ def write_submission(
 
 def _comment(out: Path) -> Mapping[str, Any] | None:
     """The receipt of a whole zip of ours; None where there is none."""
-    if not out.is_file():
-        return None
     try:
-        with zipfile.ZipFile(out) as archive:
+        with open_regular(out) as file, zipfile.ZipFile(file) as archive:
             comment = archive.comment
             entries = len(archive.infolist())
-    except ZIP_ERRORS:
+    except (MissingInput, CorruptInput, *ZIP_ERRORS):
         return None
     if not comment.startswith(FORMAT):
         return None

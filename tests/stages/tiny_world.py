@@ -11,7 +11,6 @@ import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cache
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -145,7 +144,6 @@ def tgl(*arguments: object) -> tuple[int, str, str]:
     code: Any = 0
     with (
         mock.patch.object(sys, "argv", ["tgl", *map(str, arguments)]),
-        mock.patch.object(main, "app", _parser()),
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(err),
     ):
@@ -154,14 +152,6 @@ def tgl(*arguments: object) -> tuple[int, str, str]:
         except SystemExit as ended:
             code = ended.code or 0
     return int(code), out.getvalue(), err.getvalue()
-
-
-@cache
-def _parser() -> Any:
-    """The commands with their options, built once: for each call it takes a tenth of a second."""
-    import typer
-
-    return typer.main.get_command(importlib.import_module("tglcli.main").app)
 
 
 def make_world(root: Path) -> TinyWorld:

@@ -22,10 +22,17 @@ def read_text(path: Path) -> str:
 
 
 def numbered_lines(path: Path) -> list[tuple[str, str]]:
-    """(place for messages, line) of every line that is not blank."""
-    lines = read_text(path).split("\n")
-    return [
+    """(place for messages, line) of every line that is not blank.
+
+    Raises:
+        MissingInput: no such file.
+        CorruptInput: not UTF-8, or there is no such line.
+    """
+    lines = [
         (f"{path}, line {number}", line.strip("\r"))
-        for number, line in enumerate(lines, start=1)
+        for number, line in enumerate(read_text(path).split("\n"), start=1)
         if line.strip()
     ]
+    if not lines:
+        raise CorruptInput("is empty", where=path)
+    return lines

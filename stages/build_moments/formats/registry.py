@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,7 +108,7 @@ def read_moments_file(path: Path, name: str | None, context: MomentContext) -> I
         ConfigError: the format cannot be told.
         TglError: as the format's reader raises them.
     """
-    if not path.exists():
+    if not os.path.lexists(path):
         raise MissingInput("no such moments file", where=path)
     if (path / MOMENTS_TABLE).is_file():  # a folder that tgl made
         path /= MOMENTS_TABLE

@@ -20,7 +20,7 @@ from stages.build_moments.formats.context import (
     row,
     whole_span,
 )
-from stages.build_moments.formats.files import read_text
+from stages.datasets.csv_text import read_csv_text
 
 _NEEDED = ("video_id", "expression_id", "anno_id", "start_frame", "end_frame")
 _COLUMNS = (*_NEEDED, "source", "score")
@@ -33,14 +33,7 @@ def read_csv(path: Path, context: MomentContext) -> Iterator[Row]:
         SchemaMismatch: a column is missing.
         CorruptInput: not CSV, or a field is not what its column holds.
     """
-    text = read_text(path)
-    if not text.endswith(("\n", "\r")):
-        # A number that is cut off is a number too: only the end of the line tells them apart.
-        raise CorruptInput(
-            "its last line has no end, as in a file that is cut off",
-            where=path,
-            hint="add a line break if it is whole",
-        )
+    text = read_csv_text(path, missing="no such moments file")
     reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
     try:
         missing = [name for name in _NEEDED if name not in (reader.fieldnames or ())]

@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from schemas.errors import CorruptInput, MissingInput
+from schemas.errors import CorruptInput, MissingInput, TglError
+from schemas.files import open_regular
 from schemas.layouts import MASK_SUFFIX
 from stages.score.cases import Case, TrackReader, TruthFault, VideoCases
 from stages.score.png import read_labels, read_mask
@@ -23,6 +24,7 @@ _WIDTH = 320
 _QUALITY = 80
 _OPACITY = 0.62
 _GREY, _DIM = 235, 0.75
+_UNREADABLE = (TglError, OSError, SyntaxError, ValueError, Image.DecompressionBombError)
 
 
 @dataclass(frozen=True)
@@ -89,8 +91,8 @@ def _background(video: VideoCases, frame: int, size: tuple[int, int]) -> Image.I
     folder, suffix = video.pictures
     if folder:
         path = Path(folder) / f"{video.frame_names[frame]}{suffix}"
-        with contextlib.suppress(OSError, ValueError, Image.DecompressionBombError):
-            with Image.open(path) as picture:
+        with contextlib.suppress(*_UNREADABLE):
+            with open_regular(path) as file, Image.open(file) as picture:
                 picture.draft("RGB", size)
                 small = picture.convert("L").resize(size, Image.Resampling.BILINEAR)
             return small.point(lambda level: level * _DIM + 255 * (1 - _DIM)).convert("RGB")

@@ -78,6 +78,10 @@ def test_there_and_back(name: str, made: tuple[MomentContext, list[Row]]) -> Non
         FORMATS[name].write(path, rows, context)
         if not rows and name in ("cvat", "elan"):
             return  # no video, no file
+        if not rows and name in WITHOUT_REFERENTS:
+            with pytest.raises(CorruptInput, match="is empty"):  # a file that lost its content
+                list(read_moments_file(path, name, context))
+            return
         if name not in ("via", "label-studio") or rows:
             assert detect_format(path) == name
         found = list(read_moments_file(path, name, context))

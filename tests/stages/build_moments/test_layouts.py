@@ -141,7 +141,11 @@ def test_layouts_are_told_apart(youtube: Path, davis: Path, plain: Path, mevis) 
         (b"video_id,expression,object_ids\nkitchen,a cup,one\n", "'one' are no numbers"),
         (b"video_id,expression,object_ids\nkitchen,a cup,77\n", "kitchen_77"),
         (b"video_id,expression,object_ids\ncellar,a cup,1\n", "video cellar has no folder"),
-        (b"video_id,expression,object_ids\nkitchen\n", "has no sentence"),
+        (b"video_id,expression,object_ids\nkitchen,,1\n", "has no sentence"),
+        (b"video_id,expression,object_ids\nkitchen\n", "line 2: has too few fields"),
+        (b"video_id,expression,object_ids\nkitchen,a cup, red,1\n", "has too many fields"),
+        (b"video_id,expression,object_ids\nkitchen,a cup,1", "its last line has no end"),
+        (b"video_id,expression,object_ids\nkitchen,a cu", "its last line has no end"),
         (b"\xff\xfe", "is not UTF-8"),
     ],
 )

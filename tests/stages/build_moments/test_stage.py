@@ -11,12 +11,16 @@ import numpy as np
 import pytest
 
 from schemas.directories import list_folder
-from schemas.errors import MissingInput
+from schemas.errors import CorruptInput, MissingInput
 from schemas.layouts import MOMENTS_TABLE
 from schemas.parquet import read_table
 from schemas.tables import MOMENTS
 from stages.build_moments.config import IndexConfig, IndexInputs
+from stages.build_moments.formats.context import MomentContext, Timing, row
+from stages.build_moments.formats.registry import FORMATS
 from stages.build_moments.stage import STAGE
+from stages.datasets.records import RawExpression
+from stages.engine.progress import SilentProgress
 from stages.index.index import Index
 
 
@@ -141,3 +145,45 @@ def test_another_moments_file_may_be_named(run_stage: Callable, mevis, tmp_path:
     outcome = run_stage(STAGE, IndexConfig(), inputs, tmp_path / "index")
     assert outcome.counts["moments"] == 0
     assert outcome.counts["without moment"] == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "text"), [("m.jsonl", ""), ("m.txt", ""), ("m.txt", " \n\n"), ("m.csv", "")]
+)
+def test_a_moments_file_that_lost_its_content(
+    run_stage: Callable, mevis, tmp_path: Path, name: str, text: str
+) -> None:
+    (tmp_path / name).write_text(text)
+    inputs = IndexInputs(mevis.write(), None, tmp_path / name)
+    with pytest.raises(CorruptInput, match=f"{name}: is empty"):
+        run_stage(STAGE, IndexConfig(), inputs, tmp_path / "index")
+
+
+def test_a_table_of_no_moments_is_told(
+    run_stage: Callable, mevis, tmp_path: Path, progress: SilentProgress
+) -> None:
+    path = tmp_path / "m.csv"
+    path.write_text("video_id,expression_id,anno_id,start_frame,end_frame\n")
+    inputs = IndexInputs(mevis.write(), None, path)
+    run_stage(STAGE, IndexConfig(), inputs, tmp_path / "index", progress=progress)
+    assert progress.warnings == [f"{path}: holds no moments"]
+
+
+@pytest.mark.parametrize("name", ["cvat", "elan"])
+def test_a_video_whose_moments_file_is_lost_is_told(
+    run_stage: Callable, mevis, tmp_path: Path, progress: SilentProgress, name: str
+) -> None:
+    folder = tmp_path / "moments"
+    expressions = (
+        RawExpression("a", "0", "the left one jumps", ("0",), ("7",)),
+        RawExpression("b", "0", "the left one jumps", ("0",), ("9",)),
+    )
+    timings = {video: Timing(frames, 6.0, 12, 16) for video, frames in (("a", 6), ("b", 3))}
+    rows = [row("a", "0", None, (1, 3)), row("b", "0", None, (0, 3))]
+    FORMATS[name].write(folder, rows, MomentContext(expressions, timings, "refuse"))
+    inputs, config = IndexInputs(mevis.write(), None, folder), IndexConfig(fps=6.0)
+    run_stage(STAGE, config, inputs, tmp_path / "index", progress=progress)
+    assert progress.warnings == []
+    next(folder.glob("b.*")).unlink()
+    run_stage(STAGE, config, inputs, tmp_path / "index", progress=progress)
+    assert progress.warnings == [f"{folder}: no moments of 1 video (b)"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -12,14 +13,15 @@ import pytest
 from PIL import Image
 
 from schemas.directories import list_folder
-from schemas.errors import MissingInput
+from schemas.errors import CorruptInput, MissingInput
 from schemas.parquet import read_table, write_table
 from schemas.tables import MASKS, MOMENTS, VIDEOS
 from stages.build_moments.config import IndexConfig, IndexInputs
 from stages.build_moments.stage import STAGE as BUILD
+from stages.check.artifact import check_checkpoint
 from stages.check.check import check
 from stages.check.config import CheckConfig
-from stages.check.findings import Report
+from stages.check.findings import Findings, Report
 from stages.engine.progress import SilentProgress
 from stages.engine.runtime import Runtime
 from stages.precompute_text.config import TextConfig, TextInputs
@@ -230,3 +232,15 @@ def test_what_is_nothing_known(tmp_path: Path) -> None:
         _check(tmp_path / "empty")
     (tmp_path / "x.zip").touch()
     assert "is not a whole zip" in _messages(_check(tmp_path / "x.zip"))
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "x.zip")
+    with pytest.raises(CorruptInput, match=r"x\.zip: is a pipe"):
+        _check(tmp_path / "x.zip")
+    (tmp_path / "checkpoint").mkdir()
+    (tmp_path / "checkpoint" / "config.json").write_text("{}")
+    os.mkfifo(tmp_path / "checkpoint" / "model.safetensors")
+    findings = Findings()
+    check_checkpoint(tmp_path / "checkpoint", findings)
+    assert "model.safetensors: is a pipe" in str(findings.faults[0])

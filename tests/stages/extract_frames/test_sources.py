@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -93,3 +94,9 @@ def test_noise_for_a_list(noise: bytes, tmp_path: Path) -> None:
     except TglError:
         return
     assert all(isinstance(video, Path) for video in found)
+
+
+def test_a_pipe_in_place_of_a_list_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "list.txt")
+    with pytest.raises(CorruptInput, match=r"list\.txt: is a pipe"):
+        find_videos([f"@{tmp_path / 'list.txt'}"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -66,3 +67,9 @@ def test_a_file_that_is_no_font_is_named(tmp_path: Path) -> None:
     path.write_bytes(b"no font")
     with pytest.raises(CorruptInput, match=r"font\.ttf: is not a font"):
         Face(12, path)
+
+
+def test_a_pipe_in_place_of_a_font_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "font.ttf")
+    with pytest.raises(CorruptInput, match=r"font\.ttf: is a pipe"):
+        Face(16, tmp_path / "font.ttf")

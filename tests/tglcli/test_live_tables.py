@@ -1,0 +1,26 @@
+"""The table of spans and masks that a stream leaves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from tglcli.live_tables import live_segments
+
+COUNTS = b"a mask's runs"
+
+
+def test_a_changed_byte_is_noticed_by_the_checksum_of_its_page(tmp_path: Path) -> None:
+    path = tmp_path / "x.parquet"
+    texts = {name: ["it"] for name in ("video_id", "sentence", "name")}
+    numbers = {name: [1] for name in ("frame", "area", "height", "width")}
+    with live_segments(path) as table:
+        table.add(texts | numbers | {"in_moment": [True], "relevance": [0.5], "counts": [COUNTS]})
+    content = path.read_bytes()
+    assert pq.read_table(path, page_checksum_verification=True)["counts"][0].as_py() == COUNTS
+    place = content.index(COUNTS)  # in its page, before the footer repeats it
+    path.write_bytes(content[:place] + b"A" + content[place + 1 :])
+    with pytest.raises(OSError, match="CRC"):
+        pq.read_table(path, page_checksum_verification=True)
