@@ -6,6 +6,7 @@ is laid out without memory, and held against the file's header, before it is bui
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -169,7 +170,9 @@ def _own_file(folder: Path, name: str) -> Path:
         CorruptInput: no file, or another content than the receipt lists.
     """
     path = folder / name
-    require_regular(path, missing="the folder has no such file")
+    if not os.path.lexists(path):
+        raise MissingInput(f"the folder has no {name}", where=folder)
+    require_regular(path)
     listing = folder / RECEIPT_FILE
     if not (listing.exists() or listing.is_symlink()):
         return path  # not made by tgl: nothing is known of it
