@@ -112,6 +112,10 @@ def _telling(steps: Sequence[Step]) -> Iterator[int]:
             yield number
 
 
+TRAIN_STRIDE = 4
+"""Each run of train loads a model for a second: `make test-slow` kills it at every step."""
+
+
 @pytest.mark.parametrize(
     ("first", "exchange"),
     [(True, True), (False, True), (False, False)],
@@ -143,7 +147,17 @@ def bench(tiny_world: TinyWorld, tmp_path: Path) -> Callable[[str], Bench]:
 @pytest.mark.usefixtures("stopped_clock")
 @pytest.mark.parametrize("stage", OUTPUTS)
 def test_each_stage(bench: Callable[[str], Bench], stage: str) -> None:
-    made = bench(stage)
+    kill_everywhere(bench(stage), stride=TRAIN_STRIDE if stage == "train" else 1)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("stopped_clock")
+def test_every_step_of_train(bench: Callable[[str], Bench]) -> None:
+    kill_everywhere(bench("train"), stride=1)
+
+
+def kill_everywhere(made: Bench, stride: int) -> None:
+    """Kill a stage at some steps of its work, and at every `stride`-th that publishes."""
     last = _receipt_step(made.steps)
     for number in range(0, last, max(1, last // EARLY_POINTS)):
         made.check_kill(made.start, number, after=False, where=f"{made.steps[number]} ({number})")
@@ -152,5 +166,5 @@ def test_each_stage(bench: Callable[[str], Bench], stage: str) -> None:
     finished = made.root / "finished"
     shutil.copytree(made.place, finished, symlinks=True)
     steps = made.run()
-    for number in _telling(steps):
+    for number in list(_telling(steps))[::stride]:
         made.check_kill(finished, number, after=False, where=f"{steps[number]} ({number}, resumed)")
