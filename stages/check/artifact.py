@@ -41,6 +41,9 @@ def check_receipt(folder: Path, findings: Findings) -> None:
         faults(error)
         return
     if receipt is None:
+        findings.notes.append(
+            "no receipt.json: nobody can tell whether files were changed since they were made"
+        )
         return
     findings.made_by = f"{receipt.stage} {receipt.stage_version}"
     for failure in receipt.failures:

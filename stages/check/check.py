@@ -9,6 +9,7 @@ from schemas.errors import ConfigError, MissingInput, TglError
 from schemas.files import require_regular
 from schemas.layouts import (
     EXPRESSIONS_TABLE,
+    MASK_SUFFIX,
     RECEIPT_FILE,
     VIDEOS_TABLE,
     looks_like_parquet,
@@ -27,10 +28,12 @@ from stages.check.dataset import check_dataset
 from stages.check.findings import Findings, Report
 from stages.check.fixing import clear, put_back
 from stages.check.index import check_index
+from stages.check.predictions import check_predictions
 from stages.check.submission import check_zip
 from stages.datasets.layouts import detect_layout, splits_of
 from stages.engine.progress import Progress
 from stages.engine.runtime import Runtime
+from stages.index.frames import read_frame
 
 _INDEX, _DATASET, _TABLE, _SUBMISSION = "index", "data set", "table", "submission"
 _MOMENT_SUFFIXES = (".json", ".jsonl", ".csv", ".xml", ".eaf")
@@ -70,7 +73,13 @@ def check(
     if fix:
         fixed += clear(path, findings.faults)
     return Report(
-        str(path), kind, findings.counts, tuple(findings.faults), tuple(fixed), findings.made_by
+        str(path),
+        kind,
+        findings.counts,
+        tuple(findings.faults),
+        tuple(fixed),
+        findings.made_by,
+        tuple(findings.notes),
     )
 
 
@@ -127,8 +136,22 @@ def _check_kind(
         check_frames(path, config, findings, runtime, progress)
     elif kind == "texts":
         check_texts(path, findings)
+    elif kind == "predictions":
+        check_predictions(path, findings, runtime, progress)
     elif kind == "checkpoint":
         check_checkpoint(path, findings)
     elif kind == _ARTIFACT:
         findings.counts["files"] = sum(1 for _ in walk(path))
+        _check_images(path, findings)
     return kind
+
+
+def _check_images(path: Path, findings: Findings) -> None:
+    """Decode the PNGs that references and render make; no table lists them."""
+    faults = findings.part("images")
+    for name, entry in walk(path):
+        if name.endswith(MASK_SUFFIX):
+            try:
+                read_frame(Path(entry.path))
+            except TglError as error:
+                faults(error)

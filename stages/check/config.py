@@ -25,4 +25,9 @@ class CheckConfig(Settings):
         choices=(AUTO, *PREFIXES),
     )
     split: str | None = setting(None, "The split, where a data set's folder holds several.")
+    deep: bool = setting(
+        False,
+        "Of an index, also compare the frames that it points to with what extract-frames recorded "
+        "(SHA-256), and decode every mask of its table.",
+    )
     images: bool = setting(True, "Decode every picture; without it only their names are looked at.")

@@ -29,6 +29,7 @@ class Findings:
         self._faults: dict[Fault, None] = {}
         self.counts: dict[str, int] = {}
         self.made_by: str | None = None
+        self.notes: list[str] = []
 
     @property
     def faults(self) -> list[Fault]:
@@ -52,7 +53,8 @@ class Report:
         kind: what the path was recognised as.
         counts: what is there.
         faults: every fault.
-        fixed: what was mended, one line each.
+        fixed: what was fixed, one line each.
+        notes: what cannot be told, one line each; no faults.
         made_by: the stage that made a table or an artifact, as its own receipt says.
     """
 
@@ -62,6 +64,7 @@ class Report:
     faults: tuple[Fault, ...]
     fixed: tuple[str, ...] = ()
     made_by: str | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def by_part(self) -> dict[str, int]:
@@ -81,4 +84,5 @@ class Report:
                 for fault in self.faults
             ],
             "fixed": list(self.fixed),
+            "notes": list(self.notes),
         }

@@ -20,8 +20,9 @@ from stages.datasets.faults import Faults
 from stages.datasets.records import RawExpression, RawVideo
 from stages.engine.progress import Progress
 from stages.engine.runtime import Runtime
+from stages.index.frame_files import faults_of_frames
 from stages.index.index import Index
-from stages.index.masks import MaskStore
+from stages.index.masks import MaskStore, decode
 from stages.index.runs import run_totals
 
 
@@ -53,10 +54,30 @@ def check_index(
     _check_moments(folder / MOMENTS_TABLE, moments, expressions, videos, findings)
     _check_masks(folder, expressions, videos, findings, progress)
     _check_opens(folder, findings)
+    if config.deep:
+        _check_deep(folder, expressions, findings)
     if config.images:
         jobs = [_images(folder, row) for row in videos]
         with progress.task("pictures", findings.counts["frames"], "picture") as task:
             check_images(jobs, runtime, findings.part("pictures"), task)
+
+
+def _check_deep(folder: Path, expressions: list[RawExpression], findings: Findings) -> None:
+    """Compare the frames with what extract-frames recorded, and decode every mask."""
+    try:
+        index = Index.open(folder)
+    except TglError as error:
+        findings.part("tables")(error)
+        return
+    for video in index.videos.values():
+        for fault in faults_of_frames(video):
+            findings.part("pictures")(fault)
+    for anno_id in dict.fromkeys(anno for e in expressions for anno in e.anno_ids):
+        try:
+            for frame, rle in index.masks.frames_of(anno_id).items():
+                decode(rle, where=f"{folder / MASKS_TABLE}, anno id {anno_id}, frame {frame}")
+        except TglError as error:
+            findings.part("masks")(error)
 
 
 def _rows(path: Path, spec: TableSpec, faults: Faults) -> list[dict[str, Any]]:

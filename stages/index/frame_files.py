@@ -99,6 +99,18 @@ def require_as_extracted(paths: Sequence[Path]) -> None:
             )
 
 
+def faults_of_frames(video: Video) -> list[CorruptInput]:
+    """A fault for each frame whose SHA-256 is not the one that extract-frames recorded."""
+    frames = _of(video)
+    recorded = _recorded(frames.folder)
+    paths = ((frames.folder / name, recorded.get(name)) for name in frames.files)
+    return [
+        CorruptInput("was changed since tgl extract-frames wrote it", where=path)
+        for path, known in paths
+        if known is not None and path.is_file() and sha256_file(path) != known.sha256
+    ]
+
+
 def _of(video: Video) -> _Frames:
     return _Frames(video.frames_dir, tuple(f"{n}{video.frame_suffix}" for n in video.frame_names))
 

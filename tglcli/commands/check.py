@@ -70,6 +70,8 @@ def check(
                 typer.echo(f"  {printable(fault, LONG)}")
             if number > show:
                 typer.echo(f"  ... and {number - show} more, see --show or --json")
+        for note in report.notes:
+            typer.echo(f"note: {printable(note)}")
         if not report.faults:
             typer.echo("no faults")
         for line in report.fixed:

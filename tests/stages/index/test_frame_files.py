@@ -15,7 +15,11 @@ from schemas.parquet import read_table, rows_of, write_table
 from schemas.tables import FRAMES
 from stages.build_moments.config import IndexConfig, IndexInputs
 from stages.build_moments.stage import STAGE as BUILD
+from stages.check.check import check
+from stages.check.config import CheckConfig
 from stages.engine.ffmpeg import write_h264
+from stages.engine.progress import SilentProgress
+from stages.engine.runtime import Runtime
 from stages.extract_frames.config import ExtractConfig, ExtractInputs
 from stages.extract_frames.stage import STAGE as EXTRACT
 from stages.index.frame_files import frame_folders, index_digest, require_unchanged
@@ -107,6 +111,22 @@ def test_a_changed_frame_is_told_from_one_that_was_copied(extracted: Path) -> No
     edited(path)
     with pytest.raises(CorruptInput, match=r"00000.jpg: was changed since tgl extract-frames"):
         require_unchanged(video)
+
+
+def test_a_deep_check_compares_the_frames_of_an_index(extracted: Path) -> None:
+    def faults(**config: bool) -> list[str]:
+        runtime, progress = Runtime(workers=1), SilentProgress()
+        report = check(extracted, CheckConfig(**config), runtime=runtime, progress=progress)
+        return [str(fault) for fault in report.faults]
+
+    path = first_frame(extracted)
+    status = path.stat()
+    edited(path)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert faults(images=False) == []
+    assert faults(images=False, deep=True) == [
+        f"{path}: was changed since tgl extract-frames wrote it"
+    ]
 
 
 def test_the_folders_of_an_index_are_its_inputs(extracted: Path, tmp_path: Path) -> None:
