@@ -156,7 +156,11 @@ def locked(out: Path, *, named: Path | None = None) -> Iterator[None]:
 
 def _acquire(path: Path, named: Path) -> int:
     while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except OSError as error:
+            error.filename = str(named)  # nobody knows the lock by name
+            raise
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:

@@ -16,7 +16,14 @@ import torch
 from toy_stage import COPY, KILL_AFTER, CopyConfig, CopyInputs
 
 from schemas.directories import locked
-from schemas.errors import ConfigError, CorruptInput, MissingInput, OutOfMemory, OutputBlocked
+from schemas.errors import (
+    ConfigError,
+    CorruptInput,
+    MissingInput,
+    OutOfMemory,
+    OutputBlocked,
+    SystemRefused,
+)
 from schemas.receipts import read_receipt
 from stages.engine.execute import Outcome, execute, release
 from stages.engine.progress import SilentProgress
@@ -257,6 +264,13 @@ def test_a_locked_output_is_refused(source: Path, tmp_path: Path) -> None:
     with locked(out), pytest.raises(OutputBlocked, match="another tgl run"):
         copy(source, out)
     assert not copy(source, out).skipped
+
+
+def test_an_output_whose_lock_cannot_be_made_is_named(source: Path, tmp_path: Path) -> None:
+    out = tmp_path / ("x" * 250)  # the lock's name is longer than file systems allow
+    with pytest.raises(SystemRefused) as caught:
+        copy(source, out)
+    assert caught.value.where == str(out)
 
 
 def test_a_foreign_folder_is_refused(source: Path, tmp_path: Path) -> None:
