@@ -63,7 +63,7 @@ def list_folder(folder: Path, *, digest: Callable[[Path], str] = sha256_file) ->
     tables: dict[str, str] = {}
     files = total = 0
     for relative, entry in walk(folder):
-        size = entry.stat().st_size
+        size = _size(entry)
         files += 1
         total += size
         if "/" in relative:
@@ -84,10 +84,25 @@ def _walk(folder: Path, prefix: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
     for entry in ordered:
         if not prefix and entry.name in (ENGINE_FOLDER, RECEIPT_FILE):
             continue
-        if entry.is_dir():
+        if _is_folder(entry):
             yield from _walk(Path(entry.path), f"{prefix}{entry.name}/")
         else:
             yield f"{prefix}{entry.name}", entry
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads back to itself; whoever reads it will say so
+        return False
+
+
+def _size(entry: os.DirEntry[str]) -> int:
+    """Bytes of a file; of a broken link its own."""
+    try:
+        return entry.stat().st_size
+    except OSError:
+        return entry.stat(follow_symlinks=False).st_size
 
 
 def write_text_atomic(path: Path, text: str) -> None:

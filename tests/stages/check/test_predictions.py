@@ -72,6 +72,15 @@ def test_every_flipped_bit_is_found(preds: Path) -> None:
         assert fault.where == str(path)
 
 
+def test_a_link_that_leads_back_to_itself_is_a_fault_beside_others(preds: Path) -> None:
+    loop, damaged = (mask_path(preds, "a", "0", f"0000{frame}") for frame in (0, 1))
+    loop.unlink()
+    loop.symlink_to(loop)
+    damaged.write_bytes(b"")
+    (preds / "stray").symlink_to(preds / "stray")
+    assert {fault.where for fault in _check(preds).faults} == {str(loop), str(damaged)}
+
+
 def test_masks_that_are_lost_or_another_are_named(preds: Path) -> None:
     lost, other = (mask_path(preds, "a", "0", f"0000{frame}") for frame in (0, 1))
     lost.unlink()
