@@ -112,8 +112,9 @@ def _telling(steps: Sequence[Step]) -> Iterator[int]:
             yield number
 
 
-TRAIN_STRIDE = 4
-"""Each run of train loads a model for a second: `make test-slow` kills it at every step."""
+STRIDE = 4
+"""Publishing is the engine's, and the copying stage is killed at its every step; a real stage at each
+of them by `make test-slow` alone."""
 
 
 @pytest.mark.parametrize(
@@ -147,13 +148,14 @@ def bench(tiny_world: TinyWorld, tmp_path: Path) -> Callable[[str], Bench]:
 @pytest.mark.usefixtures("stopped_clock")
 @pytest.mark.parametrize("stage", OUTPUTS)
 def test_each_stage(bench: Callable[[str], Bench], stage: str) -> None:
-    kill_everywhere(bench(stage), stride=TRAIN_STRIDE if stage == "train" else 1)
+    kill_everywhere(bench(stage), stride=STRIDE)
 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("stopped_clock")
-def test_every_step_of_train(bench: Callable[[str], Bench]) -> None:
-    kill_everywhere(bench("train"), stride=1)
+@pytest.mark.parametrize("stage", OUTPUTS)
+def test_every_step_of_each_stage(bench: Callable[[str], Bench], stage: str) -> None:
+    kill_everywhere(bench(stage), stride=1)
 
 
 def kill_everywhere(made: Bench, stride: int) -> None:
