@@ -113,8 +113,8 @@ def _telling(steps: Sequence[Step]) -> Iterator[int]:
 
 
 STRIDE = 4
-"""Publishing is the engine's, and the copying stage is killed at its every step; a real stage at each
-of them by `make test-slow` alone."""
+"""Publishing is the engine's, and the copying stage is killed at its every step; a real stage is
+at each of them by `make test-slow` alone."""
 
 
 @pytest.mark.parametrize(
