@@ -109,6 +109,7 @@ class Killing(SilentProgress):
             os.kill(child.pid or 0, signal.SIGKILL)
 
 
+@pytest.mark.slow  # torch tells of the dead worker at any later moment, in another test too
 def test_a_killed_worker_is_one_line(
     run_stage: Callable, inputs: TrainInputs, tmp_path: Path
 ) -> None:
