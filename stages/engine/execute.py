@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -41,8 +41,8 @@ from stages.engine.workspace import Workspace, holds_units
 
 _SHOWN = 120
 """Characters shown of a foreign message."""
-_SHOWN_SETTINGS = 3
-"""Changed settings named of an artifact that is replaced."""
+_SHOWN_CHANGES = 3
+"""Changed settings or inputs named of an artifact that is replaced."""
 
 
 @dataclass(frozen=True)
@@ -368,12 +368,16 @@ def _difference(former: Receipt, config: Mapping[str, object], digests: Mapping[
         if former.config.get(name) != value
     ]
     if changed:
-        more = f" and {len(changed) - _SHOWN_SETTINGS} more" if changed[_SHOWN_SETTINGS:] else ""
-        return f"a result of other settings ({', '.join(changed[:_SHOWN_SETTINGS])}{more})"
+        return f"a result of other settings ({_first_of(changed)})"
     names = sorted(
         name for name in {*digests, *former.inputs} if former.inputs.get(name) != digests.get(name)
     )
     if names:
-        more = f" and {len(names) - _SHOWN_SETTINGS} more" if names[_SHOWN_SETTINGS:] else ""
-        return f"a result of other inputs ({', '.join(names[:_SHOWN_SETTINGS])}{more})"
+        return f"a result of other inputs ({_first_of(names)})"
     return "an earlier result" if former.complete else "an incomplete result"
+
+
+def _first_of(changed: Sequence[str]) -> str:
+    """The first few of what changed, and how many more there are."""
+    more = f" and {len(changed) - _SHOWN_CHANGES} more" if changed[_SHOWN_CHANGES:] else ""
+    return f"{', '.join(changed[:_SHOWN_CHANGES])}{more}"

@@ -73,7 +73,6 @@ def replaceable(out: Path, stage: str, *, force: bool, named: Path | None = None
     """Check that a folder may take the place of `out`.
 
     Args:
-        named: `out` as the user named it, for messages.
         stage: that would write it.
         named: `out` as the user named it, for messages.
         force: replace whatever is there, but for a file or a folder that holds the user's own.
