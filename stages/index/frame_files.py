@@ -26,11 +26,12 @@ if TYPE_CHECKING:
 
 
 class _Extracted(NamedTuple):
-    """What extract-frames recorded of a frame."""
+    """What extract-frames recorded of a frame, and when it wrote the table (after the frame)."""
 
     bytes: int
     sha256: str
     seconds: float | None
+    written_ns: int
 
 
 @dataclass(frozen=True)
@@ -89,9 +90,12 @@ def require_as_extracted(paths: Sequence[Path]) -> None:
     recorded = _recorded(paths[0].parent) if paths else {}
     for path in paths:
         known = recorded.get(path.name)
-        if known is None or not path.is_file() or _is_as_written(path, known):
+        if known is None or not path.is_file():
             continue
-        if path.stat().st_size != known.bytes or sha256_file(path) != known.sha256:
+        status = path.stat()
+        if _is_as_written(status, known):
+            continue
+        if status.st_size != known.bytes or sha256_file(path) != known.sha256:
             raise CorruptInput(
                 "was changed since tgl extract-frames wrote it",
                 where=path,
@@ -139,20 +143,18 @@ def _digest(frames: _Frames) -> str:
         except OSError:
             lines.append([name])
             continue
-        whole = known is not None and _is_as_written(path, known)
+        whole = known is not None and _is_as_written(status, known)
         content = known.sha256 if known and whole else state_text(status)
         lines.append([name, content, known and known.seconds])
     return text_digest(canonical_json(lines))
 
 
-def _is_as_written(path: Path, known: _Extracted) -> bool:
+def _is_as_written(status: os.stat_result, known: _Extracted) -> bool:
     """Whether size and time speak for the file that extract-frames recorded.
 
-    The table is written after the last frame: a file that is later was touched since.
+    A file that is later than the table was touched since.
     """
-    status = path.stat()
-    table = path.parent.parent.parent / FRAMES_TABLE
-    return status.st_size == known.bytes and status.st_mtime_ns <= table.stat().st_mtime_ns
+    return status.st_size == known.bytes and status.st_mtime_ns <= known.written_ns
 
 
 def _recorded(folder: Path) -> dict[str, _Extracted]:
@@ -180,5 +182,5 @@ def _frames_table(path: Path, size: int, changed_ns: int) -> dict[str, dict[str,
     for video, name, *facts in zip(
         *(rows.column(column).to_pylist() for column in columns), strict=True
     ):
-        found.setdefault(video, {})[name.rsplit("/", 1)[-1]] = _Extracted(*facts)
+        found.setdefault(video, {})[name.rsplit("/", 1)[-1]] = _Extracted(*facts, changed_ns)
     return found
