@@ -179,8 +179,10 @@ def _frames_table(path: Path, size: int, changed_ns: int) -> dict[str, dict[str,
     except (CorruptInput, MissingInput):
         return {}
     found: dict[str, dict[str, _Extracted]] = {}
-    for video, name, *facts in zip(
+    for video, name, count, sha256, seconds in zip(
         *(rows.column(column).to_pylist() for column in columns), strict=True
     ):
-        found.setdefault(video, {})[name.rsplit("/", 1)[-1]] = _Extracted(*facts, changed_ns)
+        found.setdefault(video, {})[name.rsplit("/", 1)[-1]] = _Extracted(
+            count, sha256, seconds, changed_ns
+        )
     return found
