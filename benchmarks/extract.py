@@ -26,13 +26,13 @@ from statistics import median
 
 import numpy as np
 
-from stages.engine.execute import execute
-from stages.engine.ffmpeg import ffmpeg_binary
-from stages.engine.progress import SilentProgress
-from stages.engine.runtime import Runtime
+from stages.core.engine.execute import execute
+from stages.core.engine.progress import SilentProgress
+from stages.core.engine.runtime import Runtime
+from stages.core.media.ffmpeg import ffmpeg_binary
+from stages.core.media.frames import read_frame
 from stages.extract_frames.config import ExtractConfig, ExtractInputs
 from stages.extract_frames.stage import STAGE
-from stages.index.frames import read_frame
 
 QUALITY = 2
 VIDEOS = 8

@@ -31,10 +31,10 @@ from skimage.filters import gaussian
 
 from stages.build_moments.config import IndexConfig, IndexInputs
 from stages.build_moments.stage import STAGE
-from stages.engine.execute import execute
-from stages.engine.progress import SilentProgress
-from stages.engine.runtime import Runtime
-from stages.index.masks import MaskStore
+from stages.core.engine.execute import execute
+from stages.core.engine.progress import SilentProgress
+from stages.core.engine.runtime import Runtime
+from stages.core.index.masks import MaskStore
 
 HEIGHT, WIDTH = 1080, 1920
 FRAMES, OBJECTS = 100, 4

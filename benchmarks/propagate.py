@@ -27,17 +27,17 @@ import torch
 from PIL import Image
 from transformers import Sam2VideoInferenceSession
 
-from stages.engine.runtime import Runtime
-from stages.index.frames import read_frame
-from stages.index.index import Expression, Video
-from stages.index.texts import TextEmbedding
-from stages.model import segmenter
-from stages.model.config import ModelConfig
-from stages.model.device import pick_device
-from stages.model.families import build_backbone
-from stages.model.preprocess import preprocess
-from stages.model.presets import PUBLISHED, sam21_preset, toy_preset
-from stages.model.tgl import TglModel
+from stages.core.engine.runtime import Runtime
+from stages.core.index.index import Expression, Video
+from stages.core.index.texts import TextEmbedding
+from stages.core.media.frames import read_frame
+from stages.core.model import segmenter
+from stages.core.model.backbones.families import build_backbone
+from stages.core.model.backbones.preprocess import preprocess
+from stages.core.model.backbones.presets import PUBLISHED, sam21_preset, toy_preset
+from stages.core.model.config import ModelConfig
+from stages.core.model.device import pick_device
+from stages.core.model.tgl import TglModel
 from stages.propagate import answers, frames
 from stages.propagate.answers import MaskWriter
 from stages.propagate.config import PropagateConfig

@@ -21,11 +21,11 @@ from pathlib import Path
 import torch
 from propagate import Texts, make_job, make_model, make_video  # the benchmark beside this one
 
-from stages.engine.runtime import Runtime
-from stages.index.index import Video
+from stages.core.engine.runtime import Runtime
+from stages.core.index.index import Video
 from stages.propagate.answers import MaskWriter
 from stages.propagate.config import PropagateConfig
-from stages.propagate.online_runner import OnlineRunner
+from stages.propagate.online.runner import OnlineRunner
 from stages.propagate.video import VideoRunner
 
 DISTINCT_FRAMES = 16

@@ -28,7 +28,7 @@ WORKER = """
 import resource, sys
 from pathlib import Path
 from stages.score.config import ScoreConfig, ScoreInputs
-from stages.score.truth import read_truth
+from stages.score.truth.reading import read_truth
 from stages.score.worker import VideoJob, score_video
 root = Path(sys.argv[1])
 inputs = ScoreInputs(root / "preds", root / "gt")

@@ -24,10 +24,10 @@ from transformers import RobertaModel as Roberta
 
 from schemas.parquet import rows_of, write_table
 from schemas.tables import EXPRESSIONS
-from stages.engine.execute import execute
-from stages.engine.progress import SilentProgress
-from stages.engine.runtime import Runtime
-from stages.index.texts import TextStore
+from stages.core.engine.execute import execute
+from stages.core.engine.progress import SilentProgress
+from stages.core.engine.runtime import Runtime
+from stages.core.index.texts import TextStore
 from stages.precompute_text.config import TextConfig, TextInputs, local_encoder
 from stages.precompute_text.stage import STAGE
 

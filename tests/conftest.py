@@ -14,8 +14,8 @@ sys.path.insert(0, str(Path(__file__).parent / "stages"))  # for what tests shar
 import pytest
 from hypothesis import settings
 
-from stages.engine.progress import SilentProgress
-from stages.engine.runtime import Runtime
+from stages.core.engine.progress import SilentProgress
+from stages.core.engine.runtime import Runtime
 
 # The same examples in every run, but for somebody who fuzzes (see tests/stages/spoiling.py).
 settings.register_profile("tgl", derandomize="TGL_FUZZ_EXAMPLES" not in os.environ)

@@ -14,22 +14,22 @@ import typer
 from schemas.directories import list_folder
 from schemas.errors import ConfigError
 from schemas.receipts import Receipt, fingerprint, write_receipt
-from stages.engine.outputs import output_files, output_folder
-from stages.engine.progress import Progress
-from stages.engine.runtime import Runtime
-from stages.engine.version import TGL_VERSION
+from stages.core.engine.outputs import output_files, output_folder
+from stages.core.engine.progress import Progress
+from stages.core.engine.runtime import Runtime
+from stages.core.engine.version import TGL_VERSION
+from stages.core.index.texts import TextStore
+from stages.core.media.frames import MAX_PIXELS
+from stages.core.model.device import pick_device
 from stages.extract_frames.streaming import PictureStream, RawStream, Stream, VideoStream
-from stages.index.frames import MAX_PIXELS
-from stages.index.texts import TextStore
-from stages.model.device import pick_device
 from stages.propagate.config import PropagateConfig
-from stages.propagate.online import OnlineSegmenter
-from stages.propagate.online_routing import MomentFinder
+from stages.propagate.online.routing import MomentFinder
+from stages.propagate.online.segmenter import OnlineSegmenter
 from stages.propagate.stage import STAGE, compile_parts, load_model
-from tglcli.live_run import LiveRun, MakeSegmenter, Outputs
-from tglcli.media import find_media, picture_names
+from stages.tools.segment.media import find_media, picture_names
+from stages.tools.segment.pipeline import Pipeline, text_config, work_folder
+from stages.tools.segment.stream import LiveRun, MakeSegmenter, Outputs
 from tglcli.options import RunOptions
-from tglcli.pipeline import Pipeline, text_config, work_folder
 from tglcli.progress import TerminalProgress
 from tglcli.segment_request import STDIN, SegmentRequest
 

@@ -14,19 +14,19 @@ import typer
 from schemas.errors import ConfigError, MissingInput, OutputBlocked, TglError, system_errors
 from schemas.printable import printable
 from tglcli.commands.build_moments import build_moments
-from tglcli.commands.check import check
-from tglcli.commands.export_moments import export_moments
 from tglcli.commands.extract_frames import extract_frames
 from tglcli.commands.precompute_text import precompute_text
 from tglcli.commands.propagate import propagate
-from tglcli.commands.references import references
-from tglcli.commands.render import render
 from tglcli.commands.score import score
-from tglcli.commands.segment import segment
-from tglcli.commands.select_moments import select_moments
-from tglcli.commands.submit import submit
-from tglcli.commands.table import table
-from tglcli.commands.toy import toy
+from tglcli.commands.tools.check import check
+from tglcli.commands.tools.export_moments import export_moments
+from tglcli.commands.tools.references import references
+from tglcli.commands.tools.render import render
+from tglcli.commands.tools.segment import segment
+from tglcli.commands.tools.select_moments import select_moments
+from tglcli.commands.tools.submit import submit
+from tglcli.commands.tools.table import table
+from tglcli.commands.tools.toy import toy
 from tglcli.commands.train import train
 from tglcli.ending import (
     GO_ON,
@@ -76,7 +76,7 @@ app.command("toy", rich_help_panel=HELPERS)(toy)
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        from stages.engine.version import TGL_VERSION
+        from stages.core.engine.version import TGL_VERSION
 
         typer.echo(f"tgl {TGL_VERSION}")
         raise typer.Exit

@@ -7,13 +7,13 @@ import time
 import typer
 
 from schemas.errors import ConfigError
-from stages.engine.execute import release
-from stages.engine.outputs import output_files
+from stages.core.engine.execute import release
+from stages.core.engine.outputs import output_files
 from stages.propagate.config import PropagateConfig
-from tglcli.answers import describe, read_answers, write_answers
-from tglcli.media import find_media
+from stages.tools.segment.media import find_media
+from stages.tools.segment.pipeline import Pipeline, copy_overlay, text_config, work_folder
+from stages.tools.segment.results import describe, read_answers, write_answers
 from tglcli.options import RunOptions
-from tglcli.pipeline import Pipeline, copy_overlay, text_config, work_folder
 from tglcli.progress import TerminalProgress
 from tglcli.segment_request import STDIN, SegmentRequest
 

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 
 import typer
 
-from stages.engine.runtime import PRECISIONS, Runtime, usable_cores
-from stages.engine.settings import Setting, Settings, option_name, settings_of
+from stages.core.engine.runtime import PRECISIONS, Runtime, usable_cores
+from stages.core.engine.settings import Setting, Settings, option_name, settings_of
 from tglcli.summary import print_outcome
 
 if TYPE_CHECKING:
-    from stages.engine.execute import Outcome
-    from stages.engine.stage import Stage
+    from stages.core.engine.execute import Outcome
+    from stages.core.engine.stage import Stage
 
 SETTINGS_PANEL = Settings.panel
 RUN_PANEL = "How it runs (does not change the result)"
@@ -107,7 +107,7 @@ class RunOptions:
         Raises:
             IncompleteRun: some inputs failed; each was printed on a line of its own.
         """
-        from stages.engine.execute import execute
+        from stages.core.engine.execute import execute
         from tglcli.progress import TerminalProgress
 
         progress = TerminalProgress(quiet=self.quiet)

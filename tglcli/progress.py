@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from tqdm import tqdm
 
 from schemas.printable import printable, printable_line
-from stages.engine.progress import Task
+from stages.core.engine.progress import Task
 
 _BAR_TEXT = 40
 """Characters of a name or a figure beside a bar: it shares one line with the bar itself."""

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from schemas.wording import amount
-from stages.engine.hub import local_folder
-from stages.engine.outputs import refuse_inputs, replaceable
-from stages.render.config import RenderConfig
+from stages.core.engine.outputs import refuse_inputs, replaceable
+from stages.core.model.hub import local_folder
+from stages.tools.render.config import RenderConfig
 from tglcli.summary import duration, shown
 
 STDIN = "-"

@@ -12,7 +12,7 @@ from schemas.printable import LONG, printable
 from schemas.wording import amount
 
 if TYPE_CHECKING:
-    from stages.engine.execute import Outcome
+    from stages.core.engine.execute import Outcome
 
 _MINUTE = 60
 _BYTE_UNITS = ("B", "kB", "MB", "GB", "TB")

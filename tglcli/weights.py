@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from schemas.errors import MissingInput
-from stages.engine.hub import require_model
+from stages.core.model.hub import require_model
 
 TOY = "toy"
-TOY_BACKBONE = Path(__file__).resolve().parent.parent / "stages" / "model" / "toy_backbone"
+TOY_BACKBONE = Path(__file__).resolve().parent.parent / "stages" / "core" / "model" / "toy_backbone"
 _WANTED_FILES = ["*.json", "*.safetensors"]
 
 

@@ -20,7 +20,7 @@ from statistics import fmean
 
 import pyarrow.parquet as pq
 
-from tglcli.commands.segment import TOY_CHECKPOINT
+from tglcli.commands.tools.segment import TOY_CHECKPOINT
 
 SPLIT = "dev"
 NO_TARGET = ("--no-target-threshold", "0.5")

@@ -7,7 +7,7 @@ splits.
 
     python examples/toy/pretrain.py runs/pretrain --minutes 60
     python examples/toy/pretrain.py runs/pretrain --evaluate valid --clips 60
-    python examples/toy/pretrain.py runs/pretrain --export stages/model/toy_backbone
+    python examples/toy/pretrain.py runs/pretrain --export stages/core/model/toy_backbone
 
 The first command can be interrupted and repeated; it writes OUT/state.pt every few minutes and the
 averaged weights to OUT/backbone, a folder that `tgl train --backbone` takes. The second one prints
@@ -41,15 +41,15 @@ from windows import (
     draw_prompts,
 )
 
-from stages.model.backbone import Backbone, Prompts
-from stages.model.families import build_backbone, load_backbone
-from stages.model.features import FrameFeatures
-from stages.model.preprocess import normalise
-from stages.model.presets import toy_preset
-from stages.model.prompted import PromptedTracker, TrackedFrame
-from stages.model.weights import CONFIG_NAME, WEIGHTS_NAME, read_weights
-from stages.toy.clip import Clip, make_clip
-from stages.toy.config import ToyConfig
+from stages.core.model.backbones.backbone import Backbone, Prompts
+from stages.core.model.backbones.families import build_backbone, load_backbone
+from stages.core.model.backbones.features import FrameFeatures
+from stages.core.model.backbones.preprocess import normalise
+from stages.core.model.backbones.presets import toy_preset
+from stages.core.model.backbones.prompted import PromptedTracker, TrackedFrame
+from stages.core.model.weights import CONFIG_NAME, WEIGHTS_NAME, read_weights
+from stages.tools.toy.clip import Clip, make_clip
+from stages.tools.toy.config import ToyConfig
 
 GATE_FROM = 0.3
 """Share of the training after which absent objects blank the memory, as at inference."""

@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from stages.model.backbone import Prompts
-from stages.model.preprocess import normalise
-from stages.toy.clip import make_clip
-from stages.toy.config import ToyConfig
+from stages.core.model.backbones.backbone import Prompts
+from stages.core.model.backbones.preprocess import normalise
+from stages.tools.toy.clip import make_clip
+from stages.tools.toy.config import ToyConfig
 
 SPLIT = "pretrain"
 POOL_CLIPS = 320

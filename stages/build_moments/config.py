@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from stages.engine.digest import artifact_digest, file_digest, tree_digest
-from stages.engine.settings import Settings, setting
-from stages.engine.stage import Inputs
+from stages.core.engine.digest import artifact_digest, file_digest, tree_digest
+from stages.core.engine.settings import Settings, setting
+from stages.core.engine.stage import Inputs
 
 AUTO = "auto"
 MOMENT_FORMATS = (

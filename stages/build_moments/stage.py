@@ -22,16 +22,16 @@ from stages.build_moments.config import AUTO, IndexConfig, IndexInputs
 from stages.build_moments.formats.context import MomentContext, Timing
 from stages.build_moments.formats.registry import read_moments_file
 from stages.build_moments.tracks import write_masks
-from stages.datasets.consistency import Row, checked_moments, track_shapes
-from stages.datasets.faults import strict
-from stages.datasets.layouts import open_dataset
-from stages.datasets.pictures import Pictures, find_pictures
-from stages.datasets.records import Dataset, RawExpression
-from stages.engine.progress import Progress
-from stages.engine.runtime import Runtime
-from stages.engine.stage import Result, Stage
-from stages.engine.workspace import Workspace
-from stages.index.masks import MaskStore
+from stages.core.datasets.consistency import Row, checked_moments, track_shapes
+from stages.core.datasets.faults import strict
+from stages.core.datasets.images import Pictures, find_pictures
+from stages.core.datasets.layouts import open_dataset
+from stages.core.datasets.records import Dataset, RawExpression
+from stages.core.engine.progress import Progress
+from stages.core.engine.runtime import Runtime
+from stages.core.engine.stage import Result, Stage
+from stages.core.engine.workspace import Workspace
+from stages.core.index.masks import MaskStore
 
 
 def run(
@@ -42,7 +42,7 @@ def run(
     runtime: Runtime,
     progress: Progress,
 ) -> Result:
-    """Build the index; see :func:`stages.engine.execute.execute`."""
+    """Build the index; see :func:`stages.core.engine.execute.execute`."""
     layout = None if config.layout == AUTO else config.layout
     dataset = open_dataset(inputs.dataset, layout=layout, split=config.split, frames=inputs.frames)
     pictures = find_pictures(dataset, inputs.frames)

@@ -13,11 +13,11 @@ from pycocotools import mask as coco
 from schemas.errors import CorruptInput
 from schemas.layouts import MASKS_TABLE
 from schemas.tables import MASKS
-from stages.datasets.consistency import Shape, check_missing_tracks, check_track
-from stages.datasets.faults import strict
-from stages.engine.progress import Task
-from stages.engine.workspace import Workspace
-from stages.index.masks import Rle
+from stages.core.datasets.consistency import Shape, check_missing_tracks, check_track
+from stages.core.datasets.faults import strict
+from stages.core.engine.progress import Task
+from stages.core.engine.workspace import Workspace
+from stages.core.index.masks import Rle
 
 # Groups are closed after whole tracks, so that a look-up reads little more than its track; only a
 # very long track is cut.

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from schemas.errors import ConfigError, MissingInput
 from schemas.layouts import video_name
-from stages.engine.digest import file_digest, state_text
-from stages.engine.runtime import usable_cores
-from stages.engine.settings import Settings, setting
-from stages.engine.stage import Inputs
+from stages.core.engine.digest import file_digest, state_text
+from stages.core.engine.runtime import usable_cores
+from stages.core.engine.settings import Settings, setting
+from stages.core.engine.stage import Inputs
 from stages.extract_frames.sources import not_a_file
 
 BEST_QUALITY = 1

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from schemas.errors import CorruptInput, TglError, disk_full, says_disk_full
-from stages.engine.ffmpeg import NOT_ONE_FILE
+from stages.core.media.ffmpeg import NOT_ONE_FILE
 
 _FRAME = re.compile(r"\] n: *(\d+) pts: *(-?\d+|NOPTS) .*? s:(\d+)x(\d+) ")
 _TIME_BASE = re.compile(r"config in time_base: (\d+)/(\d+)")

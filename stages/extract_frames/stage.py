@@ -14,11 +14,11 @@ from schemas.errors import CorruptInput, TglError
 from schemas.layouts import FRAMES_FOLDER, FRAMES_TABLE
 from schemas.parquet import concatenate, rows_of
 from schemas.tables import FRAMES
-from stages.engine.pool import map_jobs
-from stages.engine.progress import Progress, Task
-from stages.engine.runtime import Runtime
-from stages.engine.stage import Result, Stage, input_failure, nothing_done
-from stages.engine.workspace import Workspace
+from stages.core.engine.pool import map_jobs
+from stages.core.engine.progress import Progress, Task
+from stages.core.engine.runtime import Runtime
+from stages.core.engine.stage import Result, Stage, input_failure, nothing_done
+from stages.core.engine.workspace import Workspace
 from stages.extract_frames.config import ExtractConfig, ExtractInputs
 from stages.extract_frames.decoding import decode_video
 from stages.extract_frames.estimate import FrameEstimate, frames_of_header
@@ -53,7 +53,7 @@ def run(
     runtime: Runtime,
     progress: Progress,
 ) -> Result:
-    """Extract every video; see :func:`stages.engine.execute.execute`."""
+    """Extract every video; see :func:`stages.core.engine.execute.execute`."""
     videos = inputs.by_id()
     keys = inputs.digests()
     tables = {name: out.finished(name, keys[name]) for name in videos}

@@ -17,10 +17,10 @@ from typing import IO, Any, Protocol
 import numpy as np
 
 from schemas.errors import CorruptInput
-from stages.engine.children import child
-from stages.engine.ffmpeg import ffmpeg_binary, open_video
+from stages.core.engine.children import child
+from stages.core.media.ffmpeg import ffmpeg_binary, open_video
+from stages.core.media.frames import MAX_PIXELS, read_upright
 from stages.extract_frames.log import Log, damage, failure
-from stages.index.frames import MAX_PIXELS, read_upright
 
 CHANNELS = 3
 NAME_DIGITS = 5

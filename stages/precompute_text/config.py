@@ -10,10 +10,10 @@ from typing import Any, ClassVar
 
 from schemas.errors import MissingInput
 from schemas.layouts import EXPRESSIONS_TABLE
-from stages.engine.digest import file_digest, require_files, text_digest, tree_digest
-from stages.engine.hub import local_folder
-from stages.engine.settings import Settings, setting
-from stages.engine.stage import Inputs
+from stages.core.engine.digest import file_digest, require_files, text_digest, tree_digest
+from stages.core.engine.settings import Settings, setting
+from stages.core.engine.stage import Inputs
+from stages.core.model.hub import local_folder
 
 HASH_ENCODER = "hash"
 FP16, BF16 = "fp16", "bf16"

@@ -12,12 +12,12 @@ from schemas.errors import CorruptInput
 from schemas.layouts import EXPRESSIONS_TABLE, TEXTS_TABLE
 from schemas.parquet import read_table, rows_of
 from schemas.tables import EXPRESSIONS, TEXTS, TEXTS_BF16
-from stages.engine.hub import require_model
-from stages.engine.progress import Progress
-from stages.engine.runtime import Runtime
-from stages.engine.stage import Result, Stage
-from stages.engine.workspace import Workspace
-from stages.index.bfloat16 import all_finite, to_bfloat16
+from stages.core.engine.progress import Progress
+from stages.core.engine.runtime import Runtime
+from stages.core.engine.stage import Result, Stage
+from stages.core.engine.workspace import Workspace
+from stages.core.index.bfloat16 import all_finite, to_bfloat16
+from stages.core.model.hub import require_model
 from stages.precompute_text.config import (
     BF16,
     ENCODER_OPTION,
@@ -45,7 +45,7 @@ def run(
     runtime: Runtime,
     progress: Progress,
 ) -> Result:
-    """Encode the index's sentences; see :func:`stages.engine.execute.execute`."""
+    """Encode the index's sentences; see :func:`stages.core.engine.execute.execute`."""
     path = inputs.index / EXPRESSIONS_TABLE
     column = read_table(path, EXPRESSIONS, columns=["expression"]).column("expression")
     sentences = sorted(set(column.to_pylist()))

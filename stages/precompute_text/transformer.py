@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from transformers import MODEL_MAPPING, AutoConfig, AutoModel, AutoTokenizer
 
-from stages.engine.runtime import Runtime
-from stages.model.device import arithmetic, pick_device
-from stages.model.pretrained import foreign_model, load_pretrained, load_pretrained_model
+from stages.core.engine.runtime import Runtime
+from stages.core.model.device import arithmetic, pick_device
+from stages.core.model.pretrained import foreign_model, load_pretrained, load_pretrained_model
 from stages.precompute_text.config import ENCODER_OPTION
 from stages.precompute_text.encoding import Encoded
 

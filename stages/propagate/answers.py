@@ -14,10 +14,10 @@ import torch
 import torch.nn.functional as F
 
 from schemas.layouts import mask_path
-from stages.index.index import Expression, Video
-from stages.model.backbone import Decoded
-from stages.model.segmenter import Item, Track
-from stages.propagate.png import encode_mask
+from stages.core.index.index import Expression, Video
+from stages.core.media.fast_png import encode_mask
+from stages.core.model.backbones.backbone import Decoded
+from stages.core.model.segmenter import Item, Track
 
 PENDING_BYTES = 32_000_000
 """Masks that may wait for a writing thread; more would only fill the memory."""

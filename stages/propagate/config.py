@@ -9,10 +9,10 @@ from typing import Any
 from schemas.errors import ConfigError, MissingInput, SchemaMismatch
 from schemas.layouts import CHECKPOINT_CONFIG, MOMENTS_TABLE, WEIGHTS_FILE, looks_like_parquet
 from schemas.wording import suggestion
-from stages.engine.digest import artifact_digest, file_digest, require_files, text_digest
-from stages.engine.settings import Settings, setting
-from stages.engine.stage import Inputs
-from stages.index.frame_files import frame_folders, index_digest
+from stages.core.engine.digest import artifact_digest, file_digest, require_files, text_digest
+from stages.core.engine.settings import Settings, setting
+from stages.core.engine.stage import Inputs
+from stages.core.index.frame_files import frame_folders, index_digest
 
 FILE = "file"
 MOMENTS = ("annotated", "predicted", "all", FILE)

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from schemas.errors import CorruptInput
-from stages.index.frames import read_frame
-from stages.index.index import Video
-from stages.model.features import FrameFeatures
-from stages.model.preprocess import normalise, resize_frames
+from stages.core.index.index import Video
+from stages.core.media.frames import read_frame
+from stages.core.model.backbones.features import FrameFeatures
+from stages.core.model.backbones.preprocess import normalise, resize_frames
 
 Encode = Callable[[Tensor], FrameFeatures]
 """(n, 3, S, S) float32 pixels to features on the device."""

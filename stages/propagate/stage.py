@@ -14,26 +14,26 @@ import torch
 from schemas.errors import CorruptInput, MissingInput, SchemaMismatch, TglError
 from schemas.layouts import PROPAGATION_TABLE, safe_name
 from schemas.tables import PROPAGATION
-from stages.engine.execute import Outcome
-from stages.engine.processes import Team, join
-from stages.engine.processes import together as run_together
-from stages.engine.progress import Progress, SilentTask, Task
-from stages.engine.runtime import Runtime
-from stages.engine.stage import Result, Stage
-from stages.engine.workspace import Workspace
-from stages.index.index import Index, Moments, read_moments, span_mask
-from stages.index.texts import TextStore
-from stages.model.checkpoint import load_checkpoint
-from stages.model.config import ModelConfig
-from stages.model.device import pick_device
-from stages.model.tgl import TglModel
+from stages.core.engine.execute import Outcome
+from stages.core.engine.processes import Team, join
+from stages.core.engine.processes import together as run_together
+from stages.core.engine.progress import Progress, SilentTask, Task
+from stages.core.engine.runtime import Runtime
+from stages.core.engine.stage import Result, Stage
+from stages.core.engine.workspace import Workspace
+from stages.core.index.index import Index, Moments, read_moments, span_mask
+from stages.core.index.texts import TextStore
+from stages.core.model.checkpoint import load_checkpoint
+from stages.core.model.config import ModelConfig
+from stages.core.model.device import pick_device
+from stages.core.model.tgl import TglModel
 from stages.propagate.config import (
     UNCHANGED,
     PropagateConfig,
     PropagateInputs,
     checkpoint_digest,
 )
-from stages.propagate.online_runner import OnlineRunner
+from stages.propagate.online.runner import OnlineRunner
 from stages.propagate.video import Job, VideoRunner
 from stages.propagate.work import Kept, Share, finished_rows, work_videos
 

@@ -12,13 +12,13 @@ import torch
 
 from schemas.parquet import concatenate
 from schemas.tables import PROPAGATION
-from stages.engine.runtime import Runtime
-from stages.index.index import Expression, Video
-from stages.index.texts import TextStore
-from stages.model.device import arithmetic
-from stages.model.segmenter import Segmenter, plan_tracks
-from stages.model.text import TextBatch
-from stages.model.tgl import TglModel
+from stages.core.engine.runtime import Runtime
+from stages.core.index.index import Expression, Video
+from stages.core.index.texts import TextStore
+from stages.core.model.device import arithmetic
+from stages.core.model.segmenter import Segmenter, plan_tracks
+from stages.core.model.text import TextBatch
+from stages.core.model.tgl import TglModel
 from stages.propagate.answers import Answers, MaskWriter
 from stages.propagate.config import GIGABYTE, PropagateConfig
 from stages.propagate.frames import VideoFeatures

@@ -12,12 +12,12 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from stages.model.adapter import EncodedText
-from stages.model.backbone import Decoded
-from stages.model.features import FrameFeatures
-from stages.model.memory import MemoryTokens
-from stages.model.segmenter import Item, segment
-from stages.model.tgl import TglModel
+from stages.core.model.adapter import EncodedText
+from stages.core.model.backbones.backbone import Decoded
+from stages.core.model.backbones.features import FrameFeatures
+from stages.core.model.backbones.memory import MemoryTokens
+from stages.core.model.segmenter import Item, segment
+from stages.core.model.tgl import TglModel
 from stages.propagate.frames import VideoFeatures
 
 BLOCK = 32

@@ -20,14 +20,14 @@ from schemas.errors import TglError
 from schemas.parquet import concatenate
 from schemas.receipts import canonical_json
 from schemas.tables import PROPAGATION
-from stages.engine.digest import text_digest
-from stages.engine.processes import Team
-from stages.engine.progress import Task
-from stages.engine.stage import INPUT_FAILURES
-from stages.engine.workspace import Workspace
-from stages.index.frame_files import frames_digest, require_unchanged
-from stages.index.index import Expression
-from stages.index.texts import TextStore
+from stages.core.engine.digest import text_digest
+from stages.core.engine.processes import Team
+from stages.core.engine.progress import Task
+from stages.core.engine.stage import INPUT_FAILURES
+from stages.core.engine.workspace import Workspace
+from stages.core.index.frame_files import frames_digest, require_unchanged
+from stages.core.index.index import Expression
+from stages.core.index.texts import TextStore
 from stages.propagate.answers import MaskWriter
 from stages.propagate.video import Job
 

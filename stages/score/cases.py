@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from stages.score.regions import Rows
+from stages.score.masks.packed_masks import Rows
 
 Span = tuple[int, int]
 

@@ -14,9 +14,15 @@ from schemas.layouts import (
     MEVIS_MASKS,
     MOMENTS_FILE,
 )
-from stages.engine.digest import file_digest, require_folder, state_text, text_digest, tree_digest
-from stages.engine.settings import Settings, setting
-from stages.engine.stage import Inputs
+from stages.core.engine.digest import (
+    file_digest,
+    require_folder,
+    state_text,
+    text_digest,
+    tree_digest,
+)
+from stages.core.engine.settings import Settings, setting
+from stages.core.engine.stage import Inputs
 
 PROTOCOLS = ("mevis", "davis", "ref-davis", "ref-youtube-vos")
 ERROR, ZERO = "error", "zero"

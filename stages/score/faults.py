@@ -12,8 +12,8 @@ import pyarrow as pa
 from schemas.errors import CorruptInput, MissingInput, TglError
 from schemas.wording import amount, listing
 from stages.score.cases import Case, Fault, VideoCases
-from stages.score.survey import MISSING_FOLDER, MISSING_VIDEO
-from stages.score.truth_folder import subfolders
+from stages.score.prediction_listing import MISSING_FOLDER, MISSING_VIDEO
+from stages.score.truth.mask_folder import subfolders
 from stages.score.worker import MISSING_FRAME
 
 _LISTED = 5

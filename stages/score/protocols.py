@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from stages.score.cases import Case, VideoCases
-from stages.score.truth_labels import VOID_TRACK
+from stages.score.truth.label_folder import VOID_TRACK
 
 LABELLED = ("davis", "ref-davis")
 ANNOTATORS = ("anno_0", "anno_1", "anno_2", "anno_3")

@@ -10,9 +10,9 @@ import numpy as np
 
 from schemas.errors import CorruptInput, MissingInput
 from stages.score.cases import Case, Fault, TrackReader, TruthFault
-from stages.score.edges import Target
-from stages.score.png import WrongSize, read_labels, read_mask
-from stages.score.regions import Counts, Rows, blank, pack
+from stages.score.masks.boundary import Target
+from stages.score.masks.packed_masks import Counts, Rows, blank, pack
+from stages.score.masks.png import WrongSize, read_labels, read_mask
 from stages.score.worker import (
     MISSING_FRAME,
     UNREADABLE,

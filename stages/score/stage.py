@@ -17,23 +17,23 @@ from schemas.layouts import (
 )
 from schemas.parquet import concatenate, rows_of
 from schemas.tables import SCORE_FRAMES, SCORES
-from stages.engine.digest import text_digest
-from stages.engine.pool import map_jobs
-from stages.engine.progress import Progress
-from stages.engine.runtime import Runtime
-from stages.engine.stage import Result, Stage
-from stages.engine.workspace import Workspace
-from stages.score.case_rows import case_rows
+from stages.core.engine.digest import text_digest
+from stages.core.engine.pool import map_jobs
+from stages.core.engine.progress import Progress
+from stages.core.engine.runtime import Runtime
+from stages.core.engine.stage import Result, Stage
+from stages.core.engine.workspace import Workspace
 from stages.score.cases import Fault, VideoCases
 from stages.score.config import ERROR, NO_REPORT, ScoreConfig, ScoreInputs
 from stages.score.faults import fault_error, frame_faults, nothing_matches, remarks
-from stages.score.frame_rows import frame_table
+from stages.score.prediction_listing import Survey, survey
 from stages.score.propagation import temporal_of
 from stages.score.protocols import drop_empty
-from stages.score.summary import summarise, write_summary
-from stages.score.survey import Survey, survey
+from stages.score.results.case_rows import case_rows
+from stages.score.results.frame_rows import frame_table
+from stages.score.results.summary import summarise, write_summary
 from stages.score.temporal import TemporalScores
-from stages.score.truth import read_truth
+from stages.score.truth.reading import read_truth
 from stages.score.worker import VideoJob, score_video
 
 
@@ -45,7 +45,7 @@ def run(
     runtime: Runtime,
     progress: Progress,
 ) -> Result:
-    """Score every video; see :func:`stages.engine.execute.execute`."""
+    """Score every video; see :func:`stages.core.engine.execute.execute`."""
     videos, unscored = drop_empty(read_truth(config, inputs))
     if not any(video.cases for video in videos):
         raise CorruptInput("has no expression with a frame to score", where=inputs.gt)

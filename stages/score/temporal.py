@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from stages.score.cases import Span
-from stages.score.frame_rows import mean
+from stages.score.results.frame_rows import mean
 
 THRESHOLDS = tuple(round(0.5 + 0.05 * step, 2) for step in range(10))
 RECALL_THRESHOLDS = (0.3, 0.5, 0.7)

@@ -20,8 +20,8 @@ UNREADABLE_TRUTH = "ground truth cannot be read"
 
 WORKER_MODULES = (
     "stages.score.scorer",
-    "stages.score.lines",
-    "stages.score.runs",
+    "stages.score.masks.png_unfilter",
+    "stages.score.masks.rle_runs",
     "stages.score.report.pictures",
 )
 

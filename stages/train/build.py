@@ -14,18 +14,18 @@ from torch import Tensor
 
 from schemas.errors import CorruptInput, TglError
 from schemas.receipts import read_receipt
-from stages.engine.runtime import Runtime
-from stages.index.index import Index
-from stages.index.texts import TextStore
-from stages.model.checkpoint import save_checkpoint
-from stages.model.device import arithmetic
-from stages.model.families import load_backbone
-from stages.model.features import FrameFeatures
-from stages.model.tgl import TglModel
+from stages.core.engine.runtime import Runtime
+from stages.core.index.index import Index
+from stages.core.index.texts import TextStore
+from stages.core.model.backbones.families import load_backbone
+from stages.core.model.backbones.features import FrameFeatures
+from stages.core.model.checkpoint import save_checkpoint
+from stages.core.model.device import arithmetic
+from stages.core.model.tgl import TglModel
 from stages.train.config import TrainConfig, TrainInputs
-from stages.train.dataset import ClipDataset
+from stages.train.data.dataset import ClipDataset
+from stages.train.data.features import CachedFeatures, DiskBudget, FeatureSource, LiveFeatures
 from stages.train.distributed import share
-from stages.train.features import CachedFeatures, DiskBudget, FeatureSource, LiveFeatures
 from stages.train.learner import ClipLearner
 from stages.train.loop import Trainer
 from stages.train.schedule import freeze_parts

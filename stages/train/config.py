@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TypeVar
 
 from schemas.errors import ConfigError
-from stages.engine.digest import artifact_digest, tree_digest
-from stages.engine.settings import Settings, setting
-from stages.engine.stage import Inputs
-from stages.index.frame_files import frame_folders, index_digest
-from stages.model.config import LossConfig, ModelConfig
+from stages.core.engine.digest import artifact_digest, tree_digest
+from stages.core.engine.settings import Settings, setting
+from stages.core.engine.stage import Inputs
+from stages.core.index.frame_files import frame_folders, index_digest
+from stages.core.model.config import LossConfig, ModelConfig
 
 SAMPLINGS = ("moment", "random")
 

@@ -15,8 +15,8 @@ from accelerate import Accelerator, DistributedDataParallelKwargs
 from accelerate.utils import broadcast_object_list, is_tensorboard_available
 
 from schemas.errors import ConfigError
-from stages.engine.runtime import Runtime
-from stages.model.device import pick_device
+from stages.core.engine.runtime import Runtime
+from stages.core.model.device import pick_device
 
 TRACKER = "tensorboard"
 

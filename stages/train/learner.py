@@ -13,12 +13,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from stages.model.config import LossConfig
-from stages.model.features import FrameFeatures
-from stages.model.losses import clip_losses, heatmap_loss
-from stages.model.text import TextBatch
-from stages.model.tgl import TglModel
-from stages.train.dataset import Sample
+from stages.core.model.backbones.features import FrameFeatures
+from stages.core.model.config import LossConfig
+from stages.core.model.losses import clip_losses, heatmap_loss
+from stages.core.model.text import TextBatch
+from stages.core.model.tgl import TglModel
+from stages.train.data.dataset import Sample
 
 
 @dataclass(frozen=True)

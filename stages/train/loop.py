@@ -18,13 +18,13 @@ from torch import Tensor
 from torch.nn import Parameter
 
 from schemas.errors import TrainingDiverged
-from stages.engine.progress import Progress, Task
+from stages.core.engine.progress import Progress, Task
 from stages.train.config import TrainConfig
-from stages.train.dataset import ClipDataset, Sample
+from stages.train.data.dataset import ClipDataset, Sample
+from stages.train.data.features import FeatureSource
+from stages.train.data.loader import BatchNumbers, load_batches, worker_deaths
 from stages.train.distributed import share
-from stages.train.features import FeatureSource
 from stages.train.learner import ClipBatch, ClipLearner
-from stages.train.loader import BatchNumbers, load_batches, worker_deaths
 from stages.train.schedule import AveragedWeights, make_optimizer, schedule_factor, set_rates
 from stages.train.state import TrainState, load_state, save_state
 from stages.train.validate import Score

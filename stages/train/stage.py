@@ -9,16 +9,16 @@ from accelerate import Accelerator
 from schemas.layouts import HISTORY_TABLE
 from schemas.parquet import rows_of
 from schemas.tables import HISTORY
-from stages.engine.execute import Outcome
-from stages.engine.processes import place
-from stages.engine.progress import Progress, SilentProgress
-from stages.engine.runtime import Runtime
-from stages.engine.stage import Result, Stage
-from stages.engine.workspace import Workspace
-from stages.index.frame_files import require_unchanged
-from stages.index.index import Index
-from stages.model.checkpoint import save_checkpoint
-from stages.model.tgl import TglModel
+from stages.core.engine.execute import Outcome
+from stages.core.engine.processes import place
+from stages.core.engine.progress import Progress, SilentProgress
+from stages.core.engine.runtime import Runtime
+from stages.core.engine.stage import Result, Stage
+from stages.core.engine.workspace import Workspace
+from stages.core.index.frame_files import require_unchanged
+from stages.core.index.index import Index
+from stages.core.model.checkpoint import save_checkpoint
+from stages.core.model.tgl import TglModel
 from stages.train.build import Sentences, build_trainer, encoder_name
 from stages.train.config import TrainConfig, TrainInputs
 from stages.train.distributed import TRACKER, leave, make_accelerator, share
@@ -40,7 +40,7 @@ def run(
     runtime: Runtime,
     progress: Progress,
 ) -> Result:
-    """Train; see :func:`stages.engine.execute.execute`.
+    """Train; see :func:`stages.core.engine.execute.execute`.
 
     Under a launcher this is the first process's part; see :func:`together`.
     """

@@ -13,13 +13,13 @@ from accelerate import Accelerator
 from accelerate.utils import gather_object
 from torch import Tensor
 
-from stages.index.index import Expression, Index, Video
-from stages.index.texts import TextStore
-from stages.model.text import TextBatch
-from stages.model.tgl import TglModel
+from stages.core.index.index import Expression, Index, Video
+from stages.core.index.texts import TextStore
+from stages.core.model.text import TextBatch
+from stages.core.model.tgl import TglModel
 from stages.train.config import TrainConfig
-from stages.train.dataset import referent_masks
-from stages.train.features import FeatureSource
+from stages.train.data.dataset import referent_masks
+from stages.train.data.features import FeatureSource
 
 Score = dict[str, float]
 """`J`, and `relevance` (share of frames whose relevance is right) where moments are used."""

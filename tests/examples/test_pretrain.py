@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from stages.model.families import load_backbone
-from stages.toy.config import ToyConfig
+from stages.core.model.backbones.families import load_backbone
+from stages.tools.toy.config import ToyConfig
 
 FOLDER = Path(__file__).parents[2] / "examples" / "toy"
 SIZE = 32

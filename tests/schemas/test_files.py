@@ -14,8 +14,8 @@ from schemas.errors import CorruptInput, MissingInput, TglError
 from schemas.files import open_regular, read_regular, require_regular
 from schemas.parquet import TableWriter, read_table, rows_of
 from schemas.tables import MOMENTS
-from stages.datasets.json_stream import stream_members
-from stages.index.frames import read_frame
+from stages.core.datasets.documents.json_stream import stream_members
+from stages.core.media.frames import read_frame
 
 
 def _socket(path: Path) -> None:

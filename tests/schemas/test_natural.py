@@ -9,7 +9,7 @@ from PIL import Image
 
 from schemas.errors import UnsafeName
 from schemas.layouts import natural_key, orders_differ, video_name
-from tglcli.media import find_media
+from stages.tools.segment.media import find_media
 
 
 def test_numbers_go_by_their_value() -> None:

@@ -16,19 +16,19 @@ import pytest
 from PIL import Image
 from pycocotools import mask as coco
 
-from stages.engine.execute import Outcome, execute
-from stages.engine.progress import SilentProgress
-from stages.engine.runtime import Runtime
-from stages.engine.stage import Stage
+from stages.core.engine.execute import Outcome, execute
+from stages.core.engine.progress import SilentProgress
+from stages.core.engine.runtime import Runtime
+from stages.core.engine.stage import Stage
 
 _KILLED = -9
 _KILLER = """
 import os, pickle, signal, sys
 from contextlib import contextmanager
 
-from stages.engine.execute import execute
-from stages.engine.progress import SilentProgress
-from stages.engine.runtime import Runtime
+from stages.core.engine.execute import execute
+from stages.core.engine.progress import SilentProgress
+from stages.core.engine.runtime import Runtime
 
 module, config, inputs, out, after = pickle.load(sys.stdin.buffer)
 

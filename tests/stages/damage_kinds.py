@@ -17,24 +17,24 @@ from schemas.receipts import read_receipt
 from schemas.tables import FRAMES
 from stages.build_moments.formats.context import MomentContext, Row, Timing, row
 from stages.build_moments.formats.registry import FORMATS, read_moments_file
-from stages.check.config import CheckConfig
-from stages.check.findings import Findings
-from stages.check.submission import check_zip
-from stages.datasets.layouts import open_dataset
-from stages.datasets.palette import read_numbers
-from stages.datasets.records import RawExpression
-from stages.engine.progress import SilentProgress
-from stages.engine.runtime import Runtime
-from stages.index.frame_files import require_as_extracted
-from stages.index.frames import read_frame
-from stages.index.index import Index
-from stages.index.texts import TextStore
-from stages.score.compare import compare_runs
-from stages.score.png import read_labels, read_mask
+from stages.core.datasets.layouts import open_dataset
+from stages.core.datasets.palette import read_numbers
+from stages.core.datasets.records import RawExpression
+from stages.core.engine.progress import SilentProgress
+from stages.core.engine.runtime import Runtime
+from stages.core.index.frame_files import require_as_extracted
+from stages.core.index.index import Index
+from stages.core.index.texts import TextStore
+from stages.core.media.frames import read_frame
+from stages.score.masks.png import read_labels, read_mask
 from stages.score.propagation import temporal_of
-from stages.score.truth_index import read_index
-from stages.submit.config import SubmitConfig, SubmitInputs
-from stages.submit.writing import write_submission
+from stages.score.results.compare import compare_runs
+from stages.score.truth.index import read_index
+from stages.tools.check.config import CheckConfig
+from stages.tools.check.findings import Findings
+from stages.tools.check.submission import check_zip
+from stages.tools.submit.config import SubmitConfig, SubmitInputs
+from stages.tools.submit.writing import write_submission
 
 _RUNTIME = Runtime(workers=1, device="cpu")
 _EXPRESSIONS = tuple(
@@ -221,5 +221,5 @@ KINDS: dict[str, Kind] = {
     "moments, VIA": _moments("m.csv", "via", referents=True),
     "moments, ELAN": _moments("a.eaf", "elan", referents=True),
 }
-"""Weights, their config.json and the files of encoders: tests/stages/model/test_weights.py and
+"""Weights, their config.json and the files of encoders: tests/stages/core/model/test_weights.py and
 tests/stages/precompute_text/test_foreign_models.py."""

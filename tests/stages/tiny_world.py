@@ -22,33 +22,33 @@ from tiny_selectors import save_selector
 from schemas.directories import sha256_file
 from stages.build_moments.config import IndexConfig, IndexInputs
 from stages.build_moments.stage import STAGE as BUILD_MOMENTS
-from stages.engine.execute import Outcome, execute
-from stages.engine.ffmpeg import write_h264
-from stages.engine.progress import SilentProgress
-from stages.engine.runtime import Runtime
-from stages.engine.stage import Inputs, Stage
+from stages.core.engine.execute import Outcome, execute
+from stages.core.engine.progress import SilentProgress
+from stages.core.engine.runtime import Runtime
+from stages.core.engine.stage import Inputs, Stage
+from stages.core.index.masks import encode
+from stages.core.media.ffmpeg import write_h264
+from stages.core.model.backbones.families import build_backbone
+from stages.core.model.backbones.presets import toy_preset
+from stages.core.model.checkpoint import save_checkpoint
+from stages.core.model.config import ModelConfig
+from stages.core.model.tgl import TglModel
 from stages.extract_frames.config import ExtractConfig, ExtractInputs
 from stages.extract_frames.stage import STAGE as EXTRACT_FRAMES
-from stages.index.masks import encode
-from stages.model.checkpoint import save_checkpoint
-from stages.model.config import ModelConfig
-from stages.model.families import build_backbone
-from stages.model.presets import toy_preset
-from stages.model.tgl import TglModel
 from stages.precompute_text.config import TextConfig, TextInputs
 from stages.precompute_text.stage import STAGE as PRECOMPUTE_TEXT
 from stages.propagate.config import PropagateConfig, PropagateInputs
 from stages.propagate.stage import STAGE as PROPAGATE
-from stages.references.config import ReferencesConfig, ReferencesInputs
-from stages.references.stage import STAGE as REFERENCES
-from stages.render.config import RenderConfig, RenderInputs
-from stages.render.stage import STAGE as RENDER
 from stages.score.config import ScoreConfig, ScoreInputs
 from stages.score.stage import STAGE as SCORE
-from stages.select_moments.config import SelectConfig, SelectInputs
-from stages.select_moments.stage import STAGE as SELECT_MOMENTS
-from stages.toy.config import ToyConfig, ToyInputs
-from stages.toy.stage import STAGE as TOY
+from stages.tools.references.config import ReferencesConfig, ReferencesInputs
+from stages.tools.references.stage import STAGE as REFERENCES
+from stages.tools.render.config import RenderConfig, RenderInputs
+from stages.tools.render.stage import STAGE as RENDER
+from stages.tools.select_moments.config import SelectConfig, SelectInputs
+from stages.tools.select_moments.stage import STAGE as SELECT_MOMENTS
+from stages.tools.toy.config import ToyConfig, ToyInputs
+from stages.tools.toy.stage import STAGE as TOY
 from stages.train.config import TrainConfig, TrainInputs
 from stages.train.stage import STAGE as TRAIN
 

@@ -11,11 +11,11 @@ import pytest
 import torch
 from mistakes_world import build_world
 
-from stages.model.checkpoint import save_checkpoint
-from stages.model.config import ModelConfig
-from stages.model.families import build_backbone
-from stages.model.presets import toy_preset
-from stages.model.tgl import TglModel
+from stages.core.model.backbones.families import build_backbone
+from stages.core.model.backbones.presets import toy_preset
+from stages.core.model.checkpoint import save_checkpoint
+from stages.core.model.config import ModelConfig
+from stages.core.model.tgl import TglModel
 
 
 @pytest.fixture(scope="session")

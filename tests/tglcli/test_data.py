@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from stages.engine.execute import execute
-from stages.engine.progress import SilentProgress
-from stages.engine.runtime import Runtime
-from stages.toy.config import ToyConfig, ToyInputs
-from stages.toy.stage import STAGE as TOY
+from stages.core.engine.execute import execute
+from stages.core.engine.progress import SilentProgress
+from stages.core.engine.runtime import Runtime
+from stages.tools.toy.config import ToyConfig, ToyInputs
+from stages.tools.toy.stage import STAGE as TOY
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from tglcli.live_tables import live_segments
+from stages.tools.segment.stream_tables import live_segments
 
 COUNTS = b"a mask's runs"
 

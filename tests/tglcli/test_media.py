@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from schemas.errors import TglError
-from tglcli.media import find_media
+from stages.tools.segment.media import find_media
 
 ODD: dict[str, tuple[Callable[[Path], object], str]] = {
     "pipe": (os.mkfifo, "is a pipe"),

@@ -9,7 +9,7 @@ import typer
 from typer.testing import CliRunner
 
 from schemas.errors import ConfigError
-from stages.engine.settings import Settings, setting
+from stages.core.engine.settings import Settings, setting
 from tglcli.options import RunOptions, stage_command
 
 

@@ -23,8 +23,8 @@ from transformers import PreTrainedTokenizerFast, RobertaConfig, RobertaModel
 from schemas.layouts import HISTORY_TABLE
 from schemas.parquet import read_table
 from schemas.tables import HISTORY, PROPAGATION
-from stages.model.families import build_backbone
-from stages.model.presets import sam21_preset
+from stages.core.model.backbones.families import build_backbone
+from stages.core.model.backbones.presets import sam21_preset
 
 pytestmark = pytest.mark.slow
 

@@ -17,8 +17,8 @@ from pycocotools import mask as coco
 from typer.testing import CliRunner
 
 from schemas.errors import ConfigError, CorruptInput, MissingInput
-from stages.engine.ffmpeg import ffmpeg_binary
-from tglcli.commands import segment as command
+from stages.core.media.ffmpeg import ffmpeg_binary
+from tglcli.commands.tools import segment as command
 from tglcli.main import app
 
 FRAMES, HEIGHT, WIDTH = 6, 48, 64

@@ -22,9 +22,9 @@ from schemas.errors import ConfigError, CorruptInput, MissingInput, OutputBlocke
 from schemas.layouts import PROPAGATION_TABLE
 from schemas.parquet import read_table
 from schemas.tables import PROPAGATION
-from stages.engine.ffmpeg import ffmpeg_binary
+from stages.core.media.ffmpeg import ffmpeg_binary
 from stages.extract_frames.log import Log
-from tglcli.live_run import MOST_SPANS, Tally, ending_on_interrupt
+from stages.tools.segment.stream import MOST_SPANS, Tally, ending_on_interrupt
 from tglcli.main import app
 
 FRAMES, HEIGHT, WIDTH, FPS = 10, 48, 64, 5

@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 
 from schemas.errors import CorruptInput, OutputBlocked
 from schemas.receipts import read_receipt
-from stages.engine.ffmpeg import write_h264
+from stages.core.media.ffmpeg import write_h264
 from tglcli import offline
 from tglcli.main import app
 

@@ -12,13 +12,13 @@ import typer
 
 from schemas.errors import ConfigError
 from schemas.layouts import REPORT_FILE, SCORES_TABLE
-from stages.engine.digest import require_files
+from stages.core.engine.digest import require_files
 from stages.score.config import NO_REPORT, ScoreConfig, ScoreInputs
 from tglcli.options import RunOptions, stage_command
 from tglcli.summary import print_outcome
 
 if TYPE_CHECKING:
-    from stages.engine.execute import Outcome
+    from stages.core.engine.execute import Outcome
 
 
 _MAKE_SCORES = "make one with tgl score --out"
@@ -65,7 +65,7 @@ def score(
     as_json: _Json = False,
 ) -> None:
     """Score masks exactly: J, F, what is behind them, and every sample that is missing."""
-    from stages.engine.outputs import output_files
+    from stages.core.engine.outputs import output_files
 
     config = _with_pictures(config, out, report)
     if run.quiet and not as_json and out is None and report is None:
@@ -99,11 +99,11 @@ def _with_pictures(config: ScoreConfig, out: Path | None, report: Path | None) -
 
 
 def _execute(config: ScoreConfig, inputs: ScoreInputs, out: Path, run: RunOptions) -> Outcome:
-    from stages.engine.pool import prepare_workers
+    from stages.core.engine.pool import prepare_workers
     from stages.score.worker import WORKER_MODULES
 
     prepare_workers(run.runtime, WORKER_MODULES)  # they load while this process does
-    from stages.engine.execute import execute
+    from stages.core.engine.execute import execute
     from stages.score.stage import STAGE
     from tglcli.progress import TerminalProgress
 
@@ -114,7 +114,7 @@ def _execute(config: ScoreConfig, inputs: ScoreInputs, out: Path, run: RunOption
 
 
 def _print(artifact: Path, other: Path | None, *, as_json: bool, quiet: bool) -> None:
-    from stages.score.compare import compare_runs
+    from stages.score.results.compare import compare_runs
     from tglcli.score_tables import print_difference, print_json, print_scores
 
     difference = None if other is None else compare_runs(artifact, other)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from stages.engine.digest import require_folder
+from stages.core.engine.digest import require_folder
 from stages.train.config import TrainConfig, TrainInputs
 from tglcli.options import RunOptions, stage_command
 from tglcli.weights import backbone_folder

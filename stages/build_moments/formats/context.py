@@ -18,7 +18,7 @@ from typing import Any
 
 from schemas.errors import ConfigError, CorruptInput
 from stages.build_moments.config import NEAREST, OUTWARD, REFUSE
-from stages.datasets.records import RawExpression
+from stages.core.datasets.records import RawExpression
 
 Row = dict[str, Any]
 ANNOTATED = "annotated"

@@ -20,7 +20,7 @@ from stages.build_moments.formats.context import (
     row,
     whole_span,
 )
-from stages.datasets.csv_text import read_csv_text
+from stages.core.datasets.documents.csv_text import read_csv_text
 
 _NEEDED = ("video_id", "expression_id", "anno_id", "start_frame", "end_frame")
 _COLUMNS = (*_NEEDED, "source", "score")

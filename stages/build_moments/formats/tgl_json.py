@@ -10,11 +10,16 @@ from typing import Any
 from schemas.directories import write_text_atomic
 from schemas.errors import ConfigError
 from stages.build_moments.formats.context import MomentContext, Row, by_video
-from stages.datasets.moments_json import ALL_REFERENTS, FORMAT, VERSION, read_moments_json
+from stages.core.datasets.documents.moments_json import (
+    ALL_REFERENTS,
+    FORMAT,
+    VERSION,
+    read_moments_json,
+)
 
 
 def read_tgl(path: Path, context: MomentContext) -> Iterator[Row]:
-    """Rows of a tgl-moments file; see :mod:`stages.datasets.moments_json`."""
+    """Rows of a tgl-moments file; see :mod:`stages.core.datasets.documents.moments_json`."""
     return read_moments_json(path)
 
 

@@ -15,8 +15,8 @@ from schemas.errors import CorruptInput, MissingInput, TglError
 from schemas.files import open_regular
 from schemas.layouts import MASK_SUFFIX
 from stages.score.cases import Case, TrackReader, TruthFault, VideoCases
-from stages.score.png import read_labels, read_mask
-from stages.score.regions import unpack
+from stages.score.masks.packed_masks import unpack
+from stages.score.masks.png import read_labels, read_mask
 
 # Blue, orange and purple of Okabe and Ito: told apart by colour-blind readers too.
 AGREED, MISSED, EXTRA = (0, 114, 178), (230, 159, 0), (204, 121, 167)

@@ -14,7 +14,7 @@ from schemas.errors import ConfigError, CorruptInput, TglError
 from stages.build_moments.config import MOMENT_FORMATS
 from stages.build_moments.formats.context import MomentContext, Row, Timing, row
 from stages.build_moments.formats.registry import FORMATS, detect_format, read_moments_file
-from stages.datasets.records import RawExpression
+from stages.core.datasets.records import RawExpression
 
 FRAMES = 200
 RATES = (None, 24.0, 25.0, 24000 / 1001, 29.97, 30000 / 1001, 12.5, 7.0, 60.0)

@@ -18,12 +18,12 @@ from stages.build_moments.config import MOMENT_FORMATS, IndexConfig, IndexInputs
 from stages.build_moments.formats.context import MomentContext, Timing, row
 from stages.build_moments.formats.registry import FORMATS
 from stages.build_moments.stage import STAGE
-from stages.check.check import check
-from stages.check.config import CheckConfig
-from stages.datasets.records import RawExpression
-from stages.engine.execute import execute
-from stages.engine.progress import SilentProgress
-from stages.engine.runtime import Runtime
+from stages.core.datasets.records import RawExpression
+from stages.core.engine.execute import execute
+from stages.core.engine.progress import SilentProgress
+from stages.core.engine.runtime import Runtime
+from stages.tools.check.check import check
+from stages.tools.check.config import CheckConfig
 
 RUNTIME = Runtime(workers=1, device="cpu")
 

@@ -14,16 +14,16 @@ from spoiling import QUICK, error_or_success, spoilt_bytes
 from spoiling_tables import spoilt_table
 
 from stages.build_moments.config import MOMENT_FORMATS, IndexConfig, IndexInputs
-from stages.build_moments.export import export_moments
 from stages.build_moments.stage import STAGE
-from stages.check.check import check
-from stages.check.config import CheckConfig
-from stages.engine.execute import execute
-from stages.engine.progress import SilentProgress
-from stages.engine.runtime import Runtime
-from stages.index.index import Index
+from stages.core.engine.execute import execute
+from stages.core.engine.progress import SilentProgress
+from stages.core.engine.runtime import Runtime
+from stages.core.index.index import Index
 from stages.precompute_text.config import TextConfig, TextInputs
 from stages.precompute_text.stage import STAGE as TEXT_STAGE
+from stages.tools.check.check import check
+from stages.tools.check.config import CheckConfig
+from stages.tools.export_moments.export import export_moments
 
 RUNTIME = Runtime(workers=1, device="cpu")
 TABLES = ("videos", "expressions", "moments", "masks")

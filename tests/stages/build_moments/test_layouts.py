@@ -13,8 +13,8 @@ from PIL import Image
 from schemas.errors import ConfigError, CorruptInput, MissingInput, TglError
 from stages.build_moments.config import IndexConfig, IndexInputs
 from stages.build_moments.stage import STAGE
-from stages.datasets.layouts import detect_layout, open_dataset
-from stages.index.index import Index
+from stages.core.datasets.layouts import detect_layout, open_dataset
+from stages.core.index.index import Index
 
 
 def _build(run_stage: Callable, folder: Path, **config: object) -> tuple[Index, dict]:

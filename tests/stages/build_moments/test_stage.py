@@ -19,9 +19,9 @@ from stages.build_moments.config import IndexConfig, IndexInputs
 from stages.build_moments.formats.context import MomentContext, Timing, row
 from stages.build_moments.formats.registry import FORMATS
 from stages.build_moments.stage import STAGE
-from stages.datasets.records import RawExpression
-from stages.engine.progress import SilentProgress
-from stages.index.index import Index
+from stages.core.datasets.records import RawExpression
+from stages.core.engine.progress import SilentProgress
+from stages.core.index.index import Index
 
 
 def _build(run_stage: Callable, split: Path, out: Path, **config: str) -> Index:

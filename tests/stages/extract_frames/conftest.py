@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from stages.engine.ffmpeg import ffmpeg_binary
+from stages.core.media.ffmpeg import ffmpeg_binary
 
 MakeVideo = Callable[..., Path]
 

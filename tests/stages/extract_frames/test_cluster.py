@@ -9,9 +9,9 @@ import pytest
 
 from schemas.directories import list_folder
 from schemas.errors import ConfigError
-from stages.engine.execute import execute
-from stages.engine.progress import SilentProgress
-from stages.engine.runtime import Runtime
+from stages.core.engine.execute import execute
+from stages.core.engine.progress import SilentProgress
+from stages.core.engine.runtime import Runtime
 from stages.extract_frames.config import ExtractConfig, ExtractInputs
 from stages.extract_frames.stage import STAGE
 

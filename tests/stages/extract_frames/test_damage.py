@@ -15,8 +15,8 @@ from schemas.errors import CorruptInput, MissingInput, UnsafeName
 from schemas.layouts import FRAMES_TABLE
 from schemas.parquet import read_table
 from schemas.tables import FRAMES
-from stages.engine.ffmpeg import ffmpeg_binary
-from stages.engine.progress import SilentProgress
+from stages.core.engine.progress import SilentProgress
+from stages.core.media.ffmpeg import ffmpeg_binary
 from stages.extract_frames.config import ExtractConfig, ExtractInputs
 from stages.extract_frames.log import Log
 from stages.extract_frames.sources import find_videos

@@ -14,10 +14,10 @@ from schemas.errors import ConfigError
 from schemas.layouts import FRAMES_TABLE
 from schemas.parquet import read_table
 from schemas.tables import FRAMES
-from stages.engine.ffmpeg import ffmpeg_binary
+from stages.core.media.ffmpeg import ffmpeg_binary
+from stages.core.media.frames import read_frame
 from stages.extract_frames.config import ExtractConfig, ExtractInputs
 from stages.extract_frames.stage import STAGE
-from stages.index.frames import read_frame
 
 MakeVideo = Callable[..., Path]
 LOSSLESS = ("-c:v", "libx264", "-preset", "ultrafast", "-qp", "0")

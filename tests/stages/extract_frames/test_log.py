@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from stages.engine.progress import SilentProgress
+from stages.core.engine.progress import SilentProgress
 from stages.extract_frames.config import ExtractConfig, ExtractInputs
 from stages.extract_frames.estimate import FrameEstimate, frames_of_header
 from stages.extract_frames.log import Log

@@ -16,12 +16,12 @@ from schemas.errors import ConfigError, CorruptInput, MissingInput, OutputBlocke
 from schemas.layouts import FRAMES_TABLE
 from schemas.parquet import read_table
 from schemas.tables import FRAMES
-from stages.engine.execute import Outcome
-from stages.engine.ffmpeg import ffmpeg_binary
+from stages.core.engine.execute import Outcome
+from stages.core.media.ffmpeg import ffmpeg_binary
+from stages.core.media.frames import read_frame
 from stages.extract_frames.config import ExtractConfig, ExtractInputs
 from stages.extract_frames.stage import STAGE
 from stages.extract_frames.streaming import VideoStream
-from stages.index.frames import read_frame
 
 Run = Callable[..., Outcome]
 MakeVideo = Callable[..., Path]

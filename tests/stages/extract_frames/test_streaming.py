@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from schemas.errors import CorruptInput
-from stages.engine.ffmpeg import ffmpeg_binary
+from stages.core.media.ffmpeg import ffmpeg_binary
 from stages.extract_frames.log import Log
 from stages.extract_frames.streaming import PictureStream, RawStream, Stream, VideoStream
 

@@ -15,9 +15,9 @@ from safetensors.torch import load_file, save_file
 from transformers import dynamic_module_utils
 
 from schemas.errors import CorruptInput, SchemaMismatch, TglError
-from stages.engine.runtime import Runtime
+from stages.core.engine.runtime import Runtime
 from stages.precompute_text.transformer import TransformerEncoder
-from stages.select_moments.scorers import load_scorer
+from stages.tools.select_moments.scorers import load_scorer
 
 WEIGHTS = "model.safetensors"
 SENTENCES = ["a cat jumping", "the dog runs"]

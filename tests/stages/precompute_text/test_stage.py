@@ -19,11 +19,9 @@ from schemas.directories import list_folder
 from schemas.errors import CorruptInput, MissingInput, SchemaMismatch, TglError
 from schemas.parquet import read_table
 from schemas.tables import TEXTS
-from stages.check.check import check
-from stages.check.config import CheckConfig
-from stages.engine.progress import SilentProgress
-from stages.engine.runtime import Runtime
-from stages.index.texts import TextStore
+from stages.core.engine.progress import SilentProgress
+from stages.core.engine.runtime import Runtime
+from stages.core.index.texts import TextStore
 from stages.precompute_text.config import (
     TextConfig,
     TextInputs,
@@ -31,6 +29,8 @@ from stages.precompute_text.config import (
     local_encoder,
 )
 from stages.precompute_text.stage import STAGE
+from stages.tools.check.check import check
+from stages.tools.check.config import CheckConfig
 
 SENTENCES = [
     "the left giraffe bending its neck down",

@@ -20,11 +20,11 @@ from schemas.layouts import (
 )
 from schemas.parquet import rows_of, write_table
 from schemas.tables import EXPRESSIONS, MASKS, MOMENTS, TEXTS, VIDEOS
-from stages.model.checkpoint import save_checkpoint
-from stages.model.config import ModelConfig
-from stages.model.families import build_backbone
-from stages.model.presets import toy_preset
-from stages.model.tgl import TglModel
+from stages.core.model.backbones.families import build_backbone
+from stages.core.model.backbones.presets import toy_preset
+from stages.core.model.checkpoint import save_checkpoint
+from stages.core.model.config import ModelConfig
+from stages.core.model.tgl import TglModel
 from stages.propagate.config import PropagateInputs
 
 HEIGHT, WIDTH = 50, 70

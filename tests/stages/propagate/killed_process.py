@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from stages.engine.processes import place
+from stages.core.engine.processes import place
 from stages.propagate.work import Kept
 from tglcli.main import main
 

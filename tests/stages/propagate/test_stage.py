@@ -29,14 +29,14 @@ from schemas.layouts import (
 )
 from schemas.parquet import read_table, rows_of, write_table
 from schemas.tables import EXPRESSIONS, MOMENTS, PROPAGATION
-from stages.engine.execute import Outcome, execute
-from stages.engine.progress import SilentProgress
-from stages.engine.runtime import Runtime
-from stages.index.frames import read_frame
-from stages.index.texts import TextStore
-from stages.model.checkpoint import load_checkpoint
-from stages.model.preprocess import preprocess
-from stages.model.text import TextBatch
+from stages.core.engine.execute import Outcome, execute
+from stages.core.engine.progress import SilentProgress
+from stages.core.engine.runtime import Runtime
+from stages.core.index.texts import TextStore
+from stages.core.media.frames import read_frame
+from stages.core.model.backbones.preprocess import preprocess
+from stages.core.model.checkpoint import load_checkpoint
+from stages.core.model.text import TextBatch
 from stages.propagate import answers, views
 from stages.propagate import video as video_module
 from stages.propagate.answers import enlarge

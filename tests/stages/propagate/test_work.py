@@ -17,13 +17,13 @@ from torch.distributed import HashStore
 from schemas.layouts import PROPAGATION_TABLE
 from schemas.receipts import read_receipt
 from schemas.tables import PROPAGATION
-from stages.engine.execute import execute
-from stages.engine.processes import Place, Team
-from stages.engine.progress import SilentProgress, SilentTask
-from stages.engine.runtime import Runtime
-from stages.engine.workspace import Workspace
-from stages.index.index import Index
-from stages.index.texts import TextStore
+from stages.core.engine.execute import execute
+from stages.core.engine.processes import Place, Team
+from stages.core.engine.progress import SilentProgress, SilentTask
+from stages.core.engine.runtime import Runtime
+from stages.core.engine.workspace import Workspace
+from stages.core.index.index import Index
+from stages.core.index.texts import TextStore
 from stages.propagate.answers import MaskWriter
 from stages.propagate.config import PropagateConfig
 from stages.propagate.stage import STAGE, plan_jobs

@@ -18,7 +18,7 @@ from schemas.tables import SCORE_FRAMES, SCORES
 from schemas.wording import amount
 from stages.build_moments.config import IndexConfig, IndexInputs
 from stages.build_moments.stage import STAGE as BUILD
-from stages.engine.progress import SilentProgress
+from stages.core.engine.progress import SilentProgress
 from stages.score.config import ScoreConfig, ScoreInputs
 from stages.score.stage import STAGE
 

@@ -28,8 +28,8 @@ def _one_thread() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def backbone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The toy backbone with random weights."""
-    from stages.model.families import build_backbone
-    from stages.model.presets import toy_preset
+    from stages.core.model.backbones.families import build_backbone
+    from stages.core.model.backbones.presets import toy_preset
 
     folder = tmp_path_factory.mktemp("backbone") / "tiny"
     torch.manual_seed(0)

@@ -13,9 +13,9 @@ from train_mini import small
 from schemas.layouts import HISTORY_TABLE, WEIGHTS_FILE
 from schemas.parquet import read_table
 from schemas.tables import HISTORY
-from stages.engine.execute import execute
-from stages.engine.progress import SilentProgress
-from stages.engine.runtime import Runtime
+from stages.core.engine.execute import execute
+from stages.core.engine.progress import SilentProgress
+from stages.core.engine.runtime import Runtime
 from stages.train.config import TrainConfig, TrainInputs
 from stages.train.stage import STAGE
 

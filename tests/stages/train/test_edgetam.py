@@ -15,13 +15,13 @@ from train_mini import FRAMES, SENTENCES, SIZE, VIDEO_IDS, small
 from schemas.layouts import WEIGHTS_FILE
 from schemas.parquet import read_table
 from schemas.tables import PROPAGATION
-from stages.engine.execute import Outcome
+from stages.core.engine.execute import Outcome
 from stages.propagate.config import PropagateConfig, PropagateInputs
 from stages.propagate.stage import STAGE as PROPAGATE
 from stages.train.config import TrainInputs
 from stages.train.stage import STAGE as TRAIN
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "model"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "core" / "model"))
 from tiny_backbones import tiny_edgetam
 
 PERCEIVER = "backbone.sam.spatial_perceiver."
@@ -31,7 +31,7 @@ Run = Callable[..., Outcome]
 @pytest.fixture(scope="module", params=["sam2's encoder", "timm's encoder"])
 def edgetam(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of random weights."""
-    from stages.model.families import build_backbone
+    from stages.core.model.backbones.families import build_backbone
 
     timm = request.param == "timm's encoder"
     if timm:

@@ -22,10 +22,10 @@ from schemas.errors import (
 from schemas.layouts import HISTORY_TABLE, MASKS_TABLE, TEXTS_TABLE, WEIGHTS_FILE
 from schemas.parquet import read_table
 from schemas.tables import HISTORY
-from stages.engine.execute import Outcome, execute
-from stages.engine.progress import SilentProgress
-from stages.engine.runtime import Runtime
-from stages.model.checkpoint import load_checkpoint
+from stages.core.engine.execute import Outcome, execute
+from stages.core.engine.progress import SilentProgress
+from stages.core.engine.runtime import Runtime
+from stages.core.model.checkpoint import load_checkpoint
 from stages.train import learner
 from stages.train.config import TrainConfig, TrainInputs
 from stages.train.stage import STAGE

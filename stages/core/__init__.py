@@ -1,0 +1,1 @@
+"""What every stage and tool shares; it imports neither of them."""

@@ -1,0 +1,70 @@
+"""Values in JSON documents from strangers, checked."""
+
+from __future__ import annotations
+
+import math
+
+from schemas.errors import CorruptInput
+from stages.core.media.frames import MAX_PIXELS
+
+
+def id_list(value: object, where: str) -> tuple[str, ...]:
+    """Ids as strings: a list of numbers or strings, a single one, or nothing.
+
+    Raises:
+        CorruptInput: an id is neither a number nor a string.
+    """
+    if value is None:
+        return ()
+    items = value if isinstance(value, list) else [value]
+    if any(isinstance(item, bool) or not isinstance(item, int | str) for item in items):
+        raise CorruptInput("has an id that is neither a number nor a string", where=where)
+    return tuple(whole_text(str(item), where) for item in items)
+
+
+def whole_text(value: str, where: object) -> str:
+    """`value`, if it can be written as UTF-8; JSON may hold half of a surrogate pair.
+
+    Raises:
+        CorruptInput: it cannot.
+    """
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise CorruptInput(
+            f"{value!r} is no text: half of a surrogate pair", where=where
+        ) from error
+    return value
+
+
+def finite_numbers(value: object, where: object) -> list[float]:
+    """A list of finite numbers.
+
+    Raises:
+        CorruptInput: it is something else.
+    """
+    if not isinstance(value, list) or not all(_is_finite(item) for item in value):
+        raise CorruptInput("a list of numbers is needed", where=where)
+    return [float(item) for item in value]
+
+
+def rle_size(value: object, where: object) -> tuple[int, int]:
+    """(height, width) of an RLE.
+
+    Raises:
+        CorruptInput: it is no pair of whole numbers above 0, or more pixels than a mask may have.
+    """
+    fits = (
+        isinstance(value, list)
+        and len(value) == len(("height", "width"))
+        and all(isinstance(n, int) and not isinstance(n, bool) and n > 0 for n in value)
+        and value[0] * value[1] <= MAX_PIXELS
+    )
+    if not fits:
+        raise CorruptInput("the RLE's size is not [height, width]", where=where)
+    assert isinstance(value, list)
+    return value[0], value[1]
+
+
+def _is_finite(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < math.inf

@@ -1,0 +1,383 @@
+"""Running a stage: fingerprint, skip, resume, publish."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Generic
+
+from schemas.directories import (
+    PARTIAL,
+    all_scratches,
+    list_folder,
+    lock_path,
+    locked,
+    remove_tree,
+    scratch_path,
+)
+from schemas.errors import CorruptInput, OutOfMemory, TglError, system_errors
+from schemas.layouts import RECEIPT_FILE
+from schemas.publishing import has_leftovers, publish, recover
+from schemas.receipts import (
+    Receipt,
+    fingerprint,
+    finite_counts,
+    origin_text,
+    read_receipt,
+    write_receipt,
+)
+from stages.core.engine.memory import is_out_of_memory
+from stages.core.engine.outputs import artifact_mark, refuse_inputs, replaceable
+from stages.core.engine.progress import Progress
+from stages.core.engine.runtime import Runtime
+from stages.core.engine.stage import C, I, Result, Stage
+from stages.core.engine.version import TGL_VERSION
+from stages.core.engine.workspace import Workspace, holds_units
+
+_SHOWN = 120
+"""Characters shown of a foreign message."""
+_SHOWN_CHANGES = 3
+"""Changed settings or inputs named of an artifact that is replaced."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run came to.
+
+    Attributes:
+        out: what the user named.
+        path: of the artifact; of the finished part where `published` is false.
+        skipped: the artifact was up to date and nothing was done.
+        counts: as the stage returned them, from the receipt where skipped; there without those of
+            a single run.
+        failures: one line for each input that failed while others went on.
+        seconds: wall time of this call.
+        replaced: what took the artifact's place before, as one phrase; None where nothing did.
+        published: false where it was held back, or where a complete artifact stayed since some
+            inputs failed.
+    """
+
+    out: Path
+    path: Path
+    skipped: bool
+    counts: Mapping[str, int | float]
+    failures: tuple[str, ...]
+    seconds: float
+    replaced: str | None = None
+    published: bool = True
+
+
+def execute(
+    stage: Stage[C, I],
+    config: C,
+    inputs: I,
+    out: Path,
+    *,
+    runtime: Runtime,
+    progress: Progress,
+    force: bool = False,
+    hold: bool = False,
+) -> Outcome:
+    """Make the artifact `out`, or find that it is up to date.
+
+    Args:
+        force: start over even if the artifact is up to date, keeping nothing of earlier runs, and
+            replace whatever `out` holds, but for an input.
+        hold: leave a finished artifact in its scratch folder until :func:`release` publishes it.
+
+    Raises:
+        OutputBlocked: `out` is locked, is an input, is not an artifact of this stage, or the disk
+            is full.
+        SystemRefused: the system lets a file not be read or written.
+        CorruptInput: an input was replaced while the stage read it.
+        TglError: as the stage raises them; the scratch folder stays for the next try, unless
+            nothing was done yet.
+    """
+    started = time.monotonic()
+    real = Path(os.path.realpath(out))
+    with system_errors(out):
+        refuse_inputs(out, inputs.paths())
+        seen = {path: artifact_mark(path) for path in inputs.paths()}
+        with _reading(seen):
+            digests = inputs.digests()
+        job = _Job(stage, config, inputs, out, real, digests, seen, started, force)
+        receipt = job.up_to_date()
+        if receipt is not None:
+            _clear_former(real)
+            return job.skipped(receipt)
+        real.parent.mkdir(parents=True, exist_ok=True)
+    with system_errors(out), locked(real, named=out):
+        recover(real)
+        receipt = job.up_to_date()
+        if receipt is not None:  # another run has just made it
+            return job.skipped(receipt)
+        return _make(job, runtime, progress, hold=hold)
+
+
+@dataclass(frozen=True)
+class _Job(Generic[C, I]):
+    """One call of :func:`execute`.
+
+    Attributes:
+        named: the output as the user named it.
+        out: where that is, links followed.
+        digests: of the inputs, by name.
+        seen: what the inputs were before their digests were taken.
+        started: when the call began, on the monotonic clock.
+    """
+
+    stage: Stage[C, I]
+    config: C
+    inputs: I
+    named: Path
+    out: Path
+    digests: Mapping[str, str]
+    seen: Mapping[Path, object]
+    started: float
+    force: bool
+
+    @cached_property
+    def mark(self) -> str:
+        """The fingerprint."""
+        stage = self.stage
+        return fingerprint(stage.name, stage.version, self.config.to_dict(), self.digests)
+
+    def up_to_date(self) -> Receipt | None:
+        """The receipt of an artifact that needs no work."""
+        return None if self.force else _up_to_date(self.out, self.mark)
+
+    def skipped(self, receipt: Receipt) -> Outcome:
+        """The outcome of an artifact that needed no work."""
+        with contextlib.suppress(OSError):  # on a read-only disk it stays as old as it is
+            os.utime(self.out / RECEIPT_FILE)
+        return self.outcome(self.named, Result(receipt.counts), skipped=True)
+
+    def held(self, scratch: Path, result: Result) -> Outcome:
+        """The outcome of a run whose artifact stays in its scratch folder."""
+        return self.outcome(scratch, result, published=False)
+
+    def outcome(
+        self,
+        path: Path,
+        result: Result,
+        *,
+        skipped: bool = False,
+        replaced: str | None = None,
+        published: bool = True,
+    ) -> Outcome:
+        """The outcome of this call, ending now."""
+        return Outcome(
+            self.named,
+            path,
+            skipped,
+            {**result.counts, **result.run_counts},
+            result.failures,
+            time.monotonic() - self.started,
+            replaced,
+            published,
+        )
+
+    def receipt(self, result: Result, folder: Path) -> Receipt:
+        """The receipt of what a run made in `folder`."""
+        return Receipt(
+            stage=self.stage.name,
+            stage_version=self.stage.version,
+            config=self.config.to_dict(),
+            inputs=self.digests,
+            fingerprint=self.mark,
+            counts=finite_counts(result.counts),
+            outputs=list_folder(folder),
+            failures=result.failures,
+            tgl=TGL_VERSION,
+        )
+
+
+def _make(job: _Job[C, I], runtime: Runtime, progress: Progress, *, hold: bool) -> Outcome:
+    """Run the stage and publish what it made; call it under the lock."""
+    former = replaceable(job.out, job.stage.name, force=job.force, named=job.named)
+    whole = former is not None and former.complete and not job.force
+    if former is not None and whole and former.fingerprint == job.mark:
+        named = job.named
+        progress.warn(f"{named}: files were lost or changed since they were made; repairing it")
+    workspace = _open_workspace(job)
+    result = _finished(workspace.path, job.mark)
+    if result is None:
+        result = _run(job, workspace, runtime, progress)
+        if result.failures and whole:
+            return job.held(workspace.path, result)
+        write_receipt(workspace.path, job.receipt(result, workspace.path))
+    workspace.close()
+    if hold:
+        return job.held(workspace.path, result)
+    _publish(workspace.path, job.out)
+    replaced = None if former is None else _difference(former, job.config.to_dict(), job.digests)
+    return job.outcome(job.named, result, replaced=replaced)
+
+
+def release(outcome: Outcome) -> None:
+    """Publish an artifact that :func:`execute` held back; nothing happens where it did not.
+
+    Raises:
+        OutputBlocked: another run is writing it.
+    """
+    if not outcome.published:
+        real = Path(os.path.realpath(outcome.out))
+        with system_errors(outcome.out), locked(real, named=outcome.out):
+            recover(real)
+            _publish(outcome.path, real)
+
+
+def _publish(scratch: Path, out: Path) -> None:
+    publish(scratch, out)
+    _remove(all_scratches(out))
+
+
+def _up_to_date(out: Path, mark: str) -> Receipt | None:
+    """The receipt of `out` if its fingerprint is `mark` and its files are as it says."""
+    if not out.is_dir():
+        return None
+    try:
+        receipt = read_receipt(out)
+    except TglError:
+        return None  # what becomes of it is for replaceable() to say
+    if receipt is None or receipt.fingerprint != mark or not receipt.complete:
+        return None
+    return receipt if list_folder(out) == receipt.outputs else None
+
+
+def _finished(scratch: Path, mark: str) -> Result | None:
+    """The result of a run that was killed just before it published, None where there is none."""
+    receipt = _up_to_date(scratch, mark)
+    return None if receipt is None else Result(receipt.counts)
+
+
+def _clear_former(out: Path) -> None:
+    """Remove what a kill in the middle of publishing left beside `out`."""
+    left = [path for path in all_scratches(out) if (path / RECEIPT_FILE).is_file()]
+    if left or has_leftovers(out) or lock_path(out).exists():
+        with contextlib.suppress(TglError, OSError), locked(out):  # a run that goes on needs them
+            recover(out)
+            _remove(path for path in left if (path / RECEIPT_FILE).is_file())
+
+
+def _open_workspace(job: _Job[C, I]) -> Workspace:
+    """A scratch folder; finished units are taken from it, from `out` and from other scratches."""
+    scratch = scratch_path(job.out, job.mark)
+    others = [path for path in all_scratches(job.out) if path != scratch]
+    if job.force:
+        _remove([scratch, *others])
+    else:
+        _remove(path for path in others if not holds_units(path))
+        if _fingerprint(scratch) not in (None, job.mark):
+            remove_tree(scratch)  # a former artifact: a kill came in the middle of publishing
+    scratch.mkdir(exist_ok=True)
+    _remove_partial(scratch)
+    sources = () if job.force else tuple(p for p in (job.out, *others) if p.is_dir())
+    stage, config = job.stage, job.config
+    origin = origin_text(stage.name, stage.version, config.to_dict(), TGL_VERSION)
+    return Workspace(scratch, stage.identity(config), origin, sources)
+
+
+def _fingerprint(folder: Path) -> str | None:
+    """The fingerprint in a folder's receipt, None where it has none."""
+    try:
+        receipt = read_receipt(folder)
+    except TglError:
+        return ""
+    return None if receipt is None else receipt.fingerprint
+
+
+def _remove_partial(scratch: Path) -> None:
+    """Remove files that a kill left under their temporary names: nothing finds them later."""
+    for path in scratch.rglob(PARTIAL):
+        if path.is_file():
+            path.unlink()
+
+
+def _remove(folders: Iterable[Path]) -> None:
+    for folder in folders:
+        remove_tree(folder)
+
+
+def _run(job: _Job[C, I], workspace: Workspace, runtime: Runtime, progress: Progress) -> Result:
+    """Run the stage; a scratch folder in which nothing is finished goes with an error."""
+    try:
+        with _reading(job.seen):
+            result = job.stage.run(
+                job.config, job.inputs, workspace, runtime=runtime, progress=progress
+            )
+    except BaseException as error:
+        if _replaced(job.seen) is not None:
+            workspace.discard_all()  # nobody knows from which of the inputs they were made
+        workspace.drop_if_useless()
+        if isinstance(error, Exception) and is_out_of_memory(error):
+            raise _memory_error(job.stage.name, error) from error
+        raise
+    return result
+
+
+@contextlib.contextmanager
+def _reading(seen: Mapping[Path, object]) -> Iterator[None]:
+    """Let no input be replaced while it is read in here.
+
+    Raises:
+        CorruptInput: one was, whatever else came of it.
+    """
+    try:
+        yield
+    except (TglError, OSError) as error:
+        _refuse_replaced(seen, error)
+        raise
+    _refuse_replaced(seen, None)
+
+
+def _refuse_replaced(seen: Mapping[Path, object], cause: Exception | None) -> None:
+    path = _replaced(seen)
+    if path is not None:
+        raise CorruptInput(
+            "was replaced while it was read", where=path, hint="run the same command again"
+        ) from cause
+
+
+def _replaced(seen: Mapping[Path, object]) -> Path | None:
+    """The first input that is not what it was, None where all are."""
+    changed = (path for path, mark in seen.items() if artifact_mark(path) != mark)
+    return next(changed, None)
+
+
+def _memory_error(stage: str, error: Exception) -> OutOfMemory:
+    lines = str(error).strip().splitlines() or ["no memory"]
+    return OutOfMemory(
+        f"there is not enough memory ({lines[0][:_SHOWN]})",
+        where=stage,
+        hint="take less at once, in train with a smaller --batch and more --accumulate, in "
+        "propagate with fewer --expressions-per-batch; finished work is kept",
+    )
+
+
+def _difference(former: Receipt, config: Mapping[str, object], digests: Mapping[str, str]) -> str:
+    """Why an artifact was replaced, as one phrase."""
+    changed = [
+        f"{name} {former.config.get(name)} -> {value}"
+        for name, value in config.items()
+        if former.config.get(name) != value
+    ]
+    if changed:
+        return f"a result of other settings ({_first_of(changed)})"
+    names = sorted(
+        name for name in {*digests, *former.inputs} if former.inputs.get(name) != digests.get(name)
+    )
+    if names:
+        return f"a result of other inputs ({_first_of(names)})"
+    return "an earlier result" if former.complete else "an incomplete result"
+
+
+def _first_of(changed: Sequence[str]) -> str:
+    """The first few of what changed, and how many more there are."""
+    more = f" and {len(changed) - _SHOWN_CHANGES} more" if changed[_SHOWN_CHANGES:] else ""
+    return f"{', '.join(changed[:_SHOWN_CHANGES])}{more}"

@@ -1,0 +1,224 @@
+"""Many jobs side by side: local processes or threads, or an existing Dask cluster."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    Executor,
+    Future,
+    ProcessPoolExecutor,
+    ThreadPoolExecutor,
+    wait,
+)
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from multiprocessing import forkserver, resource_tracker
+from multiprocessing.connection import Connection
+from multiprocessing.connection import wait as wait_for
+from typing import Any, TypeVar
+
+from schemas.errors import ConfigError, MissingInput, TglError
+from stages.core.engine.runtime import Runtime
+
+J = TypeVar("J")
+R = TypeVar("R")
+
+_WAITING_PER_WORKER = 2
+_CONNECT_SECONDS = 10
+
+
+def map_jobs(
+    function: Callable[[J], R],
+    jobs: Iterable[J],
+    *,
+    runtime: Runtime,
+    kind: str = "process",
+) -> Iterator[tuple[J, R | TglError]]:
+    """Apply `function` to every job; pairs of job and result come as they are finished.
+
+    An expected failure (TglError) of one job is its result, so that others go on; any other
+    exception is a bug and ends the run. Few jobs wait at a time, so `jobs` may be a generator.
+
+    Args:
+        function: at module level, so that another process or machine can find it.
+        kind: "process", or "thread" where the work releases the interpreter lock.
+
+    Raises:
+        TglError: a worker process died, or the scheduler cannot be reached.
+    """
+    if runtime.scheduler is not None:
+        yield from _map_cluster(function, jobs, runtime.scheduler)
+    elif runtime.workers == 1:
+        for job in jobs:
+            yield job, _attempt(function, job)
+    else:
+        with _executor(runtime.workers, kind) as executor:
+            yield from _map_executor(executor, runtime.workers, function, jobs)
+
+
+def prepare_workers(runtime: Runtime, modules: Sequence[str]) -> None:
+    """Let the process that workers are forked from load `modules` while this one goes on.
+
+    Without it they begin to load when :func:`map_jobs` starts them, each for itself.
+
+    Args:
+        modules: what the jobs need; loading them must start no threads.
+    """
+    if runtime.scheduler is None and runtime.workers > 1:
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(["__main__", *modules])
+        _start_forkserver()
+
+
+def _attempt(function: Callable[[J], R], job: J) -> R | TglError:
+    try:
+        return function(job)
+    except TglError as error:
+        return error
+
+
+@contextmanager
+def _executor(workers: int, kind: str) -> Iterator[Executor]:
+    """Workers; processes end at once where nobody waits any more for what they do."""
+    if kind == "thread":
+        threads = ThreadPoolExecutor(workers)
+        try:
+            yield threads
+        except BaseException as error:
+            # A thread cannot be stopped, and whoever interrupts tgl does not wait for it.
+            patient = isinstance(error, Exception | GeneratorExit)
+            threads.shutdown(wait=patient, cancel_futures=True)
+            raise
+        threads.shutdown()
+        return
+    _start_forkserver()
+    # fork would copy the threads' locks of arrow and torch in whatever state they are.
+    context = multiprocessing.get_context("forkserver")
+    ours, theirs = context.Pipe()
+    processes = ProcessPoolExecutor(
+        workers, mp_context=context, initializer=_end_with_parent, initargs=(theirs,)
+    )
+    try:
+        yield processes
+    except BaseException:
+        ours.close()
+        processes.shutdown(cancel_futures=True)
+        raise
+    processes.shutdown()
+
+
+def _start_forkserver() -> None:
+    """Start the process that workers are forked from, deaf to Ctrl-C and SIGTERM.
+
+    A terminal sends Ctrl-C to all of its processes, some schedulers SIGTERM: this one alone decides
+    what becomes of it.
+    """
+    resource_tracker.ensure_running()  # it would unblock the signals
+    with _uninterrupted():
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+        try:
+            forkserver.ensure_running()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM wait while it lasts.
+
+    A process that is lost while it starts would complain that its parent has gone.
+    """
+    if threading.current_thread() is not threading.main_thread():  # only that one is interrupted
+        yield
+        return
+    waiting: list[int] = []
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for known in before:
+        signal.signal(known, lambda number, frame: waiting.append(number))
+    try:
+        yield
+    finally:
+        for known, handler in before.items():
+            signal.signal(known, signal.SIG_DFL if handler is None else handler)
+    for number in waiting[:1]:
+        signal.raise_signal(number)
+
+
+def _end_with_parent(pipe: Connection) -> None:
+    """Let a worker end when its parent was killed or closes its end of `pipe`.
+
+    Else it would wait for jobs for ever.
+    """
+    # SIGTERM is how the pool itself ends the other workers when one died.
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        wait_for([parent.sentinel, pipe])
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _map_executor(
+    executor: Executor, workers: int, function: Callable[[J], R], jobs: Iterable[J]
+) -> Iterator[tuple[J, R | TglError]]:
+    waiting: dict[Future[R | TglError], J] = {}
+    source = iter(jobs)
+    try:
+        while True:
+            for job in source:
+                with _uninterrupted():  # it may start workers, all of them or none
+                    future = executor.submit(_attempt, function, job)
+                waiting[future] = job
+                if len(waiting) >= workers * _WAITING_PER_WORKER:
+                    break
+            if not waiting:
+                return
+            done, _ = wait(waiting, return_when=FIRST_COMPLETED)
+            for future in done:
+                yield waiting.pop(future), future.result()
+    except BrokenProcessPool as error:
+        raise TglError(
+            "a worker process died, most likely for lack of memory",
+            hint="run again with fewer --workers; finished work is kept",
+        ) from error
+
+
+def _map_cluster(
+    function: Callable[[J], R], jobs: Iterable[J], address: str
+) -> Iterator[tuple[J, R | TglError]]:
+    try:
+        import distributed
+    except ImportError as error:
+        raise MissingInput(
+            "--scheduler needs the package distributed", hint="pip install 'tgl[cluster]'"
+        ) from error
+    try:
+        client = distributed.Client(address, timeout=_CONNECT_SECONDS, set_as_default=False)
+    except (OSError, ValueError) as error:
+        raise ConfigError(
+            "no Dask scheduler answers", where=address, hint="start one with: dask scheduler"
+        ) from error
+    with client:
+        queue: Any = distributed.as_completed(loop=client.loop)
+        known: dict[str, J] = {}
+        source = iter(jobs)
+        room = max(1, sum(client.nthreads().values())) * _WAITING_PER_WORKER
+        while True:
+            for job in source:
+                future = client.submit(_attempt, function, job, pure=False)
+                known[future.key] = job
+                queue.add(future)
+                if len(known) >= room:
+                    break
+            if not known:
+                return
+            future = next(queue)
+            yield known.pop(future.key), future.result()

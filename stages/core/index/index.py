@@ -1,0 +1,263 @@
+"""An index folder: videos, expressions, moments and masks of one split."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from collections import defaultdict
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from schemas.errors import CorruptInput, MissingInput
+from schemas.layouts import (
+    EXPRESSIONS_TABLE,
+    MASKS_TABLE,
+    MOMENTS_TABLE,
+    VIDEOS_TABLE,
+    safe_name,
+    video_name,
+)
+from schemas.parquet import read_table
+from schemas.tables import EXPRESSIONS, MOMENTS, VIDEOS
+from schemas.wording import amount
+from stages.core.index.masks import MaskStore
+from stages.core.media.frames import MAX_PIXELS
+
+Span = tuple[int, int]
+Moments = dict[str | None, list[Span]]
+_SUFFIX = re.compile(r"\.\w{1,8}")
+
+
+@dataclass(frozen=True)
+class Video:
+    """A video of the index.
+
+    Attributes:
+        frame_names: file names without suffix, in the order of the data set.
+        frames_dir: the folder with this video's pictures.
+    """
+
+    video_id: str
+    num_frames: int
+    height: int
+    width: int
+    fps: float | None
+    frame_names: tuple[str, ...]
+    frame_suffix: str
+    frames_dir: Path
+
+    def frame_path(self, frame: int) -> Path:
+        """The file of a frame by its position."""
+        return self.frames_dir / f"{self.frame_names[frame]}{self.frame_suffix}"
+
+
+@dataclass(frozen=True)
+class Expression:
+    """A sentence about a video; `anno_ids` are the mask tracks of its referents (maybe none)."""
+
+    video_id: str
+    expression_id: str
+    text: str
+    object_ids: tuple[str, ...]
+    anno_ids: tuple[str, ...]
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """The pair that identifies a result; a sentence alone does not."""
+        return self.video_id, self.expression_id
+
+
+class Index:
+    """Videos, expressions, moments and masks of one split.
+
+    Use :meth:`open`; tables are checked against each other there.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        videos: dict[str, Video],
+        expressions: list[Expression],
+        moments: dict[tuple[str, str], Moments],
+    ):
+        self.folder = folder
+        self.videos = videos
+        self.expressions = expressions
+        self._moments = moments
+        self._by_video: dict[str, list[Expression]] = defaultdict(list)
+        for expression in expressions:
+            self._by_video[expression.video_id].append(expression)
+
+    @classmethod
+    def open(cls, folder: Path) -> Index:
+        """Read the small tables of an index; masks stay on disk.
+
+        Raises:
+            MissingInput: a table is not there.
+            CorruptInput: an expression or a moment names a video or an object that is not there.
+        """
+        if not folder.is_dir():
+            raise MissingInput(
+                "no such index", where=folder, hint="make one with tgl build-moments"
+            )
+        videos = _read_videos(folder)
+        expressions = _read_expressions(folder, videos)
+        moments = read_moments(folder / MOMENTS_TABLE)
+        _check_moments(folder / MOMENTS_TABLE, moments, expressions, videos)
+        return cls(folder, videos, expressions, moments)
+
+    def expressions_of(self, video_id: str) -> list[Expression]:
+        """The expressions of a video in the order of the table."""
+        return self._by_video.get(video_id, [])
+
+    def moments(self, video_id: str, expression_id: str) -> Moments:
+        """Spans by referent (None = all referents together); empty where none are known."""
+        return self._moments.get((video_id, expression_id), {})
+
+    def relevant(self, video_id: str, expression_id: str) -> np.ndarray:
+        """M+: bool (T,), true in the frames of any referent's spans."""
+        spans = [s for group in self.moments(video_id, expression_id).values() for s in group]
+        return span_mask(spans, self.videos[video_id].num_frames)
+
+    def require_frames(self, *, every_video: bool = False) -> None:
+        """Find before the work that the index was moved away from its frames.
+
+        Args:
+            every_video: whether a single video without frames is too much.
+
+        Raises:
+            MissingInput: no video's folder of frames exists, or with `every_video` one does not.
+        """
+        absent = [video for video in self.videos.values() if not video.frames_dir.is_dir()]
+        if absent and (every_video or len(absent) == len(self.videos)):
+            raise MissingInput(
+                f"no frames of {len(absent):,} of {amount(len(self.videos), 'videos')}, first "
+                f"{os.path.normpath(absent[0].frames_dir)}",
+                where=self.folder,
+                hint="build the index again, with --frames FOLDER",
+            )
+
+    @cached_property
+    def masks(self) -> MaskStore:
+        """The masks, opened at first use."""
+        return MaskStore(self.folder / MASKS_TABLE)
+
+
+def span_mask(spans: list[Span], num_frames: int) -> np.ndarray:
+    """Half-open spans as bool (T,)."""
+    inside = np.zeros(num_frames, dtype=bool)
+    for start, end in spans:
+        inside[start:end] = True
+    return inside
+
+
+def read_moments(path: Path) -> dict[tuple[str, str], Moments]:
+    """A moments table by (video_id, expression_id) and referent, spans in order of their start."""
+    columns = ["video_id", "expression_id", "anno_id", "start_frame", "end_frame"]
+    table = read_table(path, MOMENTS, columns=columns)
+    result: dict[tuple[str, str], Moments] = {}
+    for video, expression, anno, start, end in _rows(table, columns):
+        if not 0 <= start < end:
+            raise CorruptInput(
+                f"span [{start}, {end}) of video {video}, expression {expression} is empty or "
+                "starts before the video",
+                where=path,
+            )
+        result.setdefault((video, expression), {}).setdefault(anno, []).append((start, end))
+    for moments in result.values():
+        for spans in moments.values():
+            spans.sort()
+    return result
+
+
+def _read_videos(folder: Path) -> dict[str, Video]:
+    path = folder / VIDEOS_TABLE
+    videos = {}
+    for row in read_table(path, VIDEOS).to_pylist():
+        video_id = video_name(row["video_id"], where=path)
+        names = tuple(safe_name(name, where=f"{path}, {video_id}") for name in row["frame_names"])
+        _check_pictures(row, f"{path}, {video_id}")
+        if len(names) != row["num_frames"]:
+            raise CorruptInput(
+                f"video {video_id} lists {len(names)} frame names for {row['num_frames']} frames",
+                where=path,
+            )
+        videos[video_id] = Video(
+            video_id=video_id,
+            num_frames=row["num_frames"],
+            height=row["height"],
+            width=row["width"],
+            fps=row["fps"],
+            frame_names=names,
+            frame_suffix=row["frame_suffix"],
+            frames_dir=folder / row["frames_dir"],
+        )
+    return videos
+
+
+def _check_pictures(row: dict[str, Any], where: str) -> None:
+    """What a video's row says of its pictures can be true."""
+    if min(row["num_frames"], row["height"], row["width"]) < 1:
+        raise CorruptInput(
+            f"{row['num_frames']} frames of {row['height']} x {row['width']} are no video",
+            where=where,
+        )
+    if row["height"] * row["width"] > MAX_PIXELS:
+        raise CorruptInput(
+            f"frames of {row['width']} x {row['height']} pixels are too large", where=where
+        )
+    if row["fps"] is not None and not 0 < row["fps"] < math.inf:
+        raise CorruptInput(f"{row['fps']} is no frame rate", where=where)
+    if not _SUFFIX.fullmatch(row["frame_suffix"]):
+        raise CorruptInput(f"{row['frame_suffix']!r} is no suffix of pictures", where=where)
+    if not row["frames_dir"].isprintable():
+        raise CorruptInput(f"{row['frames_dir']!r} is no folder's name", where=where)
+
+
+def _read_expressions(folder: Path, videos: dict[str, Video]) -> list[Expression]:
+    path = folder / EXPRESSIONS_TABLE
+    columns = EXPRESSIONS.schema.names
+    expressions = []
+    for video, name, text, objects, annos in _rows(read_table(path, EXPRESSIONS), columns):
+        if video not in videos:
+            raise CorruptInput(
+                f"expression {name} names video {video}, which the videos table lacks", where=path
+            )
+        safe_name(name, where=f"{path}, {video}")
+        expressions.append(Expression(video, name, text, tuple(objects), tuple(annos)))
+    return expressions
+
+
+def _check_moments(
+    path: Path,
+    moments: dict[tuple[str, str], Moments],
+    expressions: list[Expression],
+    videos: dict[str, Video],
+) -> None:
+    referents = {expression.key: set(expression.anno_ids) for expression in expressions}
+    for (video, name), spans_by_anno in moments.items():
+        if (video, name) not in referents:
+            raise CorruptInput(
+                f"moments of video {video}, expression {name}, which does not exist", where=path
+            )
+        for anno, spans in spans_by_anno.items():
+            if anno is not None and anno not in referents[video, name]:
+                raise CorruptInput(
+                    f"anno id {anno} is no referent of video {video}, expression {name}", where=path
+                )
+            if spans[-1][1] > videos[video].num_frames:
+                raise CorruptInput(
+                    f"span {list(spans[-1])} of video {video}, expression {name} ends after the "
+                    f"video's {videos[video].num_frames} frames",
+                    where=path,
+                )
+
+
+def _rows(table: pa.Table, columns: list[str]) -> zip:
+    return zip(*(table.column(name).to_pylist() for name in columns), strict=True)

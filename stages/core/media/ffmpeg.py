@@ -1,0 +1,172 @@
+"""Finding ffmpeg, opening a video with it, and writing one: the same bytes every time."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterable
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import ffmpeg
+import numpy as np
+
+from schemas.errors import MissingInput, TglError, disk_full, says_disk_full
+from stages.core.engine.children import child
+from stages.core.media.timed_video import TICKS_PER_SECOND, matroska
+
+# One thread and ffmpeg's bitexact flags leave nothing in the file that could differ.
+_H264 = {
+    "c:v": "libx264",
+    "preset": "veryfast",
+    "pix_fmt": "yuv420p",
+    "threads": 1,
+    "fflags": "+bitexact",
+    "flags:v": "+bitexact",
+    "map_metadata": -1,
+    "movflags": "+faststart",
+}
+# No frame is doubled, dropped or moved, and the file's clock is that of the stream.
+_AS_TIMED = {
+    "fps_mode": "passthrough",
+    "enc_time_base": f"1:{TICKS_PER_SECOND}",
+    "video_track_timescale": TICKS_PER_SECOND,
+    "bf": 0,  # reordered frames would make the file's length wrong where the gaps are uneven
+}
+
+
+@lru_cache(maxsize=1)
+def ffmpeg_binary() -> str:
+    """The ffmpeg on the PATH, else the one that the wheel imageio-ffmpeg carries.
+
+    Raises:
+        MissingInput: there is neither.
+    """
+    found = shutil.which("ffmpeg")
+    if found:
+        return found
+    try:
+        import imageio_ffmpeg
+
+        return str(imageio_ffmpeg.get_ffmpeg_exe())
+    except (ImportError, RuntimeError) as error:
+        raise MissingInput("no ffmpeg found", hint="pip install imageio-ffmpeg") from error
+
+
+_LOCAL_ONLY = "file,pipe"
+# Demuxers that read other files than the one they are given, or no file at all.
+_OPEN_OTHERS = frozenset(
+    (
+        *("avisynth", "concat", "dash", "dvdvideo", "hls", "applehttp", "imf", "lavfi", "mlv"),
+        *("rtp", "rtsp", "sap", "sdp", "vapoursynth", "vobsub", "webm_dash_manifest"),
+    )
+)
+_IMAGE_SEQUENCES = frozenset(("image2", "alias_pix", "brender_pix"))
+_DEMUXER = re.compile(r"^ D(?P<device>[ d.]*) (?P<names>[\w,]+) ", re.MULTILINE)
+NOT_ONE_FILE = "not on whitelist"
+"""In ffmpeg's message about a file that :func:`open_video` does not let it follow."""
+
+
+def open_video(path: Path, **options: object) -> Any:
+    """Open a user's file as an input of ffmpeg-python: this one file, nothing that it names.
+
+    Args:
+        options: of the input, such as `ss`.
+    """
+    path = path.absolute()
+    formats = _demuxers()
+    if "%" in str(path):  # image2 would take the name for a pattern
+        formats -= _IMAGE_SEQUENCES
+    return ffmpeg.input(
+        f"file:{path}",
+        protocol_whitelist=_LOCAL_ONLY,
+        format_whitelist=",".join(sorted(formats)),
+        **options,
+    )
+
+
+@lru_cache(maxsize=1)
+def _demuxers() -> frozenset[str]:
+    """Names of the formats that this ffmpeg reads from a single file."""
+    command = [ffmpeg_binary(), "-hide_banner", "-demuxers"]
+    listed = subprocess.run(
+        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+    ).stdout
+    names = {
+        name
+        for found in _DEMUXER.finditer(listed)
+        if "d" not in found["device"]
+        for name in found["names"].split(",")
+    }
+    return frozenset(names - _OPEN_OTHERS)
+
+
+def write_h264(
+    path: Path,
+    frames: Iterable[np.ndarray],
+    size: tuple[int, int],
+    fps: float,
+    quality: int,
+    *,
+    times: Iterable[float] | None = None,
+    convert: Callable[[Any], Any] = lambda stream: stream,
+    **options: object,
+) -> None:
+    """Write frames as an H.264 file, byte for byte the same every time.
+
+    Args:
+        frames: uint8 RGB arrays (H, W, 3) of `size`, taken one after the other.
+        size: (height, width), both even.
+        fps: frames a second; not used with `times`.
+        times: seconds at which each frame is shown, then the end's, to 10 microseconds.
+        quality: x264's constant rate factor, 0 is lossless.
+        convert: filters between the frames and the encoder, on a stream of ffmpeg-python.
+        options: of the output, beside those that every video gets.
+
+    Raises:
+        MissingInput: there is no ffmpeg.
+        DiskFull: there is no room for the file.
+        TglError: ffmpeg failed; the message is its last line.
+    """
+    height, width = size
+    pieces: Iterable[bytes | memoryview]
+    if times is None:
+        layout = {"pix_fmt": "rgb24", "s": f"{width}x{height}", "r": fps}
+        source = ffmpeg.input("pipe:", format="rawvideo", **layout)
+        pieces = (np.ascontiguousarray(frame).data for frame in frames)
+    else:
+        source = ffmpeg.input("pipe:", format="matroska")
+        pieces = matroska(frames, times, size)
+        options = options | _AS_TIMED
+    target = convert(source).output(f"file:{path}", crf=quality, **_H264, **options)
+    command = target.overwrite_output().global_args("-loglevel", "error")
+    # A file takes the messages: a pipe could fill while we are still writing frames.
+    with tempfile.TemporaryFile() as messages:
+        with child(
+            command.compile(cmd=ffmpeg_binary()), stdin=subprocess.PIPE, stderr=messages
+        ) as process:
+            _feed(process, pieces)
+        if process.returncode != 0:
+            messages.seek(0)
+            text = messages.read().decode(errors="replace")
+            if says_disk_full(text):
+                raise disk_full(path)
+            lines = text.strip().splitlines()
+            raise TglError(
+                f"ffmpeg could not write the video ({lines[-1] if lines else 'no message'})",
+                where=path,
+                hint="an ffmpeg with libx264 is needed; the wheel imageio-ffmpeg carries one",
+            )
+
+
+def _feed(process: subprocess.Popen[bytes], pieces: Iterable[bytes | memoryview]) -> None:
+    assert process.stdin is not None
+    try:
+        with process.stdin as pipe:
+            for piece in pieces:
+                pipe.write(piece)
+    except BrokenPipeError:
+        pass  # ffmpeg has ended early: its exit code and its message say why

@@ -1,0 +1,1 @@
+"""SAM 2 and EdgeTAM, driven module by module: features, memory, presets, prompts."""

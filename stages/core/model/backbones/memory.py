@@ -1,0 +1,266 @@
+"""The memory bank: what one track has remembered, and which of it a frame reads.
+
+A bank is made per track and passed around; nothing is kept on a module. Reading is a pure choice
+of entries (``read_nearest``, ``read_session``); ``collate`` turns the choices of a batch into the
+tokens that memory attention takes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor
+
+from stages.core.model.backbones.backbone import Backbone
+
+PROMPTED_SLOT = -1
+"""Temporal code of frames that a user prompted; it is the last one of SAM 2's table."""
+
+
+@dataclass(frozen=True)
+class MemoryEntry:
+    """One remembered frame of one track.
+
+    Attributes:
+        frame: number of the frame in its video.
+        features: (N, Cm) memory tokens, as many as the backbone makes of a frame.
+        pointer: (C,) object pointer.
+        prompted: a user gave its mask (SAM 2's conditioning frames).
+    """
+
+    frame: int
+    features: Tensor
+    pointer: Tensor
+    prompted: bool = False
+
+
+@dataclass
+class MemoryBank:
+    """Everything one track has written, in order of writing.
+
+    Attributes:
+        dtype: type that memory tokens are kept in; None keeps them as they come. bfloat16 is what
+            SAM 2's session stores, and halves the memory.
+    """
+
+    dtype: torch.dtype | None = None
+    entries: list[MemoryEntry] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    @property
+    def frames(self) -> list[int]:
+        """Numbers of the remembered frames, in order of writing."""
+        return [entry.frame for entry in self.entries]
+
+    def write(
+        self, frame: int, features: Tensor, pointer: Tensor, *, prompted: bool = False
+    ) -> None:
+        """Remember a frame; a frame that is written again replaces its older entry.
+
+        Args:
+            frame: its number in the video.
+            features: (N, Cm).
+            pointer: (C,).
+            prompted: see ``MemoryEntry``.
+        """
+        if self.dtype is not None:
+            features = features.to(self.dtype)
+        entry = MemoryEntry(frame, features, pointer, prompted)
+        self.entries = [old for old in self.entries if old.frame != frame]
+        self.entries.append(entry)
+
+    def keep_only(self, frames: Iterable[int]) -> None:
+        """Forget all other frames, to bound the memory of a long moment."""
+        wanted = set(frames)
+        self.entries = [entry for entry in self.entries if entry.frame in wanted]
+
+
+@dataclass(frozen=True)
+class MemoryRead:
+    """What one item reads: entries with their temporal slot, pointers with their position.
+
+    Attributes:
+        entries: (entry, slot of the temporal code table).
+        pointers: (entry, distance in time as a share of the longest one).
+    """
+
+    entries: tuple[tuple[MemoryEntry, int], ...]
+    pointers: tuple[tuple[MemoryEntry, float], ...]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Items of equal shape go through memory attention in one call."""
+        return len(self.entries), len(self.pointers)
+
+
+def nearest_frames(frames: Sequence[int], frame: int, count: int) -> list[int]:
+    """The ``count`` numbers of ``frames`` nearest to ``frame``, nearest first, earlier if tied."""
+    return sorted(frames, key=lambda other: (abs(other - frame), other))[:count]
+
+
+def read_nearest(
+    bank: MemoryBank, frame: int, memory_frames: int, backbone: Backbone
+) -> MemoryRead:
+    """The K entries nearest in time, from both sides; positions are ranks (docs/model.md).
+
+    A frame does not read itself.
+
+    Args:
+        bank: of the item's track.
+        frame: number of the frame that reads.
+        memory_frames: K.
+        backbone: for the sizes of its code tables.
+    """
+    by_frame = {entry.frame: entry for entry in bank.entries if entry.frame != frame}
+    near = nearest_frames(list(by_frame), frame, max(memory_frames, backbone.max_pointers))
+    last_slot = backbone.memory_slots - 2  # the table's last code belongs to prompted frames
+    entries = tuple(
+        (by_frame[other], min(rank, last_slot)) for rank, other in enumerate(near[:memory_frames])
+    )
+    longest = backbone.max_pointers - 1
+    pointers = tuple(
+        (by_frame[other], min(rank + 1, longest) / longest)
+        for rank, other in enumerate(near[: backbone.max_pointers])
+    )
+    return MemoryRead(entries, pointers)
+
+
+def read_session(
+    bank: MemoryBank, frame: int, total_frames: int, backbone: Backbone, *, reverse: bool
+) -> MemoryRead:
+    """What SAM 2's own tracker reads: all prompted frames, and those just passed.
+
+    Args:
+        bank: of the object.
+        frame: number of the frame that reads.
+        total_frames: frames of the whole video.
+        backbone: for the sizes of its code tables.
+        reverse: tracking runs backwards in time.
+    """
+    sign = -1 if reverse else 1
+    prompted = [entry for entry in bank.entries if entry.prompted]
+    tracked = {(frame - entry.frame) * sign: entry for entry in bank.entries if not entry.prompted}
+    entries = [(entry, PROMPTED_SLOT) for entry in prompted]
+    for distance in range(backbone.memory_slots - 1, 0, -1):
+        if distance in tracked:
+            entries.append((tracked[distance], distance - 1))
+    most = min(total_frames, backbone.max_pointers)
+    passed = [(entry, (frame - entry.frame) * sign) for entry in prompted]
+    pointers = [(entry, distance) for entry, distance in passed if distance >= 0]
+    pointers += [(tracked[d], d) for d in range(1, most) if d in tracked]
+    longest = max(most - 1, 1)
+    return MemoryRead(
+        tuple(entries), tuple((entry, distance / longest) for entry, distance in pointers)
+    )
+
+
+@dataclass(frozen=True)
+class MemoryTokens:
+    """A batch of reads as memory attention takes them.
+
+    Attributes:
+        memory: (L, G, Cm).
+        position: (L, G, Cm).
+        pointer_tokens: how many of the L belong to pointers.
+        owner: for each of the B items, which of the G memories it reads; None if G is B and each
+            has its own.
+    """
+
+    memory: Tensor
+    position: Tensor
+    pointer_tokens: int
+    owner: tuple[int, ...] | None = None
+
+
+def collate(
+    reads: Sequence[MemoryRead],
+    backbone: Backbone,
+    side: tuple[int, int],
+    *,
+    share: bool = False,
+) -> MemoryTokens | None:
+    """Stack the reads of B items, which all have the same shape; None if they read nothing.
+
+    Args:
+        reads: one an item.
+        backbone: for positions and codes.
+        side: (h, w) of the coarse level.
+        share: stack equal reads once, and say who reads what (in eval mode only).
+    """
+    shapes = {read.shape for read in reads}
+    if len(shapes) != 1:
+        raise ValueError(f"items of one batch read differently much: {sorted(shapes)}")
+    if not reads[0].entries:
+        return None
+    if share:
+        distinct, owner = _distinct(reads)
+        shared = collate(distinct, backbone, side)
+        return None if shared is None else replace(shared, owner=owner)
+    memory = [_stack_entries(reads, rank) for rank in range(len(reads[0].entries))]
+    like = reads[0].entries[0][0].pointer
+    spatial = backbone.memory_position(side, like)  # (N, Cm)
+    position = [
+        _entry_positions(reads, rank, spatial, backbone) for rank in range(len(reads[0].entries))
+    ]
+    pointers = len(reads[0].pointers)
+    splits = backbone.channels // backbone.memory_channels
+    if pointers:
+        tokens, token_position = _pointer_tokens(reads, backbone, splits)
+        memory.append(tokens)
+        position.append(token_position)
+    dtype = like.dtype
+    return MemoryTokens(
+        torch.cat([part.to(dtype) for part in memory]), torch.cat(position), pointers * splits
+    )
+
+
+def _distinct(reads: Sequence[MemoryRead]) -> tuple[list[MemoryRead], tuple[int, ...]]:
+    """Reads without repetition, and for each of the given ones its place among them.
+
+    The unguided frames on one side of a moment all read the same entries in the same order.
+    """
+    places: dict[tuple[object, ...], int] = {}
+    distinct: list[MemoryRead] = []
+    owner = []
+    for read in reads:
+        known = tuple((id(entry), place) for entry, place in (*read.entries, *read.pointers))
+        if known not in places:
+            places[known] = len(distinct)
+            distinct.append(read)
+        owner.append(places[known])
+    return distinct, tuple(owner)
+
+
+def _stack_entries(reads: Sequence[MemoryRead], rank: int) -> Tensor:
+    """(N, B, Cm) memory tokens of the entries at one rank."""
+    return torch.stack([read.entries[rank][0].features for read in reads], dim=1)
+
+
+def _entry_positions(
+    reads: Sequence[MemoryRead], rank: int, spatial: Tensor, backbone: Backbone
+) -> Tensor:
+    """(N, B, Cm) place in the frame plus place in time."""
+    codes = torch.stack([backbone.temporal_code(read.entries[rank][1]) for read in reads])
+    return spatial.unsqueeze(1) + codes.unsqueeze(0)
+
+
+def _pointer_tokens(
+    reads: Sequence[MemoryRead], backbone: Backbone, splits: int
+) -> tuple[Tensor, Tensor]:
+    """Pointers cut into tokens of the memory's width: two tensors (P * splits, B, Cm)."""
+    batch, count = len(reads), len(reads[0].pointers)
+    pointers = torch.stack(
+        [torch.stack([entry.pointer for entry, _ in read.pointers]) for read in reads], dim=1
+    )  # (P, B, C)
+    tokens = pointers.reshape(count, batch, splits, backbone.memory_channels)
+    tokens = tokens.permute(0, 2, 1, 3).flatten(0, 1)  # (P * splits, B, Cm)
+    offsets = torch.tensor(
+        [[offset for _, offset in read.pointers] for read in reads], dtype=torch.float32
+    ).to(pointers.device)  # (B, P)
+    position = backbone.pointer_position(offsets.flatten())  # (B * P, Cm)
+    position = position.view(batch, count, -1).transpose(0, 1).to(pointers.dtype)
+    return tokens, position.repeat_interleave(splits, dim=0)

@@ -1,0 +1,190 @@
+"""Class-agnostic tracking from prompts: SAM 2's own task, without its inference session.
+
+Used to pretrain a backbone from nothing, and to prove that our steps equal the session's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from stages.core.model.backbones.backbone import (
+    MASK_BIAS,
+    MASK_SCALE,
+    NO_OBJECT,
+    Backbone,
+    Decoded,
+    Prompts,
+)
+from stages.core.model.backbones.features import FrameFeatures
+from stages.core.model.backbones.memory import MemoryBank, collate, read_session
+
+
+@dataclass(frozen=True)
+class TrackedFrame:
+    """One frame's answer for B objects.
+
+    Attributes:
+        frame: its index in the clip.
+        decoded: raw candidates, IoU and object score.
+        prompted: its mask was given, or clicked.
+    """
+
+    frame: int
+    decoded: Decoded
+    prompted: bool
+
+    @property
+    def gated_logits(self) -> Tensor:
+        """(B, s, s) mask logits; absent objects are -1024 everywhere, as the session returns."""
+        shown = self.decoded.object_score.view(-1, 1, 1) > 0
+        return torch.where(shown, self.decoded.mask_logits, NO_OBJECT)
+
+
+@dataclass
+class PromptedTracker:
+    """Tracks B objects through one clip, or one object through each of B clips.
+
+    Args:
+        backbone: the model.
+        total_frames: frames of the whole video (it scales the pointers' positions).
+        gate: SAM 2's hard gate by the object score; off in training, where it kills gradients.
+        memory_dtype: type that memories are kept in; SAM 2's session uses bfloat16.
+    """
+
+    backbone: Backbone
+    total_frames: int
+    gate: bool = True
+    memory_dtype: torch.dtype | None = None
+
+    def __post_init__(self) -> None:
+        self.banks: list[MemoryBank] = []
+
+    def step(
+        self,
+        frame: int,
+        features: FrameFeatures,
+        prompts: Prompts | None = None,
+        *,
+        reverse: bool = False,
+        write: bool = True,
+    ) -> TrackedFrame:
+        """One frame.
+
+        Args:
+            frame: its index; on the first call ``prompts`` are needed.
+            features: of B frames, one an object (repeat a frame for objects of one clip).
+            prompts: for all B objects, or none.
+            reverse: tracking runs backwards.
+            write: remember the frame.
+        """
+        if not self.banks:
+            if prompts is None:
+                raise ValueError("the first frame of a track needs prompts")
+            self.banks = [MemoryBank(self.memory_dtype) for _ in range(len(features))]
+        decoded = self._answer(frame, features, prompts, reverse)
+        if write:
+            self._remember(frame, features, decoded, prompts)
+        return TrackedFrame(frame, decoded, prompts is not None)
+
+    def _answer(
+        self, frame: int, features: FrameFeatures, prompts: Prompts | None, reverse: bool
+    ) -> Decoded:
+        backbone = self.backbone
+        if prompts is not None and prompts.mask is not None:
+            return backbone.read_mask(features, prompts.mask, gate=self.gate)
+        if prompts is not None:
+            coarse = backbone.without_memory(features.coarse)
+            sparse = backbone.prompt_tokens(prompts)
+            clicks = 0 if prompts.points is None else prompts.points.shape[1]
+            few = clicks <= backbone.sam.config.multimask_max_pt_num and prompts.boxes is None
+            return backbone.decode(
+                coarse, features.middle, features.fine, sparse=sparse, multimask=few
+            )
+        reads = [
+            read_session(bank, frame, self.total_frames, backbone, reverse=reverse)
+            for bank in self.banks
+        ]
+        side = (features.coarse.shape[-2], features.coarse.shape[-1])
+        tokens = collate(reads, backbone, side)
+        if tokens is None:
+            raise ValueError("nothing is remembered: no frame was prompted")
+        coarse = backbone.attend(
+            features.coarse,
+            features.position,
+            tokens.memory,
+            tokens.position,
+            tokens.pointer_tokens,
+        )
+        return backbone.decode(coarse, features.middle, features.fine)
+
+    def _remember(
+        self, frame: int, features: FrameFeatures, decoded: Decoded, prompts: Prompts | None
+    ) -> None:
+        mask = None if prompts is None else prompts.mask
+        given = mask is not None
+        pointer = self.backbone.pointer(decoded, gate=self.gate)
+        if mask is None:
+            logits = decoded.mask_logits
+        else:
+            logits = mask.to(decoded.candidates.dtype) * MASK_SCALE + MASK_BIAS
+        memory = self.backbone.remember(
+            features.coarse,
+            logits,
+            decoded.object_score,
+            gate=self.gate or given,
+            binarise=prompts is not None and not self.backbone.training,
+        )
+        for row, bank in enumerate(self.banks):
+            bank.write(frame, memory[row], pointer[row], prompted=prompts is not None)
+
+
+def track_prompted(
+    backbone: Backbone,
+    features: FrameFeatures,
+    prompts: Mapping[int, Prompts],
+    *,
+    frames: Tensor | None = None,
+    order: Sequence[int] | None = None,
+    reverse: bool = False,
+    gate: bool | None = None,
+    memory_dtype: torch.dtype | None = None,
+) -> dict[int, TrackedFrame]:
+    """Track objects through a clip from prompts on some of its frames.
+
+    Args:
+        backbone: the model; in training mode the object-score gate is off unless asked for.
+        features: of N frames.
+        prompts: clip frame -> prompts for all B objects, before tracking starts.
+        frames: (B, T) indices into ``features`` for each object: B objects of one clip repeat
+            one row (the default, with T = N), one object of each of B clips has its own row.
+        order: the frames to track, in that order; default from the first prompted frame to the
+            end, or to the beginning if ``reverse``.
+        reverse: tracking runs backwards in time.
+        gate: SAM 2's hard gate by the object score; default: only in eval mode.
+        memory_dtype: type that memories are kept in.
+
+    Returns:
+        clip frame -> answer, for the prompted and the tracked frames.
+    """
+    if not prompts:
+        raise ValueError("no frame is prompted")
+    if frames is None:
+        first = next(iter(prompts.values()))
+        given = next(part for part in (first.mask, first.points, first.boxes) if part is not None)
+        frames = torch.arange(len(features)).expand(len(given), -1)
+    total = frames.shape[1]
+    if order is None:
+        order = range(max(prompts), -1, -1) if reverse else range(min(prompts), total)
+    gate = not backbone.training if gate is None else gate
+    tracker = PromptedTracker(backbone, total, gate, memory_dtype)
+    out = {}
+    for frame in sorted(prompts):
+        out[frame] = tracker.step(frame, features[frames[:, frame]], prompts[frame])
+    for frame in order:
+        if frame not in prompts:
+            out[frame] = tracker.step(frame, features[frames[:, frame]], reverse=reverse)
+    return out

@@ -1,0 +1,149 @@
+"""A TGL checkpoint: a folder of model.safetensors and config.json, loaded whole or not at all."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from schemas.errors import ConfigError, SchemaMismatch
+from stages.core.model.backbones.families import backbone_of
+from stages.core.model.config import ModelConfig
+from stages.core.model.pretrained import foreign_model
+from stages.core.model.tgl import TglModel
+from stages.core.model.weights import CONFIG_NAME, WEIGHTS_NAME, load_fitting, read_config
+
+FORMAT = "tgl-checkpoint"
+VERSION = 1
+_ERROR_NUMBER = re.compile(r"\(os error (\d+)\)")
+
+
+def save_checkpoint(folder: Path, model: TglModel, *, encoder: str) -> None:
+    """Write a checkpoint; each file appears whole or not at all.
+
+    Args:
+        folder: made if it does not exist.
+        model: weights of the backbone, frozen parts included, and of the adapter.
+        encoder: identity of the text encoder that the model was trained with.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    document = {
+        "format": FORMAT,
+        "version": VERSION,
+        "model": dataclasses.asdict(model.config),
+        "text": {"dim": model.text_dim, "encoder": encoder},
+        "backbone": model.backbone.sam.config.to_dict(),
+    }
+    text = json.dumps(document, indent=2, sort_keys=True, default=str) + "\n"
+    _replace(folder / CONFIG_NAME, lambda path: path.write_text(text, encoding="utf-8"))
+    save_weights(folder / WEIGHTS_NAME, model)
+
+
+def save_weights(path: Path, model: TglModel) -> None:
+    """Write all tensors of a model to one safetensors file."""
+    from safetensors.torch import save_file
+
+    tensors = {
+        name: tensor.detach().to("cpu").contiguous() for name, tensor in model.state_dict().items()
+    }
+    with _plain_errors(path):
+        _replace(path, lambda temporary: save_file(tensors, temporary))
+
+
+@contextmanager
+def _plain_errors(path: Path) -> Iterator[None]:
+    """What the system says while safetensors writes, as the OSError that it was."""
+    from safetensors import SafetensorError
+
+    try:
+        yield
+    except SafetensorError as error:
+        number = _ERROR_NUMBER.search(str(error))
+        if number is None:
+            raise
+        raise OSError(int(number[1]), os.strerror(int(number[1])), str(path)) from error
+
+
+def _replace(path: Path, write: Callable[[Path], object]) -> None:
+    temporary = path.with_name(path.name + ".partial")
+    temporary.touch()
+    mode = temporary.stat().st_mode
+    write(temporary)
+    temporary.chmod(mode)  # as the user's umask wants it: safetensors lets nobody else read
+    temporary.replace(path)
+
+
+def load_checkpoint(folder: Path | str) -> TglModel:
+    """Read a checkpoint, in eval mode, on the CPU.
+
+    Raises:
+        MissingInput: the folder or one of its files is not there.
+        CorruptInput: a file is damaged, or not the one that the checkpoint's receipt lists.
+        SchemaMismatch: no checkpoint of a known version, or weights that do not fit its config.
+    """
+    folder = Path(folder)
+    document = read_document(folder)
+    return load_fitting(partial(_build, document, folder), folder).eval()
+
+
+def _build(document: dict[str, Any], folder: Path) -> TglModel:
+    """The model that config.json describes, with random weights."""
+    where = folder / CONFIG_NAME
+    config, backbone = _model_config(document, folder), backbone_of(document["backbone"], where)
+    with foreign_model(where, "torch makes no model of it"):
+        return TglModel(config, backbone, text_dim(document))
+
+
+def read_document(folder: Path) -> dict[str, Any]:
+    """config.json of a checkpoint, its format and version checked.
+
+    Raises:
+        MissingInput, CorruptInput: as ``read_config``.
+        SchemaMismatch: it is no TGL checkpoint, or of an unknown version.
+    """
+    document = read_config(folder)
+    where = folder / CONFIG_NAME
+    if document.get("format") != FORMAT:
+        raise SchemaMismatch("not a TGL checkpoint", where=where, hint="make one with `tgl train`")
+    if document.get("version") != VERSION:
+        raise SchemaMismatch(
+            f"checkpoint version {document.get('version')!r}, this tgl reads {VERSION}",
+            where=where,
+            hint="train again with `tgl train`",
+        )
+    for key in ("model", "text", "backbone"):
+        if not isinstance(document.get(key), dict):
+            raise SchemaMismatch(f"no section {key!r}", where=where)
+    dim, encoder = (document["text"].get(key) for key in ("dim", "encoder"))
+    if type(dim) is not int or dim < 1 or not isinstance(encoder, str):
+        raise SchemaMismatch("its section 'text' names no width and no encoder", where=where)
+    return document
+
+
+def text_dim(document: dict[str, Any]) -> int:
+    """D of the text that a checkpoint was trained with."""
+    return document["text"]["dim"]
+
+
+def text_encoder(document: dict[str, Any]) -> str:
+    """Identity of the text encoder that a checkpoint was trained with."""
+    return document["text"]["encoder"]
+
+
+def _model_config(document: dict[str, Any], folder: Path) -> ModelConfig:
+    known = {field.name for field in dataclasses.fields(ModelConfig)}
+    unknown = sorted(document["model"].keys() - known)
+    if unknown:
+        raise SchemaMismatch(
+            f"unknown model settings {', '.join(unknown)}", where=folder / CONFIG_NAME
+        )
+    try:
+        return ModelConfig(**document["model"])
+    except (ConfigError, TypeError, ValueError) as error:
+        raise SchemaMismatch(str(error), where=folder / CONFIG_NAME) from error

@@ -1,0 +1,111 @@
+"""Losses of a clip, on the decoder's raw masks: SAM 2's gated ones have no gradient."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from stages.core.model.config import LossConfig
+from stages.core.model.tgl import ClipOutput
+
+DICE_SMOOTHING = 1.0
+
+
+def clip_losses(
+    out: ClipOutput, targets: Tensor, relevant: Tensor | None, config: LossConfig
+) -> dict[str, Tensor]:
+    """Named terms, unweighted, and their weighted sum.
+
+    Of several mask candidates the best one learns, as in SAM 2; their predicted IoU and the
+    object score learn everywhere. An empty target is a sample like any other.
+
+    Args:
+        out: of E sentences and T frames.
+        targets: bool or float (E, T, H', W') of any size, or (E, T, s, s) already resized.
+        relevant: (E, T) bool for the relevance head; None leaves the term out.
+        config: weights.
+
+    Returns:
+        Scalars "mask", "dice", "iou", "object", "heatmap", "relevance" (unless left out), "total".
+    """
+    e, t = out.object_score_logits.shape
+    if targets.ndim != 4 or tuple(targets.shape[:2]) != (e, t):
+        raise ValueError(f"targets have shape {tuple(targets.shape)}, expected ({e}, {t}, H, W)")
+    side = out.mask_logits.shape[-1]
+    target = resize_masks(targets, side)  # (E, T, s, s)
+    pixel, dice = _candidate_losses(out.candidates, target, config)  # (E, T, M) each
+    best = (pixel * config.mask_weight + dice * config.dice_weight).detach().argmin(dim=2)
+    best = best.unsqueeze(2)  # (E, T, 1)
+    visible = targets.flatten(2).any(dim=2).to(out.iou.dtype)  # (E, T)
+    terms = {
+        "mask": pixel.gather(2, best).mean(),
+        "dice": dice.gather(2, best).mean(),
+        "iou": F.mse_loss(out.iou, candidate_iou(out.candidates, target)),
+        "object": F.binary_cross_entropy_with_logits(out.object_score_logits, visible),
+        "heatmap": heatmap_loss(out.heatmap_logits, targets, out.guided),
+    }
+    weights = {
+        "mask": config.mask_weight,
+        "dice": config.dice_weight,
+        "iou": config.iou_weight,
+        "object": config.object_weight,
+        "heatmap": config.heatmap_weight,
+    }
+    if relevant is not None:
+        terms["relevance"] = F.binary_cross_entropy_with_logits(
+            out.relevance_logits, relevant.to(out.relevance_logits.dtype)
+        )
+        weights["relevance"] = config.relevance_weight
+    # A weight of 0 still multiplies the term: its parameters then get a zero gradient, not none.
+    terms["total"] = torch.stack([terms[name] * weight for name, weight in weights.items()]).sum()
+    return terms
+
+
+def resize_masks(masks: Tensor, side: int) -> Tensor:
+    """(E, T, H, W) masks to float (E, T, side, side), each pixel the share that was covered."""
+    return F.interpolate(masks.float(), size=(side, side), mode="area")
+
+
+def candidate_iou(candidates: Tensor, target: Tensor) -> Tensor:
+    """(E, T, M) IoU of thresholded candidates (E, T, M, s, s) with targets (E, T, s, s).
+
+    Both empty counts as 1.
+    """
+    masks = candidates.detach() > 0
+    truth = (target > 0.5).unsqueeze(2)
+    both = (masks & truth).flatten(3).sum(dim=3).float()
+    either = (masks | truth).flatten(3).sum(dim=3).float()
+    return torch.where(either > 0, both / either.clamp(min=1), 1.0)
+
+
+def _candidate_losses(
+    candidates: Tensor, target: Tensor, config: LossConfig
+) -> tuple[Tensor, Tensor]:
+    """Pixel and dice loss of each candidate, (E, T, M) each."""
+    truth = target.unsqueeze(2).expand_as(candidates)
+    pixel = F.binary_cross_entropy_with_logits(candidates, truth, reduction="none")
+    chance = candidates.sigmoid()
+    if config.mask_loss == "focal":
+        right = chance * truth + (1 - chance) * (1 - truth)
+        share = config.focal_alpha * truth + (1 - config.focal_alpha) * (1 - truth)
+        pixel = share * (1 - right) ** config.focal_gamma * pixel
+    overlap = (chance * truth).flatten(3).sum(dim=3)
+    size = chance.flatten(3).sum(dim=3) + truth.flatten(3).sum(dim=3)
+    dice = 1 - (2 * overlap + DICE_SMOOTHING) / (size + DICE_SMOOTHING)
+    return pixel.flatten(3).mean(dim=3), dice
+
+
+def heatmap_loss(heatmap: Tensor, targets: Tensor, guided: Tensor) -> Tensor:
+    """Cross-entropy of the coarse target map on guided frames; 0 if there is none.
+
+    Args:
+        heatmap: (E, T, h, h) logits.
+        targets: (E, T, H, W) of any size.
+        guided: (E, T) bool.
+    """
+    truth = resize_masks(targets, heatmap.shape[-1])
+    per_frame = F.binary_cross_entropy_with_logits(heatmap, truth, reduction="none")
+    per_frame = per_frame.flatten(2).mean(dim=2)  # (E, T)
+    share = guided.to(per_frame.dtype)
+    return (per_frame * share).sum() / share.sum().clamp(min=1)

@@ -1,0 +1,214 @@
+"""Loading and running what transformers saved; its many failures become one line."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoConfig
+
+from schemas.documents import load_object
+from schemas.errors import CorruptInput, MissingInput, SchemaMismatch, TglError
+from schemas.files import require_regular
+from stages.core.engine.memory import is_out_of_memory
+from stages.core.model.hub import MODEL_CONFIG, local_folder, require_model
+from stages.core.model.weights import KEYS_SHOWN, limited_parts, tensor_shapes
+
+_WEIGHTS = "*.safetensors"
+_PICKLES = "pytorch_model*.bin"
+_TIMES_STORED, _NUMBERS_BESIDE = 4, 2**26
+"""Numbers that a model may have: so many times those of its file, and so many beside."""
+_LABELS, _MOST_LABELS = "num_labels", 2**16
+# Options that transformers names where a model cannot be loaded without them.
+_OWN_CODE = "trust_remote_code"
+_OTHER_SIZES = "ignore_mismatched_sizes"
+
+
+def load_pretrained(kind: Any, name: str, *, option: str, **settings: Any) -> Any:
+    """`kind.from_pretrained(name)` of a local folder or a hub id; its own code is never run.
+
+    Args:
+        kind: AutoConfig, AutoTokenizer, ...; for weights see :func:`load_pretrained_model`.
+        option: the option that named the model, for messages.
+
+    Raises:
+        MissingInput: no such folder, or a hub id that is neither cached nor to be reached.
+        CorruptInput: transformers cannot load what is there.
+        SchemaMismatch: the model needs code that comes with it.
+    """
+    local_only = require_model(name, option=option)
+    folder = local_folder(name)
+    if folder is not None:
+        _require_files(folder)
+        _require_few_labels(load_object(folder / MODEL_CONFIG), folder / MODEL_CONFIG)
+    source = str(folder or name)
+    with _silent_transformers(), foreign_model(source, "transformers cannot load it"):
+        try:
+            return kind.from_pretrained(
+                source, local_files_only=local_only, trust_remote_code=False, **settings
+            )
+        except Exception as error:
+            refusal = _refusal(error, name, option)
+            if refusal is None:
+                raise
+            raise refusal from error
+
+
+def _refusal(error: Exception, name: str, option: str) -> TglError | None:
+    """What to raise where transformers says why it does not load a model; None where it fails."""
+    if _OWN_CODE in str(error):
+        return SchemaMismatch(
+            "needs code of its own (auto_map in its configuration), which is never run",
+            where=name,
+            hint=f"name a model with {option} that transformers knows by itself",
+        )
+    if _OTHER_SIZES in str(error):
+        return SchemaMismatch(
+            "its weights have other sizes than its configuration says",
+            where=name,
+            hint="copy or download the model again",
+        )
+    if isinstance(error, OSError) and local_folder(name) is None:
+        return MissingInput(
+            f"is not whole in the local cache, or the hub does not have it ({_reason(error)})",
+            where=name,
+            hint=f"download it elsewhere and name its folder with {option}",
+        )
+    return None
+
+
+def load_pretrained_model(kind: Any, name: str, *, option: str, **settings: Any) -> Any:
+    """As :func:`load_pretrained`, for models: all of their weights, and from safetensors only.
+
+    Raises:
+        CorruptInput: also where the weights are missing, or there in another format only.
+        SchemaMismatch: also where weights are missing, or their file fits no such model.
+    """
+    folder = local_folder(name)
+    if folder is not None:
+        _require_fitting(kind, folder, option=option, **settings)
+    model, report = load_pretrained(
+        kind, name, option=option, use_safetensors=True, output_loading_info=True, **settings
+    )
+    missing = sorted(report["missing_keys"])
+    if missing:
+        # transformers would go on with random numbers in their place.
+        raise SchemaMismatch(
+            f"lacks {len(missing)} of the model's weights ({', '.join(missing[:KEYS_SHOWN])})",
+            where=name,
+            hint="copy or download the model again",
+        )
+    return model
+
+
+def _require_fitting(kind: Any, folder: Path, *, option: str, **settings: Any) -> None:
+    """Lay the model out without memory, and compare it with the size of its weights.
+
+    Raises:
+        SchemaMismatch: it asks for far more; transformers would take the memory first.
+    """
+    shapes = _stored_shapes(folder)
+    config = load_pretrained(AutoConfig, str(folder), option=option)
+    make = getattr(kind, "from_config", kind)
+    with foreign_model(folder, "transformers makes no model of it"):
+        with torch.device("meta"), limited_parts(len(shapes), folder):
+            outline = make(config, **settings)
+        asked = sum(part.numel() for part in (*outline.parameters(), *outline.buffers()))
+    stored = sum(map(math.prod, shapes))
+    if asked > _TIMES_STORED * stored + _NUMBERS_BESIDE:
+        raise SchemaMismatch(
+            f"asks for {asked} numbers, its weights have other sizes ({stored} numbers)",
+            where=folder / MODEL_CONFIG,
+            hint="copy or download the model again",
+        )
+
+
+def _stored_shapes(folder: Path) -> list[tuple[int, ...]]:
+    """Shapes of all tensors in a folder's safetensors files.
+
+    Raises:
+        CorruptInput: there are no such files, or one is no safetensors file.
+    """
+    _require_files(folder)
+    files = sorted(folder.glob(_WEIGHTS))
+    if not files:
+        pickles = sorted(folder.glob(_PICKLES))
+        what = f", only {pickles[0].name}, which may hold code and is not read" if pickles else ""
+        raise CorruptInput(
+            f"has no weights in the format safetensors{what}",
+            where=folder,
+            hint="save it again with transformers: AutoModel.from_pretrained(FOLDER)"
+            ".save_pretrained(NEW_FOLDER), if you trust where it comes from"
+            if pickles
+            else "copy or download the model again",
+        )
+    return [shape for file in files for shape in tensor_shapes(file).values()]
+
+
+def _require_files(folder: Path) -> None:
+    """Refuse a model's folder that holds under a file's name what is none."""
+    if not folder.is_dir():
+        return  # a hub id may look like a path
+    for path in sorted(folder.iterdir()):
+        if path.suffix and not path.name.startswith("."):
+            require_regular(path)
+
+
+def _require_few_labels(config: Mapping[str, Any], where: Path) -> None:
+    """Refuse a number of labels that only takes memory: transformers gives each a name."""
+    labels = config.get(_LABELS)
+    if isinstance(labels, int) and labels > _MOST_LABELS:
+        raise CorruptInput(f"asks for more than {_MOST_LABELS} of {_LABELS}", where=where)
+    for inner in config.values():
+        if isinstance(inner, Mapping):
+            _require_few_labels(inner, where)
+
+
+@contextmanager
+def _silent_transformers() -> Iterator[None]:
+    """No bars and no tables of transformers on the terminal; what fails is raised."""
+    from transformers.utils import logging
+
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()
+
+
+@contextmanager
+def foreign_model(where: object, message: str) -> Iterator[None]:
+    """Whatever goes wrong in here is the fault of a model's files.
+
+    Over a configuration, a tokenizer or weights that do not fit each other, transformers and what
+    it stands on raise nearly every kind of exception that there is.
+
+    Args:
+        where: the model's folder or id.
+        message: what cannot be done.
+
+    Raises:
+        CorruptInput: anything went wrong but for a lack of memory.
+        TglError: as raised in here.
+    """
+    try:
+        yield
+    except TglError:
+        raise
+    except Exception as error:
+        if is_out_of_memory(error):
+            raise
+        raise CorruptInput(f"{message} ({_reason(error)})", where=where) from error
+
+
+def _reason(error: Exception) -> str:
+    """The first line of what an exception says, or its name."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

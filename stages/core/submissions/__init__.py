@@ -1,0 +1,1 @@
+"""What evaluation servers expect of a submission, and checking one."""

@@ -1,0 +1,183 @@
+"""Reading a submission back: every fault of a zip, nothing extracted."""
+
+from __future__ import annotations
+
+import lzma
+import stat
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from schemas.errors import CorruptInput, UnsafeName
+from schemas.files import open_regular
+from schemas.layouts import MASK_SUFFIX, safe_name
+from stages.core.submissions.expected_masks import ExpectedVideo, Size, read_expected
+from stages.core.submissions.mask_png import LARGEST_FILE_BYTES, fault_of
+from stages.core.submissions.servers import MEVIS, PREFIXES, REF_YOUTUBE_VOS
+
+# What Python's zipfile lets out of a damaged archive, beside its own error.
+ZIP_ERRORS = (
+    zipfile.BadZipFile,
+    NotImplementedError,
+    RuntimeError,
+    ValueError,
+    EOFError,
+    OSError,
+    OverflowError,
+    struct.error,
+    zlib.error,
+    lzma.LZMAError,
+)
+_ENCRYPTED = 0x1
+_DEPTH = 3  # VIDEO/EXPRESSION/FRAME.png
+
+
+def check_submission(
+    path: Path,
+    meta: Path | None,
+    *,
+    server: str | None,
+    pictures: Path | None = None,
+    exclude: Path | None = None,
+) -> list[str]:
+    """Every fault of a zip, one line each; an empty list means that a server will take it.
+
+    Only entries that are expected are ever read, each up to a bound, in memory.
+
+    Args:
+        path: the zip.
+        meta: the split's meta_expressions.json. None expects what the zip itself suggests: every
+            frame that one expression of a video has, of each of its expressions. Whether a whole
+            video or expression is missing cannot be seen then.
+        server: `mevis` or `ref-youtube-vos`; None takes the one whose layout the zip has.
+        pictures, exclude: see :func:`stages.tools.submit.expected.read_expected`.
+
+    Raises:
+        MissingInput: no such file.
+        CorruptInput: not a zip, or the meta file is damaged.
+    """
+    expected = None
+    if meta is not None:
+        expected = read_expected(meta, pictures=pictures, exclude=exclude)
+    try:
+        with open_regular(path) as file, zipfile.ZipFile(file) as archive:
+            prefix = PREFIXES[server or server_of(archive)]
+            return list(_faults(archive, expected, prefix))
+    except ZIP_ERRORS as error:
+        raise CorruptInput(f"is not a whole zip ({error})", where=path) from error
+
+
+def server_of(archive: zipfile.ZipFile) -> str:
+    """The server whose layout a zip has: that of Ref-YouTube-VOS has one folder for everything."""
+    folder = PREFIXES[REF_YOUTUBE_VOS]
+    below = any(name.startswith(folder) for name in archive.namelist())
+    return REF_YOUTUBE_VOS if below else MEVIS
+
+
+def _faults(
+    archive: zipfile.ZipFile, known: list[ExpectedVideo] | None, prefix: str
+) -> Iterator[str]:
+    entries: dict[str, zipfile.ZipInfo] = {}
+    for entry in archive.infolist():
+        fault = _name_fault(entry, entries)
+        if fault is not None:
+            yield f"{entry.orig_filename!r} {fault}"
+        elif not entry.is_dir():
+            entries[entry.filename] = entry
+    expected = _suggested(entries, prefix) if known is None else known
+    if not expected:
+        yield f"holds no mask as {prefix}VIDEO/EXPRESSION/FRAME{MASK_SUFFIX}"
+    wanted = {f"{prefix}{path}" for video in expected for path in video.paths()}
+    strangers = [name for name in entries if name not in wanted]
+    if strangers and not wanted & entries.keys():
+        yield _misplaced(strangers[0], prefix)
+    yield from (f"{_shown(name)} is not expected" for name in strangers)
+    for video in expected:
+        yield from _video_faults(archive, video, entries, prefix)
+
+
+def _suggested(names: Iterable[str], prefix: str) -> list[ExpectedVideo]:
+    """What a zip would hold if each of its expressions had every frame of its video."""
+    videos: dict[str, tuple[dict[str, None], set[str]]] = {}
+    for name in names:
+        parts = name.removeprefix(prefix).split("/")
+        if not name.startswith(prefix) or len(parts) != _DEPTH or not _are_names(parts):
+            continue
+        video, expression, file = parts
+        expressions, frames = videos.setdefault(video, ({}, set()))
+        expressions[expression] = None
+        frames.add(file.removesuffix(MASK_SUFFIX))
+    return [
+        ExpectedVideo(video, tuple(expressions), tuple(sorted(frames)))
+        for video, (expressions, frames) in videos.items()
+    ]
+
+
+def _are_names(parts: list[str]) -> bool:
+    """Whether a video, an expression and a mask's file can be called so."""
+    try:
+        for part in parts:
+            safe_name(part, where="")
+    except UnsafeName:
+        return False
+    return parts[-1].endswith(MASK_SUFFIX)
+
+
+def _name_fault(entry: zipfile.ZipInfo, known: dict[str, zipfile.ZipInfo]) -> str | None:
+    """Why an entry must not be in a zip at all."""
+    name = entry.orig_filename
+    parts = name.rstrip("/").split("/")
+    if name.startswith("/") or ":" in parts[0] or "\\" in name or "\0" in name or ".." in parts:
+        return "leads out of the folder that it is unpacked to"
+    if stat.S_ISLNK(entry.external_attr >> 16):
+        return "is a symbolic link"
+    if entry.flag_bits & _ENCRYPTED:
+        return "is encrypted"
+    if entry.filename in known:
+        return "stands in the zip twice"
+    return None
+
+
+def _shown(name: str) -> str:
+    """A stranger's name as it can be printed: in one line, without control characters."""
+    return name if name.isprintable() else repr(name)
+
+
+def _misplaced(example: str, prefix: str) -> str:
+    place = f"below {prefix}" if prefix else "at the root of the zip"
+    return f"no expected mask is in the zip: video folders stand {place}, here is {_shown(example)}"
+
+
+def _video_faults(
+    archive: zipfile.ZipFile,
+    video: ExpectedVideo,
+    entries: dict[str, zipfile.ZipInfo],
+    prefix: str,
+) -> Iterator[str]:
+    size = video.size
+    for path in video.paths():
+        name = f"{prefix}{path}"
+        entry = entries.get(name)
+        if entry is None:
+            yield f"{name} is missing"
+            continue
+        fault, found = _entry_fault(archive, entry, size)
+        if fault is not None:
+            yield f"{name} {fault}"
+        elif size is None:
+            size = found
+
+
+def _entry_fault(
+    archive: zipfile.ZipFile, entry: zipfile.ZipInfo, size: Size | None
+) -> tuple[str | None, Size | None]:
+    if entry.file_size > LARGEST_FILE_BYTES:
+        return f"unpacks to {entry.file_size} bytes, which no mask needs", None
+    try:
+        with archive.open(entry) as file:
+            data = file.read(LARGEST_FILE_BYTES + 1)
+    except ZIP_ERRORS as error:
+        return f"cannot be unpacked ({error})", None
+    return fault_of(data, size)

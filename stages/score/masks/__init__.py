@@ -1,0 +1,1 @@
+"""Masks as packed 64-bit rows: decoding, boundaries and counts."""

@@ -1,0 +1,78 @@
+"""COCO run lengths: out of their compressed form, and into rows.
+
+Runs go down the columns, background first.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import types
+
+from stages.score.masks.compiled import NUMBERS, ROWS, SEEN_BYTES, SEEN_NUMBERS, compiled
+from stages.score.masks.packed_masks import WORD
+
+_U = np.uint64
+_OFFSET = 48  # compressed runs are written as the characters from "0" on, five bits in each
+_PAYLOAD = 0x1F
+_PAYLOAD_BITS = 5
+_MORE = 0x20
+_SIGN = 0x10
+_HIGHEST = 0x3F
+_MOST_BITS = 7 * _PAYLOAD_BITS  # of a number; they hold any pixel count that fits in memory
+_ABSOLUTE = 3  # the first runs are written as they are, later ones less the run two before
+
+
+@compiled(types.int64(SEEN_BYTES, NUMBERS))
+def expand_runs(codes, lengths):  # type: ignore[no-untyped-def]
+    """Run lengths from COCO's compressed form.
+
+    Args:
+        codes: uint8 (N,), the characters.
+        lengths: int64 (N,); the first ones are written.
+
+    Returns:
+        how many there are; -1 where the text is no such form.
+    """
+    found, number, bits = 0, np.int64(0), 0
+    for character in codes:
+        code = np.int64(character) - _OFFSET
+        if code < 0 or code > _HIGHEST or bits == _MOST_BITS:
+            return -1
+        number |= (code & _PAYLOAD) << bits
+        bits += _PAYLOAD_BITS
+        if code & _MORE:
+            continue
+        if code & _SIGN:
+            number -= np.int64(1) << bits
+        lengths[found] = number + (lengths[found - 2] if found >= _ABSOLUTE else 0)
+        found, number, bits = found + 1, np.int64(0), 0
+    return -1 if bits else found
+
+
+@compiled(types.void(SEEN_NUMBERS, types.int64, ROWS))
+def fill_runs(lengths, width, rows):  # type: ignore[no-untyped-def]
+    """Rows of a mask from run lengths that go down the columns, background first.
+
+    A pixel's value is the parity of the run starts at or before it. So each start flips one bit,
+    a column flips at its top where the one before it ends inside a run, and the bits are summed
+    down each column by exclusive or.
+
+    Args:
+        lengths: int64 (N,), none below 0; together they fill the mask.
+        rows: zeros; written.
+    """
+    height = rows.shape[0]
+    start, column, inside = np.int64(0), np.int64(0), False
+    for length in lengths:
+        start += length
+        while (column + 1) * height <= start:
+            column += 1
+            if inside and column < width:
+                rows[0, column // WORD] ^= _U(1) << _U(column % WORD)
+        if column < width:
+            rows[start - column * height, column // WORD] ^= _U(1) << _U(column % WORD)
+        inside = not inside
+    for y in range(1, height):
+        above, row = rows[y - 1], rows[y]
+        for k in range(row.size):
+            row[k] ^= above[k]

@@ -1,0 +1,1 @@
+"""Ground truth from a MeViS split, an index or a folder of masks."""

@@ -1,0 +1,1 @@
+"""Helpers beside the six stages, one folder per command."""

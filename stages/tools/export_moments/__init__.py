@@ -1,0 +1,1 @@
+"""Moments of an index in the JSON interchange form."""

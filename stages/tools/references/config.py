@@ -1,0 +1,60 @@
+"""Settings and inputs of `tgl references`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from schemas.errors import ConfigError
+from stages.core.engine.digest import artifact_digest, file_digest
+from stages.core.engine.settings import Settings, setting
+from stages.core.engine.stage import Inputs
+
+ALL_OBJECTS = "all-objects"
+ONE_AT_RANDOM = "one-at-random"
+LOOK_ALIKES = "look-alikes"
+KINDS = (ALL_OBJECTS, ONE_AT_RANDOM, LOOK_ALIKES)
+
+
+@dataclass(frozen=True)
+class ReferencesConfig(Settings):
+    """Which trivial answer to every sentence is written."""
+
+    kind: str = setting(
+        ALL_OBJECTS,
+        "What every sentence gets: all objects of its video, one of them at random, or all that "
+        "look like its referents (without referents: that look as the sentence says).",
+        choices=KINDS,
+    )
+    seed: int = setting(0, "Seed of the random object.", low=0)
+
+
+@dataclass(frozen=True)
+class ReferencesInputs(Inputs):
+    """What references are made of.
+
+    Attributes:
+        index: an artifact of build-moments with masks.
+        objects: an objects.json that says which objects there are and what looks alike, as
+            `tgl toy` writes it. Without it a video's objects are the referents of its sentences,
+            and the kind look-alikes cannot be had.
+    """
+
+    index: Path
+    objects: Path | None = None
+
+    def digests(self) -> dict[str, str]:
+        """Digests of the index and of the list of objects."""
+        found = {"index": artifact_digest(self.index)}
+        if self.objects is not None:
+            found["objects"] = file_digest(self.objects)
+        return found
+
+    def check(self, config: ReferencesConfig) -> None:
+        """Raise ConfigError where the kind needs a list of objects that is not given."""
+        if config.kind == LOOK_ALIKES and self.objects is None:
+            raise ConfigError(
+                "look-alikes need a list of objects",
+                where="--objects",
+                hint="name the objects.json of the split, as tgl toy writes it",
+            )

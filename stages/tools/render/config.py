@@ -1,0 +1,107 @@
+"""Settings and inputs of render."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from schemas.errors import ConfigError
+from schemas.layouts import VIDEOS_TABLE
+from stages.core.engine.digest import file_digest, tree_digest
+from stages.core.engine.settings import Settings, setting
+from stages.core.engine.stage import Inputs
+from stages.core.index.frame_files import frame_folders, index_digest
+
+FORMATS = ("mp4", "gif", "sheet")
+BEST_QUALITY = 0
+WORST_QUALITY = 51
+SMALLEST_SIDE = 64
+LARGEST_SIDE = 4320
+
+
+@dataclass(frozen=True)
+class RenderConfig(Settings):
+    """What is drawn, and how large."""
+
+    format: str = setting(
+        "mp4",
+        "A video (mp4), an animated GIF (gif), or one PNG with frames side by side (sheet).",
+        choices=FORMATS,
+    )
+    compare: str = setting(
+        "auto",
+        "truth: a picture for each sentence, prediction against truth; sentences: all sentences "
+        "of a video together, a colour each; auto: truth where the index holds masks.",
+        choices=("auto", "truth", "sentences"),
+    )
+    short_side: int = setting(
+        0,
+        "Pixels of a frame's shorter side in the picture; 0 scales small videos up and very large "
+        "ones down.",
+        low=0,
+        high=LARGEST_SIDE,
+    )
+    cells: int = setting(8, "Frames of a sheet, spread evenly over the video.", low=1, high=200)
+    columns: int = setting(4, "Frames side by side in a sheet.", low=1, high=50)
+    fps: float = setting(
+        0.0, "Frames a second of an mp4 or GIF; 0 is the video's own rate.", low=0, high=240
+    )
+    opacity: float = setting(
+        0.5, "How strongly a mask is coloured, from 0 (outline only) to 1.", low=0, high=1
+    )
+    quality: int = setting(
+        18,
+        "Constant rate factor of an mp4: 0 is lossless, 18 near it, 51 the smallest file.",
+        low=BEST_QUALITY,
+        high=WORST_QUALITY,
+    )
+    sentences: int = setting(
+        6, "Sentences in one picture when they are drawn together.", low=1, high=50
+    )
+    only: tuple[str, ...] = setting(
+        (), "Draw only this video, or VIDEO/EXPRESSION (may be given several times)."
+    )
+    limit: int = setting(0, "Draw at most this many expressions; 0 draws all.", low=0)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if 0 < self.short_side < SMALLEST_SIDE:
+            raise ConfigError(
+                f"{self.short_side} is less than {SMALLEST_SIDE}, too small to read",
+                where="--short-side",
+            )
+
+
+@dataclass(frozen=True)
+class RenderInputs(Inputs):
+    """Predictions and what they are drawn on.
+
+    Attributes:
+        preds: `<video>/<expression id>/<frame>.png`, as propagate writes them.
+        frames: an index, or a bare folder of frames (an artifact of extract-frames,
+            `<video>/<frame>.jpg`, or the frames of a single video).
+        font: a TrueType or OpenType file for scripts that the built-in Latin font lacks.
+    """
+
+    preds: Path
+    frames: Path
+    font: Path | None = None
+
+    @property
+    def has_index(self) -> bool:
+        """Whether `frames` is an index."""
+        return (self.frames / VIDEOS_TABLE).is_file()
+
+    def digests(self) -> dict[str, str]:
+        """Digests of the predictions, of the index or the folder of frames, and of the font."""
+        found = {
+            "preds": tree_digest(self.preds),
+            "frames": index_digest(self.frames) if self.has_index else tree_digest(self.frames),
+        }
+        if self.font is not None:
+            found["font"] = file_digest(self.font)
+        return found
+
+    def paths(self) -> list[Path]:
+        """What is named, and the frames that an index points to."""
+        return [*super().paths(), *(frame_folders(self.frames) if self.has_index else ())]

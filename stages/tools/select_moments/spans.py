@@ -1,0 +1,62 @@
+"""From the scores of a sentence's frames to spans."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from stages.tools.select_moments.config import SelectConfig
+
+Span = tuple[int, int]
+
+
+def spread(scores: np.ndarray, stride: int, frames: int) -> np.ndarray:
+    """Scores of every n-th frame as scores of all: each frame takes the nearest one's.
+
+    Args:
+        scores: (frames scored, E).
+
+    Returns:
+        (T, E).
+    """
+    nearest = np.minimum((np.arange(frames) + stride // 2) // stride, len(scores) - 1)
+    return scores[nearest]
+
+
+def smoothed(scores: np.ndarray, window: int) -> np.ndarray:
+    """Running mean over `window` frames (T,); at the ends over those that are there."""
+    reach = window // 2
+    sums = np.concatenate(([0.0], np.cumsum(scores, dtype=np.float64)))
+    place = np.arange(len(scores))
+    low, high = np.maximum(place - reach, 0), np.minimum(place + reach + 1, len(scores))
+    return (sums[high] - sums[low]) / (high - low)
+
+
+def choose_spans(scores: np.ndarray, config: SelectConfig) -> list[Span]:
+    """Half-open spans of the frames that score high; never none.
+
+    Args:
+        scores: of one sentence, (T,).
+    """
+    values = smoothed(scores, config.window)
+    low, high = values.min(), values.max()
+    if high <= low:
+        return [(0, len(values))]
+    chosen = (values - low) / (high - low) >= config.threshold
+    spans = _joined(_runs(chosen), config.fill)
+    best = int(values.argmax())
+    return [s for s in spans if s[1] - s[0] >= config.drop or s[0] <= best < s[1]]
+
+
+def _runs(chosen: np.ndarray) -> list[Span]:
+    edges = np.flatnonzero(np.diff(np.concatenate(([0], chosen.astype(np.int8), [0]))))
+    return [(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]
+
+
+def _joined(spans: list[Span], fill: int) -> list[Span]:
+    found: list[Span] = []
+    for start, end in spans:
+        if found and start - found[-1][1] <= fill:
+            found[-1] = (found[-1][0], end)
+        else:
+            found.append((start, end))
+    return found

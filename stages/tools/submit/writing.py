@@ -1,0 +1,280 @@
+"""Making a submission: check every mask, then write a zip that depends on nothing else."""
+
+from __future__ import annotations
+
+import hashlib
+import stat
+import time
+import zipfile
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from schemas.directories import sha256_file
+from schemas.documents import mapping, parse_json
+from schemas.errors import CorruptInput, MissingInput, TglError, system_errors
+from schemas.files import open_regular, read_regular
+from schemas.receipts import canonical_json, fingerprint
+from schemas.wording import amount, listing
+from stages.core.engine.digest import require_folder, text_digest
+from stages.core.engine.execute import Outcome
+from stages.core.engine.outputs import output_files
+from stages.core.engine.pool import map_jobs
+from stages.core.engine.progress import Progress
+from stages.core.engine.runtime import Runtime
+from stages.core.submissions.checking import ZIP_ERRORS
+from stages.core.submissions.expected_masks import ExpectedVideo, Size, read_expected
+from stages.core.submissions.mask_png import black, fault_of
+from stages.tools.submit.config import SubmitConfig, SubmitInputs
+
+NAME = "submit"
+VERSION = 1
+# Begins the comment of our zips; the receipt as JSON follows.
+FORMAT = b"tgl-submission "
+SHOWN_FAULTS = 5
+
+# The earliest time that a zip can hold; any other would change with the clock.
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+_FILE_MODE = stat.S_IFREG | 0o644
+_UNIX = 3
+
+
+@dataclass(frozen=True)
+class _Job:
+    video: ExpectedVideo
+    preds: Path
+
+
+@dataclass
+class _Checked:
+    """What was found of one video.
+
+    Attributes:
+        faults: one line for each mask that a server would refuse.
+        missing: paths of masks that are not there.
+        extra: files in the video's folder that nobody expects.
+        size: (height, width) of its masks.
+    """
+
+    faults: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+    extra: int = 0
+    size: Size | None = None
+
+
+def write_submission(
+    config: SubmitConfig,
+    inputs: SubmitInputs,
+    out: Path,
+    *,
+    runtime: Runtime,
+    progress: Progress,
+    force: bool = False,
+) -> Outcome:
+    """Write the zip `out`, or find that it is up to date.
+
+    The receipt (fingerprint and counts) travels in the zip's comment. Equal masks give equal
+    bytes, wherever and whenever it is written.
+
+    Raises:
+        MissingInput: masks are missing and `config.missing` refuses that.
+        CorruptInput: masks that the server would refuse; the first five are named.
+        OutputBlocked: `out` is an input or lies in one, is not a submission of tgl, or the disk is
+            full.
+        SystemRefused: the system lets a file not be read or written.
+    """
+    started = time.monotonic()
+    with system_errors(out):
+        require_folder(inputs.preds)
+        expected = read_expected(inputs.meta, pictures=inputs.pictures, exclude=inputs.exclude)
+    with system_errors(out), output_files(inputs.paths(), force=force) as files:
+        known = _comment(out)
+        target = files.add(out, known=known is not None)
+        mark = fingerprint(NAME, VERSION, config.to_dict(), _digests(expected, inputs.preds))
+        if known is not None and known.get("fingerprint") == mark and not force:
+            return Outcome(out, out, True, known["counts"], (), time.monotonic() - started)
+        checked = _check_all(expected, inputs.preds, runtime, progress)
+        _refuse_faults(config, inputs, expected, checked)
+        counts = _counts(expected, checked)
+        comment = FORMAT + canonical_json({"fingerprint": mark, "counts": counts}).encode()
+        masks = _files(expected, checked, inputs.preds)
+        _write_zip(target, config.prefix, masks, comment, counts["masks"], progress)
+        counts |= _left_out(inputs.preds, expected, checked)
+    return Outcome(out, out, False, counts, (), time.monotonic() - started)
+
+
+def _comment(out: Path) -> Mapping[str, Any] | None:
+    """The receipt of a whole zip of ours; None where there is none."""
+    try:
+        with open_regular(out) as file, zipfile.ZipFile(file) as archive:
+            comment = archive.comment
+            entries = len(archive.infolist())
+    except (MissingInput, CorruptInput, *ZIP_ERRORS):
+        return None
+    if not comment.startswith(FORMAT):
+        return None
+    try:
+        document = mapping(parse_json(comment.removeprefix(FORMAT), out), out)
+        counts = mapping(document.get("counts"), out)
+    except CorruptInput:
+        return None  # cut off in the comment, or changed
+    whole = all(isinstance(count, int) for count in counts.values())
+    return document if whole and counts.get("masks") == entries else None
+
+
+def _check_all(
+    expected: list[ExpectedVideo], preds: Path, runtime: Runtime, progress: Progress
+) -> dict[str, _Checked]:
+    found: dict[str, _Checked] = {}
+    jobs = [_Job(video, preds) for video in expected]
+    with progress.task("check masks", len(jobs), "video") as task:
+        # Threads: nearly all of the time is zlib's, which lets go of the interpreter.
+        for job, checked in map_jobs(_check_video, jobs, runtime=runtime, kind="thread"):
+            if isinstance(checked, TglError):
+                raise checked
+            found[job.video.video_id] = checked
+            task.advance()
+    return found
+
+
+def _check_video(job: _Job) -> _Checked:
+    checked = _Checked(size=job.video.size)
+    wanted = set()
+    for path in job.video.paths():
+        wanted.add(path)
+        try:
+            data = read_regular(job.preds / path)
+        except MissingInput:
+            checked.missing.append(path)
+            continue
+        except CorruptInput as error:
+            checked.faults.append(f"{path} cannot be read ({error.message})")
+            continue
+        fault, size = fault_of(data, checked.size)
+        if fault is not None:
+            checked.faults.append(f"{path} {fault}")
+        elif checked.size is None:
+            # Without pictures at hand, the first mask says what the others must measure.
+            checked.size = size
+    folder = job.preds / job.video.video_id
+    present = (p.relative_to(job.preds).as_posix() for p in folder.rglob("*") if p.is_file())
+    checked.extra = sum(path not in wanted for path in present)
+    return checked
+
+
+def _refuse_faults(
+    config: SubmitConfig,
+    inputs: SubmitInputs,
+    expected: list[ExpectedVideo],
+    checked: dict[str, _Checked],
+) -> None:
+    found = [checked[video.video_id] for video in expected]
+    faults = [fault for video in found for fault in video.faults]
+    if faults:
+        raise CorruptInput(
+            f"{amount(len(faults), 'masks')} that the server would refuse: {first_of(faults)}",
+            where=inputs.preds,
+        )
+    missing = [path for video in found for path in video.missing]
+    if len(missing) == _total(expected):
+        names = [video.video_id for video in expected]
+        raise MissingInput(
+            f"nothing here matches the meta file, which expects {listing(names, 'videos')}",
+            where=inputs.preds,
+            hint="masks stand at VIDEO/EXPRESSION/FRAME.png; is --meta that of this split?",
+        )
+    if missing and config.missing == "refuse":
+        raise MissingInput(
+            f"{len(missing)} of {_total(expected)} masks are missing: {first_of(missing)}",
+            where=inputs.preds,
+            hint="predict them, or have black ones written with --missing black",
+        )
+    unsized = [video.video_id for video in expected if checked[video.video_id].size is None]
+    if missing and unsized:
+        raise MissingInput(
+            f"no mask at all of {amount(len(unsized), 'videos')}, so that the size of black ones "
+            f"is not known: {first_of(unsized)}",
+            where=inputs.preds,
+            hint="name the split's folder of frames with --frames",
+        )
+
+
+def first_of(lines: list[str]) -> str:
+    """The first few, and how many more there are."""
+    shown = "; ".join(lines[:SHOWN_FAULTS])
+    more = len(lines) - SHOWN_FAULTS
+    return f"{shown}; and {more} more" if more > 0 else shown
+
+
+def _total(expected: list[ExpectedVideo]) -> int:
+    return sum(len(video.expressions) * len(video.frames) for video in expected)
+
+
+def _digests(expected: list[ExpectedVideo], preds: Path) -> dict[str, str]:
+    """Digest of what is expected and of every mask's content: neither time nor place count."""
+    wanted = [[v.video_id, v.expressions, v.frames, v.size] for v in expected]
+    content = hashlib.sha256()
+    for video in expected:
+        for path in video.paths():
+            file = preds / path
+            content.update(sha256_file(file).encode() if file.is_file() else b"missing")
+    return {"expected": text_digest(canonical_json(wanted)), "preds": content.hexdigest()}
+
+
+def _counts(expected: list[ExpectedVideo], checked: dict[str, _Checked]) -> dict[str, int]:
+    """What is in the zip."""
+    return {
+        "videos": len(expected),
+        "expressions": sum(len(video.expressions) for video in expected),
+        "masks": _total(expected),
+        "black masks for missing ones": sum(len(video.missing) for video in checked.values()),
+        "videos whose size is not known from frames": sum(v.size is None for v in expected),
+    }
+
+
+def _left_out(
+    preds: Path, expected: list[ExpectedVideo], checked: dict[str, _Checked]
+) -> dict[str, int]:
+    """What is among the predictions and not in the zip."""
+    names = {video.video_id for video in expected}
+    strangers = (path.name for path in preds.iterdir() if path.is_dir())
+    folders = sum(name not in names and not name.startswith(".") for name in strangers)
+    return {
+        "files left out that nobody expects": sum(video.extra for video in checked.values()),
+        "folders left out that nobody expects": folders,
+    }
+
+
+def _files(
+    expected: list[ExpectedVideo], checked: dict[str, _Checked], preds: Path
+) -> Iterator[tuple[str, bytes]]:
+    """Every mask with its path, in the order of the meta file."""
+    for video in expected:
+        found = checked[video.video_id]
+        missing = set(found.missing)
+        blank = black(found.size) if missing and found.size is not None else b""
+        for path in video.paths():
+            yield path, blank if path in missing else read_regular(preds / path)
+
+
+def _write_zip(
+    out: Path,
+    prefix: str,
+    files: Iterable[tuple[str, bytes]],
+    comment: bytes,
+    total: int,
+    progress: Progress,
+) -> None:
+    # PNGs are compressed already: stored, their bytes do not depend on anybody's zlib.
+    with (
+        progress.task("write zip", total, "mask") as task,
+        zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive,
+    ):
+        for path, data in files:
+            entry = zipfile.ZipInfo(prefix + path, _EPOCH)
+            entry.create_system = _UNIX
+            entry.external_attr = _FILE_MODE << 16
+            archive.writestr(entry, data)
+            task.advance()
+        archive.comment = comment

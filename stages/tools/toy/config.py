@@ -1,0 +1,64 @@
+"""Settings and inputs of `tgl toy`."""
+
+from dataclasses import dataclass
+
+from schemas.errors import ConfigError
+from stages.core.engine.settings import Settings, setting
+from stages.core.engine.stage import Inputs
+
+STYLES = ("varied", "plain")
+
+
+@dataclass(frozen=True)
+class ToyConfig(Settings):
+    """What the synthetic clips contain; the same settings give the same bytes."""
+
+    seed: int = setting(0, "Seed of every clip; splits never share a clip.", low=0)
+    size: int = setting(128, "Height and width of the clips in pixels, an even number.", low=32)
+    frames: int = setting(24, "Frames a clip.", low=16, high=500)
+    fps: int = setting(8, "Frames per second of the mp4 files.", low=1, high=120)
+    train_clips: int = setting(200, "Clips of the train split.", low=0)
+    valid_clips: int = setting(60, "Clips of the valid split, for final figures only.", low=0)
+    dev_clips: int = setting(40, "Clips of the dev split, for choices made on the way.", low=0)
+    objects: int = setting(5, "Most objects a clip, in groups of look-alikes.", low=3, high=8)
+    expressions: int = setting(6, "Expressions a clip.", low=1, high=20)
+    late: float = setting(
+        0.75, "Share of the actions that start after half of the clip.", low=0.0, high=1.0
+    )
+    no_target: float = setting(
+        0.15, "Share of the expressions that refer to no object.", low=0.0, high=1.0
+    )
+    several: float = setting(
+        0.3, "Share of the expressions that refer to several objects.", low=0.0, high=1.0
+    )
+    style: str = setting(
+        "varied",
+        "Looks: textured moving backgrounds and objects with occluders, or plain colours.",
+        choices=STYLES,
+    )
+
+    def __post_init__(self) -> None:
+        """Check what no single field can say.
+
+        Raises: ConfigError.
+        """
+        super().__post_init__()
+        if self.size % 2:
+            raise ConfigError(f"size is {self.size}", hint="the mp4 files need an even size")
+        if self.no_target + self.several > 1:
+            raise ConfigError(
+                f"no_target + several is {self.no_target + self.several:g}", hint="at most 1"
+            )
+
+    def split_clips(self) -> dict[str, int]:
+        """Clips of each split by the split's name."""
+        return {"train": self.train_clips, "valid": self.valid_clips, "dev": self.dev_clips}
+
+
+@dataclass(frozen=True)
+class ToyInputs(Inputs):
+    """`tgl toy` reads no file."""
+
+    def digests(self) -> dict[str, str]:
+        """Nothing to digest: the settings alone decide the artifact."""
+        return {}

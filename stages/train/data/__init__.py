@@ -1,0 +1,1 @@
+"""Training samples: clips, augmentation, targets, the loader and cached features."""

@@ -1,0 +1,256 @@
+"""Training samples: a clip of a video, its sentence, its path labels and its targets.
+
+Sample i of a run is a pure function of (index, config, i): which process or worker makes it, and
+when, changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from schemas.errors import CorruptInput
+from stages.core.index.index import Expression, Index, Video
+from stages.core.index.masks import checked
+from stages.core.index.texts import TextEmbedding, TextStore
+from stages.core.media.frames import read_frame
+from stages.core.model.backbones.preprocess import resize_frames
+from stages.train.config import TrainConfig
+from stages.train.data.augment import ColourChange, mirrored_sentence, names_colour
+from stages.train.data.clips import ClipRules, moment_clip, random_clip, sample_generator
+from stages.train.data.targets import Spans, relevant_frames, target_referents, union_mask
+
+_ORDER_STREAM = 1
+_CLIP_STREAM = 2
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One clip with one sentence.
+
+    Attributes:
+        frames: int64 (T,), ascending positions in the video.
+        flipped: whether the clip is mirrored.
+        pixels: uint8 (T, 3, S, S), None where the features are cached.
+        targets: uint8 (T, S, S), the union of the supervised referents, 0 or 1.
+        relevant: bool (T,), t in M+: the label of the relevance loss.
+        guided: bool (T,), frames that take the language path under MDP. They differ from
+            `relevant` in sentences without target: there is no moment, yet the language path has
+            to learn to answer with nothing, so n+ frames are guided.
+    """
+
+    video_id: str
+    expression_id: str
+    text: TextEmbedding
+    frames: np.ndarray
+    flipped: bool
+    pixels: Tensor | None
+    targets: Tensor
+    relevant: Tensor
+    guided: Tensor
+
+
+class ClipDataset(Dataset[Sample]):
+    """All samples of a run, by their number.
+
+    Args:
+        index_folder: opened again in every worker process.
+        size: S, the side in pixels of pixels and targets.
+        with_pixels: False leaves the frames undecoded.
+    """
+
+    def __init__(
+        self,
+        index_folder: Path,
+        text_folder: Path,
+        config: TrainConfig,
+        *,
+        size: int,
+        with_pixels: bool,
+    ):
+        self._index_folder = index_folder
+        self._text_folder = text_folder
+        self._config = config
+        self._size = size
+        self._with_pixels = with_pixels
+        self._rules = ClipRules(
+            config.clip_frames, config.relevant_frames, config.max_stride, config.spread
+        )
+        self._order: tuple[int, np.ndarray] | None = None
+
+    def __getstate__(self) -> dict[str, object]:
+        """Open files stay behind when a worker process gets its copy."""
+        return {k: v for k, v in self.__dict__.items() if k not in ("index", "texts")}
+
+    @cached_property
+    def index(self) -> Index:
+        return Index.open(self._index_folder)
+
+    @cached_property
+    def texts(self) -> TextStore:
+        return TextStore.open(self._text_folder)
+
+    def expression(self, number: int) -> Expression:
+        """The sentence of a sample: every epoch is a new permutation of all of them."""
+        expressions = self.index.expressions
+        epoch, place = divmod(number, len(expressions))
+        if self._order is None or self._order[0] != epoch:
+            rng = sample_generator(self._config.seed, _ORDER_STREAM, epoch)
+            self._order = epoch, rng.permutation(len(expressions))
+        return expressions[self._order[1][place]]
+
+    def __getitem__(self, number: int) -> Sample:
+        rng = sample_generator(self._config.seed, _CLIP_STREAM, number)
+        expression = self.expression(number)
+        video = self.index.videos[expression.video_id]
+        moments = self._moments(expression, video)
+        frames = self._frames(expression, video, moments, rng)
+        flipped, sentence = self._mirror(expression.text, rng)
+        pixels = self._pixels(video, frames, sentence, flipped, rng) if self._with_pixels else None
+        targets = self._targets(expression, video, moments, frames)
+        relevant = relevant_frames(moments, frames)
+        return Sample(
+            video_id=expression.video_id,
+            expression_id=expression.expression_id,
+            text=self.texts.get(sentence),
+            frames=frames,
+            flipped=flipped,
+            pixels=pixels,
+            targets=torch.from_numpy(targets[..., ::-1].copy() if flipped else targets),
+            relevant=torch.from_numpy(relevant),
+            guided=torch.from_numpy(self._guided(expression, relevant)),
+        )
+
+    def _moments(self, expression: Expression, video: Video) -> Mapping[str | None, Spans]:
+        """Spans by referent; the whole video where they are unknown or must not be looked at."""
+        if self._config.reads_moments:
+            moments = self.index.moments(*expression.key)
+            if moments or not expression.anno_ids:
+                return moments
+        return {None: [(0, video.num_frames)]}
+
+    def _frames(
+        self,
+        expression: Expression,
+        video: Video,
+        moments: Mapping[str | None, Spans],
+        rng: np.random.Generator,
+    ) -> np.ndarray:
+        if self._config.sampling == "moment":
+            relevant = relevant_frames(moments, np.arange(video.num_frames))
+            if relevant.any():
+                return moment_clip(relevant, self._rules, rng)
+        return random_clip(video.num_frames, self._rules, rng)
+
+    def _guided(self, expression: Expression, relevant: np.ndarray) -> np.ndarray:
+        """The language path's frames; evenly spaced ones where the sentence has no target."""
+        if expression.anno_ids:
+            return relevant
+        guided = np.zeros(len(relevant), dtype=bool)
+        count = self._rules.relevant
+        guided[np.arange(count) * len(relevant) // count] = True
+        return guided
+
+    def _mirror(self, sentence: str, rng: np.random.Generator) -> tuple[bool, str]:
+        """Whether the clip is mirrored, and the sentence that is then true of it."""
+        if rng.random() >= self._config.flip:
+            return False, sentence
+        mirrored = mirrored_sentence(sentence)
+        if mirrored in self.texts:
+            return True, mirrored
+        return False, sentence
+
+    def _pixels(
+        self,
+        video: Video,
+        frames: np.ndarray,
+        sentence: str,
+        flipped: bool,
+        rng: np.random.Generator,
+    ) -> Tensor:
+        """uint8 (T, 3, S, S); frames that repeat in the clip are decoded once."""
+        change = None
+        if self._config.colour and not names_colour(sentence):
+            change = ColourChange.draw(self._config.colour, rng)
+        distinct, places = np.unique(frames, return_inverse=True)
+        pixels = read_pixels(video, distinct, self._size, change)[torch.from_numpy(places)]
+        return pixels.flip(-1) if flipped else pixels
+
+    def _targets(
+        self,
+        expression: Expression,
+        video: Video,
+        moments: Mapping[str | None, Spans],
+        frames: np.ndarray,
+    ) -> np.ndarray:
+        """uint8 (T, S, S)."""
+        referents = target_referents(expression.anno_ids, moments, frames, oss=self._config.oss)
+        return referent_masks(self.index, video, referents, frames, self._size)
+
+
+def referent_masks(
+    index: Index, video: Video, anno_ids: tuple[str, ...], frames: np.ndarray, size: int
+) -> np.ndarray:
+    """The union of the referents' masks in each frame, uint8 (T, size, size).
+
+    Raises:
+        CorruptInput: the index holds no mask of a referent, or one that cannot be decoded.
+    """
+    tracks = [index.masks.frames_of(anno_id) for anno_id in anno_ids]
+    for anno_id, track in zip(anno_ids, tracks, strict=True):
+        if not track:
+            raise CorruptInput(
+                f"the masks table has no mask of {anno_id}",
+                where=f"{index.folder}, video {video.video_id}",
+                hint="tgl check lists every fault of the index",
+            )
+    masks = {}
+    for frame in map(int, np.unique(frames)):
+        rles = [track[frame] for track in tracks if frame in track]
+        try:
+            for rle in rles:
+                checked(rle, where=f"{index.folder}, video {video.video_id}, frame {frame}")
+            masks[frame] = union_mask(rles, size)
+        except (ValueError, TypeError) as error:
+            raise CorruptInput(
+                f"a mask of {', '.join(anno_ids)} in frame {frame} is no valid RLE ({error})",
+                where=f"{index.folder}, video {video.video_id}",
+            ) from error
+    return np.stack([masks[int(frame)] for frame in frames])
+
+
+def read_pixels(
+    video: Video, frames: np.ndarray, size: int, change: ColourChange | None = None
+) -> Tensor:
+    """Decode frames at the training size.
+
+    Args:
+        frames: int (T,) positions in the video.
+        change: of the colours, before resizing.
+
+    Returns:
+        uint8 (T, 3, size, size).
+
+    Raises:
+        MissingInput, CorruptInput: naming the file.
+    """
+    pictures = []
+    for frame in frames:
+        path = video.frame_path(int(frame))
+        picture = read_frame(path)
+        if picture.shape[:2] != (video.height, video.width):
+            raise CorruptInput(
+                f"is {picture.shape[0]} x {picture.shape[1]}, the index says "
+                f"{video.height} x {video.width}",
+                where=path,
+            )
+        pictures.append(picture)
+    stacked = np.stack(pictures)
+    return resize_frames(stacked if change is None else change.apply(stacked), size)

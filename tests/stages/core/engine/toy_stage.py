@@ -1,0 +1,66 @@
+"""A stage for the engine's tests: it copies files, a unit a file, and can be told to fail."""
+
+from __future__ import annotations
+
+import os
+import signal
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+
+from schemas.directories import sha256_file
+from schemas.errors import CorruptInput
+from stages.core.engine.progress import Progress
+from stages.core.engine.runtime import Runtime
+from stages.core.engine.settings import Settings, setting
+from stages.core.engine.stage import Inputs, Result, Stage
+from stages.core.engine.workspace import Workspace
+
+KILL_AFTER = "TGL_TEST_KILL_AFTER"
+
+
+@dataclass(frozen=True)
+class CopyConfig(Settings):
+    times: int = setting(1, "How often the text is repeated.", low=1, high=9)
+
+
+@dataclass(frozen=True)
+class CopyInputs(Inputs):
+    folder: Path
+
+    def digests(self) -> dict[str, str]:
+        return {path.name: sha256_file(path) for path in sorted(self.folder.iterdir())}
+
+
+def run(
+    config: CopyConfig,
+    inputs: CopyInputs,
+    out: Workspace,
+    *,
+    runtime: Runtime,
+    progress: Progress,
+) -> Result:
+    """Copy every file; the word `damaged` fails, and the environment may ask for a SIGKILL."""
+    worked, kept, failures = 0, 0, []
+    kill_after = int(os.environ.get(KILL_AFTER, "-1"))
+    for name, digest in inputs.digests().items():
+        if out.finished(name, digest) is not None:
+            kept += 1
+            continue
+        if worked == kill_after:
+            os.kill(os.getpid(), signal.SIGKILL)
+        text = (inputs.folder / name).read_text()
+        if text == "damaged":
+            failures.append(str(CorruptInput("is damaged", where=name)))
+            continue
+        target = out.path / "copies" / name
+        target.parent.mkdir(exist_ok=True)
+        target.write_text(text * config.times)
+        out.finish(name, digest, pa.table({"name": [name]}), [target])
+        worked += 1
+    (out.path / "table.txt").write_text(f"{config.times}\n")
+    return Result({}, tuple(failures), {"worked": worked, "kept": kept})
+
+
+COPY = Stage("copy", 1, CopyConfig, CopyInputs, run)

@@ -1,0 +1,134 @@
+"""Losses against values worked out by hand."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from schemas.errors import ConfigError
+from stages.core.model.config import LossConfig
+from stages.core.model.losses import candidate_iou, clip_losses, resize_masks
+from stages.core.model.tgl import ClipOutput
+
+SIDE = 8
+
+
+def output(candidates: Tensor, **fields: Tensor) -> ClipOutput:
+    """A clip's output whose first candidate is chosen; candidates (E, T, M, s, s)."""
+    e, t, m = candidates.shape[:3]
+    zeros = torch.zeros(e, t)
+    known = {
+        "mask_logits": candidates[:, :, 0],
+        "candidates": candidates,
+        "iou": torch.ones(e, t, m),
+        "object_score_logits": zeros,
+        "relevance_logits": zeros,
+        "heatmap_logits": torch.zeros(e, t, 2, 2),
+        "guided": torch.ones(e, t, dtype=torch.bool),
+    }
+    return ClipOutput(**(known | fields))
+
+
+def half() -> Tensor:
+    """(1, 1, 8, 8) the left half."""
+    target = torch.zeros(1, 1, SIDE, SIDE)
+    target[..., : SIDE // 2] = 1
+    return target
+
+
+def test_the_right_answer_costs_nothing() -> None:
+    logits = (half() * 2 - 1) * 100
+    visible = torch.full((1, 1), 100.0)
+    terms = clip_losses(
+        output(logits.unsqueeze(2), object_score_logits=visible), half(), None, LossConfig()
+    )
+    for name in ("mask", "dice", "iou", "object"):
+        assert float(terms[name]) == pytest.approx(0, abs=1e-6), name
+
+
+def test_undecided_logits_cost_what_the_formulas_say() -> None:
+    out = output(torch.zeros(1, 1, 1, SIDE, SIDE))
+    terms = clip_losses(out, half(), torch.ones(1, 1).bool(), LossConfig())
+    assert float(terms["mask"]) == pytest.approx(0.5 * 0.25 * math.log(2))
+    overlap, size = 0.5 * 32, 0.5 * 64 + 32
+    assert float(terms["dice"]) == pytest.approx(1 - (2 * overlap + 1) / (size + 1))
+    assert float(terms["object"]) == pytest.approx(math.log(2))
+    assert float(terms["relevance"]) == pytest.approx(math.log(2))
+    bce = clip_losses(out, half(), None, LossConfig(mask_loss="bce"))
+    assert float(bce["mask"]) == pytest.approx(math.log(2))
+
+
+def test_the_total_is_the_weighted_sum() -> None:
+    out = output(torch.randn(1, 2, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(0)))
+    config = LossConfig(mask_weight=3, dice_weight=2, iou_weight=0, heatmap_weight=0.5)
+    targets = half().expand(1, 2, -1, -1)
+    terms = clip_losses(out, targets, torch.zeros(1, 2).bool(), config)
+    weights = {"mask": 3, "dice": 2, "object": 0.25, "relevance": 0.5, "heatmap": 0.5}
+    expected = sum(float(terms[name]) * weight for name, weight in weights.items())
+    assert float(terms["total"]) == pytest.approx(expected)
+
+
+def test_only_the_best_candidate_learns() -> None:
+    good, bad = (half() * 2 - 1) * 2, (1 - half() * 2) * 2
+    candidates = torch.stack([bad, good], dim=2).requires_grad_()
+    clip_losses(output(candidates), half(), None, LossConfig())["total"].backward()
+    assert candidates.grad is not None
+    assert float(candidates.grad[0, 0, 0].abs().sum()) == 0
+    assert float(candidates.grad[0, 0, 1].abs().sum()) > 0
+
+
+def test_without_relevance_labels_no_moment_is_seen() -> None:
+    relevance = torch.zeros(1, 1, requires_grad=True)
+    out = output(torch.zeros(1, 1, 1, SIDE, SIDE), relevance_logits=relevance)
+    terms = clip_losses(out, half(), None, LossConfig())
+    assert "relevance" not in terms
+    assert not terms["total"].requires_grad
+
+
+def test_the_heatmap_learns_on_guided_frames_only() -> None:
+    heat = torch.zeros(1, 2, 2, 2, requires_grad=True)
+    guided = torch.tensor([[True, False]])
+    out = output(torch.zeros(1, 2, 1, SIDE, SIDE), heatmap_logits=heat, guided=guided)
+    targets = half().expand(1, 2, -1, -1)
+    clip_losses(out, targets, None, LossConfig())["heatmap"].backward()
+    assert heat.grad is not None
+    assert float(heat.grad[0, 0].abs().sum()) > 0
+    assert float(heat.grad[0, 1].abs().sum()) == 0
+
+
+def test_an_empty_target_is_a_sample() -> None:
+    out = output(torch.full((1, 1, 1, SIDE, SIDE), -100.0))
+    empty = torch.zeros(1, 1, SIDE, SIDE)
+    terms = clip_losses(out, empty, None, LossConfig())
+    assert float(terms["dice"]) == pytest.approx(0, abs=1e-6)
+    assert float(terms["iou"]) == pytest.approx(0, abs=1e-6)
+    assert float(terms["object"]) == pytest.approx(math.log(2))
+
+
+def test_iou_counts_pixels_and_both_empty_is_one() -> None:
+    candidates = torch.full((1, 1, 2, SIDE, SIDE), -1.0)
+    candidates[:, :, 0, : SIDE // 2] = 1  # the upper half against the left one
+    assert candidate_iou(candidates, half()).tolist() == [[[pytest.approx(1 / 3), 0.0]]]
+    nothing = torch.zeros(1, 1, SIDE, SIDE)
+    assert float(candidate_iou(candidates[:, :, 1:], nothing)) == 1
+
+
+def test_masks_of_any_size_become_shares() -> None:
+    large = torch.zeros(1, 1, 16, 32, dtype=torch.bool)
+    large[..., :8, :2] = True
+    small = resize_masks(large, SIDE)
+    assert float(small[0, 0, 0, 0]) == pytest.approx(0.5)
+    assert float(small.sum()) == pytest.approx(4 * 0.5)
+
+
+def test_targets_of_another_clip_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"expected \(1, 1, H, W\)"):
+        clip_losses(output(torch.zeros(1, 1, 1, 8, 8)), torch.zeros(1, 2, 8, 8), None, LossConfig())
+
+
+def test_negative_weights_are_refused() -> None:
+    with pytest.raises(ConfigError):
+        LossConfig(dice_weight=-1)

@@ -1,0 +1,202 @@
+"""What a checkpoint's files may do: nothing to the masks without a word, nothing to the machine."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from file_damage import damaged_copies
+
+from schemas.directories import list_folder
+from schemas.errors import CorruptInput, SchemaMismatch, TglError
+from schemas.receipts import Receipt, write_receipt
+from stages.core.engine import digest
+from stages.core.model.backbones.backbone import Backbone
+from stages.core.model.backbones.families import load_backbone
+from stages.core.model.checkpoint import load_checkpoint, save_checkpoint
+from stages.core.model.tgl import TglModel
+from stages.core.model.weights import limited_parts
+from stages.propagate.config import checkpoint_digest
+
+FILES = ("config.json", "model.safetensors")
+GIGABYTE_KB = 2**20
+
+
+@pytest.fixture
+def checkpoint(make_model: Callable[..., TglModel], tmp_path: Path) -> Path:
+    """A checkpoint with the receipt that train writes."""
+    folder = tmp_path / "model"
+    save_checkpoint(folder, make_model(), encoder="hash-16")
+    write_receipt(folder, Receipt("train", 1, {}, {}, "0", {}, list_folder(folder)))
+    return folder
+
+
+def flip(path: Path, place: int) -> None:
+    content = bytearray(path.read_bytes())
+    content[place] ^= 1
+    path.write_bytes(content)
+
+
+# --- receipts ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("place", [100, -1, -4000])
+@pytest.mark.parametrize("name", FILES)
+def test_a_flipped_bit_is_refused(checkpoint: Path, name: str, place: int) -> None:
+    flip(checkpoint / name, max(place, -(checkpoint / name).stat().st_size))
+    with pytest.raises(CorruptInput, match="has changed since it was made") as caught:
+        load_checkpoint(checkpoint)
+    assert str(checkpoint / name) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_changed_config_is_taken_once_the_receipt_is_gone(checkpoint: Path) -> None:
+    document = json.loads((checkpoint / "config.json").read_text())
+    document["model"]["memory_frames"] = 3
+    (checkpoint / "config.json").write_text(json.dumps(document))
+    with pytest.raises(CorruptInput, match=r"if the change is meant, remove receipt\.json"):
+        load_checkpoint(checkpoint)
+    (checkpoint / "receipt.json").unlink()
+    assert load_checkpoint(checkpoint).config.memory_frames == 3
+
+
+def test_weights_without_receipt_are_compared_with_nothing(checkpoint: Path) -> None:
+    (checkpoint / "receipt.json").unlink()
+    flip(checkpoint / "model.safetensors", -1)
+    load_checkpoint(checkpoint)
+
+
+@pytest.mark.parametrize("change", [lambda text: text[:40], lambda text: "", lambda text: "{}"])
+def test_a_damaged_receipt_is_no_missing_one(
+    checkpoint: Path, change: Callable[[str], str]
+) -> None:
+    path = checkpoint / "receipt.json"
+    path.write_text(change(path.read_text()))
+    with pytest.raises(TglError, match=r"receipt\.json"):
+        load_checkpoint(checkpoint)
+
+
+def test_weights_are_read_for_their_sum_once(
+    checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+    original = digest.sha256_file
+
+    def spy(path: Path) -> str:
+        read.append(path.name)
+        return original(path)
+
+    monkeypatch.setattr(digest, "sha256_file", spy)
+    monkeypatch.setattr(digest, "_SETTLED_NS", 0)
+    checkpoint_digest(checkpoint)
+    load_checkpoint(checkpoint)
+    assert sorted(read) == sorted(FILES)
+    flip(checkpoint / "model.safetensors", -1)
+    with pytest.raises(CorruptInput, match="has changed"):
+        load_checkpoint(checkpoint)
+
+
+# --- memory -----------------------------------------------------------------------------------
+
+_BOUNDED = """
+import resource, sys, time
+from pathlib import Path
+from schemas.errors import TglError
+from stages.core.model.checkpoint import load_checkpoint
+import transformers
+transformers.Sam2VideoModel, transformers.Sam2VideoConfig  # loads them
+before, started = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
+for folder in sys.argv[1:]:
+    try:
+        load_checkpoint(folder)
+        print("loaded")
+    except TglError as error:
+        print(error)
+after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+print(after - before)
+print(time.process_time() - started)
+"""
+ABSURD = [
+    ("memory_attention_feed_forward_hidden_size", 2**30),
+    ("memory_attention_feed_forward_hidden_size", 60_000),
+    ("memory_encoder_hidden_size", 60_000),
+    ("memory_attention_num_layers", 10**6),
+    ("memory_attention_num_layers", 60_000),
+    ("memory_attention_rope_feat_sizes", [60_000, 60_000]),
+    ("num_maskmem", 2**40),
+    ("num_labels", 10**9),
+    ("image_size", 10**9),
+]
+
+
+def test_an_absurd_configuration_takes_neither_time_nor_memory(
+    checkpoint: Path, tmp_path: Path
+) -> None:
+    (checkpoint / "receipt.json").unlink()
+    folders = []
+    for number, (field, value) in enumerate(ABSURD):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        os.link(checkpoint / "model.safetensors", folder / "model.safetensors")
+        document = json.loads((checkpoint / "config.json").read_text())
+        document["backbone"][field] = value
+        (folder / "config.json").write_text(json.dumps(document))
+        folders.append(str(folder))
+    done = subprocess.run(
+        [sys.executable, "-c", _BOUNDED, *folders], capture_output=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    *lines, grown, seconds = done.stdout.decode().splitlines()
+    for folder, line in zip(folders, lines, strict=True):
+        assert line.startswith(folder), line
+    assert int(grown) < GIGABYTE_KB
+    assert float(seconds) < 5 * len(ABSURD)
+
+
+def test_a_model_of_many_parts_is_stopped_while_it_is_made() -> None:
+    import torch
+
+    with pytest.raises(SchemaMismatch, match="many more parts"), limited_parts(2, Path("here")):
+        torch.nn.ModuleList(torch.nn.Identity() for _ in range(10**9))
+    torch.nn.ModuleList(torch.nn.Identity() for _ in range(2000))  # the limit is gone
+
+
+# --- damage -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_no_damage_of_a_checkpoint_hangs_or_goes_unseen(
+    checkpoint: Path, name: str, tmp_path: Path
+) -> None:
+    for damage, folder in damaged_copies(checkpoint, name, tmp_path / "copy"):
+        with pytest.raises(TglError) as caught:
+            load_checkpoint(folder)
+        assert "\n" not in str(caught.value), damage
+        assert str(folder) in str(caught.value), damage
+
+
+def test_no_damage_of_a_receipt_makes_the_weights_foreign(checkpoint: Path, tmp_path: Path) -> None:
+    """A changed bit in what is not compared, such as a count, lets the checkpoint load."""
+    for damage, folder in damaged_copies(checkpoint, "receipt.json", tmp_path / "copy"):
+        try:
+            load_checkpoint(folder)
+            assert damage == "missing" or damage.startswith("flipped"), damage
+        except TglError as error:
+            assert "\n" not in str(error), damage  # noqa: PT017 (flips may go either way)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_no_damage_of_a_backbone_hangs(backbone: Backbone, name: str, tmp_path: Path) -> None:
+    """A backbone has no receipt: a changed number in it is not seen, everything else is."""
+    backbone.sam.save_pretrained(tmp_path / "whole")
+    for damage, folder in damaged_copies(tmp_path / "whole", name, tmp_path / "copy"):
+        try:
+            load_backbone(folder)
+            assert damage.startswith("flipped"), damage
+        except TglError as error:
+            assert "\n" not in str(error), damage  # noqa: PT017 (flips may go either way)

@@ -1,0 +1,206 @@
+"""Causal inference: what follows changes nothing, nothing grows, and a long delay is offline."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from stages.core.index.texts import TextEmbedding, TextStore
+from stages.core.media.frames import read_frame
+from stages.core.model.backbones.preprocess import normalise, resize_frames
+from stages.core.model.checkpoint import load_checkpoint
+from stages.core.model.text import TextBatch
+from stages.core.model.tgl import TglModel
+from stages.propagate.config import PropagateConfig
+from stages.propagate.online.routing import MomentFinder
+from stages.propagate.online.segmenter import FrameAnswer, OnlineSegmenter
+from stages.propagate.routing import LANGUAGE
+from stages.propagate.stage import overridden
+
+SIZE = (20, 30)
+FRAMES = 11
+DELAYS = (0, 1, 4, 9)
+
+
+@dataclass(frozen=True)
+class Setup:
+    """A tiny model, three sentences and a clip."""
+
+    model: TglModel
+    sentences: Sequence[TextEmbedding]
+    clip: torch.Tensor
+
+    def segmenter(
+        self, finders: Sequence[MomentFinder] | None = None, **settings: Any
+    ) -> OnlineSegmenter:
+        config = PropagateConfig(online=True, **settings)
+        self.model.config = overridden(self.model.config, config)
+        return OnlineSegmenter(
+            self.model,
+            self.sentences,
+            finders or [MomentFinder(config) for _ in self.sentences],
+            config,
+            size=SIZE,
+            device=torch.device("cpu"),
+            precision="fp32",
+        )
+
+    def run(self, frames: torch.Tensor | None = None, **settings: Any) -> list[FrameAnswer]:
+        segmenter = self.segmenter(**settings)
+        answers = []
+        for pixels in self.clip if frames is None else frames:
+            answers += segmenter.push(pixels)
+        return answers + segmenter.finish()
+
+
+@pytest.fixture
+def setup(made_world: Path) -> Setup:
+    torch.set_num_threads(1)
+    model = load_checkpoint(made_world / "checkpoint")
+    store = TextStore.open(made_world / "text")
+    names = ("the ball that jumps", "the ball", "the cube that is not there")
+    pictures = [read_frame(made_world / f"frames/a/{frame:05d}.jpg") for frame in range(FRAMES)]
+    clip = resize_frames(np.stack(pictures), model.backbone.image_size)
+    return Setup(model, [store.get(name) for name in names], clip)
+
+
+def same(one: FrameAnswer, other: FrameAnswer) -> bool:
+    """Equal to the bit."""
+    return (
+        one.frame == other.frame
+        and one.routes == other.routes
+        and np.array_equal(one.masks, other.masks)
+        and np.array_equal(one.relevance, other.relevance)
+        and np.array_equal(one.scores, other.scores, equal_nan=True)
+    )
+
+
+@pytest.mark.parametrize("delay", DELAYS)
+@pytest.mark.parametrize("memory", ["none", "confident"])
+def test_what_comes_after_the_delay_changes_nothing(setup: Setup, delay: int, memory: str) -> None:
+    settings = {"delay": delay, "irrelevant_memory": memory, "relevance_threshold": 0.4}
+    whole = setup.run(**settings)
+    noise = torch.randint(0, 256, setup.clip.shape, generator=torch.Generator().manual_seed(3))
+    for last in range(0, FRAMES - delay - 1, 3):
+        changed = setup.clip.clone()
+        changed[last + delay + 1 :] = noise[last + delay + 1 :].to(torch.uint8)
+        other = setup.run(changed, **settings)
+        assert all(map(same, whole[: last + 1], other[: last + 1]))
+        assert not all(map(same, whole, other))
+
+
+@pytest.mark.parametrize("delay", DELAYS)
+def test_masks_leave_in_order_and_within_the_delay(setup: Setup, delay: int) -> None:
+    segmenter = setup.segmenter(delay=delay)
+    left: list[int] = []
+    for newest, pixels in enumerate(setup.clip):
+        left += [answer.frame for answer in segmenter.push(pixels)]
+        assert len(left) >= newest - delay + 1
+    left += [answer.frame for answer in segmenter.finish()]
+    assert left == list(range(FRAMES))
+
+
+def test_a_stream_without_frames_ends_without_answers(setup: Setup) -> None:
+    assert setup.segmenter().finish() == []
+
+
+@pytest.mark.parametrize("delay", DELAYS)
+def test_relevance_is_that_of_a_video_that_ends_where_the_stream_is(
+    setup: Setup, delay: int
+) -> None:
+    clip = torch.cat([setup.clip, setup.clip.flip(0), setup.clip])  # longer than any window
+    segmenter = setup.segmenter(delay=delay)
+    schedule = segmenter.schedule
+    with torch.no_grad():
+        features = setup.model.encode(normalise(clip))
+        text = TextBatch.of(setup.sentences)
+        answers = [answer for pixels in clip for answer in segmenter.push(pixels)]
+        for answer in answers:
+            # The step at which the frame was routed had seen so many frames:
+            seen = -(-(answer.frame + schedule.ahead + 1) // schedule.step) * schedule.step
+            logits = setup.model.relevance(features[:seen], text)
+            expected = logits.sigmoid()[:, answer.frame].numpy()
+            assert answer.relevance == pytest.approx(expected, abs=1e-5)
+    assert answers
+
+
+@pytest.mark.parametrize(
+    "limits", [{"expressions_per_batch": 1}, {"expressions_per_batch": 2}, {"chunk_frames": 1}]
+)
+def test_limits_change_no_mask(setup: Setup, limits: dict[str, int]) -> None:
+    plain, limited = (setup.run(delay=4, **more) for more in ({}, limits))
+    for one, other in zip(plain, limited, strict=True):
+        assert one.routes == other.routes
+        assert np.array_equal(one.masks, other.masks)
+
+
+def held(segmenter: OnlineSegmenter) -> dict[str, int]:
+    """Sizes of everything in a segmenter that could grow."""
+    groups = segmenter._groups
+    tracks = [track for group in groups for track in group._tracks()]
+    tokens = [group._tokens.shape[1] for group in groups if group._tokens is not None]
+    return {
+        "frames": segmenter._window.end - segmenter._window.first,
+        "frames in storage": sum(_stored(segmenter)),
+        "waiting": len(segmenter._waiting),
+        "frame tokens": sum(tokens),
+        "undecided": sum(len(group._guided) + len(group._relevance) for group in groups),
+        "tracks": len(tracks),
+        "memories": sum(len(track.bank) for track in tracks),
+        "answers": sum(len(track.answers) for track in tracks),
+    }
+
+
+def _stored(segmenter: OnlineSegmenter) -> Iterator[int]:
+    """Frames that the window's storage holds, views that keep more than they show included."""
+    features = segmenter._window._features
+    if features is not None:
+        level = features.coarse
+        yield level.untyped_storage().nbytes() // level[0].nbytes
+
+
+@pytest.mark.parametrize("delay", [0, 4, 9])
+@pytest.mark.parametrize("route", ["every frame", "many moments"])
+def test_nothing_grows_with_the_stream(setup: Setup, delay: int, route: str) -> None:
+    long = 150
+    known = np.ones(long, bool) if route == "every frame" else np.arange(long) % 3 == 0
+    config = PropagateConfig(moments="annotated")
+    finders = [MomentFinder(config, known) for _ in setup.sentences]
+    segmenter = setup.segmenter(finders, delay=delay, online_moments=2, moments="annotated")
+    most: list[dict[str, int]] = []
+    for frame in range(long):
+        segmenter.push(setup.clip[frame % FRAMES])
+        most.append(held(segmenter))
+    early, late = most[: long // 2], most[long // 2 :]
+    for name in most[0]:
+        assert max(sizes[name] for sizes in late) <= max(sizes[name] for sizes in early), name
+    if route == "many moments":
+        segmenter.finish()
+        begun, kept = long // 3, 2
+        assert segmenter.forgotten == (begun - kept) * len(finders)
+
+
+def test_frames_before_the_first_moment_are_empty_once_the_delay_is_over(setup: Setup) -> None:
+    known = np.arange(FRAMES) >= 8
+    finders = [MomentFinder(PropagateConfig(moments="annotated"), known)] * 3
+    segmenter = setup.segmenter(finders, delay=0, moments="annotated", object_gate=False)
+    answers = [answer for pixels in setup.clip for answer in segmenter.push(pixels)]
+    for answer in answers[:8]:
+        assert set(answer.routes) == {"empty"}
+        assert not answer.masks.any()
+        assert np.isnan(answer.scores).all()
+    assert {route for answer in answers[8:] for route in answer.routes} == {LANGUAGE}
+    # With a delay, those that still wait are propagated backward.
+    segmenter = setup.segmenter(finders, delay=6, moments="annotated", object_gate=False)
+    answers = [answer for pixels in setup.clip for answer in segmenter.push(pixels)]
+    answers += segmenter.finish()
+    routes = [answer.routes[0] for answer in answers]
+    assert routes[7] == "propagated"
+    assert routes[0] == "empty"
+    assert routes.count("propagated") <= 6

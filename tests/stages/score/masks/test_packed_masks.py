@@ -1,0 +1,207 @@
+"""J and F counts, against the definition and against the public scorers' own way."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import score_definition as definition
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from pycocotools import mask as coco
+from skimage.morphology import disk
+
+from schemas.errors import CorruptInput
+from stages.score import edges, regions
+from stages.score.masks.boundary import Target
+from stages.score.masks.packed_masks import Counts, pack, unpack
+from stages.score.masks.rle import decode_runs
+
+SHARED_DATA = Path(
+    os.environ.get("TGL_SHARED_DATA", Path(__file__).resolve().parents[4] / "../shared/data")
+)
+MASKLETS = SHARED_DATA / "masks" / "sav_000001_manual.json"
+
+SIDES = st.one_of(
+    st.integers(1, 9), st.sampled_from([63, 64, 65, 127, 128, 129]), st.integers(1, 260)
+)
+DENSITIES = st.sampled_from([0.0, 0.002, 0.05, 0.5, 0.95, 0.998, 1.0])
+
+
+def random_mask(
+    rng: np.random.Generator, height: int, width: int, density: float, grain: int
+) -> np.ndarray:
+    """Noise of square grains, bool (H, W)."""
+    coarse = rng.random((-(-height // grain), -(-width // grain))) < density
+    return np.kron(coarse, np.ones((grain, grain), bool))[:height, :width]
+
+
+def fast_counts(predicted: np.ndarray, true: np.ndarray) -> tuple[int, ...]:
+    """Counts by the path under test."""
+    return tuple(Target(pack(true), true.shape[1]).compare(pack(predicted)))
+
+
+def official_counts(predicted: np.ndarray, true: np.ndarray) -> tuple[int, ...]:
+    """Counts as the public scorers take them: OpenCV's dilation with scikit-image's disk."""
+    element = disk(definition.radius(*true.shape)).astype(np.uint8)
+    edges = [definition.boundary(mask).astype(np.uint8) for mask in (predicted, true)]
+    wide = [cv2.dilate(edge, element) for edge in edges]
+    numbers = (
+        (predicted & true).sum(),
+        predicted.sum(),
+        true.sum(),
+        edges[0].sum(),
+        edges[1].sum(),
+        (edges[0] & wide[1]).sum(),
+        (edges[1] & wide[0]).sum(),
+    )
+    return tuple(int(number) for number in numbers)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    height=SIDES,
+    width=SIDES,
+    densities=st.tuples(DENSITIES, DENSITIES),
+    grain=st.integers(1, 40),
+    seed=st.integers(0, 2**32 - 1),
+)
+@example(height=1, width=1, densities=(1.0, 1.0), grain=1, seed=0)
+@example(height=1, width=4000, densities=(0.05, 0.05), grain=3, seed=0)
+@example(height=2500, width=1, densities=(0.05, 0.05), grain=3, seed=0)
+@example(height=3, width=9000, densities=(0.01, 0.01), grain=9, seed=0)
+def test_counts_equal_the_definition(height, width, densities, grain, seed):
+    rng = np.random.default_rng(seed)
+    predicted, true = (random_mask(rng, height, width, d, grain) for d in densities)
+    counts = fast_counts(predicted, true)
+    assert counts == definition.counts(predicted, true)
+    j, f = definition.scores(predicted, true)
+    assert (regions.jaccard(Counts(*counts)), regions.f_measure(Counts(*counts))) == (j, f)
+
+
+@pytest.mark.parametrize("size", [(480, 854), (1080, 1920), (1440, 2560), (2560, 1440)])
+@pytest.mark.parametrize("density", [0.003, 0.5, 0.97])
+def test_counts_of_large_frames_equal_the_public_scorers(size, density):
+    rng = np.random.default_rng(11)
+    predicted, true = (random_mask(rng, *size, density, 37) for _ in range(2))
+    assert fast_counts(predicted, true) == official_counts(predicted, true)
+
+
+def test_the_definition_agrees_with_the_public_scorers():
+    rng = np.random.default_rng(2)
+    for size in [(1, 1), (7, 300), (120, 90), (200, 330)]:
+        predicted, true = (random_mask(rng, *size, 0.3, 11) for _ in range(2))
+        assert definition.counts(predicted, true) == official_counts(predicted, true)
+
+
+@pytest.mark.parametrize("radius", range(1, 41))
+def test_dilation_is_by_the_exact_disk(radius):
+    rng = np.random.default_rng(radius)
+    mask = rng.random((150, 170)) < 0.001
+    mask[0, 0] = mask[-1, -1] = True
+    wanted = cv2.dilate(mask.astype(np.uint8), disk(radius).astype(np.uint8)).astype(bool)
+    np.testing.assert_array_equal(unpack(edges.dilate(pack(mask), radius), 170), wanted)
+
+
+@pytest.mark.parametrize("radius", [63, 64, 65, 127, 128, 129])
+def test_a_disk_wider_than_words_is_exact(radius):
+    rng = np.random.default_rng(radius)
+    mask = np.zeros((90, 900), bool)
+    mask[rng.integers(0, 90, 3), rng.integers(0, 900, 3)] = True
+    wanted = definition.near(mask, radius)
+    np.testing.assert_array_equal(unpack(edges.dilate(pack(mask), radius), 900), wanted)
+
+
+def test_radius_is_the_rounded_up_share_of_the_diagonal():
+    for height, width in [(1, 1), (480, 854), (600, 800), (300, 400), (1080, 1920), (75, 100)]:
+        assert regions.boundary_radius(height, width) == definition.radius(height, width)
+        exact = 0.008 * math.hypot(height, width)
+        assert 0 <= regions.boundary_radius(height, width) - exact < 1 + 1e-9
+
+
+def test_empty_cases():
+    empty, full = np.zeros((20, 30), bool), np.ones((20, 30), bool)
+    spot = empty.copy()
+    spot[5:9, 5:9] = True
+
+    def pair(predicted: np.ndarray, true: np.ndarray) -> tuple[float, float]:
+        counts = Target(pack(true), 30).compare(pack(predicted))
+        return regions.jaccard(counts), regions.f_measure(counts)
+
+    assert pair(empty, empty) == (1.0, 1.0)
+    assert pair(empty, spot) == (0.0, 0.0)
+    assert pair(spot, empty) == (0.0, 0.0)
+    assert pair(full, full) == (1.0, 1.0)
+    assert pair(full, empty) == (0.0, 1.0)  # a full frame has no boundary
+    assert pair(full, spot) == (16 / 600, 0.0)
+
+
+def test_another_shape_is_refused():
+    with pytest.raises(ValueError, match=r"expected rows \(20, 1\), got \(21, 1\)"):
+        Target(pack(np.zeros((20, 30), bool)), 30).compare(pack(np.zeros((21, 30), bool)))
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    height=SIDES,
+    width=SIDES,
+    density=DENSITIES,
+    grain=st.integers(1, 40),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_runs_equal_pycocotools(height, width, density, grain, seed):
+    mask = random_mask(np.random.default_rng(seed), height, width, density, grain)
+    counts = coco.encode(np.asfortranarray(mask, dtype=np.uint8))["counts"]
+    for form in (counts, counts.decode(), plain_runs(mask)):
+        rows = decode_runs(form, height, width, where="mask")
+        np.testing.assert_array_equal(unpack(rows, width), mask)
+        assert rows.shape == pack(mask).shape
+
+
+def plain_runs(mask: np.ndarray) -> list[int]:
+    """Uncompressed run lengths, with needless runs of 0 among them."""
+    values = np.concatenate([[False], mask.T.reshape(-1)])
+    starts = np.concatenate([[0], np.flatnonzero(values[1:] != values[:-1]), [mask.size]])
+    runs = np.diff(starts).tolist()
+    return [*runs[:1], 0, 0, *runs[1:]]
+
+
+@pytest.mark.parametrize(
+    "counts",
+    [
+        *(b"", b"\x01\x02", b"0", b"PPPPPPPPPP", b"o", [600, 1], [700, -100], ["x"], [2**70]),
+        [2**62, 2**62, 2**62, 2**62 + 600],  # 600 in 64 bits
+    ],
+)
+def test_broken_runs_are_refused(counts):
+    with pytest.raises(CorruptInput, match="anno 7"):
+        decode_runs(counts, 20, 30, where="anno 7")
+
+
+@settings(max_examples=200, deadline=None)
+@given(counts=st.binary(max_size=12), height=st.integers(1, 5), width=st.integers(1, 5))
+def test_runs_from_strangers_give_a_mask_or_one_error(counts, height, width):
+    try:
+        rows = decode_runs(counts, height, width, where="anno 7")
+    except CorruptInput:
+        return
+    assert rows.shape == (height, 1)
+
+
+@pytest.mark.skipif(not MASKLETS.is_file(), reason="needs the real masklets of TGL_SHARED_DATA")
+def test_counts_on_real_masklets():
+    frames = json.loads(MASKLETS.read_text())["masklet"]
+    compared = 0
+    for index in range(0, len(frames) - 3, 12):
+        for now, later in zip(frames[index], frames[index + 3], strict=True):
+            true, predicted = (coco.decode(rle).astype(bool) for rle in (now, later))
+            packed = [decode_runs(rle["counts"], *rle["size"], where=index) for rle in (now, later)]
+            counts = tuple(Target(packed[0], true.shape[1]).compare(packed[1]))
+            assert counts == official_counts(predicted, true)
+            compared += 1
+    assert compared >= 40

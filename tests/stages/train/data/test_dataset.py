@@ -1,0 +1,168 @@
+"""Samples: what a sentence's clip holds, and that only its number decides."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from train_mini import FRAMES, SENTENCES, SIZE, SPANS, VIDEO_IDS, small, square, write_index
+
+from schemas.errors import CorruptInput, MissingInput
+from stages.core.index.index import Index
+from stages.train.config import TrainInputs
+from stages.train.data.dataset import ClipDataset, Sample, referent_masks
+
+MANY = 64
+
+
+def dataset(inputs: TrainInputs, *, size: int = SIZE, **changes: object) -> ClipDataset:
+    return ClipDataset(inputs.index, inputs.text, small(**changes), size=size, with_pixels=True)
+
+
+def of_sentence(data: ClipDataset, name: str) -> list[Sample]:
+    taken = [data[number] for number in range(MANY)]
+    return [sample for sample in taken if sample.expression_id == name]
+
+
+def expected_target(annos: tuple[str, ...], frame: int) -> np.ndarray:
+    masks = [square("abc".index(anno), frame) for anno in annos]
+    return np.maximum.reduce([np.zeros((SIZE, SIZE), np.uint8), *masks])
+
+
+def test_an_epoch_meets_every_sentence_once(inputs: TrainInputs) -> None:
+    data = dataset(inputs)
+    count = len(SENTENCES) * len(VIDEO_IDS)
+    epochs = [[data.expression(e * count + i).key for i in range(count)] for e in range(3)]
+    assert all(len(set(epoch)) == count for epoch in epochs)
+    assert len({tuple(epoch) for epoch in epochs}) == 3
+
+
+def test_oss_targets_every_frame_by_the_referents_that_act(inputs: TrainInputs) -> None:
+    """The clip's targets are recomputed from the hand-written spans, frame by frame."""
+    met = set()
+    for sample in of_sentence(dataset(inputs, flip=0.0), "0"):
+        frames = sample.frames.tolist()
+        acting = tuple(
+            anno
+            for anno, spans in SPANS.items()
+            if any(start <= f < end for start, end in spans for f in frames)
+        )
+        met.add(acting)
+        for place, frame in enumerate(frames):
+            assert (sample.targets[place].numpy() == expected_target(acting, frame)).all()
+    assert len(met) > 2
+    assert met != {("a", "b", "c")}
+
+
+def test_without_oss_all_referents_are_targets(inputs: TrainInputs) -> None:
+    for sample in of_sentence(dataset(inputs, flip=0.0, oss=False), "0"):
+        for place, frame in enumerate(sample.frames.tolist()):
+            truth = expected_target(("a", "b", "c"), frame)
+            assert (sample.targets[place].numpy() == truth).all()
+
+
+def test_labels_follow_the_spans(inputs: TrainInputs) -> None:
+    inside = {f for spans in SPANS.values() for start, end in spans for f in range(start, end)}
+    for sample in of_sentence(dataset(inputs), "0"):
+        labels = [frame in inside for frame in sample.frames.tolist()]
+        assert sample.relevant.tolist() == sample.guided.tolist() == labels
+
+
+def test_a_sentence_without_target_guides_frames_to_nothing(inputs: TrainInputs) -> None:
+    for sample in of_sentence(dataset(inputs), "2"):
+        assert not sample.targets.any()
+        assert not sample.relevant.any()
+        assert sample.guided.sum() == 2
+
+
+def test_unknown_moments_are_the_whole_video(inputs: TrainInputs) -> None:
+    for sample in of_sentence(dataset(inputs), "3"):
+        assert sample.relevant.all()
+        assert sample.targets.flatten(1).any(dim=1).all()
+
+
+def test_the_baseline_never_looks_at_a_moment(
+    inputs: TrainInputs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise AssertionError("the baseline asked for a moment")
+
+    monkeypatch.setattr(Index, "moments", refuse)
+    monkeypatch.setattr(Index, "relevant", refuse)
+    data = dataset(inputs, sampling="random", mdp=False, oss=False)
+    assert all(data[number].relevant.all() for number in range(MANY))
+    with pytest.raises(AssertionError, match="asked for a moment"):
+        dataset(inputs)[0]
+
+
+def test_a_mirrored_clip_has_the_mirrored_sentence_or_is_none(inputs: TrainInputs) -> None:
+    """The mirror of sentence 1 is not among the texts, that of sentence 0 neither; 3 has none."""
+    data = dataset(inputs, flip=1.0)
+    assert not any(s.flipped for name in "01" for s in of_sentence(data, name))
+    straight = dataset(inputs, flip=0.0)
+    pairs = [(data[n], straight[n]) for n in range(MANY) if data.expression(n).text == "a square"]
+    assert pairs
+    for mirrored, plain in pairs:
+        assert mirrored.flipped
+        assert not plain.flipped
+        assert mirrored.pixels is not None
+        assert plain.pixels is not None
+        assert torch.equal(mirrored.pixels, plain.pixels.flip(-1))
+        assert torch.equal(mirrored.targets, plain.targets.flip(-1))
+
+
+def test_colours_change_only_where_no_colour_is_named(inputs: TrainInputs) -> None:
+    changed, plain = dataset(inputs, colour=0.5, flip=0.0), dataset(inputs, flip=0.0)
+    for number in range(16):
+        same = torch.equal(changed[number].pixels, plain[number].pixels)
+        assert same == ("red" in plain.expression(number).text)
+
+
+def test_the_seed_changes_clips(inputs: TrainInputs) -> None:
+    one, two = dataset(inputs), dataset(inputs, seed=1)
+    assert any((one[n].frames != two[n].frames).any() for n in range(8))
+
+
+def test_frames_come_at_the_training_size(inputs: TrainInputs) -> None:
+    sample = dataset(inputs, size=32)[0]
+    assert sample.pixels.shape == (4, 3, 32, 32)
+    assert sample.targets.shape == (4, 32, 32)
+
+
+@pytest.fixture
+def own(inputs: TrainInputs, tmp_path: Path) -> TrainInputs:
+    """Inputs whose index may be damaged."""
+    write_index(tmp_path / "index")
+    return dataclasses.replace(inputs, index=tmp_path / "index")
+
+
+def test_a_truncated_frame_is_named(own: TrainInputs) -> None:
+    for video in VIDEO_IDS:
+        for frame in range(FRAMES):
+            path = own.index / "frames" / video / f"{frame:05d}.jpg"
+            path.write_bytes(path.read_bytes()[:200])
+    with pytest.raises(CorruptInput, match=r"0000\d\.jpg"):
+        dataset(own)[0]
+
+
+def test_a_lost_frame_is_named(own: TrainInputs) -> None:
+    for path in (own.index / "frames").rglob("*.jpg"):
+        path.unlink()
+    with pytest.raises(MissingInput, match=r"0000\d\.jpg"):
+        dataset(own)[0]
+
+
+def test_a_frame_of_another_size_is_named(own: TrainInputs) -> None:
+    from PIL import Image
+
+    for path in (own.index / "frames").rglob("*.jpg"):
+        Image.new("RGB", (20, 30)).save(path)
+    with pytest.raises(CorruptInput, match=r"0000\d\.jpg: is 30 x 20, the index says 64 x 64"):
+        dataset(own)[0]
+
+
+def test_a_referent_without_masks_is_named(inputs: TrainInputs) -> None:
+    index = Index.open(inputs.index)
+    with pytest.raises(CorruptInput, match="no mask of ghost"):
+        referent_masks(index, index.videos["one"], ("ghost",), np.arange(3), SIZE)

@@ -1,0 +1,154 @@
+"""Batches from workers: the same as without them, and failures that stay what they are."""
+
+from __future__ import annotations
+
+import dataclasses
+import gc
+import os
+import pickle
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import torch
+from train_mini import SIZE, small, write_index
+
+from schemas.errors import CorruptInput, TglError
+from schemas.layouts import MASKS_TABLE
+from stages.core.engine.progress import SilentProgress
+from stages.train.config import TrainInputs
+from stages.train.data.dataset import ClipDataset
+from stages.train.data.loader import BatchNumbers, load_batches, worker_deaths
+from stages.train.stage import STAGE
+
+
+def dataset(inputs: TrainInputs) -> ClipDataset:
+    return ClipDataset(inputs.index, inputs.text, small(), size=SIZE, with_pixels=True)
+
+
+@pytest.fixture
+def own(inputs: TrainInputs, tmp_path: Path) -> TrainInputs:
+    """Inputs whose index may be damaged."""
+    write_index(tmp_path / "index")
+    return dataclasses.replace(inputs, index=tmp_path / "index")
+
+
+def test_workers_and_processes_change_nothing(inputs: TrainInputs) -> None:
+    data = dataset(inputs)
+    alone = [
+        sample for batch in load_batches(data, BatchNumbers(0, 4, 4, 0, 1), 0) for sample in batch
+    ]
+    helped = [
+        sample for batch in load_batches(data, BatchNumbers(0, 4, 4, 0, 1), 2) for sample in batch
+    ]
+    ranks = [list(load_batches(data, BatchNumbers(0, 4, 2, rank, 2), 0)) for rank in (0, 1)]
+    split = [
+        sample for batches in zip(*ranks, strict=True) for batch in batches for sample in batch
+    ]
+    assert len(alone) == 16
+    for other in (helped, split):
+        for one, two in zip(alone, other, strict=True):
+            assert (one.video_id, one.expression_id) == (two.video_id, two.expression_id)
+            assert (one.frames == two.frames).all()
+            assert torch.equal(one.pixels, two.pixels)
+            assert torch.equal(one.targets, two.targets)
+
+
+def test_batches_go_on_from_a_step(inputs: TrainInputs) -> None:
+    whole = list(BatchNumbers(0, 6, 3, 1, 2))
+    assert list(BatchNumbers(4, 6, 3, 1, 2)) == whole[4:]
+    assert len(BatchNumbers(4, 6, 3, 1, 2)) == 2
+
+
+# --- failures ---------------------------------------------------------------------------------
+
+
+def flipped(path: Path, place: float) -> None:
+    """Flip the lowest bit of a byte at a share of a file."""
+    content = bytearray(path.read_bytes())
+    content[int(len(content) * place)] ^= 1
+    path.write_bytes(content)
+
+
+def test_a_worker_s_error_comes_as_it_is(own: TrainInputs) -> None:
+    for path in (own.index / "frames").rglob("*.jpg"):
+        path.write_bytes(path.read_bytes()[:200])
+    errors = []
+    for workers in (0, 2):
+        with pytest.raises(CorruptInput) as caught:
+            list(load_batches(dataset(own), BatchNumbers(0, 4, 2, 0, 1), workers))
+        errors.append(str(caught.value))
+    assert errors[0] == errors[1]
+    assert "Traceback" not in errors[1]
+    assert ".jpg: " in errors[1]
+
+
+@pytest.mark.parametrize("place", [n / 16 for n in range(16)])
+def test_masks_with_a_flipped_bit_load_or_give_one_line(own: TrainInputs, place: float) -> None:
+    flipped(own.index / MASKS_TABLE, place)
+    try:
+        list(load_batches(dataset(own), BatchNumbers(0, 8, 2, 0, 1), 0))
+    except TglError as error:
+        assert "\n" not in str(error)  # noqa: PT017 (either way is right)
+        assert len(str(error)) < 500  # noqa: PT017
+
+
+class Killing(SilentProgress):
+    """Kills the workers after the first step."""
+
+    @contextmanager
+    def task(self, name: str, total: int | None, unit: str) -> Iterator[Killing]:
+        yield self
+
+    def advance(self, n: int = 1, **figures: float | str) -> None:
+        for child in torch.multiprocessing.active_children():
+            os.kill(child.pid or 0, signal.SIGKILL)
+
+
+@pytest.mark.slow  # torch tells of the dead worker at any later moment, in another test too
+def test_a_killed_worker_is_one_line(
+    run_stage: Callable, inputs: TrainInputs, tmp_path: Path
+) -> None:
+    with pytest.raises(TglError, match="a process that loads batches died") as caught:
+        run_stage(STAGE, small(steps=30), inputs, tmp_path / "out", workers=2, progress=Killing())
+    assert "fewer --workers" in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "out").exists()
+    del caught  # and with it the loader: torch tells of its dead worker at any later moment
+    gc.collect()
+
+
+def test_other_errors_of_torch_are_no_deaths() -> None:
+    with pytest.raises(RuntimeError, match="another"), worker_deaths():
+        raise RuntimeError("another")
+
+
+_FEW_FILES = """
+import pickle, resource, sys
+from schemas.errors import SystemRefused
+dataset, numbers = pickle.load(sys.stdin.buffer)
+from stages.train.data.loader import load_batches
+for limit in ((24, 1024), (24, 24)):
+    resource.setrlimit(resource.RLIMIT_NOFILE, limit)
+    try:
+        print(len(list(load_batches(dataset, numbers, 2))))
+    except SystemRefused as error:
+        print(error)
+"""
+
+
+def test_few_open_files_are_raised_or_told_before_the_first_batch(inputs: TrainInputs) -> None:
+    """Without enough of them a worker's batch is lost, and the reader waits for it for ever."""
+    job = pickle.dumps((dataset(inputs), BatchNumbers(0, 3, 4, 0, 1)))
+    done = subprocess.run(
+        [sys.executable, "-c", _FEW_FILES], input=job, capture_output=True, timeout=120
+    )
+    assert not done.stderr, done.stderr.decode()
+    raised, refused = done.stdout.decode().splitlines()
+    assert raised == "3"
+    assert refused.startswith("--workers: too many open files: ")
+    assert "ulimit -n" in refused

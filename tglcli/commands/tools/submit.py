@@ -1,0 +1,96 @@
+"""tgl submit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from schemas.errors import ConfigError, CorruptInput
+from schemas.printable import LONG, printable
+from schemas.wording import amount
+from stages.tools.submit.config import SubmitConfig, SubmitInputs
+from tglcli.options import RunOptions, stage_command
+from tglcli.summary import shown
+
+_ZIP = ".zip"
+_SHOWN_FAULTS = 10
+
+
+@stage_command(SubmitConfig, runtime=("workers",))
+def submit(
+    preds: Annotated[
+        Path,
+        typer.Argument(
+            help="Predictions, VIDEO/EXPRESSION/FRAME.png; or a .zip, which is then checked.",
+            show_default=False,
+        ),
+    ],
+    meta: Annotated[
+        Path,
+        typer.Option(help="The split's meta_expressions.json.", show_default=False),
+    ],
+    config: SubmitConfig,
+    run: RunOptions,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="The zip to write.", show_default=False)
+    ] = None,
+    frames: Annotated[
+        Path | None,
+        typer.Option(
+            help="The split's frames, for the sizes that masks must have.",
+            show_default="JPEGImages beside the meta file, if there",
+        ),
+    ] = None,
+    exclude: Annotated[
+        Path | None,
+        typer.Option(
+            help="A meta file whose videos are left out: for ref-youtube-vos, the test split's.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """Write the zip that a server takes, or check one; every mask is looked at."""
+    inputs = SubmitInputs(preds, meta, frames, exclude)
+    if preds.suffix == _ZIP and not preds.is_dir():
+        _check(inputs, config)
+        return
+    if out is None:
+        raise ConfigError("is needed to write a submission", where="--out")
+    from stages.tools.submit.writing import NAME, write_submission
+    from tglcli.progress import TerminalProgress
+    from tglcli.summary import print_outcome
+
+    outcome = write_submission(
+        config,
+        inputs,
+        out,
+        runtime=run.runtime,
+        progress=TerminalProgress(quiet=run.quiet),
+        force=run.force,
+    )
+    print_outcome(NAME, outcome, quiet=run.quiet)
+
+
+def _check(inputs: SubmitInputs, config: SubmitConfig) -> None:
+    from stages.core.submissions.checking import check_submission
+
+    faults = check_submission(
+        inputs.preds,
+        inputs.meta,
+        server=config.server,
+        pictures=inputs.pictures,
+        exclude=inputs.exclude,
+    )
+    for fault in faults[:_SHOWN_FAULTS]:
+        typer.echo(printable(fault, LONG))
+    if len(faults) > _SHOWN_FAULTS:
+        typer.echo(f"... and {len(faults) - _SHOWN_FAULTS:,} more")
+    if faults:
+        raise CorruptInput(
+            f"{amount(len(faults), 'faults')} for the server of {config.server}",
+            where=inputs.preds,
+            hint="are --server and --meta those that it was made for?",
+        )
+    typer.echo(f"{shown(inputs.preds)}: no faults for the server of {config.server}")
