@@ -29,7 +29,8 @@ import resource, sys
 from pathlib import Path
 from stages.score.config import ScoreConfig, ScoreInputs
 from stages.score.truth.reading import read_truth
-from stages.score.worker import VideoJob, score_video
+from stages.score.worker import score_video
+from stages.score.cases import VideoJob
 root = Path(sys.argv[1])
 inputs = ScoreInputs(root / "preds", root / "gt")
 video, = read_truth(ScoreConfig(), inputs)

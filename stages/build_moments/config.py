@@ -8,13 +8,9 @@ from pathlib import Path
 from stages.core.engine.digest import artifact_digest, file_digest, tree_digest
 from stages.core.engine.settings import Settings, setting
 from stages.core.engine.stage import Inputs
+from stages.core.moment_formats import FORMAT_NAMES, REFUSE, ROUNDINGS
 
 AUTO = "auto"
-MOMENT_FORMATS = (
-    *("tgl", "parquet", "csv", "qvhighlights", "charades-sta"),
-    *("label-studio", "cvat", "via", "elan"),
-)
-REFUSE, OUTWARD, NEAREST = "refuse", "outward", "nearest"
 # Folders that Ref-YouTube-VOS and Ref-DAVIS17 keep beside a split's own.
 _BESIDE = ("meta_expressions", "davis_text_annotations")
 
@@ -38,7 +34,7 @@ class IndexConfig(Settings):
         choices=("file", "visibility"),
     )
     moments_format: str = setting(
-        AUTO, "Format of the moments file; auto goes by its name.", choices=(AUTO, *MOMENT_FORMATS)
+        AUTO, "Format of the moments file; auto goes by its name.", choices=(AUTO, *FORMAT_NAMES)
     )
     fps: float = setting(
         0.0,
@@ -50,7 +46,7 @@ class IndexConfig(Settings):
         REFUSE,
         "A moment in seconds that begins or ends between two frames: refuse it, let it grow "
         "outward, or take the nearest frame.",
-        choices=(REFUSE, OUTWARD, NEAREST),
+        choices=ROUNDINGS,
     )
 
 

@@ -19,8 +19,6 @@ from schemas.parquet import rows_of
 from schemas.tables import EXPRESSIONS, MOMENTS, VIDEOS
 from schemas.wording import listing
 from stages.build_moments.config import AUTO, IndexConfig, IndexInputs
-from stages.build_moments.formats.context import MomentContext, Timing
-from stages.build_moments.formats.registry import read_moments_file
 from stages.build_moments.tracks import write_masks
 from stages.core.datasets.consistency import Row, checked_moments, track_shapes
 from stages.core.datasets.faults import strict
@@ -32,6 +30,8 @@ from stages.core.engine.runtime import Runtime
 from stages.core.engine.stage import Result, Stage
 from stages.core.engine.workspace import Workspace
 from stages.core.index.masks import MaskStore
+from stages.core.moment_formats.context import MomentContext, Timing
+from stages.core.moment_formats.registry import read_moments_file
 
 
 def run(

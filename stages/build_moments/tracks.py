@@ -17,7 +17,7 @@ from stages.core.datasets.consistency import Shape, check_missing_tracks, check_
 from stages.core.datasets.faults import strict
 from stages.core.engine.progress import Task
 from stages.core.engine.workspace import Workspace
-from stages.core.index.masks import Rle
+from stages.core.media.rle import Rle
 
 # Groups are closed after whole tracks, so that a look-up reads little more than its track; only a
 # very long track is cut.

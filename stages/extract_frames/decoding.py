@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from schemas.errors import CorruptInput
-from stages.core.engine.children import child
+from stages.core.media.children import child
 from stages.core.media.ffmpeg import ffmpeg_binary, open_video
 from stages.extract_frames.config import ExtractConfig
 from stages.extract_frames.log import Log, damage, failure

@@ -17,7 +17,7 @@ from typing import IO, Any, Protocol
 import numpy as np
 
 from schemas.errors import CorruptInput
-from stages.core.engine.children import child
+from stages.core.media.children import child
 from stages.core.media.ffmpeg import ffmpeg_binary, open_video
 from stages.core.media.frames import MAX_PIXELS, read_upright
 from stages.extract_frames.log import Log, damage, failure

@@ -1,13 +1,21 @@
-"""What is to be scored: cases, the tracks that hold their truth, and faults."""
+"""Cases to score, the tracks that hold their ground truth, faults, and a case's result."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
+
+import numpy as np
 
 from stages.score.masks.packed_masks import Rows
 
 Span = tuple[int, int]
+
+MISSING_FRAME = "mask is missing"
+UNREADABLE = "mask cannot be read"
+WRONG_SIZE = "mask has another size than the ground truth"
+UNREADABLE_TRUTH = "ground truth cannot be read"
 
 
 @dataclass(frozen=True)
@@ -114,3 +122,24 @@ class VideoCases:
     def num_frames(self) -> int:
         """T."""
         return len(self.frame_names)
+
+
+@dataclass(frozen=True)
+class VideoJob:
+    """A video and where its predictions are."""
+
+    video: VideoCases
+    preds: Path
+
+
+@dataclass
+class CaseResult:
+    """Frames of one case.
+
+    Attributes:
+        counts: int64 (F, 7), the fields of :class:`Counts` for each scored frame.
+        faults: by row of `counts`; such a frame scores 0.
+    """
+
+    counts: np.ndarray
+    faults: dict[int, Fault]

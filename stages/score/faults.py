@@ -11,10 +11,9 @@ import pyarrow as pa
 
 from schemas.errors import CorruptInput, MissingInput, TglError
 from schemas.wording import amount, listing
-from stages.score.cases import Case, Fault, VideoCases
+from stages.score.cases import MISSING_FRAME, Case, Fault, VideoCases
 from stages.score.prediction_listing import MISSING_FOLDER, MISSING_VIDEO
 from stages.score.truth.mask_folder import subfolders
-from stages.score.worker import MISSING_FRAME
 
 _LISTED = 5
 _DETAILS = " ("  # what follows the words that all faults of a kind share

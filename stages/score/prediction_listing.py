@@ -9,8 +9,7 @@ from pathlib import Path
 
 from schemas.layouts import MASK_SUFFIX
 from stages.core.engine.digest import state_text, text_digest
-from stages.score.cases import Case, Fault, VideoCases
-from stages.score.worker import MISSING_FRAME
+from stages.score.cases import MISSING_FRAME, Case, Fault, VideoCases
 
 MISSING_VIDEO = "video has no predictions"
 MISSING_FOLDER = "expression has no predictions"

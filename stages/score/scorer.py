@@ -9,18 +9,21 @@ from pathlib import Path
 import numpy as np
 
 from schemas.errors import CorruptInput, MissingInput
-from stages.score.cases import Case, Fault, TrackReader, TruthFault
-from stages.score.masks.boundary import Target
-from stages.score.masks.packed_masks import Counts, Rows, blank, pack
-from stages.score.masks.png import WrongSize, read_labels, read_mask
-from stages.score.worker import (
+from stages.score.cases import (
     MISSING_FRAME,
     UNREADABLE,
     UNREADABLE_TRUTH,
     WRONG_SIZE,
+    Case,
     CaseResult,
+    Fault,
+    TrackReader,
+    TruthFault,
     VideoJob,
 )
+from stages.score.masks.boundary import Target
+from stages.score.masks.packed_masks import Counts, Rows, blank, pack
+from stages.score.masks.png import WrongSize, read_labels, read_mask
 
 _COLUMNS = len(Counts._fields)
 

@@ -23,7 +23,7 @@ from stages.core.engine.progress import Progress
 from stages.core.engine.runtime import Runtime
 from stages.core.engine.stage import Result, Stage
 from stages.core.engine.workspace import Workspace
-from stages.score.cases import Fault, VideoCases
+from stages.score.cases import Fault, VideoCases, VideoJob
 from stages.score.config import ERROR, NO_REPORT, ScoreConfig, ScoreInputs
 from stages.score.faults import fault_error, frame_faults, nothing_matches, remarks
 from stages.score.prediction_listing import Survey, survey
@@ -34,7 +34,7 @@ from stages.score.results.frame_rows import frame_table
 from stages.score.results.summary import summarise, write_summary
 from stages.score.temporal import TemporalScores
 from stages.score.truth.reading import read_truth
-from stages.score.worker import VideoJob, score_video
+from stages.score.worker import score_video
 
 
 def run(

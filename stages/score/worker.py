@@ -6,17 +6,7 @@ that the process which hands it out starts without.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
-
-import numpy as np
-
-from stages.score.cases import Fault, VideoCases
-
-MISSING_FRAME = "mask is missing"
-UNREADABLE = "mask cannot be read"
-WRONG_SIZE = "mask has another size than the ground truth"
-UNREADABLE_TRUTH = "ground truth cannot be read"
+from stages.score.cases import CaseResult, VideoJob
 
 WORKER_MODULES = (
     "stages.score.scorer",
@@ -24,27 +14,6 @@ WORKER_MODULES = (
     "stages.score.masks.rle_runs",
     "stages.score.report.pictures",
 )
-
-
-@dataclass(frozen=True)
-class VideoJob:
-    """A video and where its predictions are."""
-
-    video: VideoCases
-    preds: Path
-
-
-@dataclass
-class CaseResult:
-    """Frames of one case.
-
-    Attributes:
-        counts: int64 (F, 7), the fields of :class:`Counts` for each scored frame.
-        faults: by row of `counts`; such a frame scores 0.
-    """
-
-    counts: np.ndarray
-    faults: dict[int, Fault]
 
 
 def score_video(job: VideoJob) -> list[CaseResult]:

@@ -15,8 +15,6 @@ from schemas.errors import CorruptInput
 from schemas.parquet import read_table
 from schemas.receipts import read_receipt
 from schemas.tables import FRAMES
-from stages.build_moments.formats.context import MomentContext, Row, Timing, row
-from stages.build_moments.formats.registry import FORMATS, read_moments_file
 from stages.core.datasets.layouts import open_dataset
 from stages.core.datasets.palette import read_numbers
 from stages.core.datasets.records import RawExpression
@@ -26,6 +24,8 @@ from stages.core.index.frame_files import require_as_extracted
 from stages.core.index.index import Index
 from stages.core.index.texts import TextStore
 from stages.core.media.frames import read_frame
+from stages.core.moment_formats.context import MomentContext, Row, Timing, row
+from stages.core.moment_formats.registry import FORMATS, read_moments_file
 from stages.score.masks.png import read_labels, read_mask
 from stages.score.propagation import temporal_of
 from stages.score.results.compare import compare_runs

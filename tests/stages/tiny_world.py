@@ -26,8 +26,8 @@ from stages.core.engine.execute import Outcome, execute
 from stages.core.engine.progress import SilentProgress
 from stages.core.engine.runtime import Runtime
 from stages.core.engine.stage import Inputs, Stage
-from stages.core.index.masks import encode
 from stages.core.media.ffmpeg import write_h264
+from stages.core.media.rle import encode
 from stages.core.model.backbones.families import build_backbone
 from stages.core.model.backbones.presets import toy_preset
 from stages.core.model.checkpoint import save_checkpoint

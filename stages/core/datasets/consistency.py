@@ -12,7 +12,7 @@ from schemas.errors import CorruptInput
 from stages.core.datasets.faults import Faults
 from stages.core.datasets.images import Pictures
 from stages.core.datasets.records import RawExpression
-from stages.core.index.masks import Rle
+from stages.core.media.rle import Rle
 
 _SHOWN = 5
 Row = dict[str, Any]

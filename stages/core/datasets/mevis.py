@@ -18,10 +18,10 @@ from schemas.layouts import (
 from stages.core.datasets.documents.json_stream import stream_members
 from stages.core.datasets.documents.json_values import id_list, whole_text
 from stages.core.datasets.documents.meta_expressions import MetaExpressions
+from stages.core.datasets.documents.rle_json import read_track
 from stages.core.datasets.faults import Faults, strict
 from stages.core.datasets.records import RawExpression, RawTrack, RawVideo
 from stages.core.engine.runtime import Runtime
-from stages.core.media.rle_json import read_track
 
 LAYOUT = "mevis"
 

@@ -18,9 +18,9 @@ from stages.core.datasets.faults import Faults
 from stages.core.datasets.records import RawTrack, RawVideo
 from stages.core.engine.pool import map_jobs
 from stages.core.engine.runtime import Runtime
-from stages.core.index.masks import Rle
 from stages.core.media.frames import MAX_PIXELS
 from stages.core.media.mask_png import sound_png
+from stages.core.media.rle import Rle
 
 VOID = 255
 """DAVIS marks with it what belongs to no object."""

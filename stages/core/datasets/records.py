@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from stages.core.engine.runtime import Runtime
-from stages.core.index.masks import Rle
+from stages.core.media.rle import Rle
 
 RawTrack = tuple[str, list[Rle | None]]
 

@@ -31,7 +31,7 @@ from schemas.receipts import (
     read_receipt,
     write_receipt,
 )
-from stages.core.engine.memory import is_out_of_memory
+from stages.core.engine.failures import is_out_of_memory
 from stages.core.engine.outputs import artifact_mark, refuse_inputs, replaceable
 from stages.core.engine.progress import Progress
 from stages.core.engine.runtime import Runtime

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from schemas.errors import CorruptInput, MissingInput, SchemaMismatch, TglError
 from stages.core.engine.settings import Settings
 
 
@@ -44,40 +43,6 @@ class Result:
     counts: Mapping[str, int | float]
     failures: tuple[str, ...] = ()
     run_counts: Mapping[str, int | float] = dataclasses.field(default_factory=dict)
-
-
-INPUT_FAILURES = (MissingInput, CorruptInput, SchemaMismatch)
-"""Errors that are one input's own; any other ends a run."""
-
-
-def input_failure(error: TglError) -> TglError:
-    """`error`, if an input failed by its own fault while the others go on.
-
-    Raises:
-        TglError: it is no fault of an input: a full disk, a lack of memory, what the system
-            refuses.
-    """
-    if not isinstance(error, INPUT_FAILURES):
-        raise error
-    return error
-
-
-def nothing_done(failures: Sequence[TglError], unit: str) -> TglError:
-    """What to raise where every input failed, so that nothing is published.
-
-    Args:
-        failures: at least one.
-        unit: an input's name, such as `video`.
-    """
-    first = failures[0]
-    if len(failures) == 1:
-        return first
-    return CorruptInput(
-        f"{first.message} (the first of {len(failures)} {unit}s, all of which failed; nothing was "
-        "written)",
-        where=first.where,
-        hint=first.hint,
-    )
 
 
 C = TypeVar("C", bound=Settings)

@@ -15,7 +15,7 @@ import ffmpeg
 import numpy as np
 
 from schemas.errors import MissingInput, TglError, disk_full, says_disk_full
-from stages.core.engine.children import child
+from stages.core.media.children import child
 from stages.core.media.timed_video import TICKS_PER_SECOND, matroska
 
 # One thread and ffmpeg's bitexact flags leave nothing in the file that could differ.

@@ -10,8 +10,7 @@ import pyarrow as pa
 
 from schemas.tables import SCORE_FRAMES
 from stages.core.index.index import span_mask
-from stages.score.cases import Case, VideoCases
-from stages.score.worker import CaseResult
+from stages.score.cases import Case, CaseResult, VideoCases
 
 
 def frame_table(video: VideoCases, results: Sequence[CaseResult]) -> pa.Table:

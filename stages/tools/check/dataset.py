@@ -20,7 +20,7 @@ from stages.core.datasets.layouts import open_dataset
 from stages.core.datasets.records import Dataset, RawExpression
 from stages.core.engine.progress import Progress
 from stages.core.engine.runtime import Runtime
-from stages.core.index.masks import Rle
+from stages.core.media.rle import Rle
 from stages.tools.check.config import AUTO, CheckConfig
 from stages.tools.check.findings import Findings
 from stages.tools.check.images import check_images, images_of

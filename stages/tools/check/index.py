@@ -18,7 +18,8 @@ from stages.core.engine.progress import Progress
 from stages.core.engine.runtime import Runtime
 from stages.core.index.frame_files import faults_of_frames
 from stages.core.index.index import Index
-from stages.core.index.masks import MaskStore, decode
+from stages.core.index.masks import MaskStore
+from stages.core.media.rle import decode
 from stages.core.media.rle_checks import run_totals
 from stages.tools.check.config import CheckConfig
 from stages.tools.check.findings import Findings

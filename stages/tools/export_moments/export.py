@@ -9,11 +9,11 @@ from schemas.errors import ConfigError, system_errors
 from schemas.layouts import MOMENTS_TABLE
 from schemas.parquet import read_table
 from schemas.tables import MOMENTS
-from stages.build_moments.formats.context import MomentContext, Row, Timing
-from stages.build_moments.formats.registry import FORMATS
 from stages.core.datasets.records import RawExpression
 from stages.core.engine.outputs import output_files
 from stages.core.index.index import Index
+from stages.core.moment_formats.context import MomentContext, Row, Timing
+from stages.core.moment_formats.registry import FORMATS
 
 _UNION = "union"
 

@@ -17,8 +17,9 @@ from stages.core.engine.runtime import Runtime
 from stages.core.engine.stage import Result, Stage
 from stages.core.engine.workspace import Workspace
 from stages.core.index.index import Index, Video
-from stages.core.index.masks import MaskStore, Rle, decode
+from stages.core.index.masks import MaskStore
 from stages.core.media.mask_png import write_mask
+from stages.core.media.rle import Rle, decode
 from stages.tools.references.choice import choose
 from stages.tools.references.config import ReferencesConfig, ReferencesInputs
 from stages.tools.references.objects import KnownObject, read_objects, referents_as_objects

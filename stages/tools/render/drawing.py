@@ -10,8 +10,9 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from schemas.errors import CorruptInput
-from stages.core.index.masks import MaskStore, decode
+from stages.core.index.masks import MaskStore
 from stages.core.media.frames import read_frame
+from stages.core.media.rle import decode
 from stages.tools.render.config import RenderConfig
 from stages.tools.render.paint import Layer, compare, fit_mask, fit_picture, paint
 from stages.tools.render.palette import (

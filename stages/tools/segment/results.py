@@ -124,7 +124,7 @@ def _document(video: Video, answers: list[Answer], preds: Path) -> dict[str, Any
 
 def _texts(video: Video, answer: Answer, preds: Path) -> Iterator[dict[str, Any] | None]:
     """Masks with their counts as text, None for an empty one."""
-    from stages.core.index.masks import encode
+    from stages.core.media.rle import encode
 
     for mask in _masks(video, answer, preds):
         rle = encode(mask)
@@ -174,7 +174,7 @@ def _rows(video: Video, answer: Answer, preds: Path, schema: pa.Schema) -> pa.Ta
     """One sentence's rows."""
     import pyarrow as pa
 
-    from stages.core.index.masks import encode
+    from stages.core.media.rle import encode
 
     frames = video.num_frames
     rles = [encode(mask) for mask in _masks(video, answer, preds)]

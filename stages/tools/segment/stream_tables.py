@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from schemas.parquet import TableWriter
 from schemas.tables import PROPAGATION
-from stages.core.index.masks import encode
+from stages.core.media.rle import encode
 from stages.propagate.online.segmenter import FrameAnswer
 from stages.propagate.routing import LANGUAGE
 from stages.tools.segment.results import segments_schema

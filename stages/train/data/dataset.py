@@ -18,9 +18,9 @@ from torch.utils.data import Dataset
 
 from schemas.errors import CorruptInput
 from stages.core.index.index import Expression, Index, Video
-from stages.core.index.masks import checked
 from stages.core.index.texts import TextEmbedding, TextStore
 from stages.core.media.frames import read_frame
+from stages.core.media.rle import checked
 from stages.core.model.backbones.preprocess import resize_frames
 from stages.train.config import TrainConfig
 from stages.train.data.augment import ColourChange, mirrored_sentence, names_colour

@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.errors import ConfigError, CorruptInput, TglError
-from stages.build_moments.config import MOMENT_FORMATS
-from stages.build_moments.formats.context import MomentContext, Row, Timing, row
-from stages.build_moments.formats.registry import FORMATS, detect_format, read_moments_file
 from stages.core.datasets.records import RawExpression
+from stages.core.moment_formats import FORMAT_NAMES
+from stages.core.moment_formats.context import MomentContext, Row, Timing, row
+from stages.core.moment_formats.registry import FORMATS, detect_format, read_moments_file
 
 FRAMES = 200
 RATES = (None, 24.0, 25.0, 24000 / 1001, 29.97, 30000 / 1001, 12.5, 7.0, 60.0)
@@ -64,7 +64,7 @@ def _fits(name: str, context: MomentContext, rows: list[Row]) -> bool:
     return not (name in IN_SECONDS and unknown)
 
 
-@pytest.mark.parametrize("name", MOMENT_FORMATS)
+@pytest.mark.parametrize("name", FORMAT_NAMES)
 @settings(max_examples=60, deadline=None)
 @given(moments())
 def test_there_and_back(name: str, made: tuple[MomentContext, list[Row]]) -> None:
@@ -89,7 +89,7 @@ def test_there_and_back(name: str, made: tuple[MomentContext, list[Row]]) -> Non
 
 
 def test_every_format_of_the_settings_is_there() -> None:
-    assert tuple(FORMATS) == MOMENT_FORMATS
+    assert tuple(FORMATS) == FORMAT_NAMES
 
 
 @pytest.mark.parametrize("name", ["csv", "parquet"])

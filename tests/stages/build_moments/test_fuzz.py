@@ -14,14 +14,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from spoiling import QUICK, error_or_success, spoilt_bytes, spoilt_json
 
-from stages.build_moments.config import MOMENT_FORMATS, IndexConfig, IndexInputs
-from stages.build_moments.formats.context import MomentContext, Timing, row
-from stages.build_moments.formats.registry import FORMATS
+from stages.build_moments.config import IndexConfig, IndexInputs
 from stages.build_moments.stage import STAGE
 from stages.core.datasets.records import RawExpression
 from stages.core.engine.execute import execute
 from stages.core.engine.progress import SilentProgress
 from stages.core.engine.runtime import Runtime
+from stages.core.moment_formats import FORMAT_NAMES
+from stages.core.moment_formats.context import MomentContext, Timing, row
+from stages.core.moment_formats.registry import FORMATS
 from stages.tools.check.check import check
 from stages.tools.check.config import CheckConfig
 
@@ -144,7 +145,7 @@ def _reads(name: str, path: Path) -> None:
             assert 0 <= found["start_frame"] < found["end_frame"]
 
 
-@pytest.mark.parametrize("name", MOMENT_FORMATS)
+@pytest.mark.parametrize("name", FORMAT_NAMES)
 @QUICK
 @given(data=st.data())
 def test_moments_of_every_format(name: str, data: st.DataObject, tmp_path: Path) -> None:

@@ -13,12 +13,13 @@ from hypothesis import strategies as st
 from spoiling import QUICK, error_or_success, spoilt_bytes
 from spoiling_tables import spoilt_table
 
-from stages.build_moments.config import MOMENT_FORMATS, IndexConfig, IndexInputs
+from stages.build_moments.config import IndexConfig, IndexInputs
 from stages.build_moments.stage import STAGE
 from stages.core.engine.execute import execute
 from stages.core.engine.progress import SilentProgress
 from stages.core.engine.runtime import Runtime
 from stages.core.index.index import Index
+from stages.core.moment_formats import FORMAT_NAMES
 from stages.precompute_text.config import TextConfig, TextInputs
 from stages.precompute_text.stage import STAGE as TEXT_STAGE
 from stages.tools.check.check import check
@@ -59,7 +60,7 @@ def test_readers_of_an_index(name: str, data: st.DataObject, sound: Path) -> Non
     else:
         path.write_bytes(data.draw(spoilt_bytes(path.read_bytes())))
     before = set(sound.parent.rglob("*"))
-    moments_format = data.draw(st.sampled_from(MOMENT_FORMATS))
+    moments_format = data.draw(st.sampled_from(FORMAT_NAMES))
     out = sound.parent / "out"
     attempts = [
         lambda: _read_everything(Index.open(index)),

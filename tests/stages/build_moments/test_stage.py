@@ -16,12 +16,12 @@ from schemas.layouts import MOMENTS_TABLE
 from schemas.parquet import read_table
 from schemas.tables import MOMENTS
 from stages.build_moments.config import IndexConfig, IndexInputs
-from stages.build_moments.formats.context import MomentContext, Timing, row
-from stages.build_moments.formats.registry import FORMATS
 from stages.build_moments.stage import STAGE
 from stages.core.datasets.records import RawExpression
 from stages.core.engine.progress import SilentProgress
 from stages.core.index.index import Index
+from stages.core.moment_formats.context import MomentContext, Timing, row
+from stages.core.moment_formats.registry import FORMATS
 
 
 def _build(run_stage: Callable, split: Path, out: Path, **config: str) -> Index:

@@ -16,7 +16,7 @@ from schemas.layouts import (
 )
 from schemas.parquet import rows_of, write_table
 from schemas.tables import EXPRESSIONS, MASKS, MOMENTS, TEXTS, VIDEOS
-from stages.core.index.masks import encode
+from stages.core.media.rle import encode
 from stages.train.config import TrainConfig
 
 SIZE = 64

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from stages.build_moments.config import MOMENT_FORMATS
+from stages.core.moment_formats import FORMAT_NAMES
 from tglcli.summary import counts_text, shown
 
 
@@ -21,7 +21,7 @@ def export_moments(
         ),
     ],
     moments_format: Annotated[
-        Literal[MOMENT_FORMATS],  # type: ignore[valid-type]  # typer takes a tuple's words
+        Literal[FORMAT_NAMES],  # type: ignore[valid-type]  # typer takes a tuple's words
         typer.Option("--moments-format", help="The format to write."),
     ] = "tgl",
     moments: Annotated[

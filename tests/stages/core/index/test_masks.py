@@ -13,7 +13,8 @@ from pycocotools import mask as coco
 from schemas.errors import CorruptInput, SchemaMismatch
 from schemas.parquet import TableWriter
 from schemas.tables import MASKS
-from stages.core.index.masks import MaskStore, decode
+from stages.core.index.masks import MaskStore
+from stages.core.media.rle import decode
 
 FRAMES = 40
 ROW_GROUP = 16

@@ -50,8 +50,8 @@ def test_masks_decoded_apart_have_the_totals_of_those_decoded_together(
 _LONG = """
 import resource
 from schemas.errors import CorruptInput
-from stages.core.media.rle_json import read_track
-from stages.core.index.masks import decode
+from stages.core.datasets.documents.rle_json import read_track
+from stages.core.media.rle import decode
 from stages.core.media import rle_checks as runs
 from stages.core.media.rle_checks import run_totals
 from stages.score.masks.rle import decode_runs

@@ -11,16 +11,17 @@ from schemas.errors import ConfigError
 from schemas.layouts import MOMENTS_TABLE
 from schemas.parquet import read_table
 from schemas.tables import MOMENTS
-from stages.build_moments.config import MOMENT_FORMATS, IndexConfig, IndexInputs
+from stages.build_moments.config import IndexConfig, IndexInputs
 from stages.build_moments.stage import STAGE
 from stages.core.index.index import Index
+from stages.core.moment_formats import FORMAT_NAMES
 from stages.tools.export_moments.export import export_moments
 
 SUFFIXES = {"tgl": ".json", "label-studio": ".json", "csv": ".csv", "via": ".csv",
             "parquet": ".parquet", "qvhighlights": ".jsonl", "charades-sta": ".txt"}  # fmt: skip
 
 
-@pytest.mark.parametrize("name", MOMENT_FORMATS)
+@pytest.mark.parametrize("name", FORMAT_NAMES)
 def test_an_index_of_what_was_exported_has_the_same_moments(
     run_stage: Callable, mevis, tmp_path: Path, name: str
 ) -> None:

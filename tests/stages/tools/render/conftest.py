@@ -19,7 +19,7 @@ from schemas.layouts import (
 )
 from schemas.parquet import rows_of, write_table
 from schemas.tables import EXPRESSIONS, MASKS, MOMENTS, PROPAGATION, VIDEOS
-from stages.core.index.masks import encode
+from stages.core.media.rle import encode
 from stages.tools.render.config import RenderInputs
 
 HEIGHT, WIDTH, FRAMES = 30, 40, 5

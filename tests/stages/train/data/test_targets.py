@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.core.index.masks import encode
+from stages.core.media.rle import encode
 from stages.train.data.targets import relevant_frames, target_referents, union_mask
 
 # Three referents of one sentence: a in [1, 4), b in [6, 8), c in [2, 3) and [9, 10).

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from stages.core.engine.children import child, kill_children
+from stages.core.media.children import child, kill_children
 
 SLEEP = ["sleep", "60"]
 PARENT = r"""
 import sys, threading, time
-from stages.core.engine.children import child
+from stages.core.media.children import child
 
 def hold():
     with child(["sleep", "60"]) as process:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from schemas.directories import write_text_atomic
 from schemas.errors import ConfigError, CorruptInput
-from stages.build_moments.formats.context import MomentContext, Row, row, without_referents
-from stages.build_moments.formats.files import numbered_lines
+from stages.core.moment_formats.context import MomentContext, Row, row, without_referents
+from stages.core.moment_formats.files import numbered_lines
 
 _MARK = "##"
 _NAME = "Charades-STA"

@@ -10,7 +10,7 @@ from typing import Any
 from schemas.directories import write_text_atomic
 from schemas.documents import mapping, parse_json
 from schemas.errors import CorruptInput
-from stages.build_moments.formats.context import (
+from stages.core.moment_formats.context import (
     MomentContext,
     Row,
     by_video,
@@ -19,7 +19,7 @@ from stages.build_moments.formats.context import (
     row_label,
     whole_span,
 )
-from stages.build_moments.formats.files import read_text
+from stages.core.moment_formats.files import read_text
 
 _TYPE = "timelinelabels"
 _FROM, _TO = "moments", "video"

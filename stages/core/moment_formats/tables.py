@@ -11,7 +11,8 @@ from schemas.directories import write_text_atomic
 from schemas.errors import CorruptInput, SchemaMismatch
 from schemas.parquet import read_table, rows_of, write_table
 from schemas.tables import MOMENTS
-from stages.build_moments.formats.context import (
+from stages.core.datasets.documents.csv_text import read_csv_text
+from stages.core.moment_formats.context import (
     ANNOTATED,
     MomentContext,
     Row,
@@ -20,7 +21,6 @@ from stages.build_moments.formats.context import (
     row,
     whole_span,
 )
-from stages.core.datasets.documents.csv_text import read_csv_text
 
 _NEEDED = ("video_id", "expression_id", "anno_id", "start_frame", "end_frame")
 _COLUMNS = (*_NEEDED, "source", "score")

@@ -16,8 +16,8 @@ from typing import Any
 
 from schemas.directories import write_text_atomic
 from schemas.errors import CorruptInput
-from stages.build_moments.formats.context import MomentContext, Row, row, row_label
-from stages.build_moments.formats.files import read_text
+from stages.core.moment_formats.context import MomentContext, Row, row, row_label
+from stages.core.moment_formats.files import read_text
 
 _HEADER = re.compile(r"^#\s*CSV_HEADER\s*=\s*", re.IGNORECASE)
 _COMMENT = "#"

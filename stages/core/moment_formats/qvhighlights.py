@@ -11,7 +11,7 @@ from typing import Any
 from schemas.directories import write_text_atomic
 from schemas.documents import mapping, parse_json
 from schemas.errors import CorruptInput
-from stages.build_moments.formats.context import (
+from stages.core.moment_formats.context import (
     ANNOTATED,
     PREDICTED,
     MomentContext,
@@ -20,7 +20,7 @@ from stages.build_moments.formats.context import (
     row,
     without_referents,
 )
-from stages.build_moments.formats.files import numbered_lines
+from stages.core.moment_formats.files import numbered_lines
 
 _WINDOWS, _PREDICTIONS = "relevant_windows", "pred_relevant_windows"
 _NAME = "QVHighlights"

@@ -8,7 +8,7 @@ from pycocotools import mask as coco
 
 from schemas.errors import CorruptInput
 from stages.core.datasets.documents.json_values import rle_size
-from stages.core.index.masks import Rle
+from stages.core.media.rle import Rle
 from stages.core.media.rle_checks import check_length, check_runs, run_totals
 
 

@@ -9,13 +9,13 @@ from typing import Any
 
 from schemas.directories import write_text_atomic
 from schemas.errors import ConfigError
-from stages.build_moments.formats.context import MomentContext, Row, by_video
 from stages.core.datasets.documents.moments_json import (
     ALL_REFERENTS,
     FORMAT,
     VERSION,
     read_moments_json,
 )
+from stages.core.moment_formats.context import MomentContext, Row, by_video
 
 
 def read_tgl(path: Path, context: MomentContext) -> Iterator[Row]:

@@ -11,14 +11,14 @@ from typing import TypeAlias
 from schemas.errors import ConfigError, MissingInput
 from schemas.files import open_regular
 from schemas.layouts import MOMENTS_TABLE, safe_name
-from stages.build_moments.formats import cvat, elan
-from stages.build_moments.formats.charades import read_charades, write_charades
-from stages.build_moments.formats.context import MomentContext, Row, by_video
-from stages.build_moments.formats.label_studio import read_label_studio, write_label_studio
-from stages.build_moments.formats.qvhighlights import read_qvhighlights, write_qvhighlights
-from stages.build_moments.formats.tables import read_csv, read_parquet, write_csv, write_parquet
-from stages.build_moments.formats.tgl_json import read_tgl, write_tgl
-from stages.build_moments.formats.via import read_via, write_via
+from stages.core.moment_formats import cvat, elan
+from stages.core.moment_formats.charades import read_charades, write_charades
+from stages.core.moment_formats.context import MomentContext, Row, by_video
+from stages.core.moment_formats.label_studio import read_label_studio, write_label_studio
+from stages.core.moment_formats.qvhighlights import read_qvhighlights, write_qvhighlights
+from stages.core.moment_formats.tables import read_csv, read_parquet, write_csv, write_parquet
+from stages.core.moment_formats.tgl_json import read_tgl, write_tgl
+from stages.core.moment_formats.via import read_via, write_via
 
 Reader: TypeAlias = Callable[[Path, MomentContext], Iterator[Row]]
 Writer: TypeAlias = Callable[[Path, Iterable[Row], MomentContext], None]

@@ -17,8 +17,8 @@ from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any
 
 from schemas.errors import ConfigError, CorruptInput
-from stages.build_moments.config import NEAREST, OUTWARD, REFUSE
 from stages.core.datasets.records import RawExpression
+from stages.core.moment_formats import NEAREST, OUTWARD, REFUSE
 
 Row = dict[str, Any]
 ANNOTATED = "annotated"

@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as hnp
 from pycocotools import mask as coco
 
 from schemas.errors import CorruptInput
-from stages.core.media.rle_json import read_track
+from stages.core.datasets.documents.rle_json import read_track
 
 MASKS = st.tuples(st.integers(1, 30), st.integers(1, 30)).flatmap(
     lambda shape: st.lists(hnp.arrays(np.uint8, shape, elements=st.integers(0, 1)), max_size=6)

@@ -9,14 +9,14 @@ from urllib.parse import unquote
 from xml.etree.ElementTree import Element, SubElement
 
 from schemas.errors import ConfigError, CorruptInput
-from stages.build_moments.formats.context import (
+from stages.core.moment_formats.context import (
     MomentContext,
     Row,
     finite,
     row,
     row_label,
 )
-from stages.build_moments.formats.xml_tree import attribute, read_xml, write_xml
+from stages.core.moment_formats.xml_tree import attribute, read_xml, write_xml
 
 SUFFIX = ".eaf"
 _ROOT = "ANNOTATION_DOCUMENT"

@@ -11,7 +11,7 @@ from pathlib import Path
 from xml.etree.ElementTree import Element, SubElement
 
 from schemas.errors import ConfigError, CorruptInput
-from stages.build_moments.formats.context import (
+from stages.core.moment_formats.context import (
     MomentContext,
     Row,
     frame_number,
@@ -19,7 +19,7 @@ from stages.build_moments.formats.context import (
     row_label,
     whole_span,
 )
-from stages.build_moments.formats.xml_tree import attribute, read_xml, write_xml
+from stages.core.moment_formats.xml_tree import attribute, read_xml, write_xml
 
 SUFFIX = ".xml"
 _ROOT = "annotations"

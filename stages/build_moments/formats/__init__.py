@@ -1,1 +1,0 @@
-"""Moments in the formats of other tools, one file a format, in and out."""
