@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 from schemas.errors import CorruptInput, OutputBlocked
 from schemas.receipts import read_receipt
 from stages.core.media.ffmpeg import write_h264
-from tglcli import offline
+from stages.tools.segment import offline
 from tglcli.main import app
 
 FRAMES, HEIGHT, WIDTH, FPS = 4, 48, 64, 5

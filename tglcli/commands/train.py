@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 
 from stages.core.engine.digest import require_folder
+from stages.core.model.hub import backbone_folder
 from stages.train.config import TrainConfig, TrainInputs
 from tglcli.options import RunOptions, stage_command
-from tglcli.weights import backbone_folder
 
 
 @stage_command(TrainConfig, runtime=("workers", "device", "precision", "compile"))

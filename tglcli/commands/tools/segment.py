@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
@@ -9,14 +11,16 @@ from typing import Annotated, Literal
 import typer
 
 from schemas.errors import ConfigError, MissingInput
+from schemas.wording import amount
+from stages.core.model.hub import TOY_CHECKPOINT
 from stages.propagate.config import PropagateConfig
 from stages.tools.render.config import RenderConfig
+from stages.tools.segment.request import SegmentRequest, SegmentResult
 from stages.tools.segment.results import check_suffix
 from tglcli.options import SETTINGS_PANEL, RunOptions, stage_command
-from tglcli.segment_request import SegmentRequest
-from tglcli.weights import TOY_BACKBONE
+from tglcli.progress import TerminalProgress
+from tglcli.summary import duration, shown
 
-TOY_CHECKPOINT = TOY_BACKBONE.parent / "toy_checkpoint"
 TOY_WARNING = (
     "no --checkpoint: this is the toy model, which knows only the coloured shapes of tgl toy; for "
     "real videos train one with: tgl train INDEX TEXT CHECKPOINT --backbone "
@@ -129,14 +133,38 @@ def segment(
     if table is not None:
         check_suffix(table)
     config = replace(config, moments=moments)
+    started = time.monotonic()
+    result = _segmenter(config)(
+        request,
+        config,
+        runtime=run.runtime,
+        progress=TerminalProgress(quiet=run.quiet),
+        force=run.force,
+    )
+    if not run.quiet:
+        _print(result, request, time.monotonic() - started)
+    if result.failure is not None:
+        raise result.failure
+
+
+def _segmenter(config: PropagateConfig) -> Callable[..., SegmentResult]:
+    """The function that does it; both load torch."""
     if config.online:
-        from tglcli.live import segment_online
+        from stages.tools.segment.online import segment_online
 
-        segment_online(request, config, run)
-    else:
-        from tglcli.offline import segment_offline
+        return segment_online
+    from stages.tools.segment.offline import segment_offline
 
-        segment_offline(request, config, run)
+    return segment_offline
+
+
+def _print(result: SegmentResult, request: SegmentRequest, seconds: float) -> None:
+    for line in result.lines:
+        typer.echo(line)
+    paths = ", ".join(map(shown, request.outputs()))
+    typer.echo(
+        f"segment: done in {duration(seconds)}: {amount(result.frames, 'frames')} -> {paths}"
+    )
 
 
 def _rendering(out: Path, sentences: list[str], fps: float) -> RenderConfig:

@@ -17,7 +17,8 @@ from pycocotools import mask as coco
 from skimage.morphology import disk
 
 from schemas.errors import CorruptInput
-from stages.score import edges, regions
+from stages.score.masks import boundary as edges
+from stages.score.masks import packed_masks as regions
 from stages.score.masks.boundary import Target
 from stages.score.masks.packed_masks import Counts, pack, unpack
 from stages.score.masks.rle import decode_runs

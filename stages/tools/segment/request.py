@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from schemas.wording import amount
+from schemas.errors import TglError
 from stages.core.engine.outputs import refuse_inputs, replaceable
 from stages.core.model.hub import local_folder
 from stages.tools.render.config import RenderConfig
-from tglcli.summary import duration, shown
 
 STDIN = "-"
 MASKS_STAGE = "propagate"
@@ -75,8 +74,21 @@ class SegmentRequest:
         """Inputs, and the folders of masks and of work, in which no single file may lie."""
         return [*self.inputs(), *(path for path in (self.masks, self.work) if path is not None)]
 
-    def summary(self, frames: int, seconds: float) -> str:
-        """The last line that is printed."""
-        written = (self.out, self.masks, self.table)
-        paths = ", ".join(shown(path) for path in written if path is not None)
-        return f"segment: done in {duration(seconds)}: {amount(frames, 'frames')} -> {paths}"
+    def outputs(self) -> list[Path]:
+        """Where the results go, as the user named them."""
+        return [path for path in (self.out, self.masks, self.table) if path is not None]
+
+
+@dataclass(frozen=True)
+class SegmentResult:
+    """What a run of `tgl segment` found.
+
+    Attributes:
+        lines: one for each sentence: when it holds, and in how many frames there is a mask.
+        frames: number of frames that were segmented.
+        failure: why a stream broke off; what had come is written.
+    """
+
+    lines: tuple[str, ...]
+    frames: int
+    failure: TglError | None = None

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import re
 import sys
-import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from pathlib import Path
-
-import typer
 
 from schemas.directories import list_folder
 from schemas.errors import ConfigError
@@ -28,64 +25,64 @@ from stages.propagate.online.segmenter import OnlineSegmenter
 from stages.propagate.stage import STAGE, compile_parts, load_model
 from stages.tools.segment.media import find_media, picture_names
 from stages.tools.segment.pipeline import Pipeline, text_config, work_folder
+from stages.tools.segment.request import STDIN, SegmentRequest, SegmentResult
 from stages.tools.segment.stream import LiveRun, MakeSegmenter, Outputs
-from tglcli.options import RunOptions
-from tglcli.progress import TerminalProgress
-from tglcli.segment_request import STDIN, SegmentRequest
 
 STDIN_NAME = "stdin"
 
 
-def segment_online(request: SegmentRequest, config: PropagateConfig, run: RunOptions) -> None:
-    """Take a stream to its end, print what was found; see `tgl segment --online`.
+def segment_online(
+    request: SegmentRequest,
+    config: PropagateConfig,
+    *,
+    runtime: Runtime,
+    progress: Progress,
+    force: bool,
+) -> SegmentResult:
+    """Segment a stream to its end; see `tgl segment --online`.
 
     Args:
         request: what and where to.
         config: delay and routing.
-        run: device, precision, bars.
+        force: replace outputs that tgl did not write.
 
     Raises:
         OutputBlocked: an output is an input or was not written by tgl.
-        TglError: the stream broke off; what had come is written.
+        TglError: not a single frame came.
     """
-    started = time.monotonic()
     _check_suffixes(request)
-    request.check_folders(force=run.force)
+    request.check_folders(force=force)
     name, stream, warnings = _open(request)
-    progress = TerminalProgress(quiet=run.quiet)
     for warning in (*request.warnings, *warnings):
         progress.warn(warning)
-    with output_files(request.protected(), force=run.force) as files, ExitStack() as stack:
-        masks = stack.enter_context(_masks_folder(request, run))
+    with output_files(request.protected(), force=force) as files, ExitStack() as stack:
+        masks = stack.enter_context(_masks_folder(request, force))
         table = None if request.table is None else files.add(request.table)
         outputs = Outputs(files.add(request.out), masks, table)
-        make = _segmenter(request, config, run, name, progress)
+        make = _segmenter(request, config, name, runtime=runtime, progress=progress, force=force)
         live = LiveRun(stream, name, request.sentences, make)
         live.write(outputs, request.rendering, progress, request.font)
         if masks is not None:
             write_receipt(masks, _receipt(config, live, masks))
-    if not run.quiet:
-        for line in live.lines():
-            typer.echo(line)
-        typer.echo(request.summary(live.frames, time.monotonic() - started))
-    if live.failure is not None:
-        raise live.failure
+    return SegmentResult(tuple(live.lines()), live.frames, live.failure)
 
 
-def _masks_folder(request: SegmentRequest, run: RunOptions) -> AbstractContextManager[Path | None]:
+def _masks_folder(request: SegmentRequest, force: bool) -> AbstractContextManager[Path | None]:
     """Where the stream's masks are gathered; they appear under the user's name at its end."""
     if request.masks is None:
         return nullcontext(None)
     inputs = [*request.inputs(), *(() if request.work is None else (request.work,))]
-    return output_folder(request.masks, STAGE.name, inputs=inputs, force=run.force)
+    return output_folder(request.masks, STAGE.name, inputs=inputs, force=force)
 
 
 def _segmenter(
     request: SegmentRequest,
     config: PropagateConfig,
-    run: RunOptions,
     name: str,
+    *,
+    runtime: Runtime,
     progress: Progress,
+    force: bool,
 ) -> MakeSegmenter:
     """Encode the sentences and load the model."""
     encoding = text_config(request.checkpoint, request.encoder)
@@ -94,11 +91,11 @@ def _segmenter(
         request.source,
         inputs=request.inputs(),
         kept=request.work is not None,
-        force=run.force,
+        force=force,
     ):
-        pipeline = Pipeline(request.place, run.runtime, progress, run.force)
+        pipeline = Pipeline(request.place, runtime, progress, force)
         texts = pipeline.texts_of(name, request.sentences, encoding)
-        return segmenter_maker(request.checkpoint, texts, request.sentences, config, run.runtime)
+        return segmenter_maker(request.checkpoint, texts, request.sentences, config, runtime)
 
 
 def _receipt(config: PropagateConfig, live: LiveRun, masks: Path) -> Receipt:

@@ -2,45 +2,46 @@
 
 from __future__ import annotations
 
-import time
-
-import typer
-
 from schemas.errors import ConfigError
 from stages.core.engine.execute import release
 from stages.core.engine.outputs import output_files
+from stages.core.engine.progress import Progress
+from stages.core.engine.runtime import Runtime
 from stages.propagate.config import PropagateConfig
 from stages.tools.segment.media import find_media
 from stages.tools.segment.pipeline import Pipeline, copy_overlay, text_config, work_folder
+from stages.tools.segment.request import STDIN, SegmentRequest, SegmentResult
 from stages.tools.segment.results import describe, read_answers, write_answers
-from tglcli.options import RunOptions
-from tglcli.progress import TerminalProgress
-from tglcli.segment_request import STDIN, SegmentRequest
 
 
-def segment_offline(request: SegmentRequest, config: PropagateConfig, run: RunOptions) -> None:
-    """Segment a video, a picture or a folder of pictures, print what was found.
+def segment_offline(
+    request: SegmentRequest,
+    config: PropagateConfig,
+    *,
+    runtime: Runtime,
+    progress: Progress,
+    force: bool,
+) -> SegmentResult:
+    """Segment a video, an image or a folder of frames.
 
     Args:
         request: what and where to.
         config: routing and limits.
-        run: device, precision, bars.
+        force: replace outputs that tgl did not write.
 
     Raises:
         ConfigError: raw video, which has no end.
         OutputBlocked: an output is an input or was not written by tgl.
         TglError: a stage failed.
     """
-    started = time.monotonic()
     if request.size is not None or str(request.source) == STDIN:
         raise ConfigError("raw video on standard input needs --online", where=request.source)
     media = find_media(request.source)
-    progress = TerminalProgress(quiet=run.quiet)
     for warning in (*request.warnings, *media.warnings):
         progress.warn(warning)
     inputs = request.inputs()
-    request.check_folders(force=run.force)
-    with output_files(request.protected(), force=run.force) as files:
+    request.check_folders(force=force)
+    with output_files(request.protected(), force=force) as files:
         overlay = files.add(request.out)
         table = None if request.table is None else files.add(request.table)
         with work_folder(
@@ -48,9 +49,9 @@ def segment_offline(request: SegmentRequest, config: PropagateConfig, run: RunOp
             request.source,
             inputs=inputs,
             kept=request.work is not None,
-            force=run.force,
+            force=force,
         ):
-            artifacts = Pipeline(request.place, run.runtime, progress, run.force).segment(
+            artifacts = Pipeline(request.place, runtime, progress, force).segment(
                 media,
                 list(request.sentences),
                 checkpoint=request.checkpoint,
@@ -65,7 +66,5 @@ def segment_offline(request: SegmentRequest, config: PropagateConfig, run: RunOp
             if table is not None:
                 write_answers(table, video, answers, artifacts.masks.path)
             release(artifacts.masks)
-    if not run.quiet:
-        for answer in answers:
-            typer.echo(describe(video, answer))
-        typer.echo(request.summary(video.num_frames, time.monotonic() - started))
+    lines = tuple(describe(video, answer) for answer in answers)
+    return SegmentResult(lines, video.num_frames)
