@@ -24,7 +24,11 @@ from stages.core.engine.workspace import Workspace
 
 STAGES = Path(__file__).resolve().parents[4] / "stages"
 # Writes tables for others to read, which no run of a stage made.
-FREE_TABLES = {"build_moments/formats/tables.py"}
+FREE_TABLES = {
+    "core/moment_formats/tables.py",
+    "tools/segment/pipeline.py",
+    "tools/segment/stream_tables.py",
+}
 
 
 @dataclass(frozen=True)
@@ -94,7 +98,7 @@ def test_stages_write_their_tables_through_the_workspace() -> None:
     """Else a table would not say what made it."""
     found = set()
     for path in STAGES.rglob("*.py"):
-        if path.relative_to(STAGES).parts[0] == "engine":
+        if path.relative_to(STAGES).parts[:2] == ("core", "engine"):
             continue
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.ImportFrom) and node.module == "schemas.parquet":
