@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 
 from schemas.layouts import (
@@ -17,6 +18,7 @@ from schemas.layouts import (
 )
 from schemas.parquet import rows_of
 from schemas.tables import EXPRESSIONS, MOMENTS, VIDEOS
+from schemas.vocabulary import VISIBILITY
 from schemas.wording import listing
 from stages.build_moments.config import AUTO, IndexConfig, IndexInputs
 from stages.build_moments.tracks import write_masks
@@ -30,6 +32,7 @@ from stages.core.engine.runtime import Runtime
 from stages.core.engine.stage import Result, Stage
 from stages.core.engine.workspace import Workspace
 from stages.core.index.masks import MaskStore
+from stages.core.media.spans import spans_of
 from stages.core.moment_formats.context import MomentContext, Timing
 from stages.core.moment_formats.registry import read_moments_file
 
@@ -119,7 +122,7 @@ def _moments(
     pictures: dict[str, Pictures],
     progress: Progress,
 ) -> pa.Table:
-    if config.moments_from == "visibility":
+    if config.moments_from == VISIBILITY:
         return rows_of(_visible_moments(root, expressions), MOMENTS)
     path = inputs.moments or dataset.moments
     if inputs.moments is None and not os.path.lexists(path):
@@ -159,26 +162,20 @@ def _visible_moments(root: Path, expressions: list[RawExpression]) -> Iterator[R
     store = MaskStore(root / MASKS_TABLE)
     for expression in expressions:
         for anno_id in expression.anno_ids:
-            for start, end in _runs(sorted(store.frames_of(anno_id))):
+            visible = sorted(store.frames_of(anno_id))
+            inside = np.zeros(visible[-1] + 1 if visible else 0, bool)
+            inside[visible] = True
+            for start, end in spans_of(inside):
                 yield {
                     "video_id": expression.video_id,
                     "expression_id": expression.expression_id,
                     "anno_id": anno_id,
                     "start_frame": start,
                     "end_frame": end,
-                    "source": "visibility",
+                    "source": VISIBILITY,
                     "score": None,
                 }
     store.close()
-
-
-def _runs(frames: list[int]) -> Iterator[tuple[int, int]]:
-    """Half-open runs of consecutive numbers in a sorted list."""
-    for position, frame in enumerate(frames):
-        if position == 0 or frames[position - 1] != frame - 1:
-            start = frame
-        if position + 1 == len(frames) or frames[position + 1] != frame + 1:
-            yield start, frame + 1
 
 
 def _without_moment(expressions: list[RawExpression], moments: pa.Table) -> int:

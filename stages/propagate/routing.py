@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from schemas.vocabulary import EMPTY, LANGUAGE, PROPAGATED
+from stages.core.media.spans import drop_short, fill_gaps
 from stages.propagate.config import PropagateConfig
-
-LANGUAGE, PROPAGATED, EMPTY = "language", "propagated", "empty"
 
 
 @dataclass(frozen=True)
@@ -35,37 +35,11 @@ class Route:
         return [LANGUAGE if guided else PROPAGATED for guided in self.guided]
 
 
-def spans_of(inside: np.ndarray) -> list[tuple[int, int]]:
-    """Half-open spans of the True values of (T,) bool."""
-    padded = np.concatenate([[False], np.asarray(inside, bool), [False]])
-    edges = np.flatnonzero(padded[1:] != padded[:-1])
-    return [(int(start), int(end)) for start, end in edges.reshape(-1, 2)]
-
-
-def fill_gaps(inside: np.ndarray, longest: int) -> np.ndarray:
-    """(T,) bool with gaps of at most ``longest`` frames between True values closed."""
-    filled = inside.copy()
-    for start, end in spans_of(~inside):
-        between = start > 0 and end < len(inside)
-        if between and end - start <= longest:
-            filled[start:end] = True
-    return filled
-
-
-def drop_specks(inside: np.ndarray, longest: int) -> np.ndarray:
-    """(T,) bool without spans of at most ``longest`` frames."""
-    kept = inside.copy()
-    for start, end in spans_of(inside):
-        if end - start <= longest:
-            kept[start:end] = False
-    return kept
-
-
 def predicted_route(relevance: np.ndarray, config: PropagateConfig) -> Route:
     """Route by the relevance head.
 
-    Gaps are closed before specks are dropped, so that a moment in pieces is not lost. If nothing
-    is left, the best frame alone is guided.
+    Gaps are closed before short spans are dropped, so that a moment in pieces is not lost. If
+    nothing is left, the best frame alone is guided.
 
     Args:
         relevance: (T,) probabilities.
@@ -75,7 +49,7 @@ def predicted_route(relevance: np.ndarray, config: PropagateConfig) -> Route:
     if relevance.max() < config.no_target_threshold:
         return Route(guided, "no target")
     passed = relevance >= config.relevance_threshold
-    guided = drop_specks(fill_gaps(passed, config.fill_gaps), config.drop_specks)
+    guided = drop_short(fill_gaps(passed, config.fill_gaps), config.drop_specks)
     if guided.any():
         return Route(guided, "predicted")
     guided[int(relevance.argmax())] = True

@@ -21,8 +21,9 @@ from stages.core.engine.progress import Progress, SilentTask, Task
 from stages.core.engine.runtime import Runtime
 from stages.core.engine.stage import Result, Stage
 from stages.core.engine.workspace import Workspace
-from stages.core.index.index import Index, Moments, read_moments, span_mask
+from stages.core.index.index import Index, Moments, read_moments
 from stages.core.index.texts import TextStore
+from stages.core.media.spans import span_mask
 from stages.core.model.checkpoint import load_checkpoint
 from stages.core.model.config import ModelConfig
 from stages.core.model.device import pick_device

@@ -8,9 +8,8 @@ from typing import Protocol
 
 import numpy as np
 
+from stages.core.media.spans import Span
 from stages.score.masks.packed_masks import Rows
-
-Span = tuple[int, int]
 
 MISSING_FRAME = "mask is missing"
 UNREADABLE = "mask cannot be read"

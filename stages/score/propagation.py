@@ -11,13 +11,13 @@ import numpy as np
 from schemas.layouts import PROPAGATION_TABLE
 from schemas.parquet import read_table
 from schemas.tables import PROPAGATION
+from schemas.vocabulary import LANGUAGE
 from stages.score.cases import Case, Fault, VideoCases
 from stages.score.temporal import Prediction, TemporalScores, nothing_right, temporal_scores
 
 NO_ROWS = f"no rows in {PROPAGATION_TABLE}"
 NOT_A_NUMBER = f"relevance in {PROPAGATION_TABLE} is not a number"
 OUTSIDE = f"a frame in {PROPAGATION_TABLE} lies outside the video"
-_GUIDED = "language"
 
 Key = tuple[str, str]
 
@@ -52,7 +52,7 @@ def _read(path: Path) -> dict[Key, tuple[np.ndarray, np.ndarray, np.ndarray]]:
     table = read_table(path, PROPAGATION, columns=names)
     table = table.sort_by([(name, "ascending") for name in names[:3]])
     frames = table.column("frame").to_numpy()
-    guided = np.array(table.column("route").to_pylist()) == _GUIDED
+    guided = np.array(table.column("route").to_pylist()) == LANGUAGE
     relevance = table.column("relevance").fill_null(-np.inf).to_numpy().astype(float)
     keys = list(zip(*(table.column(name).to_pylist() for name in names[:2]), strict=True))
     starts = [i for i in range(len(keys)) if not i or keys[i] != keys[i - 1]]

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stages.score.cases import Span
+from stages.core.media.spans import Span, spans_of
 from stages.score.results.frame_rows import mean
 
 THRESHOLDS = tuple(round(0.5 + 0.05 * step, 2) for step in range(10))
@@ -62,7 +62,7 @@ def temporal_scores(prediction: Prediction, spans: Sequence[Span]) -> TemporalSc
     if not true.any():
         return TemporalScores(presence, None, None, None)
     ranked = _ranked(prediction)
-    targets = runs(true)
+    targets = spans_of(true)
     best = max((span_tiou(ranked[0], target) for target in targets), default=0.0) if ranked else 0.0
     precision = tuple(average_precision(ranked, targets, limit) for limit in THRESHOLDS)
     key_frame = None
@@ -92,12 +92,6 @@ def presence_tiou(one: np.ndarray, other: np.ndarray) -> float:
     return int((one & other).sum()) / union if union else 1.0
 
 
-def runs(present: np.ndarray) -> list[Span]:
-    """The maximal spans in which bool (T,) is true."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], present, [False]]).astype(np.int8)))
-    return [(int(start), int(end)) for start, end in zip(edges[::2], edges[1::2], strict=True)]
-
-
 def average_precision(ranked: Sequence[Span], targets: Sequence[Span], threshold: float) -> float:
     """Area under precision over recall, precision made monotone, as PASCAL VOC (2010 on) has it.
 
@@ -123,7 +117,7 @@ def average_precision(ranked: Sequence[Span], targets: Sequence[Span], threshold
 
 def _ranked(prediction: Prediction) -> list[Span]:
     """Predicted spans by their mean relevance, highest first; earlier first among equals."""
-    spans = runs(prediction.present)
+    spans = spans_of(prediction.present)
     if prediction.relevance is None:
         return spans
     relevance = prediction.relevance

@@ -28,8 +28,8 @@ from schemas.tables import EXPRESSIONS, MOMENTS, VIDEOS
 from schemas.wording import amount
 from stages.core.index.masks import MaskStore
 from stages.core.media.frames import MAX_PIXELS
+from stages.core.media.spans import Span, span_mask
 
-Span = tuple[int, int]
 Moments = dict[str | None, list[Span]]
 _SUFFIX = re.compile(r"\.\w{1,8}")
 
@@ -147,14 +147,6 @@ class Index:
     def masks(self) -> MaskStore:
         """The masks, opened at first use."""
         return MaskStore(self.folder / MASKS_TABLE)
-
-
-def span_mask(spans: list[Span], num_frames: int) -> np.ndarray:
-    """Half-open spans as bool (T,)."""
-    inside = np.zeros(num_frames, dtype=bool)
-    for start, end in spans:
-        inside[start:end] = True
-    return inside
 
 
 def read_moments(path: Path) -> dict[tuple[str, str], Moments]:

@@ -18,6 +18,7 @@ from typing import Protocol
 import numpy as np
 import torch
 
+from stages.core.media.spans import spans_of
 from stages.core.model.backbones.backbone import Backbone, Decoded
 from stages.core.model.backbones.features import FrameFeatures
 from stages.core.model.backbones.memory import (
@@ -111,13 +112,6 @@ class LanguagePath(Protocol):
         """
 
 
-def runs(relevant: Sequence[bool] | np.ndarray) -> list[tuple[int, int]]:
-    """Half-open spans of the True values."""
-    padded = np.concatenate([[False], np.asarray(relevant, bool), [False]])
-    edges = np.flatnonzero(padded[1:] != padded[:-1])
-    return [(int(start), int(end)) for start, end in edges.reshape(-1, 2)]
-
-
 def plan_tracks(
     relevant: np.ndarray, *, per_moment: bool, dtype: torch.dtype | None = None
 ) -> list[Track]:
@@ -134,7 +128,7 @@ def plan_tracks(
     """
     tracks = []
     for expression, row in enumerate(np.asarray(relevant, bool)):
-        moments = [np.arange(start, end) for start, end in runs(row)]
+        moments = [np.arange(start, end) for start, end in spans_of(row)]
         if not per_moment or not moments:
             moments = [np.flatnonzero(row)]
         for moment in moments:

@@ -17,12 +17,11 @@ from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any
 
 from schemas.errors import ConfigError, CorruptInput
+from schemas.vocabulary import ANNOTATED
 from stages.core.datasets.records import RawExpression
 from stages.core.moment_formats import NEAREST, OUTWARD, REFUSE
 
 Row = dict[str, Any]
-ANNOTATED = "annotated"
-PREDICTED = "predicted"
 
 # Written times come back as the same frame through decimals and milliseconds.
 EXACT_FRAMES = 0.01

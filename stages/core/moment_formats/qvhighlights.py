@@ -11,9 +11,8 @@ from typing import Any
 from schemas.directories import write_text_atomic
 from schemas.documents import mapping, parse_json
 from schemas.errors import CorruptInput
+from schemas.vocabulary import ANNOTATED, PREDICTED
 from stages.core.moment_formats.context import (
-    ANNOTATED,
-    PREDICTED,
     MomentContext,
     Row,
     finite,

@@ -11,9 +11,9 @@ from schemas.directories import write_text_atomic
 from schemas.errors import CorruptInput, SchemaMismatch
 from schemas.parquet import read_table, rows_of, write_table
 from schemas.tables import MOMENTS
+from schemas.vocabulary import ANNOTATED
 from stages.core.datasets.documents.csv_text import read_csv_text
 from stages.core.moment_formats.context import (
-    ANNOTATED,
     MomentContext,
     Row,
     finite,

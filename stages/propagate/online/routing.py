@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from stages.core.media.spans import drop_short, fill_gaps
 from stages.core.model.adapter import Adapter
 from stages.propagate.config import PropagateConfig
-from stages.propagate.routing import drop_specks, fill_gaps
 
 LARGEST_STEP = 16
 """Frames of one step, however long the delay is: a step's frames are in memory together."""
@@ -106,7 +106,7 @@ class MomentFinder:
         if self._best < self._config.no_target_threshold:
             return np.zeros(end - start, bool)
         passed = relevance >= self._config.relevance_threshold
-        guided = drop_specks(fill_gaps(passed, self._config.fill_gaps), self._config.drop_specks)
+        guided = drop_short(fill_gaps(passed, self._config.fill_gaps), self._config.drop_specks)
         return guided[start - first : end - first]
 
     @property

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from schemas.vocabulary import EMPTY, LANGUAGE, PROPAGATED
 from stages.core.model.adapter import ClipView
 from stages.core.model.backbones.backbone import Decoded
 from stages.core.model.backbones.features import FrameFeatures
@@ -19,7 +20,6 @@ from stages.propagate.answers import enlarge
 from stages.propagate.config import PropagateConfig
 from stages.propagate.online.routing import MomentFinder, smoothing_reach
 from stages.propagate.online.tracks import LiveTrack, SentenceTracks, keep_answers
-from stages.propagate.routing import EMPTY, LANGUAGE, PROPAGATED
 
 
 class FrameWindow:

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from schemas.tables import SCORE_FRAMES
-from stages.core.index.index import span_mask
+from stages.core.media.spans import span_mask
 from stages.score.cases import Case, CaseResult, VideoCases
 
 
@@ -56,7 +56,7 @@ def _case_table(video: VideoCases, case: Case, result: CaseResult) -> pa.Table:
 def _relevant(video: VideoCases, case: Case) -> pa.Array:
     if case.spans is None:
         return pa.nulls(len(case.frames), pa.bool_())
-    inside = span_mask(list(case.spans), video.num_frames)  # bool (T,)
+    inside = span_mask(case.spans, video.num_frames)  # bool (T,)
     return pa.array(inside[list(case.frames)])
 
 

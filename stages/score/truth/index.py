@@ -8,7 +8,8 @@ from pathlib import Path
 from schemas.layouts import MASKS_TABLE
 from stages.core.index.index import Index, Moments
 from stages.core.index.masks import MaskStore
-from stages.score.cases import Case, Span, VideoCases
+from stages.core.media.spans import Span
+from stages.score.cases import Case, VideoCases
 from stages.score.masks.packed_masks import Rows
 from stages.score.masks.rle import decode_runs
 

@@ -27,7 +27,8 @@ from schemas.layouts import (
 )
 from stages.core.datasets.documents.json_values import id_list, rle_size, whole_text
 from stages.core.datasets.documents.moments_json import read_spans
-from stages.score.cases import Case, Span, TruthFault, VideoCases
+from stages.core.media.spans import Span
+from stages.score.cases import Case, TruthFault, VideoCases
 from stages.score.masks.packed_masks import Rows
 from stages.score.masks.rle import decode_runs
 

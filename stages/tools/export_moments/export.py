@@ -9,13 +9,12 @@ from schemas.errors import ConfigError, system_errors
 from schemas.layouts import MOMENTS_TABLE
 from schemas.parquet import read_table
 from schemas.tables import MOMENTS
+from schemas.vocabulary import UNION
 from stages.core.datasets.records import RawExpression
 from stages.core.engine.outputs import output_files
 from stages.core.index.index import Index
 from stages.core.moment_formats.context import MomentContext, Row, Timing
 from stages.core.moment_formats.registry import FORMATS
-
-_UNION = "union"
 
 
 def export_moments(
@@ -89,6 +88,6 @@ def _merged(rows: Iterable[Row]) -> list[Row]:
             if last is not None and row["start_frame"] <= last["end_frame"]:
                 last["end_frame"] = max(last["end_frame"], row["end_frame"])
             else:
-                last = {**row, "anno_id": None, "source": _UNION, "score": None}
+                last = {**row, "anno_id": None, "source": UNION, "score": None}
                 found.append(last)
     return found

@@ -22,6 +22,7 @@ from schemas.layouts import (
 )
 from schemas.parquet import open_parquet, read_table
 from schemas.tables import MASKS, PROPAGATION
+from schemas.vocabulary import LANGUAGE
 from schemas.wording import listing, suggestion
 from stages.core.index.index import Index, Video
 from stages.core.media.frames import frame_size
@@ -29,7 +30,6 @@ from stages.tools.render.clocks import Clocks
 from stages.tools.render.config import RenderConfig, RenderInputs
 
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png")
-LANGUAGE_ROUTE = "language"
 
 
 @dataclass(frozen=True)
@@ -230,7 +230,7 @@ class _Routes:
         table = read_table(path, PROPAGATION, columns=columns)
         pairs = table.select(columns[:2]).group_by(columns[:2]).aggregate([])
         self._known = set(_pairs(pairs))
-        guided = table.filter(pc.equal(table["route"], LANGUAGE_ROUTE))
+        guided = table.filter(pc.equal(table["route"], LANGUAGE))
         frames = guided["frame"].to_pylist()
         for pair, frame in zip(_pairs(guided), frames, strict=True):
             self._frames.setdefault(pair, []).append(frame)

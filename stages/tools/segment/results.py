@@ -12,6 +12,8 @@ from schemas.directories import write_text_atomic
 from schemas.errors import ConfigError
 from schemas.layouts import PROPAGATION_TABLE, mask_path
 from schemas.printable import printable
+from schemas.vocabulary import LANGUAGE
+from stages.core.media.spans import Span, spans_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,9 +24,6 @@ if TYPE_CHECKING:
 FORMAT = "tgl-segments"
 VERSION = 1
 SUFFIXES = (".json", ".parquet")
-_LANGUAGE = "language"
-
-Span = tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -46,7 +45,7 @@ class Answer:
     @property
     def visible(self) -> tuple[Span, ...]:
         """Half-open spans of the frames whose mask is not empty."""
-        return spans_of([area > 0 for area in self.areas])
+        return tuple(spans_of([area > 0 for area in self.areas]))
 
 
 def read_answers(index_folder: Path, preds: Path) -> tuple[Video, list[Answer]]:
@@ -68,21 +67,11 @@ def read_answers(index_folder: Path, preds: Path) -> tuple[Video, list[Answer]]:
             Answer(
                 expression,
                 tuple(row["relevance"] for row in own),
-                spans_of([row["route"] == _LANGUAGE for row in own]),
+                tuple(spans_of([row["route"] == LANGUAGE for row in own])),
                 tuple(row["mask_area"] for row in own),
             )
         )
     return video, answers
-
-
-def spans_of(inside: list[bool]) -> tuple[Span, ...]:
-    """Half-open spans of the true values."""
-    edges = [
-        frame
-        for frame, (before, here) in enumerate(zip([False, *inside], [*inside, False], strict=True))
-        if before != here
-    ]
-    return tuple(zip(edges[::2], edges[1::2], strict=True))
 
 
 def check_suffix(path: Path) -> None:

@@ -19,17 +19,18 @@ import numpy as np
 
 from schemas.errors import CorruptInput, MissingInput, TglError
 from schemas.layouts import PROPAGATION_TABLE, mask_path
+from schemas.vocabulary import LANGUAGE
 from stages.core.engine.progress import Progress, Task
 from stages.core.media.fast_png import encode_mask
+from stages.core.media.spans import Span
 from stages.core.model.backbones.preprocess import resize_frames
 from stages.extract_frames.streaming import Stream
 from stages.propagate.online.segmenter import FrameAnswer, OnlineSegmenter
-from stages.propagate.routing import LANGUAGE
 from stages.tools.render.clocks import stream_times
 from stages.tools.render.config import RenderConfig
 from stages.tools.render.live import LiveOverlay
 from stages.tools.render.writing import write_mp4
-from stages.tools.segment.results import Span, describe_spans
+from stages.tools.segment.results import describe_spans
 from stages.tools.segment.stream_tables import (
     live_propagation,
     live_segments,

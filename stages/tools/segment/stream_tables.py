@@ -12,9 +12,9 @@ import pyarrow.parquet as pq
 
 from schemas.parquet import TableWriter
 from schemas.tables import PROPAGATION
+from schemas.vocabulary import LANGUAGE
 from stages.core.media.rle import encode
 from stages.propagate.online.segmenter import FrameAnswer
-from stages.propagate.routing import LANGUAGE
 from stages.tools.segment.results import segments_schema
 
 FRAMES_PER_GROUP = 256

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from stages.core.media.spans import Span, fill_gaps, spans_of
 from stages.tools.select_moments.config import SelectConfig
-
-Span = tuple[int, int]
 
 
 def spread(scores: np.ndarray, stride: int, frames: int) -> np.ndarray:
@@ -42,21 +41,6 @@ def choose_spans(scores: np.ndarray, config: SelectConfig) -> list[Span]:
     if high <= low:
         return [(0, len(values))]
     chosen = (values - low) / (high - low) >= config.threshold
-    spans = _joined(_runs(chosen), config.fill)
+    spans = spans_of(fill_gaps(chosen, config.fill))
     best = int(values.argmax())
     return [s for s in spans if s[1] - s[0] >= config.drop or s[0] <= best < s[1]]
-
-
-def _runs(chosen: np.ndarray) -> list[Span]:
-    edges = np.flatnonzero(np.diff(np.concatenate(([0], chosen.astype(np.int8), [0]))))
-    return [(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]
-
-
-def _joined(spans: list[Span], fill: int) -> list[Span]:
-    found: list[Span] = []
-    for start, end in spans:
-        if found and start - found[-1][1] <= fill:
-            found[-1] = (found[-1][0], end)
-        else:
-            found.append((start, end))
-    return found

@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stages.core.media.spans import spans_of
 from stages.propagate.config import PropagateConfig
-from stages.propagate.routing import (
-    choose_route,
-    drop_specks,
-    fill_gaps,
-    predicted_route,
-    spans_of,
-)
+from stages.propagate.routing import choose_route, predicted_route
 
 
 def row(text: str) -> np.ndarray:
@@ -26,35 +20,7 @@ def show(inside: np.ndarray) -> str:
     return "".join("#" if value else "." for value in inside)
 
 
-@pytest.mark.parametrize(
-    ("text", "spans"),
-    [("", []), ("...", []), ("###", [(0, 3)]), (".#.##", [(1, 2), (3, 5)])],
-)
-def test_spans(text: str, spans: list[tuple[int, int]]) -> None:
-    assert spans_of(row(text)) == spans
-
-
-@pytest.mark.parametrize(
-    ("text", "longest", "filled"),
-    [
-        ("#.#..#...#", 2, "######...#"),
-        ("..#.#..", 9, "..###.."),
-        ("#.#", 0, "#.#"),
-    ],
-)
-def test_only_gaps_between_moments_are_filled(text: str, longest: int, filled: str) -> None:
-    assert show(fill_gaps(row(text), longest)) == filled
-
-
-@pytest.mark.parametrize(
-    ("text", "longest", "kept"),
-    [("#.##.###", 1, "..##.###"), ("#.##.###", 2, ".....###"), ("#.#", 0, "#.#")],
-)
-def test_specks_are_dropped(text: str, longest: int, kept: str) -> None:
-    assert show(drop_specks(row(text), longest)) == kept
-
-
-def test_gaps_are_filled_before_specks_are_dropped() -> None:
+def test_gaps_are_filled_before_short_spans_are_dropped() -> None:
     relevance = row("#.#.#.....").astype(float)
     config = PropagateConfig(fill_gaps=1, drop_specks=1)
     assert show(predicted_route(relevance, config).guided) == "#####....."
@@ -91,10 +57,10 @@ def test_all_guides_every_frame_of_every_sentence() -> None:
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=40), st.integers(0, 5), st.integers(0, 5))
 def test_a_predicted_route_is_never_empty_without_a_no_target_threshold(
-    relevance: list[float], gaps: int, specks: int
+    relevance: list[float], gaps: int, shortest: int
 ) -> None:
-    config = PropagateConfig(fill_gaps=gaps, drop_specks=specks)
+    config = PropagateConfig(fill_gaps=gaps, drop_specks=shortest)
     route = predicted_route(np.array(relevance), config)
     assert route.guided.any()
     for start, end in spans_of(route.guided):
-        assert end - start > specks or route.source == "best frame"
+        assert end - start > shortest or route.source == "best frame"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import math
 
@@ -21,7 +20,6 @@ from stages.score.temporal import (
     Prediction,
     average_precision,
     presence_tiou,
-    runs,
     span_tiou,
     temporal_scores,
 )
@@ -78,14 +76,6 @@ def test_average_precision_by_hand():
     assert average_precision([(0, 7)], targets, 0.7) == 0.5
     assert average_precision([(0, 7)], targets, 0.71) == 0
     assert average_precision([], targets, 0.5) == 0
-
-
-@settings(max_examples=100, deadline=None)
-@given(present=st.lists(st.booleans(), max_size=30))
-def test_runs_give_back_their_frames(present):
-    found = runs(np.array(present, bool))
-    np.testing.assert_array_equal(frames(*found, total=len(present)), present)
-    assert all(end < start for (_, end), (start, _) in itertools.pairwise(found))
 
 
 @settings(max_examples=60, deadline=None)

@@ -8,14 +8,14 @@ from typing import Any
 
 from schemas.documents import load_object
 from schemas.errors import CorruptInput, SchemaMismatch
+from schemas.vocabulary import ANNOTATED
+from stages.core.media.spans import Span
 
 FORMAT = "tgl-moments"
 VERSION = 1
 ALL_REFERENTS = "ALL"
-SOURCE = "annotated"
 
 Row = dict[str, Any]
-Span = tuple[int, int]
 """Half-open, in frames."""
 
 
@@ -34,7 +34,7 @@ def read_moments_json(path: Path) -> Iterator[Row]:
                     "anno_id": None if referent == ALL_REFERENTS else referent,
                     "start_frame": start,
                     "end_frame": end,
-                    "source": SOURCE,
+                    "source": ANNOTATED,
                     "score": None,
                 }
 

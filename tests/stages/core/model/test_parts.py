@@ -18,7 +18,7 @@ from stages.core.model.backbones.preprocess import preprocess
 from stages.core.model.backbones.presets import toy_preset
 from stages.core.model.device import pick_device
 from stages.core.model.layers import Attention
-from stages.core.model.segmenter import plan_tracks, runs
+from stages.core.model.segmenter import plan_tracks
 from stages.core.model.text import TextBatch
 from stages.core.model.tgl import TglModel
 
@@ -59,14 +59,6 @@ def test_sentences_are_padded() -> None:
     assert batch.tokens[0, :, 0].tolist() == [2, 2, 0]
     assert batch.pooled[:, 0].tolist() == [2, 3]
     assert batch.dim == 4
-
-
-@pytest.mark.parametrize(
-    ("row", "expected"),
-    [([], []), ([0, 0], []), ([1, 1], [(0, 2)]), ([1, 0, 1, 1, 0], [(0, 1), (2, 4)])],
-)
-def test_runs(row: list[int], expected: list[tuple[int, int]]) -> None:
-    assert runs(np.array(row, bool)) == expected
 
 
 def test_tracks_per_moment_and_per_sentence() -> None:

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stages.core.media.spans import drop_short, fill_gaps
 from stages.propagate.config import PropagateConfig
 from stages.propagate.online.routing import (
     LARGEST_STEP,
@@ -15,7 +16,6 @@ from stages.propagate.online.routing import (
     moment_finder,
     smoothing_reach,
 )
-from stages.propagate.routing import drop_specks, fill_gaps
 
 DELAYS = st.integers(0, 80)
 
@@ -63,7 +63,7 @@ def test_routes_are_the_offline_ones_of_what_has_come(
         until = schedule.routed(seen)
         first = max(0, routed - smoothing_reach(config))
         got = finder.decide(values[first:seen], first, routed, until)
-        whole = drop_specks(fill_gaps(values[:seen] >= 0.5, gaps), specks)
+        whole = drop_short(fill_gaps(values[:seen] >= 0.5, gaps), specks)
         assert got.tolist() == whole[routed:until].tolist()
         routed = until
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from schemas.vocabulary import LANGUAGE
 from stages.core.index.texts import TextEmbedding, TextStore
 from stages.core.media.frames import read_frame
 from stages.core.model.backbones.preprocess import normalise, resize_frames
@@ -20,7 +21,6 @@ from stages.core.model.tgl import TglModel
 from stages.propagate.config import PropagateConfig
 from stages.propagate.online.routing import MomentFinder
 from stages.propagate.online.segmenter import FrameAnswer, OnlineSegmenter
-from stages.propagate.routing import LANGUAGE
 from stages.propagate.stage import overridden
 
 SIZE = (20, 30)

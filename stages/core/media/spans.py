@@ -1,0 +1,44 @@
+"""Spans of frames, half-open, and the boolean masks over time that they stand for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+Span = tuple[int, int]
+"""First frame, and the frame after the last."""
+
+
+def spans_of(inside: Sequence[bool] | np.ndarray) -> list[Span]:
+    """Maximal spans of the True values of (T,) bool, in order."""
+    padded = np.concatenate([[False], np.asarray(inside, bool), [False]])
+    edges = np.flatnonzero(padded[1:] != padded[:-1])
+    return [(int(start), int(end)) for start, end in edges.reshape(-1, 2)]
+
+
+def span_mask(spans: Iterable[Span], num_frames: int) -> np.ndarray:
+    """Bool (T,), True in the frames of any span."""
+    inside = np.zeros(num_frames, dtype=bool)
+    for start, end in spans:
+        inside[start:end] = True
+    return inside
+
+
+def fill_gaps(inside: np.ndarray, longest: int) -> np.ndarray:
+    """Close gaps of at most `longest` frames between True values of (T,) bool; a copy."""
+    filled = inside.copy()
+    for start, end in spans_of(~inside):
+        between = start > 0 and end < len(inside)
+        if between and end - start <= longest:
+            filled[start:end] = True
+    return filled
+
+
+def drop_short(inside: np.ndarray, longest: int) -> np.ndarray:
+    """Clear spans of at most `longest` frames from (T,) bool; a copy."""
+    kept = inside.copy()
+    for start, end in spans_of(inside):
+        if end - start <= longest:
+            kept[start:end] = False
+    return kept
