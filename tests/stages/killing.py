@@ -11,7 +11,7 @@ from collections.abc import Callable
 from multiprocessing import forkserver, util
 from typing import Any, NamedTuple
 
-from schemas import publishing
+from schemas import directories
 
 _CALLS = ("fsync", "link", "mkdir", "remove", "rename", "replace", "rmdir", "symlink", "unlink")
 _LONGEST_SECONDS = 120
@@ -59,9 +59,9 @@ class _Counter:
             return (create if flags & os.O_CREAT else opened)(path, flags, *given, **more)
 
         os.open = open_file  # type: ignore[assignment]
-        rename = publishing._renameat2() if exchange else None
+        rename = directories._renameat2() if exchange else None
         counted = None if rename is None else self.counted("exchange", rename)
-        publishing._renameat2 = lambda: counted  # type: ignore[assignment]
+        directories._renameat2 = lambda: counted  # type: ignore[assignment]
 
 
 def run_in_child(

@@ -14,15 +14,17 @@ from typing import Generic
 from schemas.directories import (
     PARTIAL,
     all_scratches,
+    has_leftovers,
     list_folder,
     lock_path,
     locked,
+    publish,
+    recover,
     remove_tree,
     scratch_path,
 )
 from schemas.errors import CorruptInput, OutOfMemory, TglError, system_errors
 from schemas.layouts import RECEIPT_FILE
-from schemas.publishing import has_leftovers, publish, recover
 from schemas.receipts import (
     Receipt,
     fingerprint,
