@@ -22,21 +22,21 @@ REF_YOUTUBE_VOS = "ref-youtube-vos"
 
 @dataclass(frozen=True)
 class ExtractConfig(Settings):
-    """What is taken from each video, and how it is stored."""
+    """Frames to take from each video, and their format."""
 
     fps: float = setting(
-        0.0, "Resample to this many frames a second; 0 keeps every frame as it is.", low=0
+        0.0, "Resample to this many frames per second; 0 keeps every frame as it is.", low=0
     )
     stride: int = setting(1, "Keep every n-th frame.", low=1)
-    start: float = setting(0.0, "Seconds into the video at which to begin.", low=0)
-    end: float = setting(0.0, "Seconds into the video at which to stop; 0 is its end.", low=0)
+    start: float = setting(0.0, "Start at this many seconds into the video.", low=0)
+    end: float = setting(0.0, "Stop at this many seconds into the video; 0 is its end.", low=0)
     short_side: int = setting(
         0, "Scale so that the shorter side has this many pixels; 0 keeps the size.", low=0
     )
     size: str | None = setting(
-        None, "Exact size of the pictures in pixels as WIDTHxHEIGHT, for instance 854x480."
+        None, "Exact size of the frames in pixels as WIDTHxHEIGHT, such as 854x480."
     )
-    format: str = setting("jpg", "Picture format.", choices=("jpg", "png"))
+    format: str = setting("jpg", "Image format.", choices=("jpg", "png"))
     quality: int = setting(
         2,
         "JPEG quality on ffmpeg's scale, 1 (best) to 31.",
@@ -45,32 +45,34 @@ class ExtractConfig(Settings):
     )
     optimize: bool = setting(
         False,
-        "Fit the Huffman tables to each JPEG, as ffmpeg does unless told otherwise: the same "
-        "pixels in 4 to 14% fewer bytes, for a tenth more time.",
+        "Optimize the Huffman tables of each JPEG, as ffmpeg does by default: the same pixels in "
+        "4 to 14% fewer bytes, for a tenth more time.",
     )
     frame_names: str = setting(
         "mevis",
-        "Numbers in the file names: mevis and davis count the pictures written; ref-youtube-vos "
+        "Numbers in the file names: mevis and davis count the frames written; ref-youtube-vos "
         "counts the video's frames, so that --stride 5 gives 00000, 00005, 00010.",
         choices=("mevis", "davis", REF_YOUTUBE_VOS),
     )
     keep_damaged: bool = setting(
         False,
-        "Keep the frames of a video with decoding errors, and count the errors; without it such "
-        "a video fails.",
+        "Keep the frames of a video with decoding errors, and count the errors; otherwise such a "
+        "video fails.",
     )
     digits: int = setting(5, "Digits of a frame's file name, as in 00000.jpg.", low=1, high=12)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.size is not None and self.short_side:
-            raise ConfigError("excludes --short-side", where="--size", hint="give one of them")
+            raise ConfigError(
+                "cannot be combined with --short-side", where="--size", hint="give one of them"
+            )
         self.exact_size()
         if self.end and self.end <= self.start:
             raise ConfigError(f"{self.end} is not after --start {self.start}", where="--end")
 
     def exact_size(self) -> tuple[int, int] | None:
-        """(width, height) of `size`, None where the size is not fixed.
+        """(width, height) of `size`, None if it is not set.
 
         Raises:
             ConfigError: it is not WIDTHxHEIGHT.
@@ -84,7 +86,7 @@ class ExtractConfig(Settings):
 
     @property
     def number_step(self) -> int:
-        """From one picture's number in its file name to the next one's."""
+        """Difference of the numbers of consecutive frames in file names."""
         return self.stride if self.frame_names == REF_YOUTUBE_VOS else 1
 
 
@@ -99,10 +101,10 @@ class ExtractInputs(Inputs):
 
         Raises:
             ConfigError: there is no video, or two have the same id.
-            UnsafeName: a name cannot be a folder's.
+            UnsafeName: a file name cannot be a folder name.
         """
         if not self.videos:
-            raise ConfigError("no video is named", where="VIDEO")
+            raise ConfigError("no video given", where="VIDEO")
         found: dict[str, Path] = {}
         for path in self.videos:
             video_id = video_name(path.stem, where=path)
@@ -114,7 +116,7 @@ class ExtractInputs(Inputs):
         return found
 
     def digests(self) -> dict[str, str]:
-        """SHA-256 of every video, several read at a time."""
+        """SHA-256 of every video, read in parallel."""
         videos = self.by_id()
         with ThreadPoolExecutor(usable_cores()) as pool:
             return dict(zip(videos, pool.map(_digest, videos.values()), strict=True))
