@@ -5,12 +5,11 @@ from __future__ import annotations
 import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 from schemas.errors import ConfigError, MissingInput
 from schemas.layouts import video_name
-from stages.core.engine.digest import file_digest, state_text
+from stages.core.engine.digest import known_sha256
 from stages.core.engine.runtime import usable_cores
 from stages.core.engine.settings import Settings, setting
 from stages.core.engine.stage import Inputs
@@ -122,16 +121,11 @@ class ExtractInputs(Inputs):
 
 
 def _digest(path: Path) -> str:
-    """As file_digest; a file is read again only when its size, time or inode is another.
+    """SHA-256 of a video.
 
     Raises:
-        MissingInput: there is no such file, or it is a folder, a pipe, or a link to nothing.
+        MissingInput: no such file, or it is a folder, a pipe, or a broken link.
     """
     if (fault := not_a_file(path)) is not None:
         raise MissingInput(fault, where=path)
-    return _remembered_digest(path.absolute(), state_text(path.stat()))
-
-
-@lru_cache(maxsize=100_000)
-def _remembered_digest(path: Path, state: str) -> str:
-    return file_digest(path)
+    return known_sha256(path)

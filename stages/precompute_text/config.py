@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, ClassVar
 
 from schemas.errors import MissingInput
 from schemas.layouts import EXPRESSIONS_TABLE
@@ -26,8 +24,6 @@ ENCODER_OPTION = "--encoder"
 class TextConfig(Settings):
     """Which encoder reads the sentences, and how much of it is kept."""
 
-    _LATER: ClassVar[Mapping[str, str]] = {"storage": FP16, "motion_words": AUTO}
-
     encoder: str = setting(
         HASH_ENCODER,
         "A local folder or a hub id of a transformers text encoder (roberta-base, a CLIP text "
@@ -46,6 +42,7 @@ class TextConfig(Settings):
         "Numbers in the table: fp16 keeps eleven bits of a number up to 65,504, bf16 eight bits "
         "of any float32 (as unsigned integers, since Parquet has no bfloat16).",
         choices=(FP16, BF16),
+        omit_default=True,
     )
     motion_words: str = setting(
         AUTO,
@@ -53,14 +50,9 @@ class TextConfig(Settings):
         "whatever the part-of-speech tagger of textblob calls a verb; auto takes the tagger "
         "where it is installed.",
         choices=(AUTO, LIST, TAGGER),
+        omit_default=True,
     )
     dim: int = setting(128, "Width of the vectors of --encoder hash.", low=8, high=4096)
-
-    def to_dict(self) -> dict[str, Any]:
-        """As every stage's; settings of later versions are left out where they change nothing, so
-        that texts made before they existed stay up to date."""
-        found = super().to_dict()
-        return {k: v for k, v in found.items() if self._LATER.get(k) != v}
 
 
 @dataclass(frozen=True)

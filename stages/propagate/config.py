@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from schemas.errors import ConfigError, MissingInput, SchemaMismatch
 from schemas.layouts import CHECKPOINT_CONFIG, MOMENTS_TABLE, WEIGHTS_FILE, looks_like_parquet
@@ -20,8 +19,6 @@ UNCHANGED = "trained"
 
 GIGABYTE = 1_000_000_000
 LONGEST_DELAY = 100_000
-ONLINE_ONLY = ("online", "delay", "online_moments")
-"""Settings that an offline run does not read."""
 
 
 @dataclass(frozen=True)
@@ -64,41 +61,44 @@ class PropagateConfig(Settings):
         True, "Blank masks and memories where the object score says that nothing is visible."
     )
     expressions_per_batch: int = setting(
-        0, "Sentences of a video that run together; 0 is up to 16. Changes no result.", low=0
+        0,
+        "Sentences of a video that run together; 0 is up to 16. Changes no result.",
+        low=0,
+        affects_result=False,
     )
     feature_memory: float = setting(
         2.0,
         "Gigabytes for features of a video's frames; what does not fit is encoded again when it "
         "is needed. As much again may go to what the adapter says of them. Changes no result.",
         low=0,
+        affects_result=False,
     )
     chunk_frames: int = setting(
-        8, "Frames that are decoded and encoded together. Changes no result.", low=1
+        8,
+        "Frames that are decoded and encoded together. Changes no result.",
+        low=1,
+        affects_result=False,
     )
     online: bool = setting(
         False,
         "Take the frames once, in order, with a memory that does not grow: for streams and very "
         "long videos. Masks come at most --delay frames late and know nothing of what follows.",
+        omit_default=True,
     )
     delay: int = setting(
         8,
         "Online: frames that a mask may wait for what follows it; 0 is strictly causal.",
         low=0,
         high=LONGEST_DELAY,
+        only_with="online",
     )
     online_moments: int = setting(
         4,
         "Online: moments whose memory a sentence keeps; a new one takes the oldest one's place.",
         low=1,
         high=64,
+        only_with="online",
     )
-
-    def to_dict(self) -> dict[str, Any]:
-        """What the artifact depends on: without the settings that change no result."""
-        unread: tuple[str, ...] = ("expressions_per_batch", "feature_memory", "chunk_frames")
-        if not self.online:
-            unread += ONLINE_ONLY
-        return {name: value for name, value in super().to_dict().items() if name not in unread}
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from schemas import publishing
-from schemas.publishing import exchange, has_leftovers, publish, recover
+from schemas import directories
+from schemas.directories import exchange, has_leftovers, publish, recover
 
 PUBLICATIONS = 200
 
@@ -16,7 +16,7 @@ PUBLICATIONS = 200
 @pytest.fixture(params=["exchange", "renames"])
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     if request.param == "renames":
-        monkeypatch.setattr(publishing, "_renameat2", lambda: None)
+        monkeypatch.setattr(directories, "_renameat2", lambda: None)
     return str(request.param)
 
 

@@ -1,7 +1,8 @@
 """Settings of a stage: frozen dataclasses whose fields are the command line's options.
 
 A default is written once, in the config; the help, the limits and the choices stand beside it and
-serve the command line, the validation and the documentation alike.
+serve the command line, the validation and the documentation alike. A setting also says itself
+whether it affects the result.
 """
 
 from __future__ import annotations
@@ -18,12 +19,16 @@ _SETTING = "tgl"
 
 @dataclasses.dataclass(frozen=True)
 class Setting:
-    """What is known of one field beside its type and default.
+    """The description of one field, beside its type and default.
 
     Attributes:
         help: one or two sentences with the unit and, where it has one, the source of the value.
         low, high: inclusive limits of a number.
         choices: the words that a string may be.
+        affects_result: whether the artifact depends on it; if not, receipts leave it out.
+        only_with: a setting without which this one has no effect, and receipts leave it out.
+        omit_default: leave the default out of receipts, so that artifacts made before the setting
+            existed stay up to date.
         flag: the option's name where it is not the field's own name (`--expr` style, no dashes).
     """
 
@@ -31,10 +36,13 @@ class Setting:
     low: float | None = None
     high: float | None = None
     choices: tuple[str, ...] | None = None
+    affects_result: bool = True
+    only_with: str | None = None
+    omit_default: bool = False
     flag: str | None = None
 
     def check(self, name: str, value: object) -> None:
-        """Raise ConfigError where `value` breaks the limits."""
+        """Raise ConfigError if `value` is outside the limits."""
         if value is None:
             return
         if self.choices is not None and value not in self.choices:
@@ -61,10 +69,14 @@ def setting(
     low: float | None = None,
     high: float | None = None,
     choices: tuple[str, ...] | None = None,
+    affects_result: bool = True,
+    only_with: str | None = None,
+    omit_default: bool = False,
     flag: str | None = None,
 ) -> Any:
     """A dataclass field with its help, limits and choices; a list default is copied."""
-    metadata = {_SETTING: Setting(help, low, high, choices, flag)}
+    effect = affects_result, only_with, omit_default
+    metadata = {_SETTING: Setting(help, low, high, choices, *effect, flag)}
     if isinstance(default, list | dict | set):
         raise TypeError("settings are immutable: use a tuple")
     return dataclasses.field(default=default, metadata=metadata)
@@ -86,15 +98,24 @@ class Settings:
         for name, known in settings_of(type(self)).items():
             value = getattr(self, name)
             if not _is_like(value, getattr(type(self), name)):
-                raise ConfigError(f"{value!r} is no such value", where=option_name(name, known))
+                raise ConfigError(f"{value!r} is not a valid value", where=option_name(name, known))
             known.check(name, value)
 
     def to_dict(self) -> dict[str, Any]:
-        """The settings as JSON holds them; the fingerprint is taken of this."""
+        """Settings that the result depends on, as JSON values; the fingerprint covers these."""
         return {
             field.name: _plain(getattr(self, field.name))
             for field in dataclasses.fields(self)  # type: ignore[arg-type]
+            if self._affects_result(field)
         }
+
+    def _affects_result(self, field: dataclasses.Field[Any]) -> bool:
+        known = field.metadata.get(_SETTING)
+        if known is None:
+            return True
+        if known.omit_default and getattr(self, field.name) == field.default:
+            return False
+        return known.affects_result and (known.only_with is None or getattr(self, known.only_with))
 
 
 def _is_like(value: object, default: object) -> bool:
