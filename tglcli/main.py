@@ -6,7 +6,6 @@ import contextlib
 import os
 import sys
 from functools import cache
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -40,38 +39,54 @@ from tglcli.ending import (
     leave,
     open_closed_streams,
 )
+from tglcli.help import Command, Group, name_values, styled
 from tglcli.usage import UsageError, usage_error
 
-STAGES = "Stages, in order"
-HELPERS = "Helpers"
 _BROKEN_PIPE_OF_RICH = 1
 _STAGE = 40
 """Characters shown of a stage's name: a receipt may come from anywhere."""
 
+COMMANDS = {
+    "Stages, in order": (
+        extract_frames,
+        build_moments,
+        precompute_text,
+        train,
+        propagate,
+        score,
+    ),
+    "Tools": (
+        segment,
+        select_moments,
+        render,
+        submit,
+        check,
+        export_moments,
+        references,
+        table,
+        toy,
+    ),
+}
 app = typer.Typer(
     name="tgl",
-    help="Referring video object segmentation with temporally grounded learning: "
-    "from videos and sentences to masks and scores, stage by stage.",
+    cls=Group,
+    help="""Referring video object segmentation: segment objects in videos by sentences.
+
+    Each stage reads artifacts, writes one, and is skipped if it is up to date.
+
+    Examples:
+        tgl help train
+        tgl segment video.mp4 "the dog that jumps" -o overlay.mp4
+    """,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
+    rich_markup_mode=None,
 )
-app.command("extract-frames", rich_help_panel=STAGES)(extract_frames)
-app.command("build-moments", rich_help_panel=STAGES)(build_moments)
-app.command("precompute-text", rich_help_panel=STAGES)(precompute_text)
-app.command("train", rich_help_panel=STAGES)(train)
-app.command("propagate", rich_help_panel=STAGES)(propagate)
-app.command("score", rich_help_panel=STAGES)(score)
-app.command("check", rich_help_panel=HELPERS)(check)
-app.command("select-moments", rich_help_panel=HELPERS)(select_moments)
-app.command("export-moments", rich_help_panel=HELPERS)(export_moments)
-app.command("references", rich_help_panel=HELPERS)(references)
-app.command("render", rich_help_panel=HELPERS)(render)
-app.command("segment", rich_help_panel=HELPERS)(segment)
-app.command("submit", rich_help_panel=HELPERS)(submit)
-app.command("table", rich_help_panel=HELPERS)(table)
-app.command("toy", rich_help_panel=HELPERS)(toy)
+for _heading, _functions in COMMANDS.items():
+    for _function in _functions:
+        _name = _function.__name__.replace("_", "-")
+        app.command(_name, cls=Command, rich_help_panel=_heading)(name_values(_function))
 
 
 def _print_version(wanted: bool) -> None:
@@ -95,12 +110,12 @@ def _options(
 
 
 def _made_by(error: TglError) -> str:
-    """Which stage made the folder that lacks something: often one was named for another."""
-    if not isinstance(error, MissingInput) or error.where is None:
+    """Name the stage that made the folder in which something is missing: the wrong one, often."""
+    if not isinstance(error, MissingInput) or error.path is None:
         return ""
     from schemas.receipts import read_receipt
 
-    for folder in (Path(error.where), Path(error.where).parent):
+    for folder in (error.path, error.path.parent):
         try:
             receipt = read_receipt(folder)
         except (TglError, ValueError):  # ValueError: a name that no file can have
@@ -155,7 +170,8 @@ def _run(words: list[str]) -> int:
         return UNREAD
     except TglError as error:
         if isinstance(error, OutputBlocked) and error.where is None:  # the system names no file
-            error.where, error.hint = "standard output", None
+            error.relocate("standard output")
+            error.hint = None
         _say(f"{error}{_made_by(error)}", error=True)
         return error.exit_code
     return 0
@@ -192,7 +208,7 @@ def _say(line: str, *, error: bool = False) -> None:
     """One line on standard error."""
     with contextlib.suppress(OSError):  # nobody reads it
         if error:
-            typer.secho("error: ", fg="red", bold=True, nl=False, err=True)
+            typer.echo(styled("error: ", fg="red", bold=True), nl=False, err=True)
         typer.echo(line, err=True)
 
 

@@ -20,11 +20,7 @@ _BYTE_STEP = 1000
 
 
 def print_outcome(stage: str, outcome: Outcome, *, quiet: bool) -> None:
-    """One line of what was done and where it is; a line for every input that failed.
-
-    Raises:
-        IncompleteRun: some inputs failed.
-    """
+    """Print one line of counts and the output's path, and a line for every input that failed."""
     for failure in outcome.failures:
         typer.echo(f"failed: {printable(failure, LONG)}", err=True)
     if not quiet and outcome.published:
@@ -32,11 +28,10 @@ def print_outcome(stage: str, outcome: Outcome, *, quiet: bool) -> None:
         typer.echo(f"{stage}: {verb}: {counts_text(outcome.counts)} -> {shown(outcome.path)}")
         if outcome.replaced is not None:
             typer.echo(f"{stage}: this replaced {outcome.replaced}")
-    if outcome.failures:
-        raise _incomplete(outcome)
 
 
-def _incomplete(outcome: Outcome) -> IncompleteRun:
+def incomplete_run(outcome: Outcome) -> IncompleteRun:
+    """The error of a run in which inputs failed."""
     failed = f"{amount(len(outcome.failures), 'inputs')} failed"
     if outcome.published:
         return IncompleteRun(

@@ -57,8 +57,21 @@ def usage_error(error: Any, words: Sequence[str]) -> ConfigError:
 
 
 def usage(context: Any) -> str:
-    """The command with its arguments: `tgl train INDEX TEXT OUT`."""
-    return " ".join([context.command_path, *map(_shown, _arguments(context))])
+    """The command with all that it needs: `tgl train INDEX TEXT OUT`."""
+    command = context.command
+    options = [p for p in command.params if p.param_type_name == "option" and p.required]
+    needed = [f"{_name(option)} {option.metavar}" for option in options]
+    return " ".join([context.command_path, *map(argument_name, arguments_of(command)), *needed])
+
+
+def arguments_of(command: Any) -> list[Any]:
+    """The arguments of a command, in order."""
+    return [p for p in command.params if p.param_type_name == "argument"]
+
+
+def argument_name(argument: Any) -> str:
+    """An argument as usage shows it: `OUT`, `VIDEO...`."""
+    return f"{_name(argument)}..." if argument.nargs == -1 else _name(argument)
 
 
 def _missing(error: Any, words: Sequence[str]) -> ConfigError:
@@ -68,7 +81,7 @@ def _missing(error: Any, words: Sequence[str]) -> ConfigError:
         return ConfigError(
             f"{_name(error.param)} is missing", hint=f"see {context.command_path} --help"
         )
-    arguments = _arguments(context)
+    arguments = arguments_of(context.command)
     given = _given(context, words)
     missing = [_name(argument) for argument in arguments[given:]]
     verb = "is" if len(missing) == 1 else "are"
@@ -104,24 +117,16 @@ def _given(context: Any, words: Sequence[str]) -> int:
     """How many arguments were given; several of one kind are taken for one only in need."""
     values, _, _ = context.command.make_parser(context).parse_args(list(words))
     given = 0
-    for argument in _arguments(context):
+    for argument in arguments_of(context.command):
         value = values.get(argument.name)
         if isinstance(value, tuple | list):
             given += len(value)
         elif isinstance(value, str):
             given += 1
-    return min(given, len(_arguments(context)) - 1)
-
-
-def _arguments(context: Any) -> list[Any]:
-    return [p for p in context.command.params if p.param_type_name == "argument"]
+    return min(given, len(arguments_of(context.command)) - 1)
 
 
 def _name(parameter: Any) -> str:
     if parameter.param_type_name == "argument":
-        return str(parameter.name).upper()
+        return str(parameter.metavar or parameter.name.upper())
     return str(max(parameter.opts, key=len))
-
-
-def _shown(argument: Any) -> str:
-    return f"{_name(argument)}..." if argument.nargs == -1 else _name(argument)

@@ -32,7 +32,7 @@ def command(name: str, world: Path) -> tuple[str, ...]:
     preds, index, text, model = (str(world / part) for part in ("preds", "index", "text", "ck"))
     return {
         "render": ("render", preds, index, "out", *ONE_SENTENCE, "--workers", "2"),
-        "score": ("score", preds, index, "--out", "out", "--pictures", "-1", "--workers", "2"),
+        "score": ("score", preds, index, "--out", "out", "--images", "-1", "--workers", "2"),
         "propagate": ("propagate", index, text, model, "out", "--workers", "2"),
     }[name]
 

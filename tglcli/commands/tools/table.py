@@ -20,17 +20,22 @@ _NOTHING = "-"
 def table(
     scores: Annotated[
         list[Path],
-        typer.Argument(help="Folders of tgl score --out; each gives a row.", show_default=False),
+        typer.Argument(metavar="FOLDER", help="Folders that tgl score --out wrote, one per run."),
     ],
 ) -> None:
-    """Show the scores of several runs side by side, a row a run."""
+    """Compare the scores of several runs in one table.
+
+    Examples:
+        tgl table scores/full scores/no-oss
+        tgl table scores/*
+    """
     from rich import box
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     rows = [(folder, _summary(folder)) for folder in scores]
-    caption = "J&F in per cent, means over sentences; then J&F by number of referents"
+    caption = "J&F in percent, averaged over sentences; then J&F by number of referents"
     grid = Table(box=box.SIMPLE_HEAD, caption=caption)
     grid.add_column("run", overflow="fold")
     for name in ("J&F", "J", "F", "1 referent", "several", "none", "n"):
