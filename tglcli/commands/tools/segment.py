@@ -169,7 +169,7 @@ def _print(result: SegmentResult, request: SegmentRequest, seconds: float) -> No
 
 def _rendering(out: Path, sentences: list[str], fps: float) -> RenderConfig:
     if out.suffix.lower() not in _FORMATS:
-        raise ConfigError(f"{out.name!r} does not end in {', '.join(_FORMATS)}", where="--out")
+        raise ConfigError(f"{out.name!r} does not end in .mp4, .gif or .png", where="--out")
     return RenderConfig(
         format=_FORMATS[out.suffix.lower()],
         compare="sentences",
