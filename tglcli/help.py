@@ -1,4 +1,4 @@
-"""Help pages that fit a terminal of 80 columns: no name is cut, no column is empty."""
+"""Help pages: plain text that fits a terminal of 80 columns and cuts no name."""
 
 from __future__ import annotations
 
@@ -6,14 +6,11 @@ import inspect
 import os
 import shutil
 import textwrap
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any
 
 import typer
-from typer.core import TyperCommand, TyperGroup
-from typer.models import OptionInfo
 
 from stages.core.engine.settings import Settings
 from tglcli.usage import argument_name, arguments_of, usage
@@ -23,11 +20,9 @@ _NARROWEST, _WIDEST = 40, 100
 """Columns of a page, however narrow or wide the terminal."""
 _LONGEST_NAME = 24
 """Names up to this length stand beside their text, longer ones above it."""
-_LONGEST_CHOICES = 40
 _INDENT, _GAP = 2, 2
 _UNBROKEN = "\xa0"
 """A space at which no line ends."""
-_VALUES = {int: "N", float: "FLOAT", str: "TEXT", Path: "PATH"}
 
 
 @dataclass
@@ -38,81 +33,37 @@ class Section:
     rows: list[tuple[str, str]] = field(default_factory=list)
 
 
-class Command(TyperCommand):
-    """A command whose help is a plain page, and which takes the former names of its options."""
-
-    def format_help(self, ctx: Any, formatter: Any) -> None:
-        """Write the page."""
-        description, examples = split_help(self)
-        more = " [OPTIONS]" if len(self.params) > len(arguments_of(self)) else ""
-        parts = [f"Usage: {usage(ctx)}{more}", *_paragraphs(description)]
-        formatter.write(_page([*parts, *_blocks(sections(self)), *_example_block(examples)]))
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Parse words in which a former name of an option is as good as its present one."""
-        former: dict[str, str] = getattr(self.callback, "former", {})
-        present = []
-        for place, word in enumerate(args):
-            if word == "--":
-                present += args[place:]
-                break
-            option, equals, value = word.partition("=")
-            if option in former:
-                typer.echo(f"warning: {option} is now called {former[option]}", err=True)
-            present.append(f"{former.get(option, option)}{equals}{value}")
-        return list(super().parse_args(ctx, present))
-
-
-class Group(TyperGroup):
-    """The commands: their list is a plain page, and `help CMD` is the same as `CMD --help`."""
-
-    def format_help(self, ctx: Any, formatter: Any) -> None:
-        """Write the list of commands."""
-        found: dict[str, Section] = {}
-        for name, command in self.commands.items():
-            heading = str(command.rich_help_panel)  # type: ignore[attr-defined]
-            summary = split_help(command)[0].partition("\n")[0]
-            found.setdefault(heading, Section(heading)).rows.append((name, summary))
-        description, examples = split_help(self)
-        parts = [f"Usage: {ctx.command_path} COMMAND ...", *_paragraphs(description)]
-        blocks = _blocks([*found.values(), *sections(self)])
-        formatter.write(_page([*parts, *blocks, *_example_block(examples)]))
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Parse words; `help` may come first."""
-        return list(
-            super().parse_args(ctx, [*args[1:], "--help"] if args[:1] == ["help"] else args)
-        )
-
-
 def styled(text: str, **style: Any) -> str:
-    """Text with colours, unless the user wants none; those of a pipe are removed by echo."""
+    """Add colours to text, unless the user wants none; echo removes them for a pipe."""
     plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
     return text if plain else typer.style(text, **style)
 
 
-def name_values(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Give each option of a command a word for its value: N, FLOAT, PATH, fp32|bf16.
-
-    Choices that do not fit a line go into the text.
-    """
-    function.__annotations__ = get_type_hints(function, include_extras=True)
-    for hint in function.__annotations__.values():
-        if get_origin(hint) is Annotated:
-            kind, info = get_args(hint)[:2]
-            if isinstance(info, OptionInfo) and info.metavar is None:
-                info.metavar = _value_word(kind) or "VALUE"
-                if len(info.metavar) > _LONGEST_CHOICES:
-                    info.help = f"{info.help} One of {info.metavar.replace('|', ', ')}."
-                    info.metavar = "NAME"
-    return function
+def command_page(command: Any, context: Any) -> str:
+    """Write the help of a command."""
+    more = " [OPTIONS]" if len(command.params) > len(arguments_of(command)) else ""
+    return _page(command, f"Usage: {usage(context)}{more}", sections(command))
 
 
-def _value_word(kind: Any) -> str | None:
-    if get_origin(kind) is Literal:
-        return "|".join(get_args(kind))
-    inner = [part for part in get_args(kind) if part is not type(None)]
-    return _value_word(inner[0]) if inner else _VALUES.get(kind)
+def group_page(group: Any, context: Any) -> str:
+    """Write the list of commands under their headings, then the group's options."""
+    found: dict[str, Section] = {}
+    for name, command in group.commands.items():
+        summary = split_help(command)[0].partition("\n")[0]
+        heading = str(command.rich_help_panel)
+        found.setdefault(heading, Section(heading)).rows.append((name, summary))
+    return _page(
+        group, f"Usage: {context.command_path} COMMAND ...", [*found.values(), *sections(group)]
+    )
+
+
+def _page(command: Any, usage_line: str, found: Sequence[Section]) -> str:
+    description, examples = split_help(command)
+    parts = [usage_line, *_paragraphs(description), *_blocks(found)]
+    if examples:
+        lines = (f"{' ' * _INDENT}{example}" for example in examples)
+        parts.append("\n".join([_heading("Examples"), *lines]))
+    return "\n\n".join(parts)
 
 
 def split_help(command: Any) -> tuple[str, list[str]]:
@@ -167,10 +118,6 @@ def _note(option: Any) -> str:
     return f" {note.replace(' ', _UNBROKEN)}" if note else ""
 
 
-def _page(parts: Sequence[str]) -> str:
-    return "\n\n".join(parts) + "\n"
-
-
 def _width() -> int:
     return max(_NARROWEST, min(_WIDEST, shutil.get_terminal_size().columns))
 
@@ -195,7 +142,7 @@ def _filled(text: str, indent: int) -> str:
 
 
 def _blocks(found: Sequence[Section]) -> Iterator[str]:
-    """Sections as text; the texts of all of them begin in the same column."""
+    """Format sections; the texts of all of them begin in the same column."""
     lengths = [len(name) for section in found for name, _ in section.rows]
     column = _INDENT + _GAP + max((n for n in lengths if n <= _LONGEST_NAME), default=0)
     for section in found:
@@ -211,11 +158,6 @@ def _row(name: str, text: str, column: int) -> str:
     if len(name) + _INDENT + _GAP > column:
         return f"{space}{shown}\n{body}"
     return f"{space}{shown}{body[_INDENT + len(name) :]}"
-
-
-def _example_block(examples: Sequence[str]) -> list[str]:
-    lines = (f"{' ' * _INDENT}{example}" for example in examples)
-    return ["\n".join([_heading("Examples"), *lines])] if examples else []
 
 
 def _heading(text: str) -> str:

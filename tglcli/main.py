@@ -1,4 +1,4 @@
-"""The app: its commands, and the one place where a TglError becomes a line and an exit code."""
+"""The entry point: registers the commands, and turns a TglError into a line and an exit code."""
 
 from __future__ import annotations
 
@@ -27,24 +27,25 @@ from tglcli.commands.tools.submit import submit
 from tglcli.commands.tools.table import table
 from tglcli.commands.tools.toy import toy
 from tglcli.commands.train import train
-from tglcli.ending import (
-    GO_ON,
+from tglcli.help import styled
+from tglcli.parsing import Command, Group, name_values, present_names
+from tglcli.termination import (
+    BROKEN_PIPE,
     INTERRUPTED,
+    RESUME,
     TERMINATED,
-    UNREAD,
     Terminated,
-    ending_on_sigterm,
+    die_at_next_signal,
+    exit_process,
     flush,
-    hurry,
-    leave,
     open_closed_streams,
+    terminated_by_signal,
 )
-from tglcli.help import Command, Group, name_values, styled
 from tglcli.usage import UsageError, usage_error
 
 _BROKEN_PIPE_OF_RICH = 1
 _STAGE = 40
-"""Characters shown of a stage's name: a receipt may come from anywhere."""
+"""Most characters shown of a stage's name, since a receipt may come from anywhere."""
 
 COMMANDS = {
     "Stages, in order": (
@@ -110,7 +111,7 @@ def _options(
 
 
 def _made_by(error: TglError) -> str:
-    """Name the stage that made the folder in which something is missing: the wrong one, often."""
+    """Name the stage that made the folder in which something is missing: often a wrong one."""
     if not isinstance(error, MissingInput) or error.path is None:
         return ""
     from schemas.receipts import read_receipt
@@ -127,34 +128,30 @@ def _made_by(error: TglError) -> str:
 
 def main() -> None:
     """Entry point of the console script."""
-    # Several processes on few cores: spinning threads of OpenMP would take them from each other.
+    # With several processes on few cores, spinning OpenMP threads would block each other.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     open_closed_streams()
     if not sys.stderr.isatty() or {"-q", "--quiet"} & set(sys.argv):
-        # The bars of transformers and of the hub's client: read when they are first loaded.
+        # For the bars of transformers and of the hub's client, which read it when they are loaded.
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     try:
-        with ending_on_sigterm():
+        with terminated_by_signal():
             code = _run(sys.argv[1:])
     except KeyboardInterrupt:
-        hurry()
-        _say(f"interrupted; {GO_ON}")
-        leave(INTERRUPTED)
+        die_at_next_signal()
+        _print_line(f"interrupted; {RESUME}")
+        exit_process(INTERRUPTED)
     except Terminated:
-        hurry()
-        _say(f"terminated; {GO_ON}")
-        leave(TERMINATED)
+        die_at_next_signal()
+        _print_line(f"terminated; {RESUME}")
+        exit_process(TERMINATED)
     flush(sys.stdout)
     flush(sys.stderr)
     sys.exit(code)
 
 
 def _run(words: list[str]) -> int:
-    """Run a command; its errors become one line.
-
-    Returns:
-        The exit code.
-    """
+    """Run a command, print its error as one line, and return the exit code."""
     try:
         with system_errors():
             _invoke(words)
@@ -162,51 +159,52 @@ def _run(words: list[str]) -> int:
     except typer.Exit as done:
         return done.exit_code
     except BrokenPipeError:
-        # Whoever read our output went away (tgl ... | head): nothing is wrong, and nothing to say.
-        return UNREAD
+        # The reader of our output has ended (tgl ... | head): no error, and nothing to print.
+        return BROKEN_PIPE
     except SystemExit as end:
         if end.code != _BROKEN_PIPE_OF_RICH:
             raise
-        return UNREAD
+        return BROKEN_PIPE
     except TglError as error:
         if isinstance(error, OutputBlocked) and error.where is None:  # the system names no file
             error.relocate("standard output")
             error.hint = None
-        _say(f"{error}{_made_by(error)}", error=True)
+        _print_line(f"{error}{_made_by(error)}", error=True)
         return error.exit_code
     return 0
 
 
 def _invoke(words: list[str]) -> None:
-    """Parse and run; click's own entry point would print boxes and swallow signals.
+    """Parse and run a command; click's own entry point would print boxes and swallow signals.
 
     Raises:
-        ConfigError: the words are no command, or not as it takes them.
+        ConfigError: an unknown command, or wrong arguments.
     """
     if "" in words:
         raise ConfigError(
-            f"argument {words.index('') + 1} is empty", hint="is it a variable that is not set?"
+            f"argument {words.index('') + 1} is empty", hint="is it an unset variable?"
         )
     command = _command()
     try:
         with command.make_context("tgl", list(words)) as context:
             command.invoke(context)
     except UsageError as error:
-        if not words:  # the help
+        if not words:  # the error is the help
             error.show()
             raise typer.Exit(error.exit_code) from None
-        raise usage_error(error, words[1:]) from None
+        typed = present_names(error.ctx.command, words[1:])
+        raise usage_error(error, typed) from None
 
 
 @cache
 def _command() -> Any:
-    """The commands as click knows them."""
+    """Build the commands of click."""
     return typer.main.get_command(app)
 
 
-def _say(line: str, *, error: bool = False) -> None:
-    """One line on standard error."""
-    with contextlib.suppress(OSError):  # nobody reads it
+def _print_line(line: str, *, error: bool = False) -> None:
+    """Print one line on standard error."""
+    with contextlib.suppress(OSError):  # closed
         if error:
             typer.echo(styled("error: ", fg="red", bold=True), nl=False, err=True)
         typer.echo(line, err=True)

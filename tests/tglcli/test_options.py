@@ -10,8 +10,8 @@ from typer.testing import CliRunner
 
 from schemas.errors import ConfigError
 from stages.core.engine.settings import Settings, setting
-from tglcli.help import Command, name_values
 from tglcli.options import RunOptions, stage_command
+from tglcli.parsing import Command, name_values
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE_SECONDS = 60
-INTERRUPTED = "interrupted; run the same command again to continue\n"
-TERMINATED = "terminated; run the same command again to continue\n"
+INTERRUPTED = "interrupted; run the same command again to resume\n"
+TERMINATED = "terminated; run the same command again to resume\n"
 ONE_SENTENCE = ("--only", "valid_0000/0", "--only", "valid_0001/0", "--short-side", "480")
 CTRL_C = (signal.SIGINT, True, 130, INTERRUPTED)
 SIGTERM = (signal.SIGTERM, False, 143, TERMINATED)
