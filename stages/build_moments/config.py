@@ -21,16 +21,19 @@ class IndexConfig(Settings):
 
     layout: str = setting(
         AUTO,
-        "Layout of the data set: MeViS v1 or v2, Ref-YouTube-VOS (also a converted Ref-DAVIS17), "
-        "Ref-DAVIS17 as downloaded, or a plain folder of frames, palette PNGs and expressions.csv.",
+        "Layout of the data set. ref-davis17: as downloaded; folder: frames, palette PNGs and "
+        "expressions.csv.",
+        panel="Data set",
         choices=(AUTO, "mevis", "ref-youtube-vos", "ref-davis17", "folder"),
     )
-    split: str | None = setting(None, "The split, where the folder holds several: train, val, ...")
+    split: str | None = setting(
+        None, "Split to read, if the folder holds several: train, valid, ..."
+    )
 
     moments_from: str = setting(
         "file",
-        "Where moments come from: the moments file, or, where nobody annotated any, the frames in "
-        "which a referent is visible (marked as such in the column source).",
+        "Take moments from the moments file, or from the frames in which a referent is visible.",
+        panel="Moments",
         choices=("file", "visibility"),
     )
     moments_format: str = setting(
@@ -38,14 +41,14 @@ class IndexConfig(Settings):
     )
     fps: float = setting(
         0.0,
-        "Frames a second, for moments in seconds; 0 takes what extract-frames found with --frames.",
+        "Frame rate for moments in seconds; 0 takes the one that extract-frames found (--frames).",
         low=0,
         high=1000,
     )
     rounding: str = setting(
         REFUSE,
-        "A moment in seconds that begins or ends between two frames: refuse it, let it grow "
-        "outward, or take the nearest frame.",
+        "Moments in seconds that begin or end between two frames: refuse them, extend them, "
+        "or round to the nearest frame.",
         choices=ROUNDINGS,
     )
 

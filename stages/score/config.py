@@ -37,20 +37,21 @@ class ScoreConfig(Settings):
 
     protocol: str = setting(
         "mevis",
-        "mevis (every frame), davis (semi-supervised: object numbers, first and last frame "
-        "skipped), ref-davis (four annotators, averaged), ref-youtube-vos (frames that have "
-        "ground truth).",
+        "mevis: every frame; davis: semi-supervised, without the first and last frame; "
+        "ref-davis: mean of four annotators; ref-youtube-vos: frames with ground truth.",
         choices=PROTOCOLS,
     )
     missing: str = setting(
         ERROR,
-        "What a missing, unreadable or wrongly sized mask does: error stops and lists them, zero "
-        "counts each as 0 and says so beside the score.",
+        "Missing, unreadable or wrongly sized masks: error lists them and stops, zero scores "
+        "each as 0.",
         choices=(ERROR, ZERO),
     )
     pictures: int = setting(
         12,
-        "Worst and best expressions that report.html shows in pictures; -1 writes no report.",
+        "Number of worst and of best expressions shown in report.html; -1 writes no report.",
+        flag="images",
+        former=("pictures",),
         low=NO_REPORT,
         high=500,
     )

@@ -17,14 +17,14 @@ class SubmitConfig(Settings):
 
     server: str = setting(
         MEVIS,
-        "Whose layout: mevis has the videos at the root of the zip, ref-youtube-vos below "
+        "Server to submit to. mevis has the videos at the root of the zip, ref-youtube-vos in "
         "Annotations/.",
         choices=tuple(PREFIXES),
     )
     missing: str = setting(
         "refuse",
-        "A frame without prediction: refuse to write the zip, or write a black mask for it "
-        "(which the server scores as nothing found).",
+        "Frames without a prediction: refuse to write the zip, or write a black mask (nothing "
+        "found).",
         choices=("refuse", "black"),
     )
 
