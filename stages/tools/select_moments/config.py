@@ -17,41 +17,43 @@ MODEL_OPTION = "--model"
 
 @dataclass(frozen=True)
 class SelectConfig(Settings):
-    """Which model scores the frames, and how scores become spans."""
+    """The model that scores the frames, and how scores become spans."""
 
     model: str = setting(
         "openai/clip-vit-base-patch32",
-        "A local folder or a hub id of a CLIP, SigLIP or BLIP-2 (image-text retrieval) model.",
+        "CLIP, SigLIP or BLIP-2 (image-text retrieval) model: a local folder or a hub id.",
     )
     stride: int = setting(
-        1, "Score every n-th frame; those between take the score of the nearest.", low=1
+        1, "Score every n-th frame; the others take the score of the nearest.", low=1
     )
     window: int = setting(
-        5, "Scores are averaged over this many frames, an odd number; 1 leaves them.", low=1
+        5, "Average the scores over this many frames, an odd number; 1 does not.", low=1
     )
     threshold: float = setting(
         0.5,
-        "A frame is chosen where its score, from 0 for the sentence's lowest to 1 for its highest "
-        "in the video, is at least this.",
+        "Choose frames from this score, scaled so that a sentence's lowest in the video is 0 and "
+        "its highest 1.",
         low=0,
         high=1,
     )
-    fill: int = setting(4, "Gaps of at most this many frames are closed.", low=0)
-    drop: int = setting(2, "Spans of fewer frames are dropped, the best one excepted.", low=1)
+    fill: int = setting(4, "Close gaps of at most this many frames.", low=0)
+    drop: int = setting(
+        2, "Drop spans of fewer frames, except the one with the highest score.", low=1
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.window % 2 == 0:
             raise ConfigError(
-                f"{self.window} is even, an odd number of frames is needed",
+                f"{self.window} is even, expected an odd number of frames",
                 where="--window",
-                hint=f"name {self.window - 1} or {self.window + 1}",
+                hint=f"try {self.window - 1} or {self.window + 1}",
             )
 
 
 @dataclass(frozen=True)
 class SelectInputs(Inputs):
-    """An index, and the model's folder where it is local."""
+    """An index, and the model's folder if it is local."""
 
     index: Path
     model: Path | None = None
@@ -64,10 +66,10 @@ class SelectInputs(Inputs):
         return found
 
     def paths(self) -> list[Path]:
-        """What is named, and the frames that the index points to."""
+        """Named paths, and the frames that the index points to."""
         return [*super().paths(), *frame_folders(self.index)]
 
 
 def local_model(model: str) -> Path | None:
-    """The model as a folder, None for a hub id."""
+    """The model's folder, None for a hub id."""
     return local_folder(model)
