@@ -21,60 +21,56 @@ LARGEST_SIDE = 4320
 
 @dataclass(frozen=True)
 class RenderConfig(Settings):
-    """What is drawn, and how large."""
+    """Format, size and style of the overlays."""
 
     format: str = setting(
         "mp4",
-        "A video (mp4), an animated GIF (gif), or one PNG with frames side by side (sheet).",
+        "mp4: a video; gif: an animated GIF; sheet: a PNG with a grid of frames.",
         choices=FORMATS,
     )
     compare: str = setting(
         "auto",
-        "truth: a picture for each sentence, prediction against truth; sentences: all sentences "
-        "of a video together, a colour each; auto: truth where the index holds masks.",
+        "truth: a file per sentence, prediction against ground truth; sentences: all sentences of "
+        "a video in one file, each in its colour; auto: truth if the index has masks.",
         choices=("auto", "truth", "sentences"),
     )
     short_side: int = setting(
         0,
-        "Pixels of a frame's shorter side in the picture; 0 scales small videos up and very large "
-        "ones down.",
+        "Shorter side of the drawn frames in pixels; 0 scales small videos up and very large ones "
+        "down.",
         low=0,
         high=LARGEST_SIDE,
     )
-    cells: int = setting(8, "Frames of a sheet, spread evenly over the video.", low=1, high=200)
-    columns: int = setting(4, "Frames side by side in a sheet.", low=1, high=50)
+    cells: int = setting(8, "Frames per sheet, spread evenly over the video.", low=1, high=200)
+    columns: int = setting(4, "Frames per row of a sheet.", low=1, high=50)
     fps: float = setting(
-        0.0, "Frames a second of an mp4 or GIF; 0 is the video's own rate.", low=0, high=240
+        0.0, "Frames per second of an mp4 or GIF; 0 is the video's own rate.", low=0, high=240
     )
     opacity: float = setting(
-        0.5, "How strongly a mask is coloured, from 0 (outline only) to 1.", low=0, high=1
+        0.5, "Opacity of the masks, from 0 (outline only) to 1.", low=0, high=1
     )
     quality: int = setting(
         18,
-        "Constant rate factor of an mp4: 0 is lossless, 18 near it, 51 the smallest file.",
+        "Constant rate factor of an mp4: 0 is lossless, 18 nearly so, 51 the smallest file.",
         low=BEST_QUALITY,
         high=WORST_QUALITY,
     )
-    sentences: int = setting(
-        6, "Sentences in one picture when they are drawn together.", low=1, high=50
-    )
-    only: tuple[str, ...] = setting(
-        (), "Draw only this video, or VIDEO/EXPRESSION (may be given several times)."
-    )
+    sentences: int = setting(6, "Sentences per file with --compare sentences.", low=1, high=50)
+    only: tuple[str, ...] = setting((), "Draw only this VIDEO or VIDEO/EXPRESSION (repeatable).")
     limit: int = setting(0, "Draw at most this many expressions; 0 draws all.", low=0)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if 0 < self.short_side < SMALLEST_SIDE:
             raise ConfigError(
-                f"{self.short_side} is less than {SMALLEST_SIDE}, too small to read",
+                f"{self.short_side} is too small to read, expected at least {SMALLEST_SIDE}",
                 where="--short-side",
             )
 
 
 @dataclass(frozen=True)
 class RenderInputs(Inputs):
-    """Predictions and what they are drawn on.
+    """Predictions, and the frames to draw them on.
 
     Attributes:
         preds: `<video>/<expression id>/<frame>.png`, as propagate writes them.
@@ -103,5 +99,5 @@ class RenderInputs(Inputs):
         return found
 
     def paths(self) -> list[Path]:
-        """What is named, and the frames that an index points to."""
+        """Named paths, and the frames that an index points to."""
         return [*super().paths(), *(frame_folders(self.frames) if self.has_index else ())]

@@ -12,7 +12,7 @@ from tiny_selectors import save_selector
 
 @pytest.fixture(scope="session")
 def tiny_selector(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """Make the folder of a random model: `tiny_selector("clip" | "siglip" | "siglip2" | "blip-2")`."""
+    """Folder of a random model by family: clip, siglip, siglip2 or blip-2."""
     made: dict[str, Path] = {}
 
     def make(family: str) -> Path:
