@@ -11,9 +11,7 @@ from typing import Any
 from schemas.documents import load_object
 from schemas.errors import CorruptInput, MissingInput
 from schemas.layouts import MASK_SUFFIX, safe_name
-from stages.core.media.frames import frame_size
-
-PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png")
+from stages.core.media.frames import FRAME_SUFFIXES, frame_size
 
 Size = tuple[int, int]
 
@@ -81,12 +79,12 @@ def _expected_video(meta: Path, video_id: str, entry: Any, pictures: Path | None
 
 
 def _size(folder: Path, name: str) -> Size:
-    for suffix in PICTURE_SUFFIXES:
+    for suffix in FRAME_SUFFIXES:
         if os.path.lexists(folder / f"{name}{suffix}"):
             return frame_size(folder / f"{name}{suffix}")
     raise MissingInput(
         "the frame is not there, and with it the size of the masks",
-        where=folder / f"{name}{PICTURE_SUFFIXES[0]}",
+        where=folder / f"{name}{FRAME_SUFFIXES[0]}",
         hint="name the split's folder of frames with --frames",
     )
 
