@@ -46,7 +46,7 @@ def test_an_exchange_needs_both_folders(tmp_path: Path) -> None:
 
 def test_a_reader_always_finds_one_of_them(tmp_path: Path) -> None:
     out = folder(tmp_path / "out", "0")
-    if publishing._renameat2() is None:
+    if directories._renameat2() is None:
         pytest.skip("this system has no exchange of two paths")
     writer = os.fork()
     if writer == 0:
