@@ -192,7 +192,7 @@ def _invoke(words: list[str]) -> None:
         if not words:  # the error is the help
             error.show()
             raise typer.Exit(error.exit_code) from None
-        typed = present_names(error.ctx.command, words[1:])
+        typed = words[1:] if error.ctx is None else present_names(error.ctx.command, words[1:])
         raise usage_error(error, typed) from None
 
 

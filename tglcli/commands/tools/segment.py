@@ -28,86 +28,100 @@ TOY_WARNING = (
 _FORMATS = {".mp4": "mp4", ".gif": "gif", ".png": "sheet"}
 
 
+_Source = Annotated[
+    Path,
+    typer.Argument(
+        help="Video, image, or folder of frames; with --online also '-', raw RGB video on "
+        "standard input."
+    ),
+]
+_Sentences = Annotated[
+    list[str],
+    typer.Argument(metavar="SENTENCE", help="Objects to segment, such as 'the left dog'."),
+]
+_Out = Annotated[
+    Path,
+    typer.Option(
+        "--out",
+        "-o",
+        help="Overlay to write: .mp4, .gif, or .png for a sheet of frames.",
+    ),
+]
+_Checkpoint = Annotated[
+    Path | None,
+    typer.Option(help="Checkpoint of tgl train.", show_default="a toy model, for tgl toy only"),
+]
+_Masks = Annotated[
+    Path | None,
+    typer.Option(help="Folder for the masks as PNGs."),
+]
+_Table = Annotated[
+    Path | None,
+    typer.Option(
+        help="File for moments and masks (COCO RLE): .json, or .parquet also with --online."
+    ),
+]
+_Moments = Annotated[
+    Literal["predicted", "all"],
+    typer.Option(
+        help="What routes the frames: moments that the model predicts, or all (every frame "
+        "is relevant).",
+        rich_help_panel=ROUTING,
+    ),
+]
+_Encoder = Annotated[
+    str | None,
+    typer.Option(
+        help="Folder or hub id of the text encoder.", show_default="that of the checkpoint"
+    ),
+]
+_Fps = Annotated[
+    float,
+    typer.Option(
+        help="Frame rate of the overlay; 0 is the video's rate. Needed for raw video.",
+        min=0,
+    ),
+]
+_Size = Annotated[
+    str | None,
+    typer.Option(
+        help="WIDTHxHEIGHT of raw video on standard input, such as 1280x720.",
+    ),
+]
+_Font = Annotated[
+    Path | None,
+    typer.Option(
+        help="TrueType or OpenType font, for sentences in other than Latin script.",
+        show_default="Pillow's",
+    ),
+]
+_Work = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder for intermediate results; further sentences reuse the frames.",
+        show_default="temporary, beside the overlay",
+    ),
+]
+
+
 @stage_command(
     PropagateConfig, runtime=("workers", "device", "precision", "compile"), own=("moments",)
 )
 def segment(
-    source: Annotated[
-        Path,
-        typer.Argument(
-            help="Video, image, or folder of frames; with --online also '-', raw RGB video on "
-            "standard input."
-        ),
-    ],
-    sentences: Annotated[
-        list[str],
-        typer.Argument(metavar="SENTENCE", help="Objects to segment, such as 'the left dog'."),
-    ],
-    out: Annotated[
-        Path,
-        typer.Option(
-            "--out",
-            "-o",
-            help="Overlay to write: .mp4, .gif, or .png for a sheet of frames.",
-        ),
-    ],
+    source: _Source,
+    sentences: _Sentences,
+    out: _Out,
     config: PropagateConfig,
     run: RunOptions,
-    checkpoint: Annotated[
-        Path | None,
-        typer.Option(help="Checkpoint of tgl train.", show_default="a toy model, for tgl toy only"),
-    ] = None,
-    masks: Annotated[
-        Path | None,
-        typer.Option(help="Folder for the masks as PNGs."),
-    ] = None,
-    table: Annotated[
-        Path | None,
-        typer.Option(
-            help="File for moments and masks (COCO RLE): .json, or .parquet also with --online."
-        ),
-    ] = None,
-    moments: Annotated[
-        Literal["predicted", "all"],
-        typer.Option(
-            help="What routes the frames: moments that the model predicts, or all (every frame "
-            "is relevant).",
-            rich_help_panel=ROUTING,
-        ),
-    ] = PropagateConfig.moments,  # type: ignore[assignment]
-    encoder: Annotated[
-        str | None,
-        typer.Option(
-            help="Folder or hub id of the text encoder.", show_default="that of the checkpoint"
-        ),
-    ] = None,
-    fps: Annotated[
-        float,
-        typer.Option(
-            help="Frame rate of the overlay; 0 is the video's rate. Needed for raw video.",
-            min=0,
-        ),
-    ] = 0,
-    size: Annotated[
-        str | None,
-        typer.Option(
-            help="WIDTHxHEIGHT of raw video on standard input, such as 1280x720.",
-        ),
-    ] = None,
-    font: Annotated[
-        Path | None,
-        typer.Option(
-            help="TrueType or OpenType font, for sentences in other than Latin script.",
-            show_default="Pillow's",
-        ),
-    ] = None,
-    work: Annotated[
-        Path | None,
-        typer.Option(
-            help="Folder for intermediate results; further sentences reuse the frames.",
-            show_default="temporary, beside the overlay",
-        ),
-    ] = None,
+    checkpoint: _Checkpoint = None,
+    masks: _Masks = None,
+    table: _Table = None,
+    moments: _Moments = PropagateConfig.moments,  # type: ignore[assignment]
+    encoder: _Encoder = None,
+    fps: _Fps = 0,
+    size: _Size = None,
+    font: _Font = None,
+    work: _Work = None,
 ) -> None:
     """Segment objects in your own video, in one command.
 
