@@ -4,27 +4,28 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from stages.core.datasets.layouts import LAYOUT_NAMES
 from stages.core.engine.settings import Settings, setting
-from stages.core.submissions.servers import PREFIXES
+from stages.core.submissions.servers import SERVER_NAMES
 
 AUTO = "auto"
 
 
 @dataclass(frozen=True)
 class CheckConfig(Settings):
-    """What is looked at."""
+    """What is checked, and how thoroughly."""
 
     layout: str = setting(
         AUTO,
-        "Layout of a data set; auto finds out.",
-        choices=(AUTO, "mevis", "ref-youtube-vos", "ref-davis17", "folder"),
+        "Layout of a data set; auto detects it.",
+        choices=(AUTO, *LAYOUT_NAMES),
     )
     server: str = setting(
         AUTO,
-        "Whose layout a submission's zip should have; auto goes by its folders.",
-        choices=(AUTO, *PREFIXES),
+        "Server for which a submission is checked; auto detects it by the folders in the zip.",
+        choices=(AUTO, *SERVER_NAMES),
     )
-    split: str | None = setting(None, "The split, where a data set's folder holds several.")
+    split: str | None = setting(None, "The split, if the folder of a data set has several.")
     deep: bool = setting(
         False,
         "Of an index, also compare the frames that it points to with what extract-frames recorded "
