@@ -33,7 +33,7 @@ _META_FILES = (*INDEX_TABLES, MEVIS_EXPRESSIONS, MEVIS_EXPRESSIONS_V2, MOMENTS_F
 
 @dataclass(frozen=True)
 class ScoreConfig(Settings):
-    """What is compared, and what happens where something cannot be; see docs/scoring.md."""
+    """Protocol of the scores, treatment of missing masks, and the report; see docs/scoring.md."""
 
     protocol: str = setting(
         "mevis",
@@ -59,29 +59,29 @@ class ScoreConfig(Settings):
 
 @dataclass(frozen=True)
 class ScoreInputs(Inputs):
-    """What is compared.
+    """Predictions and ground truth.
 
     Attributes:
-        preds: `<video>/<expression id>/<frame>.png`, as propagate writes it; for the protocols
+        preds: `<video>/<expression id>/<frame>.png`, as propagate writes them; for the protocols
             davis and ref-davis see docs/scoring.md.
-        gt: an index, a split folder of MeViS, or a folder of masks like `preds`.
+        gt: an index, a split of MeViS, or a folder of masks like `preds`.
     """
 
     preds: Path
     gt: Path
 
     def digests(self) -> dict[str, str]:
-        """Predictions by names, sizes and times; ground truth likewise, its tables by content."""
+        """Digest predictions and ground truth by names, sizes and times, its tables by content."""
         return {"preds": tree_digest(self.preds), "gt": self.truth_digest()}
 
     def truth_digest(self) -> str:
-        """Digest of the ground truth alone."""
+        """Digest the ground truth alone."""
         root = require_folder(self.gt)
         meta = [root / name for name in _META_FILES if os.path.lexists(root / name)]
         if not meta:
             return tree_digest(self.gt)
         parts = [file_digest(path) for path in meta]
         masks = self.gt / MEVIS_MASKS
-        if os.path.lexists(masks):  # near 1 GB: told apart by size and time
+        if os.path.lexists(masks):  # near 1 GB: compared by size and time
             parts.append(state_text(require_regular(masks).stat()))
         return text_digest(" ".join(parts))

@@ -4,25 +4,26 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from stages.core.datasets.layouts import LAYOUT_NAMES
 from stages.core.engine.settings import Settings, setting
-from stages.core.submissions.servers import PREFIXES
+from stages.core.submissions.servers import SERVER_NAMES
 
 AUTO = "auto"
 
 
 @dataclass(frozen=True)
 class CheckConfig(Settings):
-    """What is looked at."""
+    """What is checked, and how thoroughly."""
 
     layout: str = setting(
         AUTO,
         "Layout of a data set; auto detects it.",
-        choices=(AUTO, "mevis", "ref-youtube-vos", "ref-davis17", "folder"),
+        choices=(AUTO, *LAYOUT_NAMES),
     )
     server: str = setting(
         AUTO,
         "Server that a zip is meant for; auto goes by its folders.",
-        choices=(AUTO, *PREFIXES),
+        choices=(AUTO, *SERVER_NAMES),
     )
     split: str | None = setting(None, "Split to check, if the data set's folder holds several.")
     deep: bool = setting(

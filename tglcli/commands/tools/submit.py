@@ -79,7 +79,7 @@ def _check(inputs: SubmitInputs, config: SubmitConfig) -> None:
         inputs.preds,
         inputs.meta,
         server=config.server,
-        pictures=inputs.pictures,
+        frames_dir=inputs.frames_dir,
         exclude=inputs.exclude,
     )
     for fault in faults[:_SHOWN_FAULTS]:
