@@ -25,17 +25,15 @@ class ExtractConfig(Settings):
     """Frames to take from each video, and their format."""
 
     fps: float = setting(
-        0.0, "Resample to this many frames per second; 0 keeps every frame as it is.", low=0
+        0.0, "Resample to this frame rate; 0 keeps every frame.", panel="Frames", low=0
     )
-    stride: int = setting(1, "Keep every n-th frame.", low=1)
-    start: float = setting(0.0, "Start at this many seconds into the video.", low=0)
-    end: float = setting(0.0, "Stop at this many seconds into the video; 0 is its end.", low=0)
+    stride: int = setting(1, "Keep every N-th frame.", low=1)
+    start: float = setting(0.0, "Start time in seconds.", low=0)
+    end: float = setting(0.0, "End time in seconds; 0 is the end of the video.", low=0)
     short_side: int = setting(
-        0, "Scale so that the shorter side has this many pixels; 0 keeps the size.", low=0
+        0, "Scale the shorter side to this many pixels; 0 keeps the size.", panel="Images", low=0
     )
-    size: str | None = setting(
-        None, "Exact size of the frames in pixels as WIDTHxHEIGHT, such as 854x480."
-    )
+    size: str | None = setting(None, "Scale to exactly WIDTHxHEIGHT pixels, such as 854x480.")
     format: str = setting("jpg", "Image format.", choices=("jpg", "png"))
     quality: int = setting(
         2,
@@ -45,21 +43,25 @@ class ExtractConfig(Settings):
     )
     optimize: bool = setting(
         False,
-        "Optimize the Huffman tables of each JPEG, as ffmpeg does by default: the same pixels in "
-        "4 to 14% fewer bytes, for a tenth more time.",
+        "Optimise the Huffman tables of each JPEG, as ffmpeg does by default: same pixels, 4 "
+        "to 14% smaller, 10% slower.",
     )
     frame_names: str = setting(
         "mevis",
-        "Numbers in the file names: mevis and davis count the frames written; ref-youtube-vos "
-        "counts the video's frames, so that --stride 5 gives 00000, 00005, 00010.",
+        "Numbers in file names: mevis and davis count the images written, ref-youtube-vos the "
+        "video's frames (00000, 00005, ... with --stride 5).",
+        panel="File names",
         choices=("mevis", "davis", REF_YOUTUBE_VOS),
     )
     keep_damaged: bool = setting(
         False,
-        "Keep the frames of a video with decoding errors, and count the errors; otherwise such a "
-        "video fails.",
+        "Keep the frames of videos with decoding errors, and count the errors; else such "
+        "videos fail.",
+        panel="Frames",
     )
-    digits: int = setting(5, "Digits of a frame's file name, as in 00000.jpg.", low=1, high=12)
+    digits: int = setting(
+        5, "Digits in file names, as in 00000.jpg.", panel="File names", low=1, high=12
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -8,6 +8,7 @@ whether it affects the result.
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import math
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -30,6 +31,9 @@ class Setting:
         omit_default: leave the default out of receipts, so that artifacts made before the setting
             existed stay up to date.
         flag: the option's name where it is not the field's own name (`--expr` style, no dashes).
+        panel: the heading in --help of this setting and of those that follow it in its class, up
+            to the next one that names a panel.
+        former: earlier names of the option, which still work but are not shown (no dashes).
     """
 
     help: str
@@ -40,6 +44,8 @@ class Setting:
     only_with: str | None = None
     omit_default: bool = False
     flag: str | None = None
+    panel: str | None = None
+    former: tuple[str, ...] = ()
 
     def check(self, name: str, value: object) -> None:
         """Raise ConfigError if `value` is outside the limits."""
@@ -73,12 +79,21 @@ def setting(
     only_with: str | None = None,
     omit_default: bool = False,
     flag: str | None = None,
+    panel: str | None = None,
+    former: tuple[str, ...] = (),
 ) -> Any:
-    """A dataclass field with its help, limits and choices; a list default is copied."""
+    """A dataclass field with its help, limits and choices; see :class:`Setting`.
+
+    Args:
+        default: the value, or a function that gives it (help then says what it is).
+    """
     effect = affects_result, only_with, omit_default
-    metadata = {_SETTING: Setting(help, low, high, choices, *effect, flag)}
+    known = Setting(help, low, high, choices, *effect, flag, panel, former)
+    metadata = {_SETTING: known}
     if isinstance(default, list | dict | set):
         raise TypeError("settings are immutable: use a tuple")
+    if callable(default):
+        return dataclasses.field(default_factory=default, metadata=metadata)
     return dataclasses.field(default=default, metadata=metadata)
 
 
@@ -86,18 +101,19 @@ class Settings:
     """Base of every config dataclass: checks its fields when it is made.
 
     Attributes:
-        panel: the heading under which --help lists the settings that a class adds.
+        panel: the heading in --help of settings that no heading of their own precedes.
 
     Raises:
         ConfigError: a value is not of its default's kind, or outside its limits or choices.
     """
 
-    panel: ClassVar[str] = "Settings"
+    panel: ClassVar[str] = "Options"
 
     def __post_init__(self) -> None:
+        defaults = defaults_of(type(self))
         for name, known in settings_of(type(self)).items():
             value = getattr(self, name)
-            if not _is_like(value, getattr(type(self), name)):
+            if not _is_like(value, defaults[name]):
                 raise ConfigError(f"{value!r} is not a valid value", where=option_name(name, known))
             known.check(name, value)
 
@@ -145,6 +161,28 @@ def settings_of(kind: type) -> dict[str, Setting]:
         for field in dataclasses.fields(kind)
         if _SETTING in field.metadata
     }
+
+
+def defaults_of(kind: type) -> dict[str, Any]:
+    """The default of each setting of a config class by field name."""
+    return {
+        field.name: field.default
+        if field.default_factory is dataclasses.MISSING
+        else field.default_factory()
+        for field in dataclasses.fields(kind)
+        if _SETTING in field.metadata
+    }
+
+
+def panels_of(kind: type) -> dict[str, str]:
+    """The heading of each setting by field name: a class's own settings, then inherited ones."""
+    settings, found = settings_of(kind), {}
+    for owner in kind.__mro__:
+        heading = vars(owner).get("panel", Settings.panel)
+        for name in inspect.get_annotations(owner):
+            if name in settings and name not in found:
+                heading = found[name] = settings[name].panel or heading
+    return found
 
 
 def option_name(name: str, known: Setting) -> str:
