@@ -1,4 +1,4 @@
-"""Folders as artifacts: what they hold, where they are made, who may write them.
+"""Folders as artifacts: their content, where they are made, and locks for writing them.
 
 An artifact's folder is made under a scratch name beside the final one and published when it is
 complete. On Linux the two folders change places in a single call, so that a reader, or a look after
@@ -28,7 +28,7 @@ from schemas.files import open_regular
 from schemas.layouts import RECEIPT_FILE
 
 ENGINE_FOLDER = ".tgl"
-# A program of a run that was just killed may still write for so long.
+# How long a program of a run that was just killed may still write.
 _DYING_SECONDS = 3.0
 _RETRY_SECONDS = 0.02
 PARTIAL = "*.partial"
@@ -40,7 +40,7 @@ _UNSUPPORTED = (errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP)
 
 @dataclass(frozen=True)
 class Listing:
-    """The content of a folder: cheap to take again, exact enough to see what is gone.
+    """The content of a folder: cheap to compute, and exact enough to detect losses.
 
     Attributes:
         files: number of files below the folder.
@@ -62,7 +62,7 @@ def sha256_file(path: Path) -> str:
 
 
 def list_folder(folder: Path, *, digest: Callable[[Path], str] = sha256_file) -> Listing:
-    """Take the listing of an artifact; the receipt and `.tgl/` are left out.
+    """List the content of an artifact, without the receipt and `.tgl/`.
 
     Args:
         digest: of a file at the top of the folder.
@@ -82,7 +82,7 @@ def list_folder(folder: Path, *, digest: Callable[[Path], str] = sha256_file) ->
 
 
 def walk(folder: Path) -> Iterator[tuple[str, os.DirEntry[str]]]:
-    """Files below `folder` as (posix relative path, entry), sorted, engine's files left out."""
+    """Yield files below `folder` as (posix relative path, entry), sorted, without the engine's."""
     yield from _walk(folder, "")
 
 
@@ -101,12 +101,12 @@ def _walk(folder: Path, prefix: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
 def _is_folder(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_dir()
-    except OSError:  # a link that leads back to itself; whoever reads it will say so
+    except OSError:  # a link that leads back to itself, which its readers will report
         return False
 
 
 def _size(entry: os.DirEntry[str]) -> int:
-    """Bytes of a file; of a broken link its own."""
+    """Bytes of a file, or of a broken link itself."""
     try:
         return entry.stat().st_size
     except OSError:
@@ -114,12 +114,12 @@ def _size(entry: os.DirEntry[str]) -> int:
 
 
 def write_text_atomic(path: Path, text: str) -> None:
-    """Write a text file so that a reader sees the old content or the new, never a part."""
+    """Write a text file so that readers see the old content or the new, never a part."""
     write_bytes_atomic(path, text.encode("utf-8"))
 
 
 def write_bytes_atomic(path: Path, data: bytes) -> None:
-    """As :func:`write_text_atomic`, for bytes; synced to disk before the rename."""
+    """Write a file as :func:`write_text_atomic` does; synced to disk before the rename."""
     temporary = path.with_name(f".{path.name}.partial")
     with temporary.open("wb") as file:
         file.write(data)
@@ -129,17 +129,17 @@ def write_bytes_atomic(path: Path, data: bytes) -> None:
 
 
 def scratch_path(out: Path, fingerprint: str) -> Path:
-    """Where a run with this fingerprint works until it publishes to `out`."""
+    """The folder in which a run with this fingerprint works until it publishes to `out`."""
     return out.with_name(f".{out.name}.{fingerprint[:16]}.work")
 
 
 def all_scratches(out: Path) -> list[Path]:
-    """Scratch folders of runs to `out` that go on or were interrupted, sorted by name."""
+    """Scratch folders of running and interrupted runs to `out`, sorted by name."""
     return sorted(out.parent.glob(f".{_escape(out.name)}.*.work"))
 
 
 def remove_tree(path: Path) -> None:
-    """Delete a folder that tgl made; nothing happens where there is none."""
+    """Delete a folder that tgl made, if it exists."""
     if path.is_symlink():
         path.unlink()
         return
@@ -154,19 +154,19 @@ def remove_tree(path: Path) -> None:
 
 
 def lock_path(out: Path) -> Path:
-    """The file that is locked while a run works on `out`; a kill leaves it there, unlocked."""
+    """The file that is locked while a run writes `out`; a kill leaves it unlocked."""
     return out.with_name(f".{out.name}.lock")
 
 
 @contextmanager
 def locked(out: Path, *, named: Path | None = None) -> Iterator[None]:
-    """Hold `out` for this process; the lock goes with the process, however it ends.
+    """Lock `out` for this process; the lock ends with the process in any case.
 
     Args:
         named: `out` as the user named it, for messages.
 
     Raises:
-        OutputBlocked: another run works on `out`.
+        OutputBlocked: another run is writing `out`.
     """
     path = lock_path(out)
     descriptor = _acquire(path, named or out)
@@ -182,7 +182,7 @@ def _acquire(path: Path, named: Path) -> int:
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         except OSError as error:
-            error.filename = str(named)  # nobody knows the lock by name
+            error.filename = str(named)  # users do not know the lock
             raise
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -191,7 +191,7 @@ def _acquire(path: Path, named: Path) -> int:
             raise OutputBlocked(
                 "another tgl run is writing this", where=named, hint="wait for it, or stop it"
             ) from error
-        # The last holder removes the file: a lock on a file that is gone protects nothing.
+        # The last holder removes the file, and a lock on a removed file protects nothing.
         try:
             if os.fstat(descriptor).st_ino == path.stat().st_ino:
                 return descriptor
@@ -205,12 +205,12 @@ def _escape(name: str) -> str:
 
 
 def publish(scratch: Path, out: Path) -> None:
-    """Put a finished scratch folder in the place of `out`; what was there is removed."""
+    """Replace `out` with a finished scratch folder, and remove the former artifact."""
     retired = retired_path(out)
     if not out.exists():
         scratch.rename(out)
     elif exchange(scratch, out):
-        _discard(scratch, out)  # it holds the former artifact now
+        _discard(scratch, out)  # it is the former artifact now
     else:
         out.rename(retired)
         scratch.rename(out)
@@ -218,7 +218,7 @@ def publish(scratch: Path, out: Path) -> None:
 
 
 def recover(out: Path) -> None:
-    """Finish or undo a publication that was killed half-way; call it under the lock."""
+    """Finish or undo a publication that was killed; call it under the lock."""
     remove_tree(_discarded_path(out))
     retired = retired_path(out)
     if retired.exists():
@@ -229,15 +229,15 @@ def recover(out: Path) -> None:
 
 
 def has_leftovers(out: Path) -> bool:
-    """Whether :func:`recover` has something to do."""
+    """Return whether :func:`recover` has something to do."""
     return retired_path(out).exists() or _discarded_path(out).exists()
 
 
 def exchange(first: Path, second: Path) -> bool:
-    """Let two paths change places in one step.
+    """Exchange two paths in one step.
 
     Returns:
-        False where the system or the file system cannot; nothing has changed then.
+        False if the system or the file system cannot do it, without any change.
 
     Raises:
         OSError: as a rename raises it.
@@ -255,12 +255,12 @@ def exchange(first: Path, second: Path) -> bool:
 
 
 def retired_path(out: Path) -> Path:
-    """Where :func:`publish` keeps the former artifact between two renames."""
+    """The path of the former artifact between the two renames of :func:`publish`."""
     return out.with_name(f".{out.name}.retired")
 
 
 def _discard(folder: Path, out: Path) -> None:
-    """Remove a former artifact under a name from which nobody would take it for a whole one."""
+    """Remove a former artifact, renamed first so that nothing takes a part for the whole."""
     discarded = _discarded_path(out)
     remove_tree(discarded)
     folder.rename(discarded)
@@ -273,7 +273,7 @@ def _discarded_path(out: Path) -> Path:
 
 @cache
 def _renameat2() -> ctypes._NamedFuncPointer | None:
-    """The C library's function, None where it has none."""
+    """The C library's function, None if it is missing."""
     if not sys.platform.startswith("linux"):
         return None
     function = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)

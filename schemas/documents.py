@@ -1,4 +1,4 @@
-"""JSON documents from anywhere: read whole, or refused in one line."""
+"""Reading JSON documents, or refusing them in one line."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from schemas.files import read_regular
 
 
 def parse_json(text: str | bytes, where: object) -> Any:
-    """The value that a JSON text spells.
+    """Parse a JSON text.
 
     Args:
         where: the file, with the line or key if the text is a part of it, for messages.
 
     Raises:
-        CorruptInput: no JSON, or nested too deeply for Python to hold.
+        CorruptInput: not JSON, or nested too deeply for Python.
     """
     try:
         return json.loads(text)
@@ -27,16 +27,16 @@ def parse_json(text: str | bytes, where: object) -> Any:
 
 
 def load_object(path: Path, *, what: str = "file", hint: str | None = None) -> dict[str, Any]:
-    """The JSON object in a file.
+    """Read the JSON object in a file.
 
     Args:
-        what: the file's part in it all, for the message if it is not there.
+        what: the name for the file in the message if it is missing.
         hint: what to do then.
 
     Raises:
         MissingInput: no such file.
         CorruptInput: not a regular file, not UTF-8, not JSON, too deep, or not an object.
-        SystemRefused: the system lets it not be read.
+        SystemRefused: the system does not let it be read.
     """
     try:
         text = read_regular(path, missing=f"no such {what}", hint=hint).decode("utf-8")
@@ -46,7 +46,7 @@ def load_object(path: Path, *, what: str = "file", hint: str | None = None) -> d
 
 
 def mapping(value: object, where: object) -> Mapping[str, Any]:
-    """`value` if it is a JSON object.
+    """Return `value` if it is a JSON object.
 
     Raises:
         CorruptInput: it is something else.

@@ -1,4 +1,4 @@
-"""Every failure a user can cause or meet, each with its exit code.
+"""Expected failures, each with its exit code.
 
 A message says what is wrong, where (path, column, video, frame) and what to do. The command line
 prints it as one line; a library user catches :class:`TglError`. Anything else is a bug and keeps
@@ -17,11 +17,11 @@ from schemas.printable import printable, printable_line
 
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 _PLACE = 400
-"""Characters shown of the place where something is wrong."""
+"""Characters shown of the place of a failure."""
 
 
 class TglError(Exception):
-    """Base of all expected failures; as text one line that any terminal can show.
+    """Base of all expected failures; its text is one line that any terminal can show.
 
     Args:
         message: what is wrong, as one line without a final full stop.
@@ -86,7 +86,7 @@ class CorruptInput(TglError):
 
 
 class UnsafeName(CorruptInput):
-    """A name read from data would lead out of the output folder or cannot be a file name."""
+    """A name from data leads out of the output folder or cannot be a file name."""
 
 
 class OutputBlocked(TglError):
@@ -96,11 +96,11 @@ class OutputBlocked(TglError):
 
 
 class DiskFull(OutputBlocked):
-    """There is no room for what is written."""
+    """The disk is full."""
 
 
 class IncompleteRun(TglError):
-    """The run finished, but some of its inputs failed and were reported one by one."""
+    """The run finished, but some inputs failed and were reported one by one."""
 
     exit_code = 7
 
@@ -112,7 +112,7 @@ class TrainingDiverged(TglError):
 
 
 class OutOfMemory(TglError):
-    """The machine or its accelerator has not enough memory for what is worked at once."""
+    """The machine or its accelerator has not enough memory."""
 
     exit_code = 9
 
@@ -124,7 +124,7 @@ class SystemRefused(TglError):
 
 
 def disk_full(where: object) -> DiskFull:
-    """What to raise where there is no room for what is written."""
+    """The error for a full disk."""
     return DiskFull(
         "the disk is full",
         where=where,
@@ -133,12 +133,12 @@ def disk_full(where: object) -> DiskFull:
 
 
 def says_disk_full(text: str) -> bool:
-    """Whether a program or a library, which gives no error number, says that the disk is full."""
+    """Return whether the message of a program or library says that the disk is full."""
     return any(os.strerror(code) in text for code in _DISK_FULL)
 
 
 def _is_disk_full(error: BaseException | None) -> bool:
-    """Whether an error came of a full disk: torch's own hides the system's, which came first."""
+    """Return whether a full disk caused an error: torch hides the system's error in its own."""
     while error is not None:
         if says_disk_full(str(error)):
             return True
@@ -148,15 +148,15 @@ def _is_disk_full(error: BaseException | None) -> bool:
 
 @contextmanager
 def system_errors(out: object | None = None) -> Iterator[None]:
-    """What the operating system refuses in here ends as one line.
+    """Turn errors of the operating system in this context into expected failures.
 
     Args:
-        out: what is being written, named where the system names no file.
+        out: the output, which is named if the system names no file.
 
     Raises:
         OutputBlocked: the disk is full.
-        SystemRefused: anything else that the system said of a file.
-        OSError: as raised in here, if it is not the system's: libraries use it for their own.
+        SystemRefused: any other error of the system about a file.
+        OSError: raised by a library for an error of its own.
     """
     try:
         yield

@@ -1,4 +1,4 @@
-"""Opening input files: only regular ones, so that no pipe, socket or device is ever waited for."""
+"""Opening input files: only regular ones, so that tgl never waits for a pipe, socket or device."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from schemas.errors import CorruptInput, MissingInput, SystemRefused, TglError
 
 _FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
-"""Without O_NONBLOCK the opening of a pipe waits until somebody writes to it."""
+"""Without O_NONBLOCK, opening a pipe waits until somebody writes to it."""
 _BLOCK_BYTES = 1 << 20
 _KINDS = {
     stat.S_IFDIR: "is a folder",
@@ -22,7 +22,7 @@ _KINDS = {
 }
 _ABSENT = (errno.ENOENT, errno.ENOTDIR)
 _NO_READER = (errno.ENXIO, errno.ENODEV, errno.EOPNOTSUPP)
-"""What the system says of a socket, and of a device that nothing is behind."""
+"""Errors for a socket, and for a device without a driver."""
 
 
 def open_regular(
@@ -31,13 +31,13 @@ def open_regular(
     """Open a regular file for reading; links are followed.
 
     Args:
-        missing: the message where there is no such file.
+        missing: the message if there is no such file.
         hint: what to do then.
 
     Raises:
-        MissingInput: no such file, or a link to one that is gone.
+        MissingInput: no such file, or a broken link.
         CorruptInput: a folder, pipe, socket or device, or a link that leads back to itself.
-        SystemRefused: the system lets it not be read.
+        SystemRefused: the system does not let it be read.
     """
     descriptor, _ = _open(path, missing, hint)
     os.set_blocking(descriptor, True)
@@ -45,7 +45,7 @@ def open_regular(
 
 
 def read_regular(path: Path, *, missing: str = "no such file", hint: str | None = None) -> bytes:
-    """The content of a regular file, as quickly as an unbuffered `open` reads it.
+    """Read a regular file, as fast as an unbuffered `open`.
 
     Raises:
         TglError: as :func:`open_regular`.
@@ -63,10 +63,10 @@ def read_regular(path: Path, *, missing: str = "no such file", hint: str | None 
 
 
 def require_regular(path: Path, *, missing: str = "no such file", hint: str | None = None) -> Path:
-    """`path` if it is a regular file, for libraries that open a file by its name.
+    """Return `path` if it is a regular file, for libraries that open a file by its name.
 
     Raises:
-        TglError: as :func:`open_regular`, but for a file that may not be read.
+        TglError: as :func:`open_regular`, except for missing permissions.
     """
     try:
         mode = os.stat(path).st_mode  # noqa: PTH116 (frames are many, and this is half the time)
@@ -91,14 +91,14 @@ def _open(path: Path, missing: str, hint: str | None) -> tuple[int, int]:
 
 
 def _irregular(path: Path, mode: int) -> CorruptInput:
-    kind = _KINDS.get(stat.S_IFMT(mode), "is no regular file")
+    kind = _KINDS.get(stat.S_IFMT(mode), "is not a regular file")
     return CorruptInput(f"{kind}, a regular file is needed", where=path)
 
 
 def _refused(path: Path, error: OSError | ValueError, missing: str, hint: str | None) -> TglError:
-    """The one line for what the system said when a file was opened or read."""
+    """The error for an error of the system when a file was opened or read."""
     if not isinstance(error, OSError):
-        return MissingInput("no file can have this name, it holds a NUL", where=repr(str(path)))
+        return MissingInput("no file can have this name, it contains a NUL", where=repr(str(path)))
     if error.errno in _ABSENT:
         if path.is_symlink():
             return MissingInput(f"is a link to {os.readlink(path)}, which is gone", where=path)  # noqa: PTH115

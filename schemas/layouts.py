@@ -1,4 +1,4 @@
-"""File names of every artifact, path templates, and the check of names that come from data."""
+"""File names of every artifact, path templates, and checks of names from data."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ _WINDOWS_DEVICES = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.
 
 
 def safe_name(text: object, *, where: object) -> str:
-    """`text` if it can be the name of one file or folder below an output folder, everywhere.
+    """Return `text` if it can be the name of a file or folder on every system.
 
     Raises:
-        UnsafeName: it is empty, too long, `.` or `..`, or holds a separator, a control character
-            or a Windows device name.
+        UnsafeName: it is empty, too long, `.` or `..`, a Windows device name, or contains a
+            separator or a control character.
     """
     name = str(text)
     reason = None
@@ -59,7 +59,7 @@ def safe_name(text: object, *, where: object) -> str:
     elif name.startswith(".") or name.endswith("."):
         reason = "begins or ends with a dot"
     elif any(char in '/\\:*?"<>|' or not char.isprintable() for char in name):
-        reason = "holds a path separator or a character that file systems refuse"
+        reason = "contains a path separator or a character that file systems refuse"
     elif _WINDOWS_DEVICES.fullmatch(name):
         reason = "is a device name on Windows"
     if reason:
@@ -71,12 +71,12 @@ def safe_name(text: object, *, where: object) -> str:
 
 
 def looks_like_parquet(path: Path) -> bool:
-    """Whether a file claims to be Parquet, by its first bytes or its name."""
+    """Return whether a file claims to be Parquet, by its first bytes or its name."""
     with path.open("rb") as file:
         return file.read(len(_PARQUET)) == _PARQUET or path.suffix == ".parquet"
 
 
-# What artifacts hold beside the folders of their videos.
+# Files and folders of artifacts beside the folders of their videos.
 _TOP_LEVEL = frozenset(
     (
         *(FRAMES_FOLDER, FRAMES_TABLE, *INDEX_TABLES, TEXTS_TABLE, PROPAGATION_TABLE),
@@ -88,13 +88,13 @@ _RESERVED = frozenset(name.casefold() for name in _TOP_LEVEL)
 
 
 def video_name(text: object, *, where: object) -> str:
-    """`text` if it can be a video's id: the name of its folder in every artifact.
+    """Return `text` if it can be a video's id, the name of its folder in every artifact.
 
     Raises:
-        UnsafeName: as :func:`safe_name`, or artifacts hold a file of this name.
+        UnsafeName: as :func:`safe_name`, or artifacts have a file with this name.
     """
     name = safe_name(text, where=where)
-    if name.casefold() in _RESERVED:  # macOS and Windows do not tell case
+    if name.casefold() in _RESERVED:  # macOS and Windows ignore case
         raise UnsafeName(
             f"a video cannot be called {name!r}, which is a file or folder of tgl's outputs",
             where=where,
@@ -107,11 +107,11 @@ _DIGITS = re.compile(r"(\d+)")
 
 
 def natural_key(name: str) -> tuple[tuple[str, int, str], ...]:
-    """Sort key of names in which numbers go by their value: f1, f2, f10.
+    """Sort key for names by the values of their numbers: f1, f2, f10.
 
     Names that differ only in leading zeros are ordered as text.
     """
-    parts = _DIGITS.split(name)  # text and digits in turn, text first
+    parts = _DIGITS.split(name)  # alternately text and digits
     texts, digits = parts[::2], [*parts[1::2], ""]
     return tuple(
         (text, int(number) if number else -1, number)
@@ -120,22 +120,22 @@ def natural_key(name: str) -> tuple[tuple[str, int, str], ...]:
 
 
 def orders_differ(names: Sequence[str]) -> bool:
-    """Whether names sorted by :func:`natural_key` have another order as text."""
+    """Return whether names sorted by :func:`natural_key` have another order as text."""
     return sorted(names) != list(names)
 
 
 def natural_order_warning(names: Sequence[str]) -> str:
-    """Tell that frames are ordered by number; `names` are in that order."""
+    """The warning that frames are ordered by number; `names` are in that order."""
     return (
         f"frames are ordered by the numbers in their names, {names[0]} to {names[-1]}, not as text"
     )
 
 
 def frame_path(root: Path, video_id: str, name: str, suffix: str = ".jpg") -> Path:
-    """Where extract-frames puts a frame: `root/JPEGImages/<video>/<name>.jpg`."""
+    """The path of a frame of extract-frames: `root/JPEGImages/<video>/<name>.jpg`."""
     return root / FRAMES_FOLDER / video_id / f"{name}{suffix}"
 
 
 def mask_path(root: Path, video_id: str, expression_id: str, name: str) -> Path:
-    """Where propagate puts a mask: `root/<video>/<expression id>/<frame name>.png`."""
+    """The path of a mask of propagate: `root/<video>/<expression id>/<frame name>.png`."""
     return root / video_id / expression_id / f"{name}{MASK_SUFFIX}"

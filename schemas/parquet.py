@@ -24,13 +24,14 @@ from schemas.errors import SchemaMismatch
 from schemas.files import open_regular
 from schemas.seal import checked_pages, damaged, digest_pages, seal_file, split_file
 from schemas.tables import TableSpec
+from schemas.wording import amount
 
 TABLE_KEY = b"tgl.table"
 VERSION_KEY = b"tgl.version"
 RECEIPT_KEY = b"tgl.receipt"
 COMPRESSION = "zstd"
 _READ_ERRORS = (pa.ArrowException, OSError, ValueError)
-"""What pyarrow lets out of a damaged file; ValueError: a name or a text that is not UTF-8."""
+"""Errors of pyarrow for damaged files; ValueError for a name or a text that is not UTF-8."""
 
 
 def write_table(
@@ -39,18 +40,18 @@ def write_table(
     """Validate `table` against `spec` and write it under a temporary name, then move it.
 
     Raises:
-        SchemaMismatch: columns, types, nulls or the key break the promise of `spec`.
+        SchemaMismatch: columns, types, nulls or the key do not conform to `spec`.
     """
     with TableWriter(path, spec, receipt=receipt) as writer:
         writer.write(validate(table, spec, where=path))
 
 
 class TableWriter:
-    """Writes a table in pieces; the file appears under its name only when all went well.
+    """Writes a table in pieces; the file appears only if all are written.
 
     Args:
         row_group_rows: rows per row group; small groups make random reads cheap.
-        dictionary, statistics: columns that get them; a binary column's statistics repeat its
+        dictionary, statistics: columns that have them; statistics of a binary column repeat its
             least and largest value in the footer.
     """
 
@@ -81,7 +82,7 @@ class TableWriter:
         )
 
     def write(self, table: pa.Table) -> None:
-        """Append rows; `table` has the columns of the spec in its order."""
+        """Append rows; `table` has the columns of the spec in order."""
         self._writer.write_table(table.cast(self._spec.schema), row_group_size=self._row_group_rows)
 
     def __enter__(self) -> TableWriter:
@@ -108,7 +109,7 @@ def read_table(
     columns: Sequence[str] | None = None,
     check_key: bool = True,
 ) -> pa.Table:
-    """The rows of a table, cast to the types of `spec`.
+    """Read the rows of a table, cast to the types of `spec`.
 
     Args:
         columns: only these; the key is checked only if all its columns are among them.
@@ -131,7 +132,7 @@ def read_table(
 
 
 def open_parquet(path: Path, spec: TableSpec) -> pq.ParquetFile:
-    """Open a Parquet file whose footer fits `spec`; the caller closes it.
+    """Open a Parquet file and check its footer against `spec`; the caller closes it.
 
     Raises:
         TglError: as :func:`read_table`.
@@ -156,7 +157,7 @@ def open_parquet(path: Path, spec: TableSpec) -> pq.ParquetFile:
 
 
 def table_name(path: Path) -> str | None:
-    """The table that a Parquet file's footer names, None for a foreign file.
+    """The name of the table in a Parquet file's footer, None for a foreign file.
 
     Raises:
         MissingInput: no such file.
@@ -167,7 +168,7 @@ def table_name(path: Path) -> str | None:
 
 
 def read_receipt(path: Path) -> str | None:
-    """The receipt in the footer of any Parquet file, None where there is none.
+    """The receipt in the footer of a Parquet file, None if it has none.
 
     Raises:
         TglError: as :func:`table_name`.
@@ -187,10 +188,10 @@ def _metadata(path: Path) -> Mapping[bytes, bytes]:
 
 
 def content_digest(path: Path) -> str:
-    """Hex SHA-256 of a table's rows and columns, whatever run its footer names.
+    """Hex SHA-256 of a table's rows and columns, without the receipt in its footer.
 
-    Tables that are recomputed with the same content keep their digest, and what was made from them
-    stays up to date. For a file without a receipt it is the digest of the file.
+    A table that is recomputed with the same content keeps its digest, and artifacts made from it
+    stay up to date. For a file without a receipt it is the digest of the file.
 
     Raises:
         MissingInput: no such file.
@@ -203,7 +204,7 @@ def content_digest(path: Path) -> str:
         try:
             schema = pq.read_schema(path)
         except _READ_ERRORS:
-            return sha256_file(path)  # whoever reads it will say what is wrong
+            return sha256_file(path)  # its readers will report what is wrong
         own = {k: v for k, v in (schema.metadata or {}).items() if k != RECEIPT_KEY}
         about = f"{schema.remove_metadata()}\0{sorted(own.items())}\0".encode()
         if parts.pages is None:
@@ -221,7 +222,7 @@ def _check_pages(path: Path, spec: TableSpec) -> None:
 def _opened(path: Path, spec: TableSpec) -> BinaryIO:
     return open_regular(
         path,
-        missing=f"the {spec.name} table is not there",
+        missing=f"the {spec.name} table is missing",
         hint=f"make it with {spec.rebuild}",
     )
 
@@ -234,10 +235,10 @@ def validate(
     columns: Sequence[str] | None = None,
     check_key: bool = True,
 ) -> pa.Table:
-    """`table` with the columns (or those named) of `spec`, cast, without forbidden nulls.
+    """Return the columns of `spec` (or those named) of `table`, cast and checked for nulls.
 
     Raises:
-        SchemaMismatch: naming the column, and the first row that is wrong.
+        SchemaMismatch: naming the column and the first wrong row.
     """
     names = list(columns) if columns is not None else spec.schema.names
     arrays = [_column(table, spec.schema.field(name), spec, where) for name in names]
@@ -249,13 +250,13 @@ def validate(
 
 
 def concatenate(tables: Iterable[pa.Table], spec: TableSpec) -> pa.Table:
-    """All rows of `tables` in order; an empty table of `spec` when there are none."""
+    """Concatenate tables; an empty table of `spec` without any."""
     parts = list(tables)
     return pa.concat_tables(parts) if parts else spec.schema.empty_table()
 
 
 def rows_of(records: Iterable[Mapping[str, object]], spec: TableSpec) -> pa.Table:
-    """A table of `spec` from dictionaries; missing nullable columns become null."""
+    """Make a table of `spec` from dictionaries; missing nullable columns become null."""
     return pa.Table.from_pylist(list(records), schema=spec.schema)
 
 
@@ -279,7 +280,7 @@ def _column(table: pa.Table, wanted: pa.Field, spec: TableSpec, where: object) -
         row = pc.index(array.is_null(), True).as_py()
         raise SchemaMismatch(f"column {wanted.name} is null in row {row}", where=where)
     if pa.types.is_list(wanted.type) and pc.list_flatten(array).null_count:
-        raise SchemaMismatch(f"column {wanted.name} holds a null inside a list", where=where)
+        raise SchemaMismatch(f"column {wanted.name} has a null inside a list", where=where)
     return array
 
 
@@ -290,7 +291,7 @@ def _check_key(table: pa.Table, spec: TableSpec, where: object) -> None:
     repeated = counts.filter(pc.greater(counts["count_all"], 1)).select(list(spec.key))
     first = ", ".join(f"{k}={v}" for k, v in repeated.slice(0, 1).to_pylist()[0].items())
     raise SchemaMismatch(
-        f"{repeated.num_rows} keys of the {spec.name} table stand more than once, first {first}",
+        f"{amount(repeated.num_rows, 'keys')} of the {spec.name} table repeated, first {first}",
         where=where,
     )
 
@@ -298,7 +299,7 @@ def _check_key(table: pa.Table, spec: TableSpec, where: object) -> None:
 def _check_footer(metadata: Mapping[bytes, bytes], spec: TableSpec, path: Path) -> None:
     name = metadata.get(TABLE_KEY)
     if name is not None and name.decode() != spec.name:
-        raise SchemaMismatch(f"holds the table {name.decode()}, expected {spec.name}", where=path)
+        raise SchemaMismatch(f"is the table {name.decode()}, expected {spec.name}", where=path)
     version = metadata.get(VERSION_KEY)
     if version is not None and version.decode() != str(spec.version):
         raise SchemaMismatch(

@@ -1,7 +1,7 @@
-"""Strings from data made safe to show: one line, no escape sequence, of bounded length.
+"""Making strings from data safe to show: one line, no escape sequences, of bounded length.
 
 Names, ids and sentences come from strangers. In a terminal an ESC moves the cursor, a carriage
-return hides what stood before it, and a right-to-left override turns a suffix round.
+return hides the text before it, and a right-to-left override reverses a suffix.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import unicodedata
 SHORT = 200
 """Characters shown of a name, an id or a path inside a sentence."""
 LONG = 800
-"""Characters of a line: room for a few names and what is said of them."""
+"""Characters of a line: room for a few names in a message."""
 
 _ELLIPSIS = "..."
 # Letters of Persian and joined emoji need the zero-width joiners; they change no direction.
@@ -20,13 +20,13 @@ _SPACE = "Zs"
 
 
 def printable(text: object, limit: int = SHORT) -> str:
-    r"""`text` as it can be printed anywhere, in one line.
+    r"""Escape `text` so that it can be printed anywhere, in one line.
 
-    Control characters, line breaks, tabs, direction overrides and lone surrogates become escapes
-    as Python writes them (`\x1b`, `\n`, `\u202e`); letters of every script stay as they are.
+    Control characters, line breaks, tabs, direction overrides and lone surrogates become Python's
+    escapes (`\x1b`, `\n`, `\u202e`); letters of every script stay as they are.
 
     Args:
-        limit: most characters; what is longer loses its middle to `...`.
+        limit: most characters; in longer text, `...` replaces the middle.
     """
     shown = str(text)
     if not shown.isprintable():
@@ -38,9 +38,9 @@ def printable(text: object, limit: int = SHORT) -> str:
 
 
 def printable_line(text: object, limit: int = LONG) -> str:
-    """A message as one printable line: its words apart by blanks, an endless word cut.
+    """Escape a message as one line, with single blanks and long words shortened.
 
-    What is said about a name stays readable however long the name is.
+    The rest of the message stays readable however long a name in it is.
     """
     return printable(" ".join(printable(word) for word in str(text).split()), limit)
 

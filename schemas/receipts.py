@@ -1,9 +1,9 @@
-"""The receipt of a run: what made an artifact, from what, and what it is made of.
+"""The receipt of a run: stage, settings and inputs of an artifact, and its files.
 
 It is `receipt.json` in the folder of the artifact; the footer of every table repeats stage and
-config, so that a table taken out of its folder still says what made it. Its fingerprint is the
-SHA-256 of the canonical JSON of stage, stage version, config and input digests; paths and devices
-are not part of it, so an artifact stays valid when a project moves.
+config, so that a table outside its folder still shows its origin. The fingerprint is the SHA-256 of
+the canonical JSON of stage, stage version, config and input digests; paths and devices are not part
+of it, so an artifact stays valid when a project moves.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ _KINDS: dict[str, type] = {
     **dict.fromkeys(("stage", "fingerprint"), str),
     **dict.fromkeys(("config", "inputs", "counts"), Mapping),
 }
-"""Types of what is read of a receipt without another look."""
+"""Types of fields that readers rely on."""
 
 
 @dataclass(frozen=True)
 class Receipt:
-    """What stands in `receipt.json`.
+    """The content of `receipt.json`.
 
     Attributes:
         inputs: a digest (hex SHA-256) for each input by name.
-        counts: what was done and what was dropped, as the summary shows it.
+        counts: of results and of what was dropped, as in the summary.
         failures: one line for each input that failed while others went on; such an artifact is
             never skipped.
-        outputs: the files that must still be there for the artifact to count as intact.
+        outputs: the files of an intact artifact.
     """
 
     stage: str
@@ -56,15 +56,15 @@ class Receipt:
 
     @property
     def complete(self) -> bool:
-        """Whether every input was worked."""
+        """Whether no input failed."""
         return not self.failures
 
 
 def canonical_json(value: object) -> str:
-    """The one spelling of a JSON value: sorted keys, no blanks, no NaN.
+    """Format a JSON value in the one canonical way: sorted keys, no blanks, no NaN.
 
     Raises:
-        ValueError: the value holds NaN or infinity.
+        ValueError: the value contains NaN or infinity.
     """
     return json.dumps(
         value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
@@ -80,11 +80,11 @@ def fingerprint(
 
 
 def origin_text(stage: str, version: int, config: Mapping[str, Any], tgl: str) -> str:
-    """What made an artifact, as the footer of each of its tables holds it.
+    """The origin of an artifact for the footers of its tables.
 
-    Of the receipt only what no time and no place can change, so that the same data give the same
-    bytes on every machine; digests of foreign folders go by times of change. The receipt lists the
-    SHA-256 of every table, by which the two are found together again.
+    It has only the parts of the receipt that do not depend on time and place, so that the same data
+    give the same bytes on every machine (digests of foreign folders depend on file times). The
+    receipt lists the SHA-256 of every table, which links the two.
     """
     return canonical_json({"stage": stage, "stage_version": version, "config": config, "tgl": tgl})
 
@@ -97,7 +97,7 @@ def write_receipt(folder: Path, receipt: Receipt) -> None:
 
 
 def read_receipt(folder: Path) -> Receipt | None:
-    """The receipt of an artifact; None where the folder has none.
+    """Read the receipt of an artifact; None if the folder has none.
 
     Raises:
         CorruptInput: the file is not a receipt.
@@ -109,7 +109,7 @@ def read_receipt(folder: Path) -> Receipt | None:
     except MissingInput:
         return None
     if document.get("format") != FORMAT:
-        raise CorruptInput("is not a receipt of tgl", where=path)
+        raise CorruptInput("is not a tgl receipt", where=path)
     if document.get("version") != VERSION:
         raise SchemaMismatch(
             f"receipt of version {document.get('version')}, this tgl reads {VERSION}", where=path
@@ -124,10 +124,10 @@ def read_receipt(folder: Path) -> Receipt | None:
     outputs = receipt.outputs
     if wrong or not isinstance(outputs.tables, dict) or not isinstance(outputs.files, int):
         named = ", ".join(wrong or ["outputs"])
-        raise CorruptInput(f"the receipt holds another type than expected in {named}", where=path)
+        raise CorruptInput(f"the receipt has a wrong type in {named}", where=path)
     return receipt
 
 
 def finite_counts(counts: Mapping[str, int | float]) -> dict[str, int | float]:
-    """Counts as JSON can hold them: a value that is not finite is left out."""
+    """Leave out counts that are not finite, which JSON does not allow."""
     return {k: v for k, v in counts.items() if math.isfinite(v)}

@@ -1,4 +1,4 @@
-"""Every table of tgl, declared once: name, version, columns, key and the command that makes it.
+"""All tables of tgl: name, version, columns, key and the command that makes each.
 
 Units: `frame`, `start_frame` and `end_frame` are positions in the video's own frame list, spans are
 half-open; sizes are pixels; times are seconds. Ids are strings as the data set writes them.
@@ -13,14 +13,14 @@ import pyarrow as pa
 
 @dataclass(frozen=True)
 class TableSpec:
-    """What a table promises.
+    """The specification of a table.
 
     Attributes:
-        name: stands in the Parquet footer.
+        name: also in the Parquet footer.
         version: raised when columns change meaning; other versions are refused.
-        schema: columns in order; a field that is not nullable may hold no null.
-        key: columns whose combination is unique, () when rows may repeat.
-        rebuild: the command that makes the table anew, named in version errors.
+        schema: columns in order; a field that is not nullable must not be null.
+        key: columns whose combination is unique, () if rows may repeat.
+        rebuild: the command that makes the table, named in errors.
         optional: columns that a foreign file may lack; they are read as null.
     """
 
@@ -33,7 +33,7 @@ class TableSpec:
 
 
 def _schema(**columns: pa.DataType | tuple[pa.DataType, bool]) -> pa.Schema:
-    """Columns by name; a (type, True) pair marks a column that may be null."""
+    """A schema of columns by name; a (type, True) pair marks a nullable column."""
     fields = []
     for name, kind in columns.items():
         dtype, nullable = kind if isinstance(kind, tuple) else (kind, False)
@@ -161,7 +161,7 @@ TEXTS_BF16 = TableSpec(
     key=("text_id",),
     rebuild="tgl precompute-text",
 )
-"""As TEXTS, with the bits of bfloat16 in unsigned integers: Parquet has no such number."""
+"""As TEXTS, with the bits of bfloat16 in unsigned integers: Parquet has no such type."""
 
 PROPAGATION = TableSpec(
     name="propagation",

@@ -1,4 +1,4 @@
-"""Words that columns of the tables hold, each spelled once."""
+"""Values of table columns, each spelled once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Words of messages: counts that agree with their nouns, lists cut short, what was meant."""
+"""Parts of messages: counts that agree with their nouns, shortened lists, suggestions."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import difflib
 import re
 from collections.abc import Iterable, Sequence
 
-# Words of counts and messages; others, such as "unless", keep their s.
+# Plurals to make singular; other words, such as "unless", keep their s.
 _NOUNS = (
     *("archives", "characters", "clips", "entries", "errors", "expressions", "faults", "files"),
     *("folders", "frames", "images", "inputs", "keys", "lines", "masks", "moments", "names"),
@@ -18,22 +18,22 @@ _PLURAL = re.compile(rf"\b({'|'.join(_NOUNS)})\b")
 
 
 def amount(number: int, noun: str) -> str:
-    """`number` and its noun: `1 video failed` of `amount(1, "videos failed")`.
+    """A number with its noun: `amount(1, "videos failed")` is `1 video failed`.
 
     Args:
-        noun: in the plural, first of the words that may follow it.
+        noun: in the plural, perhaps followed by other words.
     """
     return f"{number:,} {_PLURAL.sub(_singular, noun, count=1) if number == 1 else noun}"
 
 
 def listing(names: Sequence[str], noun: str) -> str:
-    """How many there are and the first of them: `20 videos (a, b, c, ...)`."""
+    """A count with the first names: `20 videos (a, b, c, ...)`."""
     more = ", ..." if len(names) > _LISTED else ""
     return f"{amount(len(names), noun)} ({', '.join(names[:_LISTED])}{more})"
 
 
 def suggestion(word: str, known: Iterable[str]) -> str | None:
-    """`did you mean ...?` where a known word is near to `word`."""
+    """`did you mean ...?` if a known word is similar to `word`, else None."""
     near = difflib.get_close_matches(word, list(known), n=2)
     return f"did you mean {' or '.join(near)}?" if near else None
 

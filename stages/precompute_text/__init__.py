@@ -1,1 +1,1 @@
-"""precompute-text: every distinct sentence is encoded once."""
+"""precompute-text: encoding every distinct sentence once."""

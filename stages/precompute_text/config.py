@@ -22,7 +22,7 @@ ENCODER_OPTION = "--encoder"
 
 @dataclass(frozen=True)
 class TextConfig(Settings):
-    """Which encoder reads the sentences, and how much of it is kept."""
+    """The text encoder, and the form in which its vectors are stored."""
 
     encoder: str = setting(
         HASH_ENCODER,
@@ -57,12 +57,12 @@ class TextConfig(Settings):
 
 @dataclass(frozen=True)
 class TextInputs(Inputs):
-    """What is encoded, and with what.
+    """Inputs of `tgl precompute-text`.
 
     Attributes:
         index: for its expressions.
-        encoder: its folder, where it is local.
-        tagger: name and version of the tagger that is used, None for the list alone; see
+        encoder: its folder, if it is local.
+        tagger: name and version of the tagger, None for the list alone; see
             :func:`installed_tagger`.
     """
 
@@ -83,15 +83,15 @@ class TextInputs(Inputs):
 
 
 def local_encoder(encoder: str) -> Path | None:
-    """The encoder as a folder, None for `hash` and for hub ids."""
+    """The folder of an encoder, None for `hash` and for hub ids."""
     return None if encoder == HASH_ENCODER else local_folder(encoder)
 
 
 def installed_tagger(motion_words: str) -> str | None:
-    """Name and version of the tagger to use for `--motion-words`, None for the list alone.
+    """Name and version of the tagger for `--motion-words`, None for the list alone.
 
     Raises:
-        MissingInput: a tagger is asked for, and none is installed.
+        MissingInput: a tagger is required, and none is installed.
     """
     if motion_words == LIST:
         return None

@@ -11,8 +11,15 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Encoded:
-    """One sentence: L tokens, their vectors (L, D), where each stands in the text, and the
-    sentence's vector (D,). A special token has an empty range."""
+    """An encoded sentence.
+
+    Attributes:
+        tokens: L strings.
+        ranges: of each token in the sentence, as (start, end); empty for a special token.
+        vectors: (L, D).
+        pooled: (D,), the vector of the sentence.
+        cut: the sentence has more tokens than are kept.
+    """
 
     tokens: tuple[str, ...]
     ranges: tuple[tuple[int, int], ...]
@@ -22,12 +29,12 @@ class Encoded:
 
 
 class Encoder(Protocol):
-    """Sentences in, vectors out."""
+    """A text encoder, from sentences to vectors."""
 
     dim: int
 
     def lengths(self, sentences: Sequence[str]) -> list[int]:
-        """Tokens of each sentence, for sorting into batches."""
+        """Number of tokens of each sentence, for sorting into batches."""
 
     def encode(self, sentences: Sequence[str]) -> list[Encoded]:
-        """Encode a batch; each sentence's result does not depend on its neighbours."""
+        """Encode a batch; the result of a sentence does not depend on the others."""

@@ -1,7 +1,7 @@
-"""`--encoder hash`: every word has a fixed random vector, so that trials need no download.
+"""`--encoder hash`: a fixed random vector for every word, for trials without a download.
 
-Words share the vectors of their stems, so that "jumps" and "jumping" are near each other; a
-position adds a small part, so that the order of words is not lost.
+A word's vector is mostly that of its stem, so that "jumps" and "jumping" are similar, and has a
+small part for the position, which keeps the order of words.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class HashEncoder:
 
     Args:
         dim: D, the width.
-        max_tokens: words kept of a sentence.
+        max_tokens: most words of a sentence.
         pooling: "mean" or "first".
     """
 
@@ -48,17 +48,17 @@ class HashEncoder:
         found = list(_WORD.finditer(sentence))
         words = [match[0].lower() for match in found[: self._max_tokens]] or [_EMPTY]
         ranges = [match.span() for match in found[: self._max_tokens]] or [(0, 0)]
-        vectors = np.stack([self._vector(word, place) for place, word in enumerate(words)])
+        vectors = np.stack([self._vector(word, n) for n, word in enumerate(words)])
         pooled = vectors.mean(axis=0) if self._pooling == "mean" else vectors[0]
         cut = len(found) > self._max_tokens
         return Encoded(tuple(words), tuple(ranges), vectors, pooled, cut)
 
-    def _vector(self, word: str, place: int) -> np.ndarray:
-        share = np.sqrt(1 - _STEM_SHARE**2 - _POSITION_SHARE**2)
+    def _vector(self, word: str, position: int) -> np.ndarray:
+        word_share = np.sqrt(1 - _STEM_SHARE**2 - _POSITION_SHARE**2)
         return (
             _STEM_SHARE * self._random(f"stem {stem(word)}")
-            + share * self._random(f"word {word}")
-            + _POSITION_SHARE * self._random(f"place {place}")
+            + word_share * self._random(f"word {word}")
+            + _POSITION_SHARE * self._random(f"place {position}")  # the key of stored vectors
         )
 
     def _random(self, name: str) -> np.ndarray:

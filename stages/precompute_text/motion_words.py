@@ -1,5 +1,4 @@
-"""Which tokens are motion words: a shipped list of English verbs, matched by stem, and what a
-part-of-speech tagger calls a verb, where one is used.
+"""Finding motion words by a list of English verbs, matched by stem, and by a part-of-speech tagger.
 
 The list alone misses rare verbs, and takes some nouns ("a turn", "the climb") for verbs. A small
 tagger takes some verbs for nouns ("the cat that jumps"), so it adds to the list and does not
@@ -16,7 +15,7 @@ from stages.precompute_text.encoding import Encoded
 SOURCE = "list of motion verbs"
 
 Tagger = Callable[[str], list[tuple[int, int]]]
-"""From a sentence to the places of its verbs, as (start, end) in characters."""
+"""From a sentence to the ranges of its verbs, as (start, end) in characters."""
 
 _VERBS = """
 accelerate advance approach arrive ascend back beat bend bite blow bob bounce bow brake break
@@ -56,7 +55,7 @@ _LETTERS = re.compile(r"[^a-z]")
 
 
 def stem(word: str) -> str:
-    """A word without the ending of an English verb: running, runs, ran -> run."""
+    """Strip the ending of an English verb: running, runs, ran -> run."""
     text = _LETTERS.sub("", word.lower())
     text = _IRREGULAR.get(text, text)
     for ending in _ENDINGS:
@@ -72,7 +71,7 @@ _STEMS = frozenset(stem(verb) for verb in _VERBS)
 
 
 def motion_mask(sentence: str, encoded: Encoded, tagger: Tagger | None = None) -> list[bool]:
-    """For each token, whether the word it lies in is a motion word."""
+    """For each token, whether it is part of a motion word."""
     spans = _motion_spans(sentence)
     if tagger is not None:
         spans += tagger(sentence)

@@ -1,4 +1,4 @@
-"""The stage precompute-text: distinct sentences, sorted by length into batches."""
+"""The stage precompute-text: encoding distinct sentences in batches of similar length."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from stages.precompute_text.hashing import HashEncoder
 from stages.precompute_text.motion_words import SOURCE, motion_mask
 from stages.precompute_text.tagging import VerbTagger
 
-# Padded tokens of one batch: enough to fill a GPU, little enough for a laptop.
+# Padded tokens of a batch: enough to fill a GPU, few enough for a laptop.
 _TOKENS_PER_BATCH = 4096
 _ID_DIGITS = 16
 _NUMBERS = {FP16: "float16", BF16: "bfloat16"}
@@ -50,7 +50,7 @@ def run(
     column = read_table(path, EXPRESSIONS, columns=["expression"]).column("expression")
     sentences = sorted(set(column.to_pylist()))
     if not sentences:
-        raise CorruptInput("holds no sentence", where=path)
+        raise CorruptInput("contains no sentences", where=path)
     encoder = _encoder(config, runtime)
     tagger = None if inputs.tagger is None else VerbTagger()
     spec = TEXTS if config.storage == FP16 else TEXTS_BF16
@@ -82,7 +82,7 @@ STAGE = Stage("precompute-text", 1, TextConfig, TextInputs, run)
 def _encoder(config: TextConfig, runtime: Runtime) -> Encoder:
     if config.encoder == HASH_ENCODER:
         return HashEncoder(config.dim, config.max_tokens, config.pooling)
-    # Asked before torch is loaded: whoever is offline should read so at once.
+    # Checked before torch is loaded, so that the error offline comes at once.
     require_model(config.encoder, option=ENCODER_OPTION)
     from stages.precompute_text.transformer import TransformerEncoder
 
@@ -90,7 +90,7 @@ def _encoder(config: TextConfig, runtime: Runtime) -> Encoder:
 
 
 def _batches(sentences: Sequence[str], lengths: Sequence[int]) -> Iterator[list[str]]:
-    """Sentences of like length together, so that little of a batch is padding."""
+    """Group sentences of similar length, so that batches have little padding."""
     order = sorted(range(len(sentences)), key=lambda i: (lengths[i], sentences[i]))
     batch: list[str] = []
     for i in order:
@@ -119,10 +119,10 @@ def _row(
 
 
 def _stored(values: np.ndarray, storage: str, sentence: str) -> np.ndarray:
-    """`values` as they are stored: float16, or the bits of bfloat16.
+    """Convert `values` to float16, or to the bits of bfloat16.
 
     Raises:
-        CorruptInput: the encoder gave a number that is not finite in this format.
+        CorruptInput: a value is not finite in this format.
     """
     if storage == BF16:
         stored = to_bfloat16(values)

@@ -1,11 +1,11 @@
-"""The part-of-speech tagger of textblob: its lexicon lies in the package, nothing is downloaded."""
+"""The part-of-speech tagger of textblob, whose lexicon is part of the package."""
 
 from __future__ import annotations
 
 from schemas.errors import MissingInput
 
 _VERB = "VB"  # Penn treebank: VB, VBD, VBG, VBN, VBP, VBZ
-# Verbs that say that something is or has; the tagger marks them like any other.
+# Verbs of being and having, which the tagger marks like any other.
 _STATES = frozenset(
     {"am", "are", "be", "been", "being", "is", "was", "were"}
     | {"do", "does", "did", "doing", "done", "have", "has", "had", "having"}
@@ -14,7 +14,7 @@ _STATES = frozenset(
 
 
 class VerbTagger:
-    """Where the verbs of a sentence are.
+    """Finds the verbs of a sentence.
 
     Raises:
         MissingInput: textblob cannot be loaded.
@@ -32,14 +32,14 @@ class VerbTagger:
         self._tag = tag
 
     def __call__(self, sentence: str) -> list[tuple[int, int]]:
-        """Places of verbs as (start, end) in characters, states left out."""
+        """Ranges of verbs as (start, end) in characters, without verbs of being and having."""
         found = []
-        place = 0
+        end = 0
         for word, kind in self._tag(sentence, tokenize=True):
-            start = sentence.find(word, place)
-            if start < 0:  # the tagger writes some marks its own way
+            start = sentence.find(word, end)
+            if start < 0:  # the tagger rewrites some punctuation marks
                 continue
-            place = start + len(word)
+            end = start + len(word)
             if kind.startswith(_VERB) and word.lower() not in _STATES:
-                found.append((start, place))
+                found.append((start, end))
         return found

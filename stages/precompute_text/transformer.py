@@ -23,13 +23,13 @@ class TransformerEncoder:
     """Last hidden states of a text encoder.
 
     Args:
-        encoder: a folder or a hub id; towers of two (CLIP, SigLIP) give their text side.
-        max_tokens: longer sentences are cut; never above what the model's positions allow.
+        encoder: a folder or a hub id; of a model with two towers (CLIP, SigLIP) the text tower.
+        max_tokens: longer sentences are cut; limited by the model's positions.
         pooling: "mean" over real tokens, or "first".
 
     Raises:
-        MissingInput: no such folder, or a hub id that is neither cached nor to be reached.
-        CorruptInput: the folder holds no model that transformers can read.
+        MissingInput: no such folder, or a hub id that is neither cached nor reachable.
+        CorruptInput: the folder has no model that transformers can read.
     """
 
     def __init__(self, encoder: str, max_tokens: int, pooling: str, runtime: Runtime):
@@ -50,7 +50,7 @@ class TransformerEncoder:
 
     @torch.inference_mode()
     def encode(self, sentences: Sequence[str]) -> list[Encoded]:
-        """Encode a batch, padded to its longest sentence; padding is masked and dropped."""
+        """Encode a batch, padded to its longest sentence; padding is masked and removed."""
         found = self._tokens(sentences)
         inputs = {k: found[k] for k in ("input_ids", "attention_mask")}
         with foreign_model(self._encoder, _UNFIT):
@@ -83,7 +83,7 @@ class TransformerEncoder:
 
 def _text_model(encoder: str) -> Any:
     config = load_pretrained(AutoConfig, encoder, option=ENCODER_OPTION)
-    # A pooler is not used, and where a checkpoint has none it would be announced as missing.
+    # The pooler is not used, and would be reported as missing from checkpoints without one.
     unused = {"add_pooling_layer": False} if _may_have_pooler(config) else {}
     model = load_pretrained_model(AutoModel, encoder, option=ENCODER_OPTION, **unused)
     two_towers = hasattr(config, "text_config") and hasattr(config, "vision_config")
@@ -96,7 +96,7 @@ def _may_have_pooler(config: Any) -> bool:
 
 
 def _positions(config: Any) -> int:
-    """Tokens that the position table holds; RoBERTa counts them from behind the padding id."""
+    """Size of the position table, less RoBERTa's offset: it counts from after the padding id."""
     table = int(getattr(config, "max_position_embeddings", 0) or 10**6)
     offset = config.pad_token_id + 1 if "roberta" in config.model_type else 0
     return table - offset

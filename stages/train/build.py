@@ -93,13 +93,7 @@ def build_trainer(
     validator = _validator(config, inputs, model, source)
     return Trainer(
         config=config,
-        dataset=ClipDataset(
-            inputs.index,
-            inputs.text,
-            config,
-            size=model.backbone.image_size,
-            with_pixels=not config.cache_features,
-        ),
+        dataset=_dataset(config, inputs, model.backbone.image_size),
         features=source.of(data.index, "features"),
         learner=ClipLearner(
             model, config.loss_config(), mdp=config.mdp, use_relevance=config.reads_moments
@@ -161,6 +155,11 @@ def _model(config: TrainConfig, inputs: TrainInputs, text_dim: int) -> TglModel:
     backbone = load_backbone(inputs.backbone)
     torch.manual_seed(config.seed)
     return TglModel(config.model_config(), backbone, text_dim)
+
+
+def _dataset(config: TrainConfig, inputs: TrainInputs, size: int) -> ClipDataset:
+    with_pixels = not config.cache_features
+    return ClipDataset(inputs.index, inputs.text, config, size=size, with_pixels=with_pixels)
 
 
 def _validator(

@@ -131,10 +131,10 @@ class TrainConfig(ModelConfig, LossConfig):
 
     @property
     def reads_moments(self) -> bool:
-        """Whether any part of the training looks at a moment label.
+        """Whether any part of the training uses moment labels.
 
         The undivided baseline (random clips, one path, all referents) must not, so the relevance
-        loss hangs on this and not on its weight alone.
+        loss depends on this and not on its weight alone.
         """
         return self.sampling == "moment" or self.mdp or self.oss
 
@@ -145,7 +145,7 @@ class TrainConfig(ModelConfig, LossConfig):
 
     @property
     def warms_up_only(self) -> bool:
-        """Whether a part of the training ends before its learning rate is the full one."""
+        """Whether a part of the training ends before its learning rate reaches its full value."""
         return any(0 < steps <= self.warmup for steps in (self.adapter_steps, self.steps))
 
     def model_config(self) -> ModelConfig:
@@ -159,20 +159,20 @@ class TrainConfig(ModelConfig, LossConfig):
 
 
 def _part(config: TrainConfig, kind: type[_Part]) -> _Part:
-    """The fields of `config` that it has from one of its parents."""
+    """The fields that `config` inherits from one of its parents."""
     return kind(**{field.name: getattr(config, field.name) for field in fields(kind)})  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
 class TrainInputs(Inputs):
-    """What `tgl train` reads.
+    """Inputs of `tgl train`.
 
     Attributes:
-        index: folder of build-moments; its frames lie where it says.
+        index: folder of build-moments, which refers to its frames.
         text: folder of precompute-text, with every sentence of `index`.
         backbone: folder of a SAM 2 or EdgeTAM video model (config.json and model.safetensors).
         valid: a held-out index.
-        valid_text: its sentences; None if they are in `text` too.
+        valid_text: its texts; None if `text` has them too.
     """
 
     index: Path
@@ -195,6 +195,6 @@ class TrainInputs(Inputs):
         return found
 
     def paths(self) -> list[Path]:
-        """What is named, and the frames that the indexes point to."""
+        """The inputs, and the frames that the indexes point to."""
         indexes = [self.index] if self.valid is None else [self.index, self.valid]
         return [*super().paths(), *(path for index in indexes for path in frame_folders(index))]

@@ -29,8 +29,8 @@ class ClipBatch:
         features: of E * T frames, clip after clip.
         text: of E sentences.
         times: int64 (E, T) positions in the video, ascending.
-        guided: bool (E, T) frames of the language path.
-        relevant: bool (E, T) labels of the relevance loss.
+        guided: bool (E, T), frames of the language path.
+        relevant: bool (E, T), labels of the relevance loss.
         targets: uint8 (E, T, S, S).
     """
 
@@ -43,7 +43,7 @@ class ClipBatch:
 
     @staticmethod
     def of(samples: Sequence[Sample], features: FrameFeatures, device: torch.device) -> ClipBatch:
-        """Stack samples whose features are at hand."""
+        """Stack samples, with features that were encoded before."""
         return ClipBatch(
             features=features,
             text=TextBatch.of([sample.text for sample in samples]).to(device),
@@ -72,7 +72,7 @@ class ClipLearner(nn.Module):
 
     Args:
         mdp: dual-path propagation; False guides every frame.
-        use_relevance: False keeps moment labels out of the losses altogether.
+        use_relevance: False uses no moment labels in the losses.
     """
 
     def __init__(self, model: TglModel, losses: LossConfig, *, mdp: bool, use_relevance: bool):
@@ -83,10 +83,10 @@ class ClipLearner(nn.Module):
         self._use_relevance = use_relevance
 
     def forward(self, batch: ClipBatch, *, adapter_only: bool = False) -> dict[str, Tensor]:
-        """Loss terms and `total` as ``clip_losses`` names them, and `J`, the clips' mean IoU.
+        """Loss terms and `total` as of ``clip_losses``, and `J`, the mean IoU of the clips.
 
         Args:
-            adapter_only: only the terms that need no mask: "heatmap", "relevance", "total".
+            adapter_only: only the terms without masks: "heatmap", "relevance", "total".
         """
         e, t = batch.times.shape
         frames = torch.arange(e * t, device=batch.times.device).view(e, t)

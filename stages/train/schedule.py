@@ -1,4 +1,4 @@
-"""Learning rates over the run, the groups that have them, and averaged weights."""
+"""Learning rates and their schedule, frozen parts, and averaged weights."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ def schedule_factor(step: int, *, warmup: int, steps: int) -> float:
 
 
 def freeze_parts(groups: Mapping[str, Mapping[str, Parameter]], prefixes: Iterable[str]) -> None:
-    """Take the gradient from the parameters whose names begin with one of `prefixes`.
+    """Freeze the parameters whose names begin with one of `prefixes`.
 
     Raises:
-        ConfigError: a prefix fits no parameter.
+        ConfigError: a prefix matches no parameter.
     """
     named = {name: p for group in groups.values() for name, p in group.items()}
     for prefix in prefixes:
@@ -37,7 +37,7 @@ def freeze_parts(groups: Mapping[str, Mapping[str, Parameter]], prefixes: Iterab
         if not chosen:
             parts = sorted({name.split(".")[0] for name in named})
             raise ConfigError(
-                f"no parameter is called {prefix}",
+                f"no parameter has the name or prefix {prefix}",
                 where="--freeze",
                 hint=f"the parts are {', '.join(parts)}",
             )
@@ -48,12 +48,12 @@ def freeze_parts(groups: Mapping[str, Mapping[str, Parameter]], prefixes: Iterab
 def make_optimizer(
     groups: Mapping[str, Mapping[str, Parameter]], config: TrainConfig
 ) -> torch.optim.AdamW:
-    """AdamW over what has a gradient: new and pretrained parts with their own learning rates.
+    """AdamW over the trained parameters, with separate learning rates for new and pretrained ones.
 
     Vectors and scalars (norms, biases, prompt tokens) are not decayed.
 
     Args:
-        groups: as ``TglModel.parameter_groups`` gives them.
+        groups: as ``TglModel.parameter_groups`` returns them.
 
     Raises:
         ConfigError: everything is frozen.
@@ -61,10 +61,10 @@ def make_optimizer(
     rates = {"new": config.lr_new, "pretrained": config.lr}
     chosen = []
     for group, rate in rates.items():
-        live = [p for p in groups[group].values() if p.requires_grad]
+        trained = [p for p in groups[group].values() if p.requires_grad]
         for decay, parameters in (
-            (config.weight_decay, [p for p in live if p.ndim > 1]),
-            (0.0, [p for p in live if p.ndim <= 1]),
+            (config.weight_decay, [p for p in trained if p.ndim > 1]),
+            (0.0, [p for p in trained if p.ndim <= 1]),
         ):
             if parameters:
                 chosen.append(
@@ -94,22 +94,22 @@ class AveragedWeights:
 
     @classmethod
     def start(cls, decay: float, trained: Mapping[str, Parameter]) -> AveragedWeights:
-        """The average of one set of weights."""
+        """Start from the current weights."""
         return cls(decay, {name: p.detach().clone() for name, p in trained.items()})
 
     @torch.no_grad()
     def update(self, trained: Mapping[str, Parameter]) -> None:
-        """Move towards the weights of now."""
+        """Move towards the current weights."""
         for name, parameter in trained.items():
             self.values[name].lerp_(parameter, 1 - self.decay)
 
     @torch.no_grad()
     def swap(self, trained: Mapping[str, Parameter]) -> None:
-        """Exchange the averaged and the live weights; twice is as before."""
+        """Exchange the averaged and the current weights."""
         for name, parameter in trained.items():
-            live = parameter.detach().clone()
+            current = parameter.detach().clone()
             parameter.copy_(self.values[name])
-            self.values[name].copy_(live)
+            self.values[name].copy_(current)
 
 
 def _begins(name: str, prefix: str) -> bool:

@@ -1,4 +1,4 @@
-"""The stage train: an index, its texts and a backbone become a checkpoint."""
+"""The stage train: from an index, its texts and a backbone to a checkpoint."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ from stages.train.loop import best_folder
 from stages.train.state import TrainState
 
 BEST_FOLDER = "best"
-"""The checkpoint of the best validation, beside the last one, in the artifact."""
+"""The folder of the checkpoint with the best validation, in the artifact."""
 
 _LAST_STEPS = 100
-_WORK, _REST = "work", "rest"
+_TRAIN, _STOP = "train", "stop"  # orders of the main process
 
 
 def run(
@@ -47,7 +47,7 @@ def run(
 ) -> Result:
     """Train; see :func:`stages.core.engine.execute.execute`.
 
-    Under a launcher this is the first process's part; see :func:`together`.
+    Under a launcher the main process runs this; see :func:`together`.
     """
     if config.warms_up_only:
         progress.warn(
@@ -55,7 +55,7 @@ def run(
             "never reached"
         )
     accelerator = make_accelerator(runtime, out.path if config.tensorboard else None)
-    broadcast_object(_WORK, accelerator)
+    broadcast_object(_TRAIN, accelerator)
     if config.tensorboard:
         accelerator.init_trackers(TRACKER)
     data = TextIndex.open(inputs.index, inputs.text)
@@ -67,9 +67,9 @@ def run(
         tracker.finish()
     model = trainer.learner.model
     save_checkpoint(out.path, model, encoder=encoder_name(inputs.text))
-    waiting = best_folder(out.keep, state.best_step)
-    if state.best_step and waiting.is_dir():  # else an interrupted run has moved it already
-        waiting.rename(out.path / BEST_FOLDER)
+    best = best_folder(out.keep, state.best_step)
+    if state.best_step and best.is_dir():  # else an interrupted run has moved it already
+        best.rename(out.path / BEST_FOLDER)
     rows = [{"step": step, "name": name, "value": value} for step, name, value in state.history]
     out.write_table(HISTORY_TABLE, rows_of(rows, HISTORY), HISTORY)
     return Result(_counts(config, data.index, state, model))
@@ -91,11 +91,11 @@ def together(
     """Execute this stage in one process, or in all that a launcher started.
 
     Args:
-        work: executes the stage with the same config, inputs and runtime; called in the first
+        work: executes the stage with the same config, inputs and runtime; called in the main
             process alone.
 
     Returns:
-        What `work` returned in the first process, None in the others.
+        the outcome of `work` in the main process, None in the others.
     """
     if place().count == 1:
         return work()
@@ -103,9 +103,9 @@ def together(
     outcome = None
     if accelerator.is_main_process:
         outcome = work()
-        broadcast_object(_REST, accelerator)
+        broadcast_object(_STOP, accelerator)
     else:
-        while broadcast_object(_REST, accelerator) == _WORK:
+        while broadcast_object(_STOP, accelerator) == _TRAIN:
             _follow(config, inputs, accelerator, runtime)
     destroy_process_group()
     return outcome
@@ -114,7 +114,7 @@ def together(
 def _follow(
     config: TrainConfig, inputs: TrainInputs, accelerator: Accelerator, runtime: Runtime
 ) -> None:
-    """Train along with the first process, without a folder of one's own."""
+    """Train along with the main process, without writing anything."""
     data = TextIndex.open(inputs.index, inputs.text)
     trainer = build_trainer(config, inputs, data, accelerator, runtime, None)
     trainer.run(SilentProgress())
@@ -123,7 +123,7 @@ def _follow(
 def _counts(
     config: TrainConfig, index: Index, state: TrainState, model: TglModel
 ) -> dict[str, int | float]:
-    """The summary: what was learnt from, how far, and what stood in for missing moments."""
+    """The counts of the summary: data, steps and scores."""
     losses = [value for _, name, value in state.history if name == "loss"]
     scores = [value for _, name, value in state.history if name == "valid_J"]
     last = losses[-_LAST_STEPS:]

@@ -1,4 +1,4 @@
-"""What an interrupted run goes on from: one file, replaced whole."""
+"""The state from which an interrupted run resumes: one file, replaced atomically."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class TrainState:
         optimizer: state dict of AdamW.
         average: averaged weights, empty without EMA.
         history: rows of history.parquet so far: step, name, value.
-        best_step, best_score: the best validation; step 0 is none.
+        best_step, best_score: the best validation; step 0 for none.
     """
 
     step: int = 0
@@ -56,7 +56,7 @@ def save_state(folder: Path, state: TrainState) -> None:
 
 
 class _Recording:
-    """A file that remembers why it could not be written: torch says only that it could not."""
+    """A file that keeps the reason of a failed write, which torch does not pass on."""
 
     def __init__(self, file: BinaryIO):
         self._file = file
@@ -76,7 +76,7 @@ class _Recording:
 
 
 def load_state(folder: Path) -> TrainState | None:
-    """The last saved state; None where there is none or it cannot be read.
+    """The last saved state; None if there is none or it cannot be read.
 
     Only tensors and plain containers are unpickled.
     """

@@ -22,14 +22,14 @@ from stages.train.data.dataset import referent_masks
 from stages.train.data.features import FeatureSource
 
 Score = dict[str, float]
-"""`J`, and `relevance` (share of frames whose relevance is right) where moments are used."""
+"""`J`, and `relevance` (share of frames whose relevance is right) if moments are used."""
 
 
 @dataclass(frozen=True)
 class Validator:
     """Scores a model on some sentences of an index.
 
-    A model trained without moments is not shown any here either: all its frames are guided.
+    A model trained without moments gets none here either: all its frames are guided.
 
     Attributes:
         size: S, side at which masks are compared.
@@ -45,7 +45,7 @@ class Validator:
     def __call__(self, model: TglModel, accelerator: Accelerator) -> Score:
         """The mean J over sentences of the mean over frames; 1 where truth and mask are empty.
 
-        Several processes share the videos and hear the same result.
+        Processes divide the videos among them and return the same result.
         """
         training = model.training
         model.eval()
@@ -61,7 +61,7 @@ class Validator:
         return score | {"relevance": float(np.mean(right))} if self.config.reads_moments else score
 
     def _chosen(self) -> dict[str, list[tuple[int, Expression]]]:
-        """Evenly taken sentences by video, with their numbers."""
+        """Evenly spaced sentences by video, with their numbers."""
         expressions = self.index.expressions
         count = min(self.config.valid_expressions, len(expressions))
         by_video: dict[str, list[tuple[int, Expression]]] = defaultdict(list)
@@ -99,14 +99,14 @@ class Validator:
         ]
 
     def _relevant(self, expression: Expression, frames: np.ndarray) -> np.ndarray:
-        """t in M+ for the frames; all of them where moments are unknown or not used."""
+        """Bool (T,): t in M+ for the frames; all True if moments are unknown or not used."""
         known = self.index.moments(*expression.key) or not expression.anno_ids
         if self.config.reads_moments and known:
             return self.index.relevant(*expression.key)[frames]
         return np.ones(len(frames), dtype=bool)
 
     def _full_size(self, logits: Tensor, object_score: Tensor) -> np.ndarray:
-        """Bool (E, T, S, S) from logits (E, T, s, s), empty where nothing is seen."""
+        """Bool (E, T, S, S) from logits (E, T, s, s), empty where no object is visible."""
         large = F.interpolate(
             logits.float(), size=(self.size, self.size), mode="bilinear", align_corners=False
         )
@@ -117,6 +117,6 @@ class Validator:
     ) -> float:
         """Mean IoU of masks (T, S, S) with all referents of a sentence."""
         truth = referent_masks(self.index, video, expression.anno_ids, frames, self.size) > 0
-        both = (masks & truth).sum(axis=(1, 2))
-        either = (masks | truth).sum(axis=(1, 2))
-        return float(np.where(either > 0, both / np.maximum(either, 1), 1.0).mean())
+        intersection = (masks & truth).sum(axis=(1, 2))
+        union = (masks | truth).sum(axis=(1, 2))
+        return float(np.where(union > 0, intersection / np.maximum(union, 1), 1.0).mean())

@@ -88,7 +88,7 @@ def test_unknown_version_names_the_command(tmp_path: Path) -> None:
 def test_another_table_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "m.parquet"
     write_table(path, moments({}), MOMENTS)
-    with pytest.raises(SchemaMismatch, match="holds the table moments, expected propagation"):
+    with pytest.raises(SchemaMismatch, match="is the table moments, expected propagation"):
         read_table(path, PROPAGATION)
 
 
@@ -209,5 +209,5 @@ def test_a_null_inside_a_list_is_refused() -> None:
     lists = {"object_ids": ["1", None], "anno_ids": []}
     row = {"video_id": "v", "expression_id": "0", "expression": "a", **lists}
     table = rows_of([row], EXPRESSIONS)
-    with pytest.raises(SchemaMismatch, match="column object_ids holds a null inside a list"):
+    with pytest.raises(SchemaMismatch, match="column object_ids has a null inside a list"):
         validate(table, EXPRESSIONS, where="here")

@@ -102,7 +102,10 @@ def test_what_another_stage_made_is_named(tmp_path: Path) -> None:
     toy = ("toy", "toy", "--train-clips", "1", "--valid-clips", "0", "--dev-clips", "0")
     assert tgl(*toy, cwd=tmp_path).returncode == 0
     for command, message in (
-        (("precompute-text", "toy", "t"), "is no index, it lacks expressions.parquet; make one "),
+        (
+            ("precompute-text", "toy", "t"),
+            "is not an index, it lacks expressions.parquet; make one ",
+        ),
         (("table", "toy"), "/summary.json: no such summary; make it "),
         (("propagate", "toy", "toy", "toy", "m"), "it lacks config.json; make one with tgl train "),
         (("score", "toy", "toy"), "nor <video>/<expression>/<frame>.png "),

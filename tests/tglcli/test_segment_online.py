@@ -152,7 +152,7 @@ def test_a_broken_picture_ends_a_folder_there(checkpoint: Path, tmp_path: Path) 
         ("clip", ("--size", "64x48"), ConfigError, "--size: only raw video"),
         ("clip", ("-o", "o.gif"), ConfigError, "'o.gif' cannot be written frame by frame"),
         ("clip", ("--table", "t.json"), ConfigError, "'t.json' cannot be written frame by frame"),
-        ("clip", ("--masks", "."), OutputBlocked, "holds files that tgl did not write"),
+        ("clip", ("--masks", "."), OutputBlocked, "contains files that tgl did not write"),
         ("clip", ("--no-online", "--size", "64x48"), ConfigError, "needs --online"),
         ("-", ("--no-online",), ConfigError, "needs --online"),
         ("none.mp4", (), MissingInput, "no such video"),

@@ -1,1 +1,1 @@
-"""What runs a stage: settings, digests, the workspace, the pool and execute()."""
+"""Running a stage: settings, digests, the workspace, the pool and execute()."""

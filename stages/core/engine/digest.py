@@ -1,4 +1,4 @@
-"""Digests of inputs: what must be the same for an artifact to be up to date."""
+"""Digests of inputs, which must be unchanged for an artifact to be up to date."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from schemas.errors import MissingInput
 from schemas.receipts import canonical_json
 
 _GRAIN_SECONDS = 0.012
-"""Longer than a tick of the kernel's clock, which gives the times of files (10 ms at most)."""
+"""Longer than a tick of the kernel's clock for times of files (at most 10 ms)."""
 
 _MODEL_SUFFIXES = (".json", ".safetensors")
 
 _SETTLED_NS = 1_000_000_000
-"""A file that was changed later than this ago may change again without new times."""
+"""A file that was changed less than this ago may change again and keep its times."""
 
 
 def text_digest(text: str) -> str:
@@ -28,7 +28,7 @@ def text_digest(text: str) -> str:
 
 
 def file_digest(path: Path) -> str:
-    """Hex SHA-256 of a file's content; a table rewritten with equal rows keeps its digest.
+    """Hex SHA-256 of a file's content; a table that is rewritten with equal rows keeps its digest.
 
     Raises:
         MissingInput: no such file.
@@ -39,7 +39,7 @@ def file_digest(path: Path) -> str:
 
 
 def _content_digest(path: Path) -> str:
-    """Of a table its content, of any other file its bytes."""
+    """The digest of a table's content, or of any other file's bytes."""
     if path.suffix != ".parquet":
         return known_sha256(path)
     from schemas.parquet import content_digest  # settings import this module, and stay light
@@ -48,7 +48,7 @@ def _content_digest(path: Path) -> str:
 
 
 def known_sha256(path: Path) -> str:
-    """Hex SHA-256 of a file's bytes, computed once per run while the file stays as it is."""
+    """Hex SHA-256 of a file's bytes, cached until the file changes."""
     status = path.stat()
     if abs(time.time_ns() - status.st_ctime_ns) < _SETTLED_NS:
         return sha256_file(path)
@@ -102,31 +102,32 @@ def weights_digest(folder: Path) -> str:
 
 
 def state_text(status: os.stat_result) -> str:
-    """What changes when a file is replaced or written: its size, time and inode."""
+    """Size, time and inode of a file, which change when it is replaced or written."""
     return f"{status.st_size} {status.st_mtime_ns} {status.st_ino}"
 
 
 def settle() -> None:
-    """Wait until a file that changes from now on gets another time than it has.
+    """Wait until the next change of any file gives it a new time.
 
     Clocks of file systems tick every few milliseconds: without a pause, a file could be written
-    right before and right after its digest is taken and keep size and time.
+    right before and right after its digest is taken, with the same size and time.
     """
     time.sleep(_GRAIN_SECONDS)
 
 
 def require_files(folder: Path, names: Iterable[str], *, what: str, hint: str) -> None:
-    """Raise MissingInput, naming the first file of `names` that `folder` lacks as a `what`."""
+    """Raise MissingInput if `folder` lacks one of the files `names` of a `what`."""
     for name in names:
         if not (folder / name).is_file():
-            raise MissingInput(f"is no {what}, it lacks {name}", where=folder, hint=hint)
+            article = "an" if what.startswith(tuple("aeiou")) else "a"
+            raise MissingInput(f"is not {article} {what}, it lacks {name}", where=folder, hint=hint)
 
 
 def require_folder(folder: Path) -> Path:
     """`folder`, if it is one.
 
     Raises:
-        MissingInput: it is not there, or a file.
+        MissingInput: it does not exist, or is a file.
     """
     if not folder.is_dir():
         reason = "is a file, a folder is needed" if folder.exists() else "no such folder"

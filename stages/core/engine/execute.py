@@ -34,7 +34,7 @@ from schemas.receipts import (
     write_receipt,
 )
 from stages.core.engine.failures import is_out_of_memory
-from stages.core.engine.outputs import artifact_mark, refuse_inputs, replaceable
+from stages.core.engine.outputs import input_state, refuse_inputs, replaceable
 from stages.core.engine.progress import Progress
 from stages.core.engine.runtime import Runtime
 from stages.core.engine.stage import C, I, Result, Stage
@@ -42,25 +42,25 @@ from stages.core.engine.version import TGL_VERSION
 from stages.core.engine.workspace import Workspace, holds_units
 
 _SHOWN = 120
-"""Characters shown of a foreign message."""
+"""Characters shown of a library's message."""
 _SHOWN_CHANGES = 3
-"""Changed settings or inputs named of an artifact that is replaced."""
+"""Changed settings or inputs shown of an artifact that is replaced."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run came to.
+    """The outcome of a run.
 
     Attributes:
-        out: what the user named.
-        path: of the artifact; of the finished part where `published` is false.
+        out: as the user named it.
+        path: of the artifact, or of the finished part if `published` is false.
         skipped: the artifact was up to date and nothing was done.
-        counts: as the stage returned them, from the receipt where skipped; there without those of
-            a single run.
+        counts: as the stage returned them; if skipped, from the receipt, without those of a single
+            run.
         failures: one line for each input that failed while others went on.
         seconds: wall time of this call.
-        replaced: what took the artifact's place before, as one phrase; None where nothing did.
-        published: false where it was held back, or where a complete artifact stayed since some
+        replaced: the artifact that was replaced, as one phrase, None without one.
+        published: false if it was held back, or if a complete artifact was kept because some
             inputs failed.
     """
 
@@ -85,38 +85,36 @@ def execute(
     force: bool = False,
     hold: bool = False,
 ) -> Outcome:
-    """Make the artifact `out`, or find that it is up to date.
+    """Make the artifact `out`, unless it is up to date.
 
     Args:
-        force: start over even if the artifact is up to date, keeping nothing of earlier runs, and
-            replace whatever `out` holds, but for an input.
-        hold: leave a finished artifact in its scratch folder until :func:`release` publishes it.
+        force: start over even if the artifact is up to date, without reusing earlier runs, and
+            replace whatever `out` is, except an input.
+        hold: leave the finished artifact in its scratch folder until :func:`release` publishes it.
 
     Raises:
-        OutputBlocked: `out` is locked, is an input, is not an artifact of this stage, or the disk
-            is full.
-        SystemRefused: the system lets a file not be read or written.
+        OutputBlocked: `out` is locked, an input, or not an artifact of this stage; or the disk is
+            full.
+        SystemRefused: the system does not let a file be read or written.
         CorruptInput: an input was replaced while the stage read it.
-        TglError: as the stage raises them; the scratch folder stays for the next try, unless
-            nothing was done yet.
+        TglError: as the stage raises it; unless nothing was done yet, the scratch folder stays for
+            the next try.
     """
     started = time.monotonic()
     real = Path(os.path.realpath(out))
     with system_errors(out):
         refuse_inputs(out, inputs.paths())
-        seen = {path: artifact_mark(path) for path in inputs.paths()}
-        with _reading(seen):
+        states = {path: input_state(path) for path in inputs.paths()}
+        with _unreplaced(states):
             digests = inputs.digests()
-        job = _Job(stage, config, inputs, out, real, digests, seen, started, force)
-        receipt = job.up_to_date()
-        if receipt is not None:
+        job = _Job(stage, config, inputs, out, real, digests, states, started, force)
+        if receipt := job.up_to_date():
             _clear_former(real)
             return job.skipped(receipt)
         real.parent.mkdir(parents=True, exist_ok=True)
     with system_errors(out), locked(real, named=out):
         recover(real)
-        receipt = job.up_to_date()
-        if receipt is not None:  # another run has just made it
+        if receipt := job.up_to_date():  # another run has just made it
             return job.skipped(receipt)
         return _make(job, runtime, progress, hold=hold)
 
@@ -127,10 +125,10 @@ class _Job(Generic[C, I]):
 
     Attributes:
         named: the output as the user named it.
-        out: where that is, links followed.
+        out: its path with links resolved.
         digests: of the inputs, by name.
-        seen: what the inputs were before their digests were taken.
-        started: when the call began, on the monotonic clock.
+        states: of the inputs before their digests were taken.
+        started: start of the call on the monotonic clock.
     """
 
     stage: Stage[C, I]
@@ -139,23 +137,23 @@ class _Job(Generic[C, I]):
     named: Path
     out: Path
     digests: Mapping[str, str]
-    seen: Mapping[Path, object]
+    states: Mapping[Path, object]
     started: float
     force: bool
 
     @cached_property
-    def mark(self) -> str:
-        """The fingerprint."""
+    def fingerprint(self) -> str:
+        """SHA-256 of stage, settings and inputs."""
         stage = self.stage
         return fingerprint(stage.name, stage.version, self.config.to_dict(), self.digests)
 
     def up_to_date(self) -> Receipt | None:
         """The receipt of an artifact that needs no work."""
-        return None if self.force else _up_to_date(self.out, self.mark)
+        return None if self.force else _up_to_date(self.out, self.fingerprint)
 
     def skipped(self, receipt: Receipt) -> Outcome:
         """The outcome of an artifact that needed no work."""
-        with contextlib.suppress(OSError):  # on a read-only disk it stays as old as it is
+        with contextlib.suppress(OSError):  # the disk may be read-only
             os.utime(self.out / RECEIPT_FILE)
         return self.outcome(self.named, Result(receipt.counts), skipped=True)
 
@@ -185,13 +183,13 @@ class _Job(Generic[C, I]):
         )
 
     def receipt(self, result: Result, folder: Path) -> Receipt:
-        """The receipt of what a run made in `folder`."""
+        """The receipt of a run that filled `folder`."""
         return Receipt(
             stage=self.stage.name,
             stage_version=self.stage.version,
             config=self.config.to_dict(),
             inputs=self.digests,
-            fingerprint=self.mark,
+            fingerprint=self.fingerprint,
             counts=finite_counts(result.counts),
             outputs=list_folder(folder),
             failures=result.failures,
@@ -200,17 +198,17 @@ class _Job(Generic[C, I]):
 
 
 def _make(job: _Job[C, I], runtime: Runtime, progress: Progress, *, hold: bool) -> Outcome:
-    """Run the stage and publish what it made; call it under the lock."""
+    """Run the stage and publish its artifact; call it under the lock."""
     former = replaceable(job.out, job.stage.name, force=job.force, named=job.named)
-    whole = former is not None and former.complete and not job.force
-    if former is not None and whole and former.fingerprint == job.mark:
+    complete = former is not None and former.complete and not job.force
+    if former is not None and complete and former.fingerprint == job.fingerprint:
         named = job.named
         progress.warn(f"{named}: files were lost or changed since they were made; repairing it")
     workspace = _open_workspace(job)
-    result = _finished(workspace.path, job.mark)
+    result = _finished(workspace.path, job.fingerprint)
     if result is None:
         result = _run(job, workspace, runtime, progress)
-        if result.failures and whole:
+        if result.failures and complete:
             return job.held(workspace.path, result)
         write_receipt(workspace.path, job.receipt(result, workspace.path))
     workspace.close()
@@ -222,7 +220,7 @@ def _make(job: _Job[C, I], runtime: Runtime, progress: Progress, *, hold: bool) 
 
 
 def release(outcome: Outcome) -> None:
-    """Publish an artifact that :func:`execute` held back; nothing happens where it did not.
+    """Publish an artifact that :func:`execute` held back, if it did.
 
     Raises:
         OutputBlocked: another run is writing it.
@@ -239,44 +237,44 @@ def _publish(scratch: Path, out: Path) -> None:
     _remove(all_scratches(out))
 
 
-def _up_to_date(out: Path, mark: str) -> Receipt | None:
-    """The receipt of `out` if its fingerprint is `mark` and its files are as it says."""
+def _up_to_date(out: Path, wanted: str) -> Receipt | None:
+    """The receipt of `out` if it has the wanted fingerprint and lists the files that are there."""
     if not out.is_dir():
         return None
     try:
         receipt = read_receipt(out)
     except TglError:
-        return None  # what becomes of it is for replaceable() to say
-    if receipt is None or receipt.fingerprint != mark or not receipt.complete:
+        return None  # replaceable() decides about such a folder
+    if receipt is None or receipt.fingerprint != wanted or not receipt.complete:
         return None
     return receipt if list_folder(out) == receipt.outputs else None
 
 
-def _finished(scratch: Path, mark: str) -> Result | None:
-    """The result of a run that was killed just before it published, None where there is none."""
-    receipt = _up_to_date(scratch, mark)
+def _finished(scratch: Path, wanted: str) -> Result | None:
+    """The result of a run that was killed just before it published, None if there is none."""
+    receipt = _up_to_date(scratch, wanted)
     return None if receipt is None else Result(receipt.counts)
 
 
 def _clear_former(out: Path) -> None:
-    """Remove what a kill in the middle of publishing left beside `out`."""
+    """Remove leftovers of a kill during publishing from beside `out`."""
     left = [path for path in all_scratches(out) if (path / RECEIPT_FILE).is_file()]
     if left or has_leftovers(out) or lock_path(out).exists():
-        with contextlib.suppress(TglError, OSError), locked(out):  # a run that goes on needs them
+        with contextlib.suppress(TglError, OSError), locked(out):  # a running one needs them
             recover(out)
             _remove(path for path in left if (path / RECEIPT_FILE).is_file())
 
 
 def _open_workspace(job: _Job[C, I]) -> Workspace:
-    """A scratch folder; finished units are taken from it, from `out` and from other scratches."""
-    scratch = scratch_path(job.out, job.mark)
+    """A scratch folder; finished units are reused from it, from `out` and from other scratches."""
+    scratch = scratch_path(job.out, job.fingerprint)
     others = [path for path in all_scratches(job.out) if path != scratch]
     if job.force:
         _remove([scratch, *others])
     else:
         _remove(path for path in others if not holds_units(path))
-        if _fingerprint(scratch) not in (None, job.mark):
-            remove_tree(scratch)  # a former artifact: a kill came in the middle of publishing
+        if _fingerprint_in(scratch) not in (None, job.fingerprint):
+            remove_tree(scratch)  # a former artifact, left by a kill during publishing
     scratch.mkdir(exist_ok=True)
     _remove_partial(scratch)
     sources = () if job.force else tuple(p for p in (job.out, *others) if p.is_dir())
@@ -285,8 +283,8 @@ def _open_workspace(job: _Job[C, I]) -> Workspace:
     return Workspace(scratch, stage.identity(config), origin, sources)
 
 
-def _fingerprint(folder: Path) -> str | None:
-    """The fingerprint in a folder's receipt, None where it has none."""
+def _fingerprint_in(folder: Path) -> str | None:
+    """The fingerprint in a folder's receipt, None without a receipt."""
     try:
         receipt = read_receipt(folder)
     except TglError:
@@ -295,7 +293,7 @@ def _fingerprint(folder: Path) -> str | None:
 
 
 def _remove_partial(scratch: Path) -> None:
-    """Remove files that a kill left under their temporary names: nothing finds them later."""
+    """Remove files that a kill left under their temporary names."""
     for path in scratch.rglob(PARTIAL):
         if path.is_file():
             path.unlink()
@@ -307,15 +305,15 @@ def _remove(folders: Iterable[Path]) -> None:
 
 
 def _run(job: _Job[C, I], workspace: Workspace, runtime: Runtime, progress: Progress) -> Result:
-    """Run the stage; a scratch folder in which nothing is finished goes with an error."""
+    """Run the stage; after an error, remove a scratch folder without finished units."""
     try:
-        with _reading(job.seen):
+        with _unreplaced(job.states):
             result = job.stage.run(
                 job.config, job.inputs, workspace, runtime=runtime, progress=progress
             )
     except BaseException as error:
-        if _replaced(job.seen) is not None:
-            workspace.discard_all()  # nobody knows from which of the inputs they were made
+        if _replaced(job.states) is not None:
+            workspace.discard_all()  # units may be of either input
         workspace.drop_if_useless()
         if isinstance(error, Exception) and is_out_of_memory(error):
             raise _memory_error(job.stage, error) from error
@@ -324,31 +322,31 @@ def _run(job: _Job[C, I], workspace: Workspace, runtime: Runtime, progress: Prog
 
 
 @contextlib.contextmanager
-def _reading(seen: Mapping[Path, object]) -> Iterator[None]:
-    """Let no input be replaced while it is read in here.
+def _unreplaced(states: Mapping[Path, object]) -> Iterator[None]:
+    """A context in which no input may be replaced.
 
     Raises:
-        CorruptInput: one was, whatever else came of it.
+        CorruptInput: one was, in place of any other error.
     """
     try:
         yield
     except (TglError, OSError) as error:
-        _refuse_replaced(seen, error)
+        _refuse_replaced(states, error)
         raise
-    _refuse_replaced(seen, None)
+    _refuse_replaced(states, None)
 
 
-def _refuse_replaced(seen: Mapping[Path, object], cause: Exception | None) -> None:
-    path = _replaced(seen)
+def _refuse_replaced(states: Mapping[Path, object], cause: Exception | None) -> None:
+    path = _replaced(states)
     if path is not None:
         raise CorruptInput(
             "was replaced while it was read", where=path, hint="run the same command again"
         ) from cause
 
 
-def _replaced(seen: Mapping[Path, object]) -> Path | None:
-    """The first input that is not what it was, None where all are."""
-    changed = (path for path, mark in seen.items() if artifact_mark(path) != mark)
+def _replaced(states: Mapping[Path, object]) -> Path | None:
+    """The first input that was replaced, None if none was."""
+    changed = (path for path, state in states.items() if input_state(path) != state)
     return next(changed, None)
 
 
@@ -362,7 +360,7 @@ def _memory_error(stage: Stage[C, I], error: Exception) -> OutOfMemory:
 
 
 def _difference(former: Receipt, config: Mapping[str, object], digests: Mapping[str, str]) -> str:
-    """Why an artifact was replaced, as one phrase."""
+    """The reason for replacing an artifact, as one phrase."""
     changed = [
         f"{name} {former.config.get(name)} -> {value}"
         for name, value in config.items()
@@ -379,6 +377,6 @@ def _difference(former: Receipt, config: Mapping[str, object], digests: Mapping[
 
 
 def _first_of(changed: Sequence[str]) -> str:
-    """The first few of what changed, and how many more there are."""
+    """The first few changes, and the number of the others."""
     more = f" and {len(changed) - _SHOWN_CHANGES} more" if changed[_SHOWN_CHANGES:] else ""
     return f"{', '.join(changed[:_SHOWN_CHANGES])}{more}"

@@ -1,4 +1,4 @@
-"""Which failures are an input's own, and which end the run; loads no torch."""
+"""Telling failures of a single input from those that end the run, without loading torch."""
 
 from __future__ import annotations
 
@@ -11,22 +11,21 @@ _CPU = "can't allocate memory"  # torch's allocator on the CPU raises a plain Ru
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether Python, numpy or torch found no memory."""
+    """Return whether Python, numpy or torch ran out of memory."""
     if isinstance(error, MemoryError) or type(error).__name__ == _ACCELERATOR:
         return True
     return isinstance(error, RuntimeError) and _CPU in str(error)
 
 
 INPUT_FAILURES = (MissingInput, CorruptInput, SchemaMismatch)
-"""Errors that are one input's own; any other ends a run."""
+"""Errors of a single input; any other ends the run."""
 
 
 def input_failure(error: TglError) -> TglError:
-    """`error`, if an input failed by its own fault while the others go on.
+    """Return `error` if it is the fault of a single input, so that the others go on.
 
     Raises:
-        TglError: it is no fault of an input: a full disk, a lack of memory, what the system
-            refuses.
+        TglError: it is not: a full disk, a lack of memory, a refusal of the system.
     """
     if not isinstance(error, INPUT_FAILURES):
         raise error
@@ -34,11 +33,11 @@ def input_failure(error: TglError) -> TglError:
 
 
 def nothing_done(failures: Sequence[TglError], unit: str) -> TglError:
-    """What to raise where every input failed, so that nothing is published.
+    """The error for a run in which every input failed, so that nothing is published.
 
     Args:
         failures: at least one.
-        unit: an input's name, such as `video`.
+        unit: the name of an input, such as `video`.
     """
     first = failures[0]
     if len(failures) == 1:

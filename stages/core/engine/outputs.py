@@ -1,8 +1,8 @@
-"""What an output may replace: one set of rules for folders and for single files.
+"""The rules for what an output may replace, for folders and for single files.
 
-An output is never an input, lies in none and holds none, whatever links lead there. A folder takes
-the place of an artifact of the same stage, a file that of a file which tgl wrote and nobody changed
-since; anything else is the user's, and is replaced only where --force says so.
+An output is never an input, lies in none and contains none, through links either. A folder may
+replace an artifact of the same stage, a file one that tgl wrote and nobody changed since; anything
+else is the user's and is replaced only with --force.
 """
 
 from __future__ import annotations
@@ -33,17 +33,17 @@ ANOTHER = "name another output"
 FORCE = "name another output, or replace it with --force"
 _ATTRIBUTE = "user.tgl.sha256"
 _ONCE = "once"
-"""In the place of a fingerprint: nobody can go on with what came once."""
+"""In place of a fingerprint: such an output cannot be resumed."""
 
 _Identity = tuple[int, int] | Path
-"""Device and inode, or the path of what does not exist."""
+"""Device and inode, or the path if it does not exist."""
 
 
 def refuse_inputs(out: Path, inputs: Iterable[Path]) -> None:
-    """Check that an output is no input, lies in none and holds none; links are followed.
+    """Check that an output is not an input, and neither in nor above one; links are followed.
 
     Raises:
-        OutputBlocked: it is, does or would.
+        OutputBlocked: it is.
     """
     chain = _identities(out)
     for path in inputs:
@@ -53,13 +53,13 @@ def refuse_inputs(out: Path, inputs: Iterable[Path]) -> None:
         if found[0] in chain:
             raise OutputBlocked(f"lies inside the input {path}", where=out, hint=ANOTHER)
         if chain[0] in found:
-            raise OutputBlocked(f"holds the input {path}", where=out, hint=ANOTHER)
+            raise OutputBlocked(f"contains the input {path}", where=out, hint=ANOTHER)
 
 
 def _identities(path: Path) -> list[_Identity]:
-    """A path, links followed, and the folders above it."""
+    """Identities of a path, with links resolved, and of the folders above it."""
     real = Path(os.path.realpath(path))
-    return [_identity(place) for place in (real, *real.parents)]
+    return [_identity(folder) for folder in (real, *real.parents)]
 
 
 def _identity(path: Path) -> _Identity:
@@ -71,18 +71,17 @@ def _identity(path: Path) -> _Identity:
 
 
 def replaceable(out: Path, stage: str, *, force: bool, named: Path | None = None) -> Receipt | None:
-    """Check that a folder may take the place of `out`.
+    """Check that `stage` may replace the folder `out`.
 
     Args:
-        stage: that would write it.
         named: `out` as the user named it, for messages.
-        force: replace whatever is there, but for a file or a folder that holds the user's own.
+        force: replace whatever is there, except a file and the current and the home folder.
 
     Returns:
-        the receipt of the artifact that would be replaced; None where there is none.
+        the receipt of the artifact that would be replaced, None if there is none.
 
     Raises:
-        OutputBlocked: it is a file, another stage's artifact, or holds what tgl did not write.
+        OutputBlocked: it is a file, another stage's artifact, or has files that tgl did not write.
     """
     if not os.path.lexists(out):
         return None
@@ -95,31 +94,31 @@ def replaceable(out: Path, stage: str, *, force: bool, named: Path | None = None
         return receipt
     if not force:
         raise OutputBlocked(reason, where=named or out, hint=FORCE)
-    for place in (Path.cwd(), Path.home()):
-        if _identity(out) in _identities(place):
-            reason = f"{reason}, and is or holds the folder {place}"
+    for folder in (Path.cwd(), Path.home()):
+        if _identity(out) in _identities(folder):
+            reason = f"{reason}, and is or contains the folder {folder}"
             raise OutputBlocked(reason, where=named or out, hint=ANOTHER)
     return None
 
 
 def _owner(out: Path, stage: str) -> tuple[Receipt | None, str | None]:
-    """The receipt of a folder, and why `stage` may not replace it (None if it may)."""
+    """The receipt of a folder, and the reason why `stage` may not replace it (None if it may)."""
     try:
         receipt = read_receipt(out)
     except TglError as error:
-        return None, f"has a receipt that does not tell what made it ({error.message})"
+        return None, f"has an unreadable receipt ({error.message})"
     if receipt is None:
-        return None, "holds files that tgl did not write"
+        return None, "contains files that tgl did not write"
     if receipt.stage != stage:
         return receipt, f"was made by tgl {receipt.stage}, not by tgl {stage}"
     added = _added(out, receipt)
     if added is not None:
-        return receipt, f"holds files that tgl did not write ({added})"
+        return receipt, f"contains files that tgl did not write ({added})"
     return receipt, None
 
 
 def _added(out: Path, receipt: Receipt) -> str | None:
-    """What was put into an artifact since it was made, as far as its receipt tells."""
+    """The files added to an artifact since it was made, by its receipt; None without any."""
     found = list_folder(out, digest=lambda _: "")
     names = sorted(found.tables.keys() - receipt.outputs.tables.keys())
     if names:
@@ -130,15 +129,15 @@ def _added(out: Path, receipt: Receipt) -> str | None:
 
 @contextmanager
 def output_folder(out: Path, stage: str, *, inputs: Sequence[Path], force: bool) -> Iterator[Path]:
-    """Fill a folder that appears whole when the block ends, or not at all where it raises.
+    """Fill a folder that appears when the block ends, or not at all if it raises.
 
-    For what comes once and is not made by execute(). The rules are the same; the block writes the
+    For artifacts that are not made by execute(), under the same rules; the block writes the
     receipt.
 
     Args:
-        stage: whose artifact it is.
+        stage: name of the artifact's stage.
         inputs: of the command.
-        force: replace whatever is there, but for an input.
+        force: replace whatever is there, except an input.
 
     Raises:
         OutputBlocked: it may not be written, or another run is writing it.
@@ -160,7 +159,7 @@ def output_folder(out: Path, stage: str, *, inputs: Sequence[Path], force: bool)
 
 
 class OutputFiles:
-    """Single files that a command writes; see :func:`output_files`."""
+    """Files that a command writes; see :func:`output_files`."""
 
     def __init__(self, inputs: Sequence[Path], force: bool, stack: ExitStack):
         self._inputs = inputs
@@ -169,15 +168,15 @@ class OutputFiles:
         self._added: dict[Path, tuple[Path, bool]] = {}
 
     def add(self, target: Path, *, known: bool = False) -> Path:
-        """Take a file into the group, before any work is done.
+        """Add a file to the group, before any work is done.
 
         Args:
-            target: a file, or what a link to one names.
-            known: the caller knows that tgl wrote what is there.
+            target: a file, or a link to one.
+            known: the caller knows that tgl wrote the existing file.
 
         Returns:
-            where to write it, with the suffix of `target`; a file that is not written there
-            leaves `target` as it is.
+            the path to write to, with the suffix of `target`; if nothing is written there,
+            `target` stays as it is.
 
         Raises:
             OutputBlocked: it may not be written; see :func:`output_files`.
@@ -193,8 +192,8 @@ class OutputFiles:
         return temporary
 
     def _publish(self) -> None:
-        """Let all files appear."""
-        written = {real: found for real, found in self._added.items() if found[0].exists()}
+        """Move all files into place."""
+        written = {real: added for real, added in self._added.items() if added[0].exists()}
         for real, (_, known) in written.items():
             _require_own(real, real, force=self._force or known)
         for real, (temporary, _) in written.items():
@@ -205,18 +204,19 @@ class OutputFiles:
 
 @contextmanager
 def output_files(inputs: Sequence[Path], *, force: bool) -> Iterator[OutputFiles]:
-    """Write files that appear together at the end, or not at all where an error comes first.
+    """Write files that appear together at the end, or not at all after an error.
 
-    Each file keeps its SHA-256 in an extended attribute; where the file system has none, a hidden
-    note `.x.tgl` beside the file `x` does. So a file is known as tgl's own until somebody edits it.
+    The SHA-256 of each file is kept in an extended attribute, or in a hidden file `.x.tgl` beside
+    the file `x` if the file system has no attributes. It shows that tgl wrote the file and that
+    nobody changed it since.
 
     Args:
         inputs: of the command.
         force: replace files that tgl did not write.
 
     Raises:
-        OutputBlocked: a file is an input or lies in one, exists and is not as tgl wrote it, or
-            another run is writing it.
+        OutputBlocked: a file is an input or lies in one, exists and was not written by tgl or
+            changed since, or another run is writing it.
     """
     with ExitStack() as stack:
         files = OutputFiles(inputs, force, stack)
@@ -228,27 +228,27 @@ def _require_own(real: Path, named: Path, *, force: bool) -> None:
     if not os.path.lexists(real):
         return
     if not real.is_file():
-        kind = "a folder" if real.is_dir() else "no regular file"
-        raise OutputBlocked(f"is {kind}, the output is a file", where=named, hint=ANOTHER)
+        kind = "is a folder" if real.is_dir() else "is not a regular file"
+        raise OutputBlocked(f"{kind}, the output is a file", where=named, hint=ANOTHER)
     known = () if force else _known_sums(real)
     if not force and sha256_file(real) not in known:
-        reason = "is not as tgl wrote it" if known else "was not written by tgl"
+        reason = "was changed since tgl wrote it" if known else "was not written by tgl"
         raise OutputBlocked(f"exists and {reason}", where=named, hint=FORCE)
 
 
 def _mark_written(temporary: Path, real: Path) -> None:
-    """Keep the SHA-256 of a file that is about to take the place of `real`."""
+    """Store the SHA-256 of a file that is about to replace `real`."""
     found = sha256_file(temporary)
     try:
         os.setxattr(temporary, _ATTRIBUTE, found.encode())
-    except (OSError, AttributeError):  # AttributeError: Python knows them on Linux alone
+    except (OSError, AttributeError):  # AttributeError: Python has them on Linux alone
         before = [sha256_file(real)] if real.exists() else []
         document = {"format": FORMAT, "sha256": [*before, found]}
         write_text_atomic(_note_path(real), json.dumps(document) + "\n")
 
 
 def _known_sums(real: Path) -> Sequence[object]:
-    """SHA-256 sums that the file had when tgl wrote it."""
+    """SHA-256 sums of the file as tgl wrote it."""
     try:
         return [os.getxattr(real, _ATTRIBUTE).decode("ascii", "replace")]
     except (OSError, AttributeError):
@@ -264,11 +264,11 @@ def _note_path(real: Path) -> Path:
     return real.with_name(f".{real.name}.tgl")
 
 
-def artifact_mark(path: Path) -> tuple[object, ...] | None:
-    """What changes when an input is replaced while it is read; None where it does not exist.
+def input_state(path: Path) -> tuple[object, ...] | None:
+    """The state of an input, which changes when it is replaced; None if it does not exist.
 
-    Of a folder its inode, the receipt's bytes, and when it was last renamed or given another entry
-    (inodes are used again); of a file its inode, size and time.
+    Of a folder the inode, the time of change (inodes are reused) and the receipt; of a file the
+    inode, size and time.
     """
     try:
         status = path.stat()

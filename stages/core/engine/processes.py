@@ -31,7 +31,7 @@ SILENCE_SECONDS = 60.0
 BEAT_SECONDS = 5.0
 POLL_SECONDS = 0.1
 STOPPED_CODE = 128 + signal.SIGTERM
-GO_ON = "run the same command again to go on from here; finished work is kept"
+GO_ON = "run the same command again to resume; finished work is kept"
 
 _DISMISSED = "dismissed"
 
@@ -158,7 +158,7 @@ class Team:
             self._heard[rank] = (beat, now)
         elif now - since > SILENCE_SECONDS:
             raise TglError(
-                f"process {rank} of {self.place.count} has not been heard of for "
+                f"process {rank} of {self.place.count} has not responded for "
                 f"{SILENCE_SECONDS:.0f} s",
                 hint=GO_ON,
             )
@@ -194,7 +194,7 @@ def _launched_store() -> Store:
         store, _, _ = next(dist.rendezvous("env://", timeout=timedelta(seconds=JOIN_SECONDS)))
     except (ValueError, RuntimeError) as error:
         raise TglError(
-            f"the processes of this run did not meet ({error})",
+            f"the processes of this run could not connect ({error})",
             hint="start them with torchrun or accelerate launch",
         ) from error
     return dist.PrefixStore("tgl", store)

@@ -8,27 +8,27 @@ from typing import Protocol
 
 
 class Task(Protocol):
-    """One bar."""
+    """A progress bar."""
 
     def advance(self, n: int = 1, **figures: float | str) -> None:
-        """Count `n` more units; `figures` (loss, J, ...) stand beside the bar."""
+        """Advance by `n` units, and show `figures` (loss, J, ...) beside the bar."""
 
     def expect(self, total: int) -> None:
-        """Say how many units there will be, once that is known or known better."""
+        """Set the total number of units, or a better estimate of it."""
 
 
 class Progress(Protocol):
-    """Where a stage reports to."""
+    """The receiver of a stage's reports."""
 
     def task(self, name: str, total: int | None, unit: str) -> AbstractContextManager[Task]:
-        """A bar over `total` units (None if unknown) while the context lasts."""
+        """A context with a bar over `total` units (None if unknown)."""
 
     def warn(self, message: str) -> None:
-        """One line that the user should read although the run goes on."""
+        """Show a line that the user should read although the run goes on."""
 
 
 class SilentTask:
-    """Counts for nobody."""
+    """Shows nothing."""
 
     def advance(self, n: int = 1, **figures: float | str) -> None:
         """Do nothing."""
@@ -38,14 +38,14 @@ class SilentTask:
 
 
 class SilentProgress:
-    """Shows nothing and keeps the warnings, for library use and tests."""
+    """Shows nothing, and keeps the warnings; for library use and tests."""
 
     def __init__(self) -> None:
         self.warnings: list[str] = []
 
     @contextmanager
     def task(self, name: str, total: int | None, unit: str) -> Iterator[Task]:
-        """A task that nobody sees."""
+        """A task that shows nothing."""
         yield SilentTask()
 
     def warn(self, message: str) -> None:

@@ -12,14 +12,14 @@ from stages.core.engine.settings import Settings
 
 
 class Inputs:
-    """Base of what a stage reads: a frozen dataclass of paths."""
+    """Base of the inputs of a stage: a frozen dataclass of paths."""
 
     def digests(self) -> dict[str, str]:
-        """A digest (hex SHA-256) of every input by name; raises MissingInput."""
+        """A digest (hex SHA-256) of each input by name; raises MissingInput."""
         raise NotImplementedError
 
     def paths(self) -> list[Path]:
-        """Every file and folder that is named, which no output may replace."""
+        """All input files and folders, which no output may replace."""
         values = [getattr(self, field.name) for field in dataclasses.fields(self)]  # type: ignore[arg-type]
         named = [path for value in values for path in (value if _is_several(value) else [value])]
         return [path for path in named if isinstance(path, Path)]
@@ -31,13 +31,13 @@ def _is_several(value: object) -> bool:
 
 @dataclass(frozen=True)
 class Result:
-    """What a stage's run() returns.
+    """The result of a stage's run().
 
     Attributes:
-        counts: what the artifact holds, and what was dropped, for the summary and the receipt.
+        counts: of the artifact's content and of what was dropped, for the summary and the receipt.
         failures: one line for each input that failed while the others went on.
-        run_counts: what this run took over from earlier ones, for the summary alone: a resumed run
-            ends in the same receipt as one that nobody interrupted.
+        run_counts: of what this run reused from earlier ones, for the summary alone: a resumed run
+            ends in the same receipt as an uninterrupted one.
     """
 
     counts: Mapping[str, int | float]
@@ -69,5 +69,5 @@ class Stage(Generic[C, I]):
     memory_hint: str = "free some memory, or use a machine with more"
 
     def identity(self, config: C) -> dict[str, Any]:
-        """What the artifact depends on beside its inputs."""
+        """Everything that the artifact depends on beside its inputs."""
         return {"stage": self.name, "version": self.version, "config": config.to_dict()}

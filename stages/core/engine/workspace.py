@@ -1,8 +1,8 @@
 """The scratch folder of a run, and the units (videos, clips) that are finished in it.
 
-A unit is kept with the digest of everything it depends on. An interrupted run finds its units
-again; a run with a new or mended video takes the units of all other videos over from the artifact
-that is there, as hard links.
+A unit is stored with the digest of everything it depends on. An interrupted run finds its units
+again; a run with a new or fixed video reuses the units of all other videos from the existing
+artifact, as hard links.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ _MARK = b"tgl.unit"
 
 
 class Workspace:
-    """Where a stage writes.
+    """The folder that a stage writes to.
 
     Args:
         path: the folder that becomes the artifact.
         identity: stage, version and config; part of every unit's key.
-        receipt: what is being made, and with which settings, for the footer of every table.
-        previous: the artifact that is there now and scratch folders of interrupted runs, whose
-            finished units may be taken over.
+        receipt: stage and settings, for the footer of every table.
+        previous: the existing artifact and scratch folders of interrupted runs, whose finished
+            units may be reused.
     """
 
     def __init__(
@@ -56,12 +56,12 @@ class Workspace:
 
     @property
     def previous(self) -> tuple[Path, ...]:
-        """Folders whose finished units may be taken over."""
+        """Folders whose finished units may be reused."""
         return self._previous
 
     @property
     def keep(self) -> Path:
-        """A folder for the state of an interrupted run; it is not part of the artifact."""
+        """A folder for the state to resume from; it is not part of the artifact."""
         folder = self.path / ENGINE_FOLDER / _KEEP
         folder.mkdir(parents=True, exist_ok=True)
         return folder
@@ -70,7 +70,7 @@ class Workspace:
         """Write a table of the artifact; its footer says what made it.
 
         Raises:
-            SchemaMismatch: the rows break the promise of `spec`.
+            SchemaMismatch: the rows do not conform to `spec`.
         """
         write_table(self.path / name, table, spec, receipt=self._receipt)
 
@@ -83,7 +83,7 @@ class Workspace:
         dictionary: bool | list[str] = True,
         statistics: bool | list[str] = True,
     ) -> TableWriter:
-        """As :meth:`write_table`, for rows that come in pieces; see :class:`TableWriter`."""
+        """A writer for a table that comes in pieces; see :class:`TableWriter`."""
         return TableWriter(
             self.path / name,
             spec,
@@ -94,11 +94,11 @@ class Workspace:
         )
 
     def finished(self, name: str, key: str) -> pa.Table | None:
-        """The rows of a unit that is done, or None if it must be worked.
+        """The rows of a finished unit, or None if it must be computed.
 
         Args:
             name: of the unit, unique in the artifact.
-            key: digest of the unit's own inputs.
+            key: digest of the unit's inputs.
         """
         digest = self._digest(name, key)
         own = _read_unit(self._mark(self.path, name), digest, self.path)
@@ -113,13 +113,12 @@ class Workspace:
         return None
 
     def keep_previous(self, name: str) -> pa.Table | None:
-        """Take a unit over as an earlier run left it, whatever its inputs were then.
+        """Reuse a unit of an earlier run, whatever its inputs were then.
 
-        For a unit that fails now: what was good stays under its former key, so that the next run
-        works the unit again.
+        For a unit that fails now: it keeps its former key, so that the next run recomputes it.
 
         Returns:
-            its rows; None where no earlier run finished it or its files were changed since.
+            its rows; None if no earlier run finished it or its files were changed since.
         """
         for folder in self._previous:
             found = _read_unit(self._mark(folder, name), None, folder)
@@ -131,7 +130,7 @@ class Workspace:
         return None
 
     def _take_over(self, folder: Path, files: Sequence[str]) -> list[Path]:
-        """Files of another folder as hard links in this one."""
+        """Link files of another folder into this one."""
         for relative in files:
             _link(folder / relative, self.path / relative)
         return [self.path / relative for relative in files]
@@ -140,8 +139,8 @@ class Workspace:
         """Mark a unit as done.
 
         Args:
-            rows: what the stage will need of it at the end (any schema).
-            files: what it wrote below `path`; checked by size when the unit is found again.
+            rows: data that the stage needs of it at the end (any schema).
+            files: that it wrote below `path`; their sizes are checked when the unit is reused.
         """
         sizes = {file.relative_to(self.path).as_posix(): file.stat().st_size for file in files}
         mark = json.dumps({"digest": self._digest(name, key), "files": sizes}).encode()
@@ -156,22 +155,22 @@ class Workspace:
         temporary.replace(target)
 
     def discard(self, name: str) -> None:
-        """Forget that a unit is done; its files are the caller's to remove."""
+        """Unmark a finished unit; the caller removes its files."""
         self._mark(self.path, name).unlink(missing_ok=True)
 
     def discard_all(self) -> None:
-        """Forget all units, as where their inputs were replaced while they were worked."""
+        """Unmark all units, as when inputs were replaced during the run."""
         remove_tree(self._units)
         self._units.mkdir()
 
     def drop_if_useless(self) -> None:
-        """Leave no folder behind in which the next run would find nothing finished."""
+        """Remove the folder if the next run could not resume from it."""
         with contextlib.suppress(OSError):  # a thread that was not waited for may still write
             if not holds_units(self.path):
                 remove_tree(self.path)
 
     def close(self) -> None:
-        """Drop what is not part of the artifact, before it is published."""
+        """Remove everything that is not part of the artifact, before it is published."""
         remove_tree(self.path / ENGINE_FOLDER / _KEEP)
         if not any(self._units.iterdir()):
             remove_tree(self.path / ENGINE_FOLDER)
@@ -186,16 +185,16 @@ class Workspace:
 
 
 def holds_units(folder: Path) -> bool:
-    """Whether a scratch folder holds something that a later run can go on from."""
+    """Return whether a later run can resume from a scratch folder."""
     state = (folder / ENGINE_FOLDER / name for name in (_UNITS, _KEEP))
     return any(part.is_dir() and any(part.iterdir()) for part in state)
 
 
 def _read_unit(mark: Path, digest: str | None, root: Path) -> tuple[pa.Table, list[str]] | None:
-    """Rows and files of a unit; None if it is absent, damaged, or of another digest.
+    """Rows and files of a unit; None if it is missing, damaged, or has another digest.
 
     Args:
-        digest: that it must have; None takes any.
+        digest: the required digest; None accepts any.
     """
     if not mark.is_file():
         return None

@@ -199,7 +199,7 @@ def work_folder(
     refuse_inputs(folder, inputs)
     mark = folder / WORK_MARK
     if folder.exists() and not force and not mark.is_file() and any(folder.iterdir()):
-        raise OutputBlocked("holds files that tgl did not write", where=folder, hint=FORCE)
+        raise OutputBlocked("contains files that tgl did not write", where=folder, hint=FORCE)
     folder.mkdir(parents=True, exist_ok=True)
     write_text_atomic(mark, _MARK_TEXT)
     try:

@@ -209,7 +209,7 @@ def test_a_hub_id_offline_fails_at_once(
 def test_an_index_without_sentences(
     run_stage: Callable, sentences_index: Callable, tmp_path: Path
 ) -> None:
-    with pytest.raises(CorruptInput, match="holds no sentence"):
+    with pytest.raises(CorruptInput, match="contains no sentences"):
         run_stage(STAGE, TextConfig(), _inputs(sentences_index([])), tmp_path / "text")
     with pytest.raises(MissingInput):
         run_stage(STAGE, TextConfig(), _inputs(tmp_path / "absent"), tmp_path / "text")
@@ -248,7 +248,7 @@ def test_bfloat16_takes_the_place_of_float16(
         assert np.allclose(one.pooled, two.pooled, rtol=2**-8, atol=1e-6)
         bits = two.embeddings.view(np.uint32)
         assert (bits & 0xFFFF == 0).all()
-    with pytest.raises(SchemaMismatch, match="holds the table texts_bf16, expected texts"):
+    with pytest.raises(SchemaMismatch, match="is the table texts_bf16, expected texts"):
         read_table(tmp_path / "bf16" / "texts.parquet", TEXTS)
     report = check(tmp_path / "bf16", CheckConfig(), runtime=Runtime(workers=1),
                    progress=SilentProgress())  # fmt: skip

@@ -59,7 +59,7 @@ def test_frozen_parts_leave_the_optimizer() -> None:
 
 
 def test_a_prefix_is_whole_names() -> None:
-    with pytest.raises(ConfigError, match=r"no parameter is called sam\.mem.*adapter, sam"):
+    with pytest.raises(ConfigError, match=r"name or prefix sam\.mem; .*adapter, sam"):
         freeze_parts(groups(), ["sam.mem"])
 
 

@@ -366,7 +366,7 @@ def test_a_warm_up_that_never_ends_is_told(
 def test_an_unknown_part_cannot_be_frozen(
     run_stage: Run, inputs: TrainInputs, tmp_path: Path
 ) -> None:
-    with pytest.raises(ConfigError, match="no parameter is called nose"):
+    with pytest.raises(ConfigError, match="no parameter has the name or prefix nose"):
         run_stage(STAGE, small(freeze=("nose",)), inputs, tmp_path / "out")
 
 

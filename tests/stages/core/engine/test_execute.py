@@ -186,7 +186,7 @@ def test_a_damaged_receipt_tells_no_stage_and_is_replaced_by_force_alone(
     out = tmp_path / "out"
     copy(source, out)
     (out / "receipt.json").write_text("{")
-    with pytest.raises(OutputBlocked, match=r"does not tell what made it .*--force"):
+    with pytest.raises(OutputBlocked, match=r"has an unreadable receipt .*--force"):
         copy(source, out)
     assert (out / "receipt.json").read_text() == "{"
     assert not copy(source, out, force=True).skipped
@@ -312,7 +312,7 @@ def test_what_was_put_into_an_artifact_is_not_removed(
     out = tmp_path / "out"
     copy(source, out)
     (out / name).write_text("precious")
-    with pytest.raises(OutputBlocked, match="holds files that tgl did not write"):
+    with pytest.raises(OutputBlocked, match="contains files that tgl did not write"):
         copy(source, out, times=2)
     assert (out / name).read_text() == "precious"
 

@@ -33,8 +33,8 @@ def write(target: Path, text: str, *inputs: Path, force: bool = False) -> None:
         (".", "is an input of this command"),
         ("inner", "lies inside the input"),
         ("new/er", "lies inside the input"),
-        ("..", "holds the input"),
-        ("../../home", "holds the input"),
+        ("..", "contains the input"),
+        ("../../home", "contains the input"),
     ],
 )
 @pytest.mark.parametrize("linked", [False, True])
@@ -65,7 +65,7 @@ def test_force_does_not_remove_the_folder_that_one_works_in(
     data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(data / "inner")
-    with pytest.raises(OutputBlocked, match="is or holds the folder"):
+    with pytest.raises(OutputBlocked, match="is or contains the folder"):
         replaceable(data, "propagate", force=True)
     assert replaceable(data / "inner", "propagate", force=False) is None
 
@@ -89,7 +89,7 @@ def test_a_file_of_tgl_is_replaced_until_it_is_edited(marked: str, tmp_path: Pat
     write(path, "2")
     assert path.read_text() == "2"
     path.write_text("edited")
-    with pytest.raises(OutputBlocked, match=r"found.json: exists and is not as tgl wrote it"):
+    with pytest.raises(OutputBlocked, match=r"found\.json: exists and was changed since tgl"):
         write(path, "3")
     assert path.read_text() == "edited"
     write(path, "3", force=True)
@@ -109,7 +109,7 @@ def test_a_foreign_file_is_replaced_by_force_alone(data: Path) -> None:
 
 def test_a_pipe_is_no_output(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(OutputBlocked, match="is no regular file"):
+    with pytest.raises(OutputBlocked, match="is not a regular file"):
         write(tmp_path / "pipe", "x", force=True)
 
 
@@ -186,5 +186,5 @@ def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
     with output_folder(out, "propagate", inputs=[], force=False) as folder:
         (folder / "0.png").write_text("whole")
     assert (out / "0.png").read_text() == "whole"
-    with pytest.raises(OutputBlocked, match="holds files that tgl did not write"):
+    with pytest.raises(OutputBlocked, match="contains files that tgl did not write"):
         fail()

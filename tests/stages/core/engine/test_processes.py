@@ -89,9 +89,9 @@ def test_a_silent_process_is_taken_for_dead(
     teams[0].call({})
     next(teams[1].orders())
     teams[1].report({})
-    with pytest.raises(TglError, match="process 2 of 3 has not been heard of for 0 s; run the"):
+    with pytest.raises(TglError, match="process 2 of 3 has not responded for 0 s; run the"):
         teams[0].reports()
-    with pytest.raises(TglError, match="process 0 of 3 has not been heard of"):
+    with pytest.raises(TglError, match="process 0 of 3 has not responded"):
         next(Team(teams[1].place, HashStore()).orders())
 
 

@@ -98,7 +98,7 @@ def test_a_zip_that_was_cut_off_is_replaced_by_force_alone(write: Write) -> None
     path = write().path
     whole = path.read_bytes()
     path.write_bytes(whole[:-100])
-    with pytest.raises(OutputBlocked, match=r"not as tgl wrote it; .*--force"):
+    with pytest.raises(OutputBlocked, match=r"changed since tgl wrote it; .*--force"):
         write()
     assert path.read_bytes() == whole[:-100]
     assert not write(force=True).skipped
