@@ -1,41 +1,42 @@
-"""Digests of inputs: what changes them, and what does not."""
+"""Digests of inputs."""
 
 from __future__ import annotations
 
 import os
-import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from schemas.errors import MissingInput
-from stages.core.engine.digest import weights_digest
+from stages.core.engine import digest
+from stages.core.engine.digest import artifact_digest, file_digest, known_sha256, tree_digest
 
 
-def model(folder: Path) -> Path:
-    folder.mkdir()
-    (folder / "config.json").write_text("{}")
-    (folder / "model.safetensors").write_bytes(bytes(64))
-    (folder / "README.md").write_text("read me")
-    return folder
+@pytest.mark.parametrize("function", [artifact_digest, file_digest, tree_digest])
+def test_a_missing_input_is_named(function: Callable[[Path], str], tmp_path: Path) -> None:
+    with pytest.raises(MissingInput, match="nothing"):
+        function(tmp_path / "nothing")
 
 
-def test_a_model_installed_elsewhere_keeps_its_digest(tmp_path: Path) -> None:
-    first = model(tmp_path / "a")
-    other = shutil.copytree(first, tmp_path / "b")
-    os.utime(other / "model.safetensors", (1, 1))
-    (other / "README.md").write_text("read me again")
-    assert weights_digest(first) == weights_digest(other)
+def test_a_file_is_read_once_until_it_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, reads = tmp_path / "video.mp4", []
+    real = digest.sha256_file
+    monkeypatch.setattr(digest, "sha256_file", lambda path: reads.append(path) or real(path))
+    monkeypatch.setattr(digest, "_SETTLED_NS", 0)  # the files are new
+    path.write_bytes(b"one")
+    assert known_sha256(path) == known_sha256(path)
+    assert len(reads) == 1
+    path.write_bytes(b"two")
+    os.utime(path, ns=(1, 1))
+    assert known_sha256(path) == real(path)
+    assert len(reads) == 2
 
 
-@pytest.mark.parametrize("name", ["config.json", "model.safetensors", "model-2.safetensors"])
-def test_changed_weights_change_the_digest(tmp_path: Path, name: str) -> None:
-    folder = model(tmp_path / "a")
-    before = weights_digest(folder)
-    (folder / name).write_bytes(bytes(63) + b"\x01")
-    assert weights_digest(folder) != before
-
-
-def test_a_missing_model_is_told(tmp_path: Path) -> None:
-    with pytest.raises(MissingInput, match="no such folder"):
-        weights_digest(tmp_path / "none")
+def test_a_file_that_may_still_change_is_read_again(tmp_path: Path) -> None:
+    path = tmp_path / "video.mp4"
+    for content in (b"one", b"two", b"six"):  # within a tick of the clock, with equal sizes
+        path.write_bytes(content)
+        assert known_sha256(path) == digest.sha256_file(path)

@@ -1,4 +1,4 @@
-"""A stage for the engine's tests: it copies files, a unit a file, and can be told to fail."""
+"""A stage for the engine's tests: it copies files, one unit per file, and fails when told to."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import pyarrow as pa
 
 from schemas.directories import sha256_file
 from schemas.errors import CorruptInput
-from stages.core.engine.progress import Progress
+from stages.core.engine.execute import Outcome, execute
+from stages.core.engine.progress import Progress, SilentProgress
 from stages.core.engine.runtime import Runtime
 from stages.core.engine.settings import Settings, setting
 from stages.core.engine.stage import Inputs, Result, Stage
@@ -64,3 +65,36 @@ def run(
 
 
 COPY = Stage("copy", 1, CopyConfig, CopyInputs, run)
+
+
+def copy(
+    source: Path,
+    out: Path,
+    *,
+    stage: Stage[CopyConfig, CopyInputs] = COPY,
+    force: bool = False,
+    hold: bool = False,
+    progress: Progress | None = None,
+    **settings: int,
+) -> Outcome:
+    """Execute the stage, or one made from it."""
+    return execute(
+        stage,
+        CopyConfig(**settings),
+        CopyInputs(source),
+        out,
+        runtime=Runtime(workers=1),
+        progress=progress or SilentProgress(),
+        force=force,
+        hold=hold,
+    )
+
+
+def content(folder: Path) -> dict[str, str]:
+    """The copies in an artifact."""
+    return {p.name: p.read_text() for p in sorted((folder / "copies").iterdir())}
+
+
+def beside(out: Path) -> list[str]:
+    """Names of other files in the parent folder, where no run may leave any."""
+    return sorted(p.name for p in out.parent.iterdir() if p.name not in (out.name, "source"))
