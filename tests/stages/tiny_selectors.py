@@ -6,20 +6,19 @@ import json
 from pathlib import Path
 
 import torch
-from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import (
     Blip2Config,
     Blip2ForImageTextRetrieval,
     CLIPConfig,
     CLIPImageProcessorPil,
     CLIPModel,
-    PreTrainedTokenizerFast,
     Siglip2Config,
     Siglip2ImageProcessorPil,
     Siglip2Model,
     SiglipConfig,
     SiglipModel,
 )
+from word_tokenizer import save_word_tokenizer
 
 SIDE = 32
 WORDS = ["the", "left", "one", "jumps", "two", "that", "run", "a", "flying", "cow"]
@@ -31,19 +30,6 @@ TOWER = {
 }
 TEXT = {**TOWER, "vocab_size": 20, "max_position_embeddings": 12, "eos_token_id": 2}
 VISION = {**TOWER, "image_size": SIDE, "patch_size": 8}
-
-
-def _save_tokenizer(folder: Path) -> None:
-    special = ["<s>", "<pad>", "</s>", "<unk>"]
-    vocabulary = {word: number for number, word in enumerate([*special, *WORDS])}
-    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
-    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
-    )
-    PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, pad_token="<pad>", unk_token="<unk>", eos_token="</s>"
-    ).save_pretrained(folder)
 
 
 def _clip(folder: Path) -> None:
@@ -112,5 +98,5 @@ def save_selector(family: str, folder: Path) -> Path:
     torch.manual_seed(0)
     makers = {"clip": _clip, "siglip": _siglip, "siglip2": _siglip2, "blip-2": _blip2}
     makers[family](folder)
-    _save_tokenizer(folder)
+    save_word_tokenizer(folder, WORDS)
     return folder

@@ -172,12 +172,17 @@ def write_video(path: Path, frames: int, *, seed: int = 0) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     height, width = _SIZE
     ground = np.random.default_rng(seed).integers(0, 90, (height, width, 3), np.uint8)
-    pictures = []
+    images = []
     for frame in range(frames):
-        picture = ground.copy()
-        picture[8:24, 4 + 3 * frame : 20 + 3 * frame] = (250, 180 - 20 * seed, 40)
-        pictures.append(picture)
-    write_h264(path, pictures, _SIZE, 6.0, 0)
+        image = ground.copy()
+        image[_square(frame)] = (250, 180 - 20 * seed, 40)
+        images.append(image)
+    write_h264(path, images, _SIZE, 6.0, 0)
+
+
+def _square(frame: int) -> tuple[slice, slice]:
+    """Rows and columns of the bright square."""
+    return slice(8, 24), slice(4 + 3 * frame, 20 + 3 * frame)
 
 
 def _write_dataset(root: Path) -> None:
@@ -185,9 +190,9 @@ def _write_dataset(root: Path) -> None:
     videos, masks, moments = {}, {}, {}
     for number, (name, frames) in enumerate(LENGTHS.items()):
         expressions, spans = {}, {}
-        for place, sentence in enumerate(_SENTENCES[name]):
-            expressions[str(place)] = {"exp": sentence, "obj_id": [0], "anno_id": [number]}
-            spans[str(place)] = {"moments": {str(number): [[0, frames - 1 - place]]}}
+        for n, sentence in enumerate(_SENTENCES[name]):
+            expressions[str(n)] = {"exp": sentence, "obj_id": [0], "anno_id": [number]}
+            spans[str(n)] = {"moments": {str(number): [[0, frames - 1 - n]]}}
         videos[name] = {
             "vid_id": number,
             "frames": [f"{n:05d}" for n in range(frames)],
@@ -196,7 +201,7 @@ def _write_dataset(root: Path) -> None:
         moments[name] = {"fps": 6.0, "expressions": spans}
         tracks = [np.zeros(_SIZE, np.uint8) for _ in range(frames)]
         for frame, mask in enumerate(tracks):
-            mask[8:24, 4 + 3 * frame : 20 + 3 * frame] = 1
+            mask[_square(frame)] = 1
         masks[str(number)] = [_packed(mask) for mask in tracks]
     root.mkdir(parents=True)
     (root / "meta_expressions.json").write_text(json.dumps({"videos": videos}))

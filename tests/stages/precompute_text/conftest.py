@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from tokenizers import Tokenizer, models, pre_tokenizers, processors
-from transformers import PreTrainedTokenizerFast, RobertaConfig, RobertaModel
+from transformers import RobertaConfig, RobertaModel
+from word_tokenizer import save_word_tokenizer
 
 from schemas.parquet import rows_of, write_table
 from schemas.tables import EXPRESSIONS
@@ -45,23 +45,10 @@ def sentences_index(tmp_path: Path) -> Callable[[Sequence[str]], Path]:
 def tiny_roberta(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a random RoBERTa of width 16 and a word tokenizer."""
     folder = tmp_path_factory.mktemp("roberta")
-    special = ["<s>", "<pad>", "</s>", "<unk>"]
-    vocabulary = {word: number for number, word in enumerate([*special, *WORDS])}
-    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
-    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
-    )
-    PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        bos_token="<s>",
-        eos_token="</s>",
-        unk_token="<unk>",
-        pad_token="<pad>",
-    ).save_pretrained(folder)
+    vocabulary = save_word_tokenizer(folder, WORDS)
     torch.manual_seed(0)
     config = RobertaConfig(
-        vocab_size=len(vocabulary),
+        vocab_size=vocabulary,
         hidden_size=16,
         num_hidden_layers=2,
         num_attention_heads=2,
