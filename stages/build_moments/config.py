@@ -22,33 +22,31 @@ class IndexConfig(Settings):
 
     layout: str = setting(
         AUTO,
-        "Layout of the data set: MeViS v1 or v2, Ref-YouTube-VOS (also a converted Ref-DAVIS17), "
-        "Ref-DAVIS17 as downloaded, or a plain folder of frames, palette PNGs and expressions.csv.",
+        "Layout of the data set. ref-davis17: as downloaded; folder: frames, palette PNGs and "
+        "expressions.csv.",
+        panel="Data set",
         choices=(AUTO, *LAYOUT_NAMES),
     )
-    split: str | None = setting(None, "The split, if the folder has several: train, val, ...")
+    split: str | None = setting(None, "Split to read, if the folder has several: train, valid, ...")
 
     moments_from: str = setting(
         "file",
-        "Source of the moments: the moments file or, if there are no annotations, the frames in "
-        "which a referent is visible (marked in the column source).",
+        "Take moments from the moments file, or from the frames in which a referent is visible.",
+        panel="Moments",
         choices=("file", "visibility"),
     )
     moments_format: str = setting(
-        AUTO,
-        "Format of the moments file; auto detects it by name and content.",
-        choices=(AUTO, *FORMAT_NAMES),
+        AUTO, "Format of the moments file; auto goes by its name.", choices=(AUTO, *FORMAT_NAMES)
     )
     fps: float = setting(
         0.0,
-        "Frames per second, for moments in seconds; 0 takes the rate that extract-frames found "
-        "(see --frames).",
+        "Frame rate for moments in seconds; 0 takes the one that extract-frames found (--frames).",
         low=0,
         high=1000,
     )
     rounding: str = setting(
         REFUSE,
-        "If a moment in seconds begins or ends between two frames: refuse it, extend it outward, "
+        "Moments in seconds that begin or end between two frames: refuse them, extend them, "
         "or round to the nearest frame.",
         choices=ROUNDINGS,
     )

@@ -37,20 +37,21 @@ class ScoreConfig(Settings):
 
     protocol: str = setting(
         "mevis",
-        "mevis (every frame), davis (semi-supervised: object numbers, without the first and last "
-        "frame), ref-davis (mean of four annotators), ref-youtube-vos (frames with ground truth).",
+        "mevis: every frame; davis: semi-supervised, without the first and last frame; "
+        "ref-davis: mean of four annotators; ref-youtube-vos: frames with ground truth.",
         choices=PROTOCOLS,
     )
     missing: str = setting(
         ERROR,
-        "If masks are missing, unreadable or of another size: error lists them and stops, zero "
-        "counts each as 0 and warns.",
+        "Missing, unreadable or wrongly sized masks: error lists them and stops, zero scores "
+        "each as 0.",
         choices=(ERROR, ZERO),
     )
     pictures: int = setting(
         12,
-        "Number of worst and of best expressions that report.html shows as images; -1 writes no "
-        "report.",
+        "Number of worst and of best expressions shown in report.html; -1 writes no report.",
+        flag="images",
+        former=("pictures",),
         low=NO_REPORT,
         high=500,
     )

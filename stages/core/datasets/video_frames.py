@@ -13,9 +13,8 @@ from schemas.parquet import read_table
 from schemas.tables import FRAMES
 from stages.core.datasets.faults import Faults, strict
 from stages.core.datasets.records import Dataset, RawVideo
-from stages.core.media.frames import frame_size
+from stages.core.media.frames import FRAME_SUFFIXES, frame_size
 
-FRAME_SUFFIXES = (".jpg", ".jpeg", ".png")
 # Time stamps are rounded to the container's time base; 2 ms covers the 1/600 of old files.
 _RATE_TOLERANCE_SECONDS = 0.002
 

@@ -55,7 +55,7 @@ def known_sha256(path: Path) -> str:
     )
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=100_000)
 def _sha256_of_state(path: Path, *_state: int) -> str:
     return sha256_file(path)
 

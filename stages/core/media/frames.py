@@ -13,6 +13,8 @@ from schemas.errors import CorruptInput
 from schemas.files import read_regular
 from stages.core.media.png_checks import PNG_SIGNATURE, checked_png
 
+FRAME_SUFFIXES = (".jpg", ".jpeg", ".png")
+"""Files that the stages read as frames, in lower case."""
 # A frame of 16K x 16K; more is an attack or a mistake, not a video frame.
 MAX_PIXELS = 16384 * 16384
 

@@ -10,8 +10,7 @@ from pathlib import Path
 from schemas.errors import CorruptInput, MissingInput
 from schemas.layouts import MASK_SUFFIX
 from stages.core.datasets.documents.meta_expressions import MetaExpressions
-from stages.core.datasets.video_frames import FRAME_SUFFIXES
-from stages.core.media.frames import frame_size
+from stages.core.media.frames import FRAME_SUFFIXES, frame_size
 
 Size = tuple[int, int]
 """(H, W)."""

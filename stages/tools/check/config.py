@@ -22,13 +22,13 @@ class CheckConfig(Settings):
     )
     server: str = setting(
         AUTO,
-        "Server for which a submission is checked; auto detects it by the folders in the zip.",
+        "Server that a zip is meant for; auto detects it by its folders.",
         choices=(AUTO, *SERVER_NAMES),
     )
-    split: str | None = setting(None, "The split, if the folder of a data set has several.")
+    split: str | None = setting(None, "Split to check, if the data set's folder has several.")
     deep: bool = setting(
         False,
-        "Of an index, also compare the frames that it points to with what extract-frames recorded "
-        "(SHA-256), and decode every mask of its table.",
+        "Also compare the frames of an index with their recorded SHA-256, and decode every "
+        "mask in its table.",
     )
-    images: bool = setting(True, "Decode every picture; without it only their names are looked at.")
+    images: bool = setting(True, "Decode every image; --no-images checks names only.")

@@ -17,14 +17,14 @@ class SubmitConfig(Settings):
 
     server: str = setting(
         MEVIS,
-        "Server for which the zip is laid out: mevis takes the videos at the root of the zip, "
-        "ref-youtube-vos in Annotations/.",
+        "Server to submit to. mevis has the videos at the root of the zip, ref-youtube-vos in "
+        "Annotations/.",
         choices=SERVER_NAMES,
     )
     missing: str = setting(
         "refuse",
-        "If masks are missing: refuse to write the zip, or write black masks in their place (which "
-        "the server scores as empty predictions).",
+        "Frames without a prediction: refuse to write the zip, or write a black mask (nothing "
+        "found).",
         choices=("refuse", "black"),
     )
 

@@ -26,8 +26,9 @@ from stages.core.datasets.palette import (
     track_id,
 )
 from stages.core.datasets.records import DatasetPath, RawExpression, RawTrack, RawVideo
-from stages.core.datasets.video_frames import FRAME_SUFFIXES, no_frames
+from stages.core.datasets.video_frames import no_frames
 from stages.core.engine.runtime import Runtime
+from stages.core.media.frames import FRAME_SUFFIXES
 
 SENTENCES_FILE = "expressions.csv"
 _NEEDED = ("video_id", "expression", "object_ids")

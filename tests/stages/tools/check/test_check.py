@@ -14,6 +14,7 @@ from PIL import Image
 
 from schemas.directories import list_folder
 from schemas.errors import CorruptInput, MissingInput
+from schemas.layouts import RECEIPT_FILE
 from schemas.parquet import read_table, write_table
 from schemas.tables import MASKS, MOMENTS, VIDEOS
 from stages.build_moments.config import IndexConfig, IndexInputs
@@ -132,6 +133,15 @@ def test_a_sound_index_has_no_faults(index: Path) -> None:
     assert report.faults == (), _messages(report)
     assert report.kind == "index"
     assert report.counts["masks"] == 11
+    assert report.notes == ()
+
+
+def test_a_lack_of_receipt_is_noted(index: Path) -> None:
+    (index / RECEIPT_FILE).unlink()
+    report = _check(index)
+    assert report.faults == (), _messages(report)
+    (note,) = report.notes
+    assert note.startswith("no receipt.json: ")
 
 
 def test_faults_of_an_index(index: Path) -> None:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import shutil
+import struct
 import zipfile
+import zlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +28,11 @@ from stages.tools.submit.config import SubmitConfig, SubmitInputs
 from stages.tools.submit.writing import FORMAT, write_submission
 
 Write = Callable[..., Outcome]
+FLIPS = 30
+AFTER_IHDR = 33
+"""Bytes of a PNG up to the end of its first chunk."""
+UNPACKED_BYTES = 4_000_000
+"""More than Pillow unpacks of a text or a colour profile."""
 
 
 @pytest.fixture
@@ -171,6 +179,30 @@ def test_what_a_server_would_refuse_is_named(write: Write, split, damage, reason
         write()
     assert f"1 mask that the server would refuse: a/0/00005.png {reason}" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_every_flipped_bit_of_a_mask_is_refused(write: Write, split) -> None:
+    draw, path = random.Random(0), split.mask("a/0/00005.png")
+    whole = path.read_bytes()
+    for _ in range(FLIPS):
+        place = draw.randrange(8 * len(whole))
+        spoilt = bytearray(whole)
+        spoilt[place // 8] ^= 1 << place % 8
+        path.write_bytes(spoilt)
+        with pytest.raises(CorruptInput, match=r"1 mask .*: a/0/00005\.png"):
+            write()
+
+
+@pytest.mark.parametrize("kind", [b"zTXt", b"iCCP"])
+def test_what_unpacks_to_more_than_a_mask_is_never_unpacked(
+    write: Write, split, kind: bytes
+) -> None:
+    path = split.mask("a/0/00005.png")
+    whole = path.read_bytes()
+    content = kind + b"name\0\0" + zlib.compress(bytes(UNPACKED_BYTES))
+    chunk = struct.pack(">I", len(content) - 4) + content + struct.pack(">I", zlib.crc32(content))
+    path.write_bytes(whole[:AFTER_IHDR] + chunk + whole[AFTER_IHDR:])
+    assert write().counts["masks"] == 9
 
 
 def test_without_frames_the_masks_of_a_video_must_agree(write: Write, split) -> None:

@@ -15,7 +15,7 @@ from schemas.tables import FRAMES
 from stages.core.media.ffmpeg import ffmpeg_binary
 from stages.core.media.timed_video import end_time
 from stages.extract_frames.log import Log
-from stages.tools.render.clocks import Clocks, stream_times
+from stages.tools.render.timestamps import FrameTimes, stream_timestamps
 from stages.tools.render.writing import write_gif, write_mp4
 
 UNEVEN = (0.0, 0.04, 0.08, 1.5, 1.533, 3.25, 7.0, 7.017, 12.4, 13.1)
@@ -42,7 +42,7 @@ def test_an_mp4_shows_each_frame_at_its_time(tmp_path: Path) -> None:
         write_mp4(tmp_path / name, frames(len(UNEVEN)), SIZE, 6.0, 18, times)
     found, length = seconds_of(tmp_path / "a.mp4")
     assert np.allclose(found, UNEVEN, atol=1e-5)
-    assert abs(length - times[-1]) < 0.01  # ffmpeg tells it in 1/100 s
+    assert abs(length - times[-1]) < 0.01  # ffmpeg rounds it to 1/100 s
     assert (tmp_path / "a.mp4").read_bytes() == (tmp_path / "b.mp4").read_bytes()
 
 
@@ -57,7 +57,7 @@ def test_a_gif_shows_each_frame_at_its_time_as_far_as_it_can(tmp_path: Path) -> 
     assert np.abs(ends - np.array([*UNEVEN[1:], end_time(UNEVEN)])).max() < 0.0101
 
 
-def table(path: Path, times: tuple[float | None, ...]) -> Clocks:
+def table(path: Path, times: tuple[float | None, ...]) -> FrameTimes:
     rows = (
         {
             "video_id": "a", "frame": frame, "name": f"{frame:05d}", "path": f"a/{frame:05d}.jpg",
@@ -66,7 +66,7 @@ def table(path: Path, times: tuple[float | None, ...]) -> Clocks:
         for frame, seconds in enumerate(times)
     )  # fmt: skip
     write_table(path / FRAMES_TABLE, rows_of(rows, FRAMES), FRAMES)
-    return Clocks(path / FRAMES_TABLE)
+    return FrameTimes(path / FRAMES_TABLE)
 
 
 @pytest.mark.parametrize(
@@ -83,18 +83,18 @@ def table(path: Path, times: tuple[float | None, ...]) -> Clocks:
 def test_only_known_and_uneven_times_are_used(
     tmp_path: Path, times: tuple, rate: float | None, uneven: bool
 ) -> None:
-    clocks = table(tmp_path, times)
+    frame_times = table(tmp_path, times)
     names = [f"{frame:05d}" for frame in range(len(times))]
-    found, seconds = clocks.of("a", names)
+    found, seconds = frame_times.of_video("a", names)
     assert found == pytest.approx(rate, abs=0.01)
     assert seconds == (times if uneven else None)
-    assert clocks.of("a", [*names, "more"])[1] is None
-    assert clocks.of("b", names) == (None, None)
-    assert Clocks(tmp_path / "absent").of("a", names) == (None, None)
+    assert frame_times.of_video("a", [*names, "more"])[1] is None
+    assert frame_times.of_video("b", names) == (None, None)
+    assert FrameTimes(tmp_path / "absent").of_video("a", names) == (None, None)
 
 
 @pytest.mark.parametrize(
-    ("stamps", "times", "told"),
+    ("stamps", "times", "warned"),
     [
         (UNEVEN, (*UNEVEN, end_time(UNEVEN)), None),
         ((0.5,), (0.5, 0.75), None),
@@ -107,9 +107,9 @@ def test_only_known_and_uneven_times_are_used(
     ],
 )
 def test_times_of_a_stream_always_increase(
-    stamps: tuple, times: tuple[float, ...], told: int | None
+    stamps: tuple, times: tuple[float, ...], warned: int | None
 ) -> None:
     warnings: list[str] = []
-    assert tuple(stream_times(stamps, 0.25, warnings.append)) == pytest.approx(times)
-    assert len(warnings) == (told is not None)
-    assert all(warning.startswith(f"frame {told} has no time stamp") for warning in warnings)
+    assert tuple(stream_timestamps(stamps, 0.25, warnings.append)) == pytest.approx(times)
+    assert len(warnings) == (warned is not None)
+    assert all(warning.startswith(f"frame {warned} has no time stamp") for warning in warnings)

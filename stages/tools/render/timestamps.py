@@ -1,4 +1,4 @@
-"""When each frame of a video is shown, from the time stamps of extract-frames or of a stream."""
+"""Times at which frames are shown, from the time stamps of extract-frames or of a stream."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ from schemas.parquet import read_table
 from schemas.tables import FRAMES
 from stages.core.media.timed_video import TICKS_PER_SECOND
 
-# As build-moments tells a variable rate from the rounding of a container's clock.
+# build-moments tells a variable rate from the rounding of time stamps by the same tolerance.
 _EVEN_SECONDS = 0.002
-# Two times at least so far apart are not rounded to one.
+# Times this far apart are not rounded to the same tick.
 _SHORTEST_STEP = 2 / TICKS_PER_SECOND
 
 
-class Clocks:
-    """Time stamps of the videos of a frames table, read at first use.
+class FrameTimes:
+    """Time stamps in a frames table, read at first use.
 
     Args:
-        path: of the table; without it nothing is known.
+        path: of the table; nothing is known where it is missing.
     """
 
     def __init__(self, path: Path):
         self._path = path
 
-    def of(
+    def of_video(
         self, video_id: str, names: Sequence[str]
     ) -> tuple[float | None, tuple[float, ...] | None]:
-        """(mean frames a second, seconds of each frame if the rate varies); None where unknown.
+        """(mean frame rate, seconds of each frame if the rate varies), None where unknown.
 
         Args:
-            names: of the frames, which must be those of the table.
+            names: of the frames, as in the table.
         """
         rows = self._rows.get(video_id, {})
         stamps = [seconds for seconds in rows.values() if seconds is not None]
@@ -54,32 +54,32 @@ class Clocks:
         if not os.path.lexists(self._path):
             return {}
         columns = ["video_id", "frame", "name", "pts_seconds"]
-        found: dict[str, dict[str, float | None]] = {}
+        rows: dict[str, dict[str, float | None]] = {}
         for row in read_table(self._path, FRAMES, columns=columns).to_pylist():
-            found.setdefault(row["video_id"], {})[row["name"]] = row["pts_seconds"]
-        return found
+            rows.setdefault(row["video_id"], {})[row["name"]] = row["pts_seconds"]
+        return rows
 
 
-def stream_times(
+def stream_timestamps(
     stamps: Iterable[float | None], step: float, warn: Callable[[str], None]
 ) -> Iterator[float]:
-    """Give the seconds at which each frame of a stream is shown, and at last those of its end.
+    """Yield the time of each frame of a stream in seconds, then that of its end.
 
-    They are the frames' own, as long as they increase. A frame whose time is missing or not later
-    than the one before it follows after the last step; so does the end.
+    Time stamps are used as long as they increase. Where one is missing or not later than the one
+    before, the last interval is repeated, as it is for the end.
 
     Args:
-        stamps: time of each frame, taken one after another.
-        step: seconds from the first frame to the second, should the second have no time.
-        warn: called at the first frame that does not keep its time.
+        stamps: time stamp of each frame, taken one by one.
+        step: seconds between the first two frames if the second has no time stamp.
+        warn: called at the first frame whose time stamp is not used.
     """
     now, earliest, warned = -step, 0.0, False
     for frame, stamp in enumerate(stamps):
         if stamp is None or stamp < earliest:
             if not warned:
                 warn(
-                    f"frame {frame} has no time stamp after that of the frame before it; "
-                    "such frames keep the distance of the two frames before them"
+                    f"frame {frame} has no time stamp, or none later than the frame before; "
+                    "such frames repeat the interval between the two before them"
                 )
                 warned = True
             stamp = now + step
