@@ -27,7 +27,9 @@ class IndexConfig(Settings):
         panel="Data set",
         choices=(AUTO, *LAYOUT_NAMES),
     )
-    split: str | None = setting(None, "Split to read, if the folder has several: train, valid, ...")
+    split: str | None = setting(
+        None, "Split to read, if the folder holds several: train, valid, ..."
+    )
 
     moments_from: str = setting(
         "file",
@@ -36,7 +38,9 @@ class IndexConfig(Settings):
         choices=("file", "visibility"),
     )
     moments_format: str = setting(
-        AUTO, "Format of the moments file; auto goes by its name.", choices=(AUTO, *FORMAT_NAMES)
+        AUTO,
+        "Format of the moments file; auto detects it by name and content.",
+        choices=(AUTO, *FORMAT_NAMES),
     )
     fps: float = setting(
         0.0,

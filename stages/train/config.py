@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from schemas.errors import ConfigError
-from stages.core.engine.digest import artifact_digest, tree_digest
+from stages.core.engine.digest import artifact_digest, weights_digest
 from stages.core.engine.settings import Settings, setting
 from stages.core.engine.stage import Inputs
 from stages.core.index.frame_files import frame_folders, index_digest
@@ -182,11 +182,11 @@ class TrainInputs(Inputs):
     valid_text: Path | None = None
 
     def digests(self) -> dict[str, str]:
-        """Digests of the tables by content, of frames and backbone by size, time and inode."""
+        """Digests of tables and backbone by content, of frames by size, time and inode."""
         found = {
             "index": index_digest(self.index),
             "text": artifact_digest(self.text),
-            "backbone": tree_digest(self.backbone),
+            "backbone": weights_digest(self.backbone),
         }
         if self.valid is not None:
             found["valid"] = index_digest(self.valid)

@@ -22,10 +22,10 @@ class CheckConfig(Settings):
     )
     server: str = setting(
         AUTO,
-        "Server that a zip is meant for; auto detects it by its folders.",
+        "Server that a zip is meant for; auto goes by its folders.",
         choices=(AUTO, *SERVER_NAMES),
     )
-    split: str | None = setting(None, "Split to check, if the data set's folder has several.")
+    split: str | None = setting(None, "Split to check, if the data set's folder holds several.")
     deep: bool = setting(
         False,
         "Also compare the frames of an index with their recorded SHA-256, and decode every "

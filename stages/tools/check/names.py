@@ -1,4 +1,4 @@
-"""Names that are one on some file systems: those that differ by case alone."""
+"""Finding names that differ by case alone, which are the same on some file systems."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def check_names(
 
 
 def _report(names: Iterable[str], what: str, where: str, faults: Faults) -> None:
-    seen: dict[str, str] = {}
+    known: dict[str, str] = {}
     for name in names:
-        other = seen.setdefault(name.casefold(), name)
+        other = known.setdefault(name.casefold(), name)
         if other != name:
             faults(CorruptInput(f"the {what} {other} and {name} differ by case alone", where=where))
