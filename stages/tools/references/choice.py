@@ -31,9 +31,9 @@ def choose(
 def look_alikes(expression: Expression, objects: Sequence[KnownObject]) -> list[KnownObject]:
     """Return the objects whose category is that of a referent.
 
-    A sentence without referents still names a category: then the objects are taken whose category's
-    words are all in the sentence (`two red circles ...` takes every `red circle`), as somebody would
-    who understands the nouns and ignores the verbs.
+    A sentence without referents may still name a category: then the objects are taken whose
+    category's words are all in the sentence (`two red circles ...` takes every `red circle`), as if
+    only its nouns were understood.
     """
     if expression.anno_ids:
         categories = {item.category for item in objects if item.anno_id in expression.anno_ids}
