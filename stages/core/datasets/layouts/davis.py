@@ -40,7 +40,7 @@ class DavisSplit:
     """One split of a downloaded Ref-DAVIS17.
 
     Args:
-        place: its root has davis_text_annotations and DAVIS, or is DAVIS itself; its split is a
+        source: its root has davis_text_annotations and DAVIS, or is DAVIS itself; its split is a
             list in ImageSets/2017, train or val.
 
     Raises:
@@ -50,10 +50,10 @@ class DavisSplit:
 
     layout = "ref-davis17"
 
-    def __init__(self, place: DatasetPath, faults: Faults = strict):
-        root = place.root
+    def __init__(self, source: DatasetPath, faults: Faults = strict):
+        root = source.root
         davis = _davis_folder(root)
-        if place.split is None:
+        if source.split is None:
             raise ConfigError(
                 "the data set has several splits", where="--split", hint=_choices(davis)
             )
@@ -61,7 +61,7 @@ class DavisSplit:
         self.masks = next((davis / m for m in _MASKS if (davis / m).is_dir()), davis / _MASKS[0])
         self.moments = root / MOMENTS_FILE
         self._faults = faults
-        self._names = _split_videos(davis, place.split)
+        self._names = _split_videos(davis, source.split)
         self._corrected = 0
         self._sentences = self._read_sentences(_texts_folder(root, davis))
         self.notes: Mapping[str, int] = {"misspelt names corrected": self._corrected}

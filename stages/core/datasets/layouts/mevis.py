@@ -32,7 +32,7 @@ class MevisSplit:
     Expressions of v2 without objects are kept with empty id lists; unknown fields are ignored.
 
     Args:
-        place: its folder has meta_expressions.json.
+        source: its folder has meta_expressions.json.
 
     Raises:
         MissingInput: no meta file.
@@ -41,8 +41,8 @@ class MevisSplit:
 
     layout = "mevis"
 
-    def __init__(self, place: DatasetPath, faults: Faults = strict):
-        folder = place.folder
+    def __init__(self, source: DatasetPath, faults: Faults = strict):
+        folder = source.folder
         self.frames_dir = folder / FRAMES_FOLDER
         self.masks = folder / MEVIS_MASKS
         self.moments = folder / MOMENTS_FILE

@@ -38,7 +38,7 @@ class PlainFolder:
     """Frames, palette PNGs and a CSV of sentences.
 
     Args:
-        place: its folder has expressions.csv; its frames, an artifact of extract-frames, take the
+        source: its folder has expressions.csv; its frames, an artifact of extract-frames, take the
             place of JPEGImages in the folder.
 
     Raises:
@@ -48,9 +48,9 @@ class PlainFolder:
 
     layout = "folder"
 
-    def __init__(self, place: DatasetPath, faults: Faults = strict):
-        folder = place.folder
-        self.frames_dir = (place.frames or folder) / FRAMES_FOLDER
+    def __init__(self, source: DatasetPath, faults: Faults = strict):
+        folder = source.folder
+        self.frames_dir = (source.frames or folder) / FRAMES_FOLDER
         self.masks = folder / ANNOTATIONS_FOLDER
         self.moments = folder / MOMENTS_FILE
         self._faults = faults

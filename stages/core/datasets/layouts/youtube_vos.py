@@ -36,7 +36,7 @@ class YoutubeVosSplit:
     they are left out of valid and counted.
 
     Args:
-        place: its folder is that of a split, `<data set>/train`.
+        source: its folder is that of a split, `<data set>/train`.
 
     Raises:
         MissingInput: no meta file for this split.
@@ -44,8 +44,8 @@ class YoutubeVosSplit:
 
     layout = "ref-youtube-vos"
 
-    def __init__(self, place: DatasetPath, faults: Faults = strict):
-        folder = place.folder
+    def __init__(self, source: DatasetPath, faults: Faults = strict):
+        folder = source.folder
         path = meta_path(folder)
         if not os.path.lexists(path):
             raise MissingInput("the split has no meta file", where=path)
