@@ -7,11 +7,12 @@ from collections.abc import Iterable
 
 from schemas.errors import CorruptInput
 from stages.core.datasets.faults import Faults
-from stages.core.datasets.records import RawExpression, RawVideo
+from stages.core.datasets.records import RawVideo
+from stages.core.index.index import Expression
 
 
 def check_names(
-    videos: Iterable[RawVideo], expressions: Iterable[RawExpression], faults: Faults
+    videos: Iterable[RawVideo], expressions: Iterable[Expression], faults: Faults
 ) -> None:
     """Report names of videos, frames and expressions that differ by case alone."""
     known = list(videos)

@@ -16,8 +16,9 @@ from schemas.files import read_regular
 from schemas.layouts import MOMENTS_FILE, natural_key, safe_name
 from stages.core.datasets.faults import Faults, strict
 from stages.core.datasets.palette import palette_tracks, track_id
-from stages.core.datasets.records import DatasetPath, RawExpression, RawTrack, RawVideo
+from stages.core.datasets.records import DatasetPath, RawTrack, RawVideo
 from stages.core.engine.runtime import Runtime
+from stages.core.index.index import Expression
 
 TEXTS_FOLDER = "davis_text_annotations"
 _TEXT_FILES = (
@@ -87,7 +88,7 @@ class DavisSplit:
                 self._faults(MissingInput(f"video {name} has no frames", where=folder))
         return found
 
-    def expressions(self) -> list[RawExpression]:
+    def expressions(self) -> list[Expression]:
         """List four expressions per object, objects by number."""
         found = []
         for name in self._names:
@@ -106,10 +107,8 @@ class DavisSplit:
         """Stream the tracks of all objects in the PNGs; videos are read in parallel."""
         yield from palette_tracks(self.masks, self.videos(), runtime, self._faults)
 
-    def _expression(
-        self, video_id: str, number: int, position: int, annotation: int
-    ) -> RawExpression:
-        return RawExpression(
+    def _expression(self, video_id: str, number: int, position: int, annotation: int) -> Expression:
+        return Expression(
             video_id,
             str(position * len(_TEXT_FILES) + annotation),
             self._sentences[video_id, number, annotation],

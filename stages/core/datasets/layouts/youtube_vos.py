@@ -22,8 +22,9 @@ from stages.core.datasets.palette import (
     palette_tracks,
     track_id,
 )
-from stages.core.datasets.records import DatasetPath, RawExpression, RawTrack, RawVideo
+from stages.core.datasets.records import DatasetPath, RawTrack, RawVideo
 from stages.core.engine.runtime import Runtime
+from stages.core.index.index import Expression
 
 META_FOLDER = "meta_expressions"
 _VALID, _TEST = "valid", "test"
@@ -68,7 +69,7 @@ class YoutubeVosSplit:
         """List the videos in the order of the file."""
         return self._meta.videos()
 
-    def expressions(self) -> list[RawExpression]:
+    def expressions(self) -> list[Expression]:
         """List the expressions in the order of the file."""
         return self._meta.expressions(_ids)
 
