@@ -168,7 +168,7 @@ def _check_track(
 
 
 def _check_opens(folder: Path, findings: Findings) -> None:
-    """What else the reader of the later stages refuses."""
+    """Open the index as the later stages do, which check still more."""
     if findings.faults:
         return
     try:

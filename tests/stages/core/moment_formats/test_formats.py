@@ -1,4 +1,4 @@
-"""Moments through every format and back; what a format cannot hold is refused."""
+"""Moments through every format and back; moments that a format cannot store are refused."""
 
 from __future__ import annotations
 

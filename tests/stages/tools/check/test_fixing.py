@@ -1,4 +1,4 @@
-"""`--fix` mends what is tgl's own, and nothing else."""
+"""`--fix` fixes artifacts of tgl, and nothing else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""References of a toy split, from the data set to the pictures."""
+"""References of a toy split, from the data set to the masks."""
 
 import json
 from pathlib import Path
