@@ -18,7 +18,7 @@ from stages.core.engine.version import TGL_VERSION
 from stages.core.index.texts import TextStore
 from stages.core.media.frames import MAX_PIXELS
 from stages.core.model.device import pick_device
-from stages.extract_frames.streaming import PictureStream, RawStream, Stream, VideoStream
+from stages.extract_frames.streaming import ImageStream, RawStream, Stream, VideoStream
 from stages.propagate.config import PropagateConfig
 from stages.propagate.online.routing import MomentFinder
 from stages.propagate.online.segmenter import OnlineSegmenter
@@ -182,7 +182,7 @@ def _open(request: SegmentRequest) -> tuple[str, Stream, tuple[str, ...]]:
     media = find_media(request.source)
     if media.video is not None:
         return media.video_id, VideoStream(media.video), ()
-    return media.video_id, PictureStream(media.pictures, picture_names(media)), media.warnings
+    return media.video_id, ImageStream(media.pictures, picture_names(media)), media.warnings
 
 
 def _raw(request: SegmentRequest) -> RawStream:
