@@ -192,7 +192,7 @@ def test_mixed_pictures_are_read_and_twins_refused(checkpoint: Path, tmp_path: P
     Image.new("RGB", (WIDTH, HEIGHT)).save(folder / "a.png")
     error = run(folder, out, "--checkpoint", checkpoint).exception
     assert isinstance(error, CorruptInput)
-    assert "several pictures have the name a" in str(error)
+    assert "several images have the name a" in str(error)
 
 
 def test_without_a_checkpoint_the_toy_one_is_used_and_named(
@@ -222,7 +222,7 @@ def test_strange_names_and_long_sentences_pass(
     odd = video.rename(tmp_path / ".the: video?.mp4")
     done = run(odd, tmp_path / "o.gif", "--checkpoint", checkpoint, sentences=["word " * 500])
     assert done.exit_code == 0, repr(done.exception)
-    assert "longer than the encoder reads" in done.stderr
+    assert "1 sentence cut to the encoder's maximum length" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -254,7 +254,7 @@ def test_damaged_inputs_are_one_line(video: Path, checkpoint: Path, tmp_path: Pa
     (tmp_path / "empty").mkdir()
     error = run(tmp_path / "empty", out, "--checkpoint", checkpoint).exception
     assert isinstance(error, MissingInput)
-    assert "holds no pictures" in str(error)
+    assert "contains no images" in str(error)
     (tmp_path / "bad.png").write_bytes(b"text")
     error = run(tmp_path / "bad.png", out, "--checkpoint", checkpoint).exception
     assert isinstance(error, CorruptInput)

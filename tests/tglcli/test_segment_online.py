@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +23,6 @@ from schemas.parquet import read_table
 from schemas.tables import PROPAGATION
 from stages.core.media.ffmpeg import ffmpeg_binary
 from stages.extract_frames.log import Log
-from stages.tools.segment.stream import MOST_SPANS, Tally, ending_on_interrupt
 from tglcli.main import app
 
 FRAMES, HEIGHT, WIDTH, FPS = 10, 48, 64, 5
@@ -145,10 +143,20 @@ def test_a_broken_picture_ends_a_folder_there(checkpoint: Path, tmp_path: Path) 
     ("source", "options", "error", "message"),
     [
         ("-", ("--fps", 5), ConfigError, "--size: raw video on standard input needs its size"),
-        ("-", ("--size", "64by48", "--fps", 5), ConfigError, "--size: '64by48' is no size"),
-        ("-", ("--size", "0x48", "--fps", 5), ConfigError, "--size: '0x48' is no size"),
-        ("-", ("--size", "64x48"), ConfigError, "--fps: raw video on standard input does not"),
-        ("-", RAW, CorruptInput, "stdin: holds no frame"),
+        (
+            "-",
+            ("--size", "64by48", "--fps", 5),
+            ConfigError,
+            "'64by48' is not WIDTHxHEIGHT",
+        ),
+        ("-", ("--size", "0x48", "--fps", 5), ConfigError, "--size: '0x48' is not WIDTHxHEIGHT"),
+        (
+            "-",
+            ("--size", "64x48"),
+            ConfigError,
+            "--fps: raw video on standard input needs its",
+        ),
+        ("-", RAW, CorruptInput, "stdin: contains no frames"),
         ("clip", ("--size", "64x48"), ConfigError, "--size: only raw video"),
         ("clip", ("-o", "o.gif"), ConfigError, "'o.gif' cannot be written frame by frame"),
         ("clip", ("--table", "t.json"), ConfigError, "'t.json' cannot be written frame by frame"),
@@ -202,34 +210,6 @@ def test_interrupting_a_stream_ends_it_in_order(
     frames = frames_in(out)
     assert frames in (3, 4)
     assert f"{frames} frames -> ".encode() in said
-
-
-@pytest.fixture
-def interruptible() -> Iterator[None]:
-    """SIGINT raises KeyboardInterrupt, also where a script ignores it for what it starts."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
-@pytest.mark.usefixtures("interruptible")
-def test_the_first_interrupt_asks_and_the_second_one_interrupts() -> None:
-    with ending_on_interrupt() as asked:
-        assert not asked()
-        signal.raise_signal(signal.SIGINT)
-        assert asked()
-        with pytest.raises(KeyboardInterrupt):
-            signal.raise_signal(signal.SIGINT)
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-
-
-def test_a_tally_lists_the_first_moments_and_counts_the_others() -> None:
-    tally = Tally()
-    for frame in range(3 * (MOST_SPANS + 4)):
-        tally.add(frame, guided=frame % 3 < 2, seen=frame % 3 == 0)
-    assert tally.moments == [(3 * number, 3 * number + 2) for number in range(MOST_SPANS)]
-    assert tally.more == 4
-    assert tally.seen == MOST_SPANS + 4
 
 
 @pytest.mark.parametrize("delay", [0, 8])

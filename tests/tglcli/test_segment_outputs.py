@@ -132,7 +132,7 @@ def test_outputs_appear_together_or_not_at_all(
         raise CorruptInput("comes late", where="x")
 
     with monkeypatch.context() as patch:
-        patch.setattr(offline, "write_answers", fail)
+        patch.setattr(offline, "write_segments", fail)
         assert run(clip, checkpoint, tmp_path / "o.mp4", *options).exit_code != 0
     assert not any((tmp_path / name).exists() for name in ("m", "o.mp4", "t.json"))
     succeed(clip, checkpoint, tmp_path / "o.mp4", *options)
