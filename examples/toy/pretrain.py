@@ -48,7 +48,7 @@ from stages.core.model.backbones.preprocess import normalise
 from stages.core.model.backbones.presets import toy_preset
 from stages.core.model.backbones.prompted import PromptedTracker, TrackedFrame
 from stages.core.model.weights import CONFIG_NAME, WEIGHTS_NAME, read_weights
-from stages.tools.toy.clip import Clip, make_clip
+from stages.tools.toy.clip import ToyClip, make_clip
 from stages.tools.toy.config import ToyConfig
 
 GATE_FROM = 0.3
@@ -162,7 +162,7 @@ def evaluate(backbone: Backbone, config: ToyConfig, split: str, clips: int) -> d
     }
 
 
-def _evaluate_clip(backbone: Backbone, clip: Clip) -> tuple[Tensor, Tensor]:
+def _evaluate_clip(backbone: Backbone, clip: ToyClip) -> tuple[Tensor, Tensor]:
     """IoU and visibility, both (frames,), of all objects after their prompts."""
     features = backbone.encode(normalise(torch.from_numpy(clip.frames).permute(0, 3, 1, 2)))
     masks = torch.from_numpy(np.stack(list(clip.masks.values())))  # (B, T, S, S)

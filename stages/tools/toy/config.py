@@ -11,17 +11,17 @@ STYLES = ("varied", "plain")
 
 @dataclass(frozen=True)
 class ToyConfig(Settings):
-    """What the synthetic clips contain; the same settings give the same bytes."""
+    """Content of the synthetic clips; equal settings give equal bytes."""
 
     seed: int = setting(0, "Seed of every clip; splits never share a clip.", low=0)
-    size: int = setting(128, "Height and width of the clips in pixels, an even number.", low=32)
-    frames: int = setting(24, "Frames a clip.", low=16, high=500)
+    size: int = setting(128, "Width and height of the clips in pixels, an even number.", low=32)
+    frames: int = setting(24, "Frames per clip.", low=16, high=500)
     fps: int = setting(8, "Frames per second of the mp4 files.", low=1, high=120)
     train_clips: int = setting(200, "Clips of the train split.", low=0)
     valid_clips: int = setting(60, "Clips of the valid split, for final figures only.", low=0)
-    dev_clips: int = setting(40, "Clips of the dev split, for choices made on the way.", low=0)
-    objects: int = setting(5, "Most objects a clip, in groups of look-alikes.", low=3, high=8)
-    expressions: int = setting(6, "Expressions a clip.", low=1, high=20)
+    dev_clips: int = setting(40, "Clips of the dev split, for choosing settings.", low=0)
+    objects: int = setting(5, "Most objects per clip, in groups of look-alikes.", low=3, high=8)
+    expressions: int = setting(6, "Expressions per clip.", low=1, high=20)
     late: float = setting(
         0.75, "Share of the actions that start after half of the clip.", low=0.0, high=1.0
     )
@@ -33,14 +33,15 @@ class ToyConfig(Settings):
     )
     style: str = setting(
         "varied",
-        "Looks: textured moving backgrounds and objects with occluders, or plain colours.",
+        "varied: textured objects, moving backgrounds, occluders; plain: plain colours.",
         choices=STYLES,
     )
 
     def __post_init__(self) -> None:
-        """Check what no single field can say.
+        """Check fields against each other.
 
-        Raises: ConfigError.
+        Raises:
+            ConfigError: an odd size, or shares above 1 in all.
         """
         super().__post_init__()
         if self.size % 2:
@@ -57,8 +58,8 @@ class ToyConfig(Settings):
 
 @dataclass(frozen=True)
 class ToyInputs(Inputs):
-    """`tgl toy` reads no file."""
+    """No files: `tgl toy` reads none."""
 
     def digests(self) -> dict[str, str]:
-        """Nothing to digest: the settings alone decide the artifact."""
+        """No digests: the artifact depends on the settings only."""
         return {}
