@@ -69,7 +69,9 @@ def test_look_alikes_hold_the_referents_and_more(root, tmp_path):
             things = clip.scene.objects
             looks = {things[place].appearance.category for place in expression.moments}
             if looks:
-                like = [p + 1 for p, thing in enumerate(things) if thing.appearance.category in looks]
+                like = [
+                    p + 1 for p, thing in enumerate(things) if thing.appearance.category in looks
+                ]
                 expected = np.isin(clip.labels, like) * np.uint8(255)
                 assert np.array_equal(pictures(tmp_path / "out", clip, number), expected)
 
