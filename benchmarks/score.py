@@ -106,26 +106,15 @@ def make_data(root: Path, videos: int) -> None:
         list(pool.map(make_video, [root] * len(todo), todo))
 
 
-def flat_tree(root: Path, tree: str, videos: int) -> Path:
-    """Link `videos` videos as <video>/<frame>.png, as the peers read them."""
-    flat = root / f"{tree}-flat-{videos}"
-    flat.mkdir(exist_ok=True)
+def linked_tree(root: Path, tree: str, videos: int, *, flat: bool = False) -> Path:
+    """Link `videos` videos as <video>/0/<frame>.png; flat as <video>/<frame>.png, for the peers."""
+    folder = root / f"{tree}-{'flat-' if flat else ''}{videos}"
+    folder.mkdir(exist_ok=True)
     for number in range(videos):
-        link = flat / f"video{number:03}"
+        link = folder / f"video{number:03}"
         if not link.exists():
-            link.symlink_to((root / tree / link.name / "0").resolve())
-    return flat
-
-
-def nested_tree(root: Path, tree: str, videos: int) -> Path:
-    """Link `videos` videos as <video>/0/<frame>.png."""
-    nested = root / f"{tree}-{videos}"
-    nested.mkdir(exist_ok=True)
-    for number in range(videos):
-        link = nested / f"video{number:03}"
-        if not link.exists():
-            link.symlink_to((root / tree / link.name).resolve())
-    return nested
+            link.symlink_to((root / tree / link.name / ("0" if flat else "")).resolve())
+    return folder
 
 
 def mevis_split(root: Path, videos: int) -> Path:
@@ -192,14 +181,14 @@ def median_run(preds: Path, gt: Path) -> Run:
 
 def run_peer(python: str, code: str, root: Path, videos: int, out: Path) -> Run:
     """Run a peer's whole command on the first `videos` videos."""
-    trees = [str(flat_tree(root, tree, videos)) for tree in ("gt", "preds")]
+    trees = [str(linked_tree(root, tree, videos, flat=True)) for tree in ("gt", "preds")]
     wall, used, _ = timed([python, "-c", code, *trees, str(out)])
     return Run(wall, used, json.loads(out.read_text()))
 
 
 def compile_seconds(root: Path) -> float:
     """Compile time: a first run's seconds minus a second one's."""
-    trees = [nested_tree(root, tree, 1) for tree in ("preds", "gt")]
+    trees = [linked_tree(root, tree, 1) for tree in ("preds", "gt")]
     with tempfile.TemporaryDirectory() as cache:
         first, second = (run_tgl(*trees, NUMBA_CACHE_DIR=cache).wall for _ in range(2))
     return first - second
@@ -231,7 +220,7 @@ def main() -> None:
     ctypes.CDLL(None).prctl(BECOME_SUBREAPER, 1, 0, 0, 0)
     WORK.mkdir(parents=True, exist_ok=True)
     make_data(WORK, videos)
-    preds, gt = (nested_tree(WORK, tree, videos) for tree in ("preds", "gt"))
+    preds, gt = (linked_tree(WORK, tree, videos) for tree in ("preds", "gt"))
     split = mevis_split(WORK, videos)
     print(f"compilation in a first run, not counted below: {compile_seconds(WORK):.1f} s")
     print(f"{'command':<18}{'pairs':>8}{'wall s':>9}{'cpu s':>9}{'s per 1,000':>13}{'ratio':>8}")

@@ -304,13 +304,7 @@ def _plot(runs: Sequence[Run], references: Sequence[Run]) -> str:
             f'text-anchor="middle">{tick:.1f}</text>'
         )
     for number, run in enumerate(references):
-        value, foot = x(run.mean()[2]), bottom + ROW + LINE * (number + 1)
-        parts.append(
-            f'<line x1="{value:.1f}" x2="{value:.1f}" y1="{TOP - 12}" y2="{foot}" '
-            'stroke="#999999" stroke-dasharray="4 4"/>'
-            f'<text x="{value + 3:.1f}" y="{foot}" fill="#777777" '
-            f'font-size="11">{run.arm}</text>'
-        )
+        parts.append(_reference_line(run.arm, x(run.mean()[2]), bottom + ROW + LINE * (number + 1)))
     for number, ((arm, route), same) in enumerate(by_arm.items()):
         y = TOP + ROW * number + ROW / 2
         points = [run.mean()[2] for run in same]
@@ -325,3 +319,11 @@ def _plot(runs: Sequence[Run], references: Sequence[Run]) -> str:
             for p in points
         ]
     return "\n".join([*parts, "</svg>"]) + "\n"
+
+
+def _reference_line(label: str, x: float, foot: float) -> str:
+    return (
+        f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{TOP - 12}" y2="{foot}" '
+        'stroke="#999999" stroke-dasharray="4 4"/>'
+        f'<text x="{x + 3:.1f}" y="{foot}" fill="#777777" font-size="11">{label}</text>'
+    )

@@ -59,7 +59,7 @@ SHAPES = (*ROUND, *POLYGONS)
 
 @dataclass(frozen=True)
 class Appearance:
-    """What look-alikes share: shape and colour, which sentences name, and the texture."""
+    """Shape and colour, which sentences name, and texture; look-alikes share all three."""
 
     shape: str
     colour: str

@@ -15,7 +15,7 @@ CONFIG = ToyConfig(size=64)
 CLIPS = 32
 VISIBLE_SHARE = 0.95
 STEADY_PIXELS = 0.75
-"""How far a centroid may wander by occlusion's last 5 percent, at 64 pixels."""
+"""Most that a centroid may move through the last 5 percent of occlusion, at 64 pixels."""
 
 
 @pytest.fixture(scope="module")
