@@ -1,4 +1,4 @@
-"""tgl segment --online: one stream from three sources, what breaks it off, what it leaves."""
+"""tgl segment --online: streams from three sources, their outputs, and their early ends."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_a_file_a_folder_and_a_pipe_give_the_same_masks(
     assert not left
 
 
-def test_tables_say_what_the_masks_hold(clip: Path, checkpoint: Path, tmp_path: Path) -> None:
+def test_tables_agree_with_the_masks(clip: Path, checkpoint: Path, tmp_path: Path) -> None:
     masks, table = tmp_path / "masks", tmp_path / "found.parquet"
     done = run(clip, checkpoint, tmp_path / "o.mp4", "--masks", masks, "--table", table)
     assert done.exit_code == 0, repr(done.exception)
@@ -111,7 +111,7 @@ def test_tables_say_what_the_masks_hold(clip: Path, checkpoint: Path, tmp_path: 
         assert row["in_moment"] == (other["route"] == "language")
 
 
-def test_a_stream_that_breaks_off_leaves_what_had_come(
+def test_a_stream_that_ends_early_leaves_its_frames(
     clip: Path, raw: bytes, checkpoint: Path, tmp_path: Path
 ) -> None:
     cut, masks, table = 6, tmp_path / "masks", tmp_path / "found.parquet"
@@ -127,7 +127,7 @@ def test_a_stream_that_breaks_off_leaves_what_had_come(
     assert pq.read_table(table).num_rows == cut * len(SENTENCES)
 
 
-def test_a_broken_picture_ends_a_folder_there(checkpoint: Path, tmp_path: Path) -> None:
+def test_a_broken_image_ends_a_folder(checkpoint: Path, tmp_path: Path) -> None:
     shots, masks = tmp_path / "shots", tmp_path / "masks"
     shots.mkdir()
     for number in range(4):
@@ -184,7 +184,7 @@ def test_wrong_usage_is_one_line(
 def test_interrupting_a_stream_ends_it_in_order(
     raw: bytes, checkpoint: Path, tmp_path: Path
 ) -> None:
-    """Ctrl-C with the pipe still open: what came is answered, and the video can be played."""
+    """Ctrl-C with the pipe still open: the frames so far are written, and the video plays."""
     out, masks = tmp_path / "o.mp4", tmp_path / "masks"
     options = ["-o", out, "--masks", masks, "--checkpoint", checkpoint, "--device", "cpu"]
     command = [sys.executable, "-m", "tglcli", "segment", "-", *SENTENCES, "--online", *RAW]
@@ -204,12 +204,12 @@ def test_interrupting_a_stream_ends_it_in_order(
         waited.wait(0.05)
     process.send_signal(signal.SIGINT)
     waited.wait(0.2)
-    said, errors = process.communicate(raw[3 * FRAME_BYTES : 4 * FRAME_BYTES])
+    output, errors = process.communicate(raw[3 * FRAME_BYTES : 4 * FRAME_BYTES])
     assert process.returncode == 0, errors.decode()
-    # The frame that it waited for when it was asked to end may still be taken.
+    # The frame that it waited for may still be read.
     frames = frames_in(out)
     assert frames in (3, 4)
-    assert f"{frames} frames -> ".encode() in said
+    assert f"{frames} frames -> ".encode() in output
 
 
 @pytest.mark.parametrize("delay", [0, 8])
