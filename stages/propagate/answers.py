@@ -15,7 +15,7 @@ import torch.nn.functional as F
 
 from schemas.layouts import mask_path
 from stages.core.index.index import Expression, Video
-from stages.core.media.fast_png import encode_mask
+from stages.core.media.mask_png import encode_mask
 from stages.core.model.backbones.backbone import Decoded
 from stages.core.model.segmenter import Item, Track
 

@@ -21,56 +21,59 @@ LARGEST_SIDE = 4320
 
 @dataclass(frozen=True)
 class RenderConfig(Settings):
-    """Format, size and style of the overlays."""
+    """What is drawn, and how large."""
 
     format: str = setting(
         "mp4",
-        "mp4: a video; gif: an animated GIF; sheet: a PNG with a grid of frames.",
+        "A video, an animated GIF, or a sheet of frames as one PNG.",
+        panel="Rendering",
         choices=FORMATS,
     )
     compare: str = setting(
         "auto",
-        "truth: a file per sentence, prediction against ground truth; sentences: all sentences of "
-        "a video in one file, each in its colour; auto: truth if the index has masks.",
+        "truth: one image per sentence, prediction and ground truth; sentences: all together, "
+        "one colour each; auto: truth if the index has masks.",
         choices=("auto", "truth", "sentences"),
     )
     short_side: int = setting(
         0,
-        "Shorter side of the drawn frames in pixels; 0 scales small videos up and very large ones "
-        "down.",
+        "Shorter side of a frame in pixels; 0 enlarges small videos and shrinks very large ones.",
         low=0,
         high=LARGEST_SIDE,
     )
-    cells: int = setting(8, "Frames per sheet, spread evenly over the video.", low=1, high=200)
-    columns: int = setting(4, "Frames per row of a sheet.", low=1, high=50)
+    cells: int = setting(8, "Frames on a sheet, evenly spaced.", low=1, high=200)
+    columns: int = setting(4, "Columns of a sheet.", low=1, high=50)
     fps: float = setting(
-        0.0, "Frames per second of an mp4 or GIF; 0 is the video's own rate.", low=0, high=240
+        0.0, "Frame rate of the video or GIF; 0 is the source's rate.", low=0, high=240
     )
-    opacity: float = setting(
-        0.5, "Opacity of the masks, from 0 (outline only) to 1.", low=0, high=1
-    )
+    opacity: float = setting(0.5, "Opacity of masks, from 0 (outline only) to 1.", low=0, high=1)
     quality: int = setting(
         18,
-        "Constant rate factor of an mp4: 0 is lossless, 18 nearly so, 51 the smallest file.",
+        "Constant rate factor (CRF) of the video: 0 is lossless, 18 nearly so, 51 the "
+        "smallest file.",
         low=BEST_QUALITY,
         high=WORST_QUALITY,
     )
-    sentences: int = setting(6, "Sentences per file with --compare sentences.", low=1, high=50)
-    only: tuple[str, ...] = setting((), "Draw only this VIDEO or VIDEO/EXPRESSION (repeatable).")
+    sentences: int = setting(
+        6, "Most sentences in one image when they are drawn together.", low=1, high=50
+    )
+    only: tuple[str, ...] = setting(
+        (), "Draw only this VIDEO, or VIDEO/EXPRESSION; may be repeated.", panel="Selection"
+    )
     limit: int = setting(0, "Draw at most this many expressions; 0 draws all.", low=0)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if 0 < self.short_side < SMALLEST_SIDE:
             raise ConfigError(
-                f"{self.short_side} is too small to read, expected at least {SMALLEST_SIDE}",
+                f"{self.short_side} is less than {SMALLEST_SIDE}, too small to read",
                 where="--short-side",
             )
 
 
 @dataclass(frozen=True)
 class RenderInputs(Inputs):
-    """Predictions, and the frames to draw them on.
+    """Predictions and what they are drawn on.
 
     Attributes:
         preds: `<video>/<expression id>/<frame>.png`, as propagate writes them.
@@ -99,5 +102,5 @@ class RenderInputs(Inputs):
         return found
 
     def paths(self) -> list[Path]:
-        """Named paths, and the frames that an index points to."""
+        """What is named, and the frames that an index points to."""
         return [*super().paths(), *(frame_folders(self.frames) if self.has_index else ())]

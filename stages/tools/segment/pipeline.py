@@ -160,7 +160,7 @@ class Pipeline:
     def _run(
         self, stage: Stage[Any, Any], config: Any, inputs: Any, out: Path, *, hold: bool = False
     ) -> Outcome:
-        """Run a stage; raises if the only video fails."""
+        """Execute a stage; the failure of the only video ends the run with its own exit code."""
         from stages.core.engine.execute import execute
 
         return execute(

@@ -91,7 +91,7 @@ def check_suffix(table: Path) -> None:
     """Raise ConfigError unless a table's name ends in .json or .parquet."""
     if table.suffix not in TABLE_SUFFIXES:
         raise ConfigError(
-            f"{table.name!r} ends in none of {', '.join(TABLE_SUFFIXES)}", where="--table"
+            f"{table.name!r} does not end in {' or '.join(TABLE_SUFFIXES)}", where="--table"
         )
 
 

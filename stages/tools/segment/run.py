@@ -67,10 +67,9 @@ class SegmentRun:
         try:
             yield Pipeline(folder, self.runtime, self.progress, self.force)
         except TglError as error:
-            if error.where is None or folder not in Path(error.where).parents:
-                raise
-            where = self._users_path(folder, Path(error.where))
-            raise type(error)(error.message, where=where, hint=error.hint) from error
+            if error.where is not None and folder in Path(error.where).parents:
+                error.relocate(self._users_path(folder, Path(error.where)))
+            raise
         else:
             if temporary:
                 remove_tree(folder)

@@ -22,7 +22,7 @@ from schemas.layouts import PROPAGATION_TABLE, mask_path
 from schemas.vocabulary import LANGUAGE
 from schemas.wording import amount
 from stages.core.engine.progress import Progress, Task
-from stages.core.media.fast_png import encode_mask
+from stages.core.media.mask_png import encode_mask
 from stages.core.media.spans import Span
 from stages.core.model.backbones.preprocess import resize_frames
 from stages.extract_frames.streaming import Stream

@@ -17,43 +17,54 @@ MODEL_OPTION = "--model"
 
 @dataclass(frozen=True)
 class SelectConfig(Settings):
-    """The model that scores the frames, and how scores become spans."""
+    """Which model scores the frames, and how scores become spans."""
 
     model: str = setting(
         "openai/clip-vit-base-patch32",
-        "CLIP, SigLIP or BLIP-2 (image-text retrieval) model: a local folder or a hub id.",
+        "Image-text model: a local folder or hub id of CLIP, SigLIP or BLIP-2 (image-text "
+        "retrieval).",
     )
     stride: int = setting(
-        1, "Score every n-th frame; the others take the score of the nearest.", low=1
+        1, "Score every N-th frame; the others take the score of the nearest.", low=1
     )
     window: int = setting(
-        5, "Average the scores over this many frames, an odd number; 1 does not.", low=1
+        5, "Average the scores over this many frames, an odd number; 1 does not average.", low=1
     )
     threshold: float = setting(
         0.5,
-        "Choose frames from this score, scaled so that a sentence's lowest in the video is 0 and "
-        "its highest 1.",
+        "Select frames with at least this score, from 0 (the lowest of the sentence in the "
+        "video) to 1 (the highest).",
         low=0,
         high=1,
     )
-    fill: int = setting(4, "Close gaps of at most this many frames.", low=0)
+    fill: int = setting(
+        4,
+        "Merge spans with at most this many frames between them.",
+        flag="fill-gaps",
+        former=("fill",),
+        low=0,
+    )
     drop: int = setting(
-        2, "Drop spans of fewer frames, except the one with the highest score.", low=1
+        2,
+        "Drop spans of fewer frames, except the best one.",
+        flag="min-length",
+        former=("drop",),
+        low=1,
     )
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.window % 2 == 0:
             raise ConfigError(
-                f"{self.window} is even, expected an odd number of frames",
+                f"{self.window} is even, an odd number of frames is needed",
                 where="--window",
-                hint=f"try {self.window - 1} or {self.window + 1}",
+                hint=f"name {self.window - 1} or {self.window + 1}",
             )
 
 
 @dataclass(frozen=True)
 class SelectInputs(Inputs):
-    """An index, and the model's folder if it is local."""
+    """An index, and the model's folder where it is local."""
 
     index: Path
     model: Path | None = None
@@ -66,10 +77,10 @@ class SelectInputs(Inputs):
         return found
 
     def paths(self) -> list[Path]:
-        """Named paths, and the frames that the index points to."""
+        """What is named, and the frames that the index points to."""
         return [*super().paths(), *frame_folders(self.index)]
 
 
 def local_model(model: str) -> Path | None:
-    """The model's folder, None for a hub id."""
+    """The model as a folder, None for a hub id."""
     return local_folder(model)

@@ -1,4 +1,4 @@
-"""MeViS v1 and v2 splits: meta_expressions.json, mask_dict.json, JPEGImages."""
+"""Splits of MeViS v1 and v2: meta_expressions.json, mask_dict.json, JPEGImages."""
 
 from __future__ import annotations
 
@@ -20,51 +20,55 @@ from stages.core.datasets.documents.json_values import id_list, whole_text
 from stages.core.datasets.documents.meta_expressions import MetaExpressions
 from stages.core.datasets.documents.rle_json import read_track
 from stages.core.datasets.faults import Faults, strict
-from stages.core.datasets.records import RawExpression, RawTrack, RawVideo
+from stages.core.datasets.records import DatasetPath, RawExpression, RawTrack, RawVideo
 from stages.core.engine.runtime import Runtime
 
-LAYOUT = "mevis"
+_META_NAMES = (MEVIS_EXPRESSIONS, MEVIS_EXPRESSIONS_V2)
 
 
 class MevisSplit:
-    """A split folder of MeViS.
+    """A split of MeViS.
 
     Expressions of v2 without objects are kept with empty id lists; unknown fields are ignored.
 
     Args:
-        root: the folder with meta_expressions.json.
+        place: its folder has meta_expressions.json.
 
     Raises:
         MissingInput: no meta file.
         CorruptInput: the meta file is not as MeViS writes it.
     """
 
-    layout = LAYOUT
+    layout = "mevis"
 
-    def __init__(self, root: Path, faults: Faults = strict):
-        self.pictures = root / FRAMES_FOLDER
-        self.masks = root / MEVIS_MASKS
-        self.moments = root / MOMENTS_FILE
+    def __init__(self, place: DatasetPath, faults: Faults = strict):
+        folder = place.folder
+        self.frames_dir = folder / FRAMES_FOLDER
+        self.masks = folder / MEVIS_MASKS
+        self.moments = folder / MOMENTS_FILE
         self.notes: Mapping[str, int] = {}
         self._faults = faults
-        self._meta = MetaExpressions(_meta_path(root), _ids, faults)
+        self._meta = MetaExpressions(meta_path(folder), faults)
+
+    @staticmethod
+    def looks_like(folder: Path) -> bool:
+        """Return whether a folder looks like a split of MeViS."""
+        return any(os.path.lexists(folder / name) for name in _META_NAMES)
 
     def videos(self) -> list[RawVideo]:
-        """Videos in the order of the file."""
+        """List the videos in the order of the file."""
         return self._meta.videos()
 
     def expressions(self) -> list[RawExpression]:
-        """Expressions in the order of the file."""
-        return self._meta.expressions()
+        """List the expressions in the order of the file."""
+        return self._meta.expressions(_ids)
 
     def tracks(self, runtime: Runtime) -> Iterator[RawTrack]:
-        """Mask tracks in the order of mask_dict.json; none where the split has no such file."""
+        """Stream the tracks of mask_dict.json; none if the split has no such file."""
         if not os.path.lexists(self.masks):
             if any(expression.anno_ids for expression in self.expressions()):
                 self._faults(
-                    MissingInput(
-                        "the sentences name anno ids, and there are no masks", where=self.masks
-                    )
+                    MissingInput("the sentences have anno ids, but no masks", where=self.masks)
                 )
             return
         for anno_id, masks in stream_members(self.masks):
@@ -75,17 +79,17 @@ class MevisSplit:
                 self._faults(error)
 
 
-def is_mevis(root: Path) -> bool:
-    """Whether a folder looks like a split of MeViS."""
-    return any(os.path.lexists(root / name) for name in (MEVIS_EXPRESSIONS, MEVIS_EXPRESSIONS_V2))
+def meta_path(folder: Path) -> Path:
+    """Find the meta file of a split.
 
-
-def _meta_path(root: Path) -> Path:
-    for name in (MEVIS_EXPRESSIONS, MEVIS_EXPRESSIONS_V2):
-        if os.path.lexists(root / name):
-            return root / name
+    Raises:
+        MissingInput: there is none.
+    """
+    for name in _META_NAMES:
+        if os.path.lexists(folder / name):
+            return folder / name
     raise MissingInput(
-        f"has no {MEVIS_EXPRESSIONS}", where=root, hint="name the folder of one split"
+        f"has no {MEVIS_EXPRESSIONS}", where=folder, hint="name the folder of one split"
     )
 
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from schemas.errors import CorruptInput, MissingInput
 from stages.core.engine.progress import SilentProgress
 from stages.core.engine.runtime import Runtime
-from stages.core.submissions import checking as checking
+from stages.core.submissions import checking
 from stages.core.submissions.checking import check_submission
 from stages.tools.submit.config import SubmitConfig
 from stages.tools.submit.writing import write_submission
@@ -48,7 +48,7 @@ def check(split, good: Path) -> Check:
                 info.filename = name
                 archive.writestr(info, data)
         inputs = split.inputs
-        settings = {"server": "mevis", "pictures": inputs.pictures} | options
+        settings = {"server": "mevis", "frames_dir": inputs.frames_dir} | options
         return check_submission(good, inputs.meta, **settings)
 
     return run
@@ -56,7 +56,7 @@ def check(split, good: Path) -> Check:
 
 def test_what_we_write_has_no_faults(split, good: Path) -> None:
     inputs = split.inputs
-    assert check_submission(good, inputs.meta, server="mevis", pictures=inputs.pictures) == []
+    assert check_submission(good, inputs.meta, server="mevis", frames_dir=inputs.frames_dir) == []
     assert check_submission(good, inputs.meta, server="mevis") == []
 
 
@@ -69,8 +69,8 @@ def test_every_fault_is_listed(check: Check, split) -> None:
 
     assert check(change) == [
         "notes.txt is not expected",
-        "b/0/00000.png is not a PNG",
-        "b/0/00005.png is 7 x 9 pixels, the video 20 x 12",
+        "b/0/00000.png is not a PNG file",
+        "b/0/00005.png is 7x9, the video 20x12",
         "b/1/00010.png is missing",
         "a/0/00000.png is missing",
     ]
@@ -82,17 +82,17 @@ def test_a_folder_too_much_is_explained(check: Check) -> None:
             entries[f"preds/{name}"] = entries.pop(name)
 
     faults = check(nest)
-    assert "video folders stand at the root of the zip, here is preds/b/0/00000.png" in faults[0]
+    assert "the video folders belong at the root of the zip, found preds/b/0/00000.png" in faults[0]
     assert len(faults) == 1 + 9 + 9
     faults = check(server="ref-youtube-vos")
-    assert "video folders stand below Annotations/" in faults[0]
+    assert "the video folders belong in Annotations/" in faults[0]
 
 
 @pytest.mark.parametrize("name", ["../a.png", "/etc/passwd", "c:/x", "a\\..\\x", "a/../../b"])
 def test_names_that_lead_out_are_faults(check: Check, name: str, tmp_path: Path) -> None:
     before = sorted(tmp_path.rglob("*"))
     faults = check(lambda entries: entries.update({name: b""}))
-    assert faults == [f"{name!r} leads out of the folder that it is unpacked to"]
+    assert faults == [f"{name!r} would be unpacked outside the folder"]
     assert sorted(tmp_path.rglob("*")) == before
 
 
@@ -111,14 +111,14 @@ def test_links_twins_and_folders(check: Check, split, good: Path) -> None:
             archive.writestr("a/0/00000.png", b"")
     assert check_submission(good, split.inputs.meta, server="mevis") == [
         "'b/0/link' is a symbolic link",
-        "'a/0/00000.png' stands in the zip twice",
+        "'a/0/00000.png' is in the zip twice",
     ]
 
 
 def test_a_mask_that_unpacks_to_gigabytes_is_not_read(check: Check, monkeypatch) -> None:
     monkeypatch.setattr(checking, "LARGEST_FILE_BYTES", 1000)
     faults = check(lambda entries: entries.update({"a/0/00000.png": b"\0" * 1001}))
-    assert faults == ["a/0/00000.png unpacks to 1001 bytes, which no mask needs"]
+    assert faults == ["a/0/00000.png unpacks to 1001 bytes, far more than a mask has"]
 
 
 def test_a_flipped_byte_is_found(split, good: Path) -> None:
@@ -132,7 +132,7 @@ def test_a_flipped_byte_is_found(split, good: Path) -> None:
 
 def test_damaged_and_missing_zips_are_errors(split, good: Path) -> None:
     good.write_bytes(good.read_bytes()[:200])
-    with pytest.raises(CorruptInput, match=r"x\.zip: is not a whole zip"):
+    with pytest.raises(CorruptInput, match=r"x\.zip: is not a complete zip"):
         check_submission(good, split.inputs.meta, server="mevis")
     with pytest.raises(MissingInput, match="no such file"):
         check_submission(split.root / "y.zip", split.inputs.meta, server="mevis")

@@ -1,4 +1,4 @@
-"""XML of strangers as a tree: no document types, hence no entities that expand or reach out."""
+"""Reading XML of others as a tree, without document types: no entity expands or reads a file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _DEEPEST = 100
 
 
 class _Depth:
-    """Counts open elements: nobody nests annotations this deep."""
+    """Counts open elements, to refuse documents that are nested too deep."""
 
     def __init__(self, builder: TreeBuilder, path: Path):
         self._builder = builder
@@ -33,11 +33,12 @@ class _Depth:
         self._builder.end(name)
 
 
-def read_xml(path: Path, root: str) -> Element:
-    """The root element of an XML file.
+def read_xml(path: Path, root: str, *, missing: str = "no such file") -> Element:
+    """Read the root element of an XML file.
 
     Args:
-        root: the name it must have.
+        root: the name that it must have.
+        missing: the message if there is no such file.
 
     Raises:
         MissingInput: no such file.
@@ -45,7 +46,9 @@ def read_xml(path: Path, root: str) -> Element:
     """
 
     def refuse(*_: Any) -> None:
-        raise CorruptInput("has a document type, which annotations do not need", where=path)
+        raise CorruptInput(
+            "has a document type declaration, which annotations do not need", where=path
+        )
 
     builder = TreeBuilder()
     parser = expat.ParserCreate()
@@ -55,7 +58,7 @@ def read_xml(path: Path, root: str) -> Element:
     parser.CharacterDataHandler = builder.data
     parser.StartDoctypeDeclHandler = refuse
     try:
-        parser.Parse(read_regular(path, missing="no such moments file"), True)
+        parser.Parse(read_regular(path, missing=missing), True)
     except (expat.ExpatError, ValueError, LookupError) as error:
         raise CorruptInput(f"is not readable XML ({error})", where=path) from error
     tree = builder.close()
@@ -70,10 +73,10 @@ def write_xml(path: Path, root: Element) -> None:
 
 
 def attribute(element: Element, name: str, where: object) -> str:
-    """An attribute that must be there.
+    """Return a required attribute.
 
     Raises:
-        CorruptInput: it is not.
+        CorruptInput: it is missing.
     """
     value = element.get(name)
     if value is None:

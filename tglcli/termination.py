@@ -1,4 +1,4 @@
-"""How a run ends: interrupted, terminated, or without anybody who reads what it prints."""
+"""The end of a process: signals, exit codes, and streams that are closed or no longer read."""
 
 from __future__ import annotations
 
@@ -9,46 +9,46 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-GO_ON = "run the same command again to continue"
+RESUME = "run the same command again to resume"
 INTERRUPTED = 128 + signal.SIGINT
 TERMINATED = 128 + signal.SIGTERM
-UNREAD = 128 + signal.SIGPIPE
+BROKEN_PIPE = 128 + signal.SIGPIPE
 _STANDARD_STREAMS = (0, 1, 2)
 
 
 class Terminated(BaseException):
-    """The system asks tgl to end (SIGTERM), as a scheduler or `kill` does."""
+    """SIGTERM, as sent by a scheduler or `kill`."""
 
 
 @contextmanager
-def ending_on_sigterm() -> Iterator[None]:
-    """While it lasts, SIGTERM ends what runs as Ctrl-C does: files closed, locks free.
+def terminated_by_signal() -> Iterator[None]:
+    """Turn SIGTERM into an exception, so that files are closed and locks freed as on Ctrl-C.
 
     Raises:
         Terminated: the signal came.
     """
 
-    def end(number: int, frame: object) -> None:
+    def terminate(number: int, frame: object) -> None:
         raise Terminated
 
-    before = signal.signal(signal.SIGTERM, end)
+    before = signal.signal(signal.SIGTERM, terminate)
     try:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
 
 
-def hurry() -> None:
-    """From now on a second Ctrl-C or SIGTERM ends the process at once and without a word."""
+def die_at_next_signal() -> None:
+    """Let the next Ctrl-C or SIGTERM end the process at once and without a message."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)
 
 
-def leave(code: int) -> None:
-    """End the process, whatever its threads still do: nobody waits for them.
+def exit_process(code: int) -> None:
+    """End the process without waiting for its threads.
 
     Raises:
-        SystemExit: no thread is left, and Python may end in order.
+        SystemExit: no thread is left, so Python can end in order.
     """
     for stream in (sys.stdout, sys.stderr):
         flush(stream)
@@ -59,9 +59,10 @@ def leave(code: int) -> None:
 
 
 def open_closed_streams() -> None:
-    """Give the standard streams that were closed (`2>&-`) to nobody.
+    """Open standard streams that were closed (`2>&-`) on the null device.
 
-    The next file that is opened would take the number, and what libraries print would go into it.
+    Otherwise the next file that is opened would get their number, and the messages of libraries
+    would be written into it.
     """
     for number in _STANDARD_STREAMS:
         try:
@@ -73,7 +74,7 @@ def open_closed_streams() -> None:
 
 
 def flush(stream: object) -> OSError | None:
-    """Write what a stream still holds; what it cannot take is dropped, and told."""
+    """Write the buffer of a stream; if that fails, drop it and return the error."""
     if stream is None:
         return None
     try:
@@ -81,13 +82,13 @@ def flush(stream: object) -> OSError | None:
     except ValueError:  # closed
         return None
     except OSError as error:
-        _drop(stream)
+        _discard(stream)
         return error
     return None
 
 
-def _drop(stream: object) -> None:
-    """Let a stream write to nobody: Python would try again at its end, and complain."""
-    nobody = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nobody, stream.fileno())  # type: ignore[attr-defined]
-    os.close(nobody)
+def _discard(stream: object) -> None:
+    """Redirect a stream to the null device: Python would flush it again at exit, and complain."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, stream.fileno())  # type: ignore[attr-defined]
+    os.close(null)

@@ -1,8 +1,8 @@
 """Ref-DAVIS17 as it is downloaded: DAVIS 2017 and the four text files of sentences.
 
 Two annotators each described every object twice: from the first frame, and from the whole video.
-The expression id of object k (from 0) is 4k + the position in `_TEXT_FILES`, so that its rest by 4
-is the annotation that the customary evaluation scores together.
+The expression id of object k (from 0) is 4k + the position in `_TEXT_FILES`: modulo 4 it is the
+annotation, and the customary evaluation scores the sentences of one annotation together.
 """
 
 from __future__ import annotations
@@ -16,10 +16,9 @@ from schemas.files import read_regular
 from schemas.layouts import MOMENTS_FILE, natural_key, safe_name
 from stages.core.datasets.faults import Faults, strict
 from stages.core.datasets.palette import palette_tracks, track_id
-from stages.core.datasets.records import RawExpression, RawTrack, RawVideo
+from stages.core.datasets.records import DatasetPath, RawExpression, RawTrack, RawVideo
 from stages.core.engine.runtime import Runtime
 
-LAYOUT = "ref-davis17"
 TEXTS_FOLDER = "davis_text_annotations"
 _TEXT_FILES = (
     "Davis17_annot1.txt",
@@ -29,10 +28,10 @@ _TEXT_FILES = (
 )
 _MISSPELT = {"clasic-car": "classic-car", "dog-scale": "dogs-scale", "motor-bike": "motorbike"}
 _SPLITS = Path("ImageSets") / "2017"
-_PICTURES = Path("JPEGImages") / "480p"
-# The unsupervised annotations number the objects that the sentences speak of.
+_FRAMES = Path("JPEGImages") / "480p"
+# The sentences refer to the objects of the unsupervised annotations.
 _MASKS = (Path("Annotations_unsupervised") / "480p", Path("Annotations") / "480p")
-_PICTURE_SUFFIX = ".jpg"
+_FRAME_SUFFIX = ".jpg"
 _QUOTES = '"“”'
 _FIELDS = 3
 
@@ -41,47 +40,55 @@ class DavisSplit:
     """One split of a downloaded Ref-DAVIS17.
 
     Args:
-        root: holds davis_text_annotations, and DAVIS (or is DAVIS itself).
-        split: a list in ImageSets/2017: train or val.
+        place: its root has davis_text_annotations and DAVIS, or is DAVIS itself; its split is a
+            list in ImageSets/2017, train or val.
 
     Raises:
         ConfigError: no split is named.
-        MissingInput: a list or a text file is not there.
+        MissingInput: a list or a text file is missing.
     """
 
-    layout = LAYOUT
+    layout = "ref-davis17"
 
-    def __init__(self, root: Path, split: str | None, faults: Faults = strict):
+    def __init__(self, place: DatasetPath, faults: Faults = strict):
+        root = place.root
         davis = _davis_folder(root)
-        if split is None:
+        if place.split is None:
             raise ConfigError(
                 "the data set has several splits", where="--split", hint=_choices(davis)
             )
-        self.pictures = davis / _PICTURES
+        self.frames_dir = davis / _FRAMES
         self.masks = next((davis / m for m in _MASKS if (davis / m).is_dir()), davis / _MASKS[0])
         self.moments = root / MOMENTS_FILE
         self._faults = faults
-        self._names = _split_videos(davis, split)
+        self._names = _split_videos(davis, place.split)
         self._corrected = 0
         self._sentences = self._read_sentences(_texts_folder(root, davis))
         self.notes: Mapping[str, int] = {"misspelt names corrected": self._corrected}
 
+    @staticmethod
+    def looks_like(folder: Path) -> bool:
+        """Return whether a folder looks like a downloaded Ref-DAVIS17."""
+        return any((place / TEXTS_FOLDER).is_dir() for place in (folder, folder.parent)) and any(
+            (place / _FRAMES).is_dir() for place in (folder, folder / "DAVIS")
+        )
+
     def videos(self) -> list[RawVideo]:
-        """Videos in the order of the split's list, frames as the folders hold them."""
+        """List the videos in the order of the split, with the frames of their folders."""
         found = []
         for name in self._names:
-            folder = self.pictures / name
+            folder = self.frames_dir / name
             frames = sorted(
-                (path.stem for path in folder.glob(f"*{_PICTURE_SUFFIX}")), key=natural_key
+                (path.stem for path in folder.glob(f"*{_FRAME_SUFFIX}")), key=natural_key
             )
             if frames:
                 found.append(RawVideo(name, tuple(frames)))
             else:
-                self._faults(MissingInput(f"video {name} has no pictures", where=folder))
+                self._faults(MissingInput(f"video {name} has no frames", where=folder))
         return found
 
     def expressions(self) -> list[RawExpression]:
-        """Four expressions an object, objects by number."""
+        """List four expressions per object, objects by number."""
         found = []
         for name in self._names:
             numbers = sorted({number for video, number, _ in self._sentences if video == name})
@@ -96,7 +103,7 @@ class DavisSplit:
         return found
 
     def tracks(self, runtime: Runtime) -> Iterator[RawTrack]:
-        """Tracks of all objects in the PNGs, videos side by side."""
+        """Stream the tracks of all objects in the PNGs; videos are read in parallel."""
         yield from palette_tracks(self.masks, self.videos(), runtime, self._faults)
 
     def _expression(
@@ -111,7 +118,7 @@ class DavisSplit:
         )
 
     def _read_sentences(self, folder: Path) -> dict[tuple[str, int, int], str]:
-        """Sentences by video, object number and annotation."""
+        """Read the sentences, by video, object number and annotation."""
         found: dict[tuple[str, int, int], str] = {}
         for annotation, file_name in enumerate(_TEXT_FILES):
             path = folder / file_name
@@ -126,16 +133,9 @@ class DavisSplit:
         return found
 
 
-def is_davis(root: Path) -> bool:
-    """Whether a folder looks like a downloaded Ref-DAVIS17."""
-    return any((folder / TEXTS_FOLDER).is_dir() for folder in (root, root.parent)) and any(
-        (folder / _PICTURES).is_dir() for folder in (root, root / "DAVIS")
-    )
-
-
 def _davis_folder(root: Path) -> Path:
     inside = root / "DAVIS"
-    return inside if (inside / _PICTURES).is_dir() else root
+    return inside if (inside / _FRAMES).is_dir() else root
 
 
 def _texts_folder(root: Path, davis: Path) -> Path:
@@ -154,7 +154,7 @@ def _split_videos(davis: Path, split: str) -> list[str]:
 
 def _choices(davis: Path) -> str:
     names = sorted(path.stem for path in (davis / _SPLITS).glob("*.txt"))
-    return f"choose one with --split: {', '.join(names) or 'none is there'}"
+    return f"choose one with --split: {', '.join(names) or 'none found'}"
 
 
 def _lines(path: Path) -> list[str]:
@@ -168,12 +168,12 @@ def _lines(path: Path) -> list[str]:
 
 
 def _parse(line: str, where: str) -> tuple[str, int, str]:
-    """Video, object number and sentence of a line: `bear 1 "a brown bear"`."""
+    """Split a line into video, object number and sentence: `bear 1 "a brown bear"`."""
     parts = line.split(None, _FIELDS - 1)
     number = parts[1] if len(parts) == _FIELDS else ""
     if not (number.isascii() and number.isdigit()) or len(number) > _FIELDS:
         raise CorruptInput('is not: video, object number, "sentence"', where=where)
     text = " ".join(parts[2].split()).strip(_QUOTES).strip()
     if not text:
-        raise CorruptInput("holds no sentence", where=where)
+        raise CorruptInput("has no sentence", where=where)
     return safe_name(parts[0], where=where), int(number), text

@@ -11,84 +11,98 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from schemas.documents import load_object, mapping
 from schemas.errors import MissingInput
 from schemas.layouts import FRAMES_FOLDER, MEVIS_EXPRESSIONS, MOMENTS_FILE
 from stages.core.datasets.documents.json_values import id_list
 from stages.core.datasets.documents.meta_expressions import MetaExpressions
 from stages.core.datasets.faults import Faults, strict
-from stages.core.datasets.palette import count_unmasked, palette_tracks, track_id
-from stages.core.datasets.records import RawExpression, RawTrack, RawVideo
+from stages.core.datasets.palette import (
+    ANNOTATIONS_FOLDER,
+    count_unmasked,
+    palette_tracks,
+    track_id,
+)
+from stages.core.datasets.records import DatasetPath, RawExpression, RawTrack, RawVideo
 from stages.core.engine.runtime import Runtime
 
-LAYOUT = "ref-youtube-vos"
 META_FOLDER = "meta_expressions"
-ANNOTATIONS_FOLDER = "Annotations"
 _VALID, _TEST = "valid", "test"
 
 
 class YoutubeVosSplit:
     """One split of a data set in the layout of Ref-YouTube-VOS.
 
-    The valid meta file of Ref-YouTube-VOS lists the test videos too; where the test meta file is
-    there, they are left out of valid and counted.
+    The valid meta file of Ref-YouTube-VOS lists the test videos too; if there is a test meta file,
+    they are left out of valid and counted.
 
     Args:
-        root: a split's folder, `<data set>/train`.
+        place: its folder is that of a split, `<data set>/train`.
 
     Raises:
         MissingInput: no meta file for this split.
     """
 
-    layout = LAYOUT
+    layout = "ref-youtube-vos"
 
-    def __init__(self, root: Path, faults: Faults = strict):
-        path = meta_path(root)
+    def __init__(self, place: DatasetPath, faults: Faults = strict):
+        folder = place.folder
+        path = meta_path(folder)
         if not os.path.lexists(path):
             raise MissingInput("the split has no meta file", where=path)
-        self.pictures = root / FRAMES_FOLDER
-        self.masks = root / ANNOTATIONS_FOLDER
-        self.moments = root / MOMENTS_FILE
+        self.frames_dir = folder / FRAMES_FOLDER
+        self.masks = folder / ANNOTATIONS_FOLDER
+        self.moments = folder / MOMENTS_FILE
         self._faults = faults
-        self._meta = MetaExpressions(path, _ids, faults)
-        left_out = self._leave_to_test(root) if root.name == _VALID else 0
+        self._meta = MetaExpressions(path, faults)
         self.notes: Mapping[str, int] = {
-            "videos left to the test split": left_out,
+            "videos left to the test split": self._drop_test_videos(),
             "frames without annotation": count_unmasked(self.masks, self._meta.videos()),
         }
 
+    @staticmethod
+    def looks_like(folder: Path) -> bool:
+        """Return whether a folder looks like a split in this layout."""
+        return (folder / FRAMES_FOLDER).is_dir() and os.path.lexists(meta_path(folder))
+
     def videos(self) -> list[RawVideo]:
-        """Videos in the order of the file."""
+        """List the videos in the order of the file."""
         return self._meta.videos()
 
     def expressions(self) -> list[RawExpression]:
-        """Expressions in the order of the file."""
-        return self._meta.expressions()
+        """List the expressions in the order of the file."""
+        return self._meta.expressions(_ids)
 
     def tracks(self, runtime: Runtime) -> Iterator[RawTrack]:
-        """Tracks of all objects in the PNGs, videos side by side."""
+        """Stream the tracks of all objects in the PNGs; videos are read in parallel."""
         if self.masks.is_dir():
             yield from palette_tracks(self.masks, self.videos(), runtime, self._faults)
 
-    def _leave_to_test(self, root: Path) -> int:
-        path = meta_path(root.with_name(_TEST))
-        if not os.path.lexists(path):
+    def _drop_test_videos(self) -> int:
+        path = meta_of_test_split(self._meta.path)
+        if path is None:
             return 0
-        test = mapping(load_object(path).get("videos"), f"{path}, videos")
-        shared = set(self._meta.entries) & set(test)
+        shared = self._meta.entries.keys() & MetaExpressions(path).entries.keys()
         for video_id in shared:
             del self._meta.entries[video_id]
         return len(shared)
 
 
-def is_youtube_vos(root: Path) -> bool:
-    """Whether a folder looks like a split in this layout."""
-    return (root / FRAMES_FOLDER).is_dir() and os.path.lexists(meta_path(root))
-
-
 def meta_path(split: Path) -> Path:
-    """Where the sentences of a split's folder are."""
+    """Return the path of the meta file of a split's folder."""
     return split.parent / META_FOLDER / split.name / MEVIS_EXPRESSIONS
+
+
+def meta_of_test_split(meta: Path) -> Path | None:
+    """Find the test split's meta file, whose videos that of valid lists too.
+
+    Args:
+        meta: the meta file of any split.
+
+    Returns:
+        None if `meta` is not that of valid, or if there is none of test.
+    """
+    path = meta.parent.with_name(_TEST) / meta.name
+    return path if meta.parent.name == _VALID and os.path.lexists(path) else None
 
 
 def _ids(

@@ -1,6 +1,6 @@
-"""Text inputs spoilt at random: a TglError or success, never a traceback, nothing outside OUT.
+"""Documents of data sets spoilt at random: a TglError or success, nothing written outside OUT.
 
-A minute's worth of each: TGL_FUZZ_EXAMPLES=3000 pytest tests/stages/build_moments/test_fuzz.py
+A minute of each: TGL_FUZZ_EXAMPLES=3000 pytest tests/stages/core/datasets/test_fuzz_documents.py
 """
 
 from __future__ import annotations
@@ -16,13 +16,9 @@ from spoiling import QUICK, error_or_success, spoilt_bytes, spoilt_json
 
 from stages.build_moments.config import IndexConfig, IndexInputs
 from stages.build_moments.stage import STAGE
-from stages.core.datasets.records import RawExpression
 from stages.core.engine.execute import execute
 from stages.core.engine.progress import SilentProgress
 from stages.core.engine.runtime import Runtime
-from stages.core.moment_formats import FORMAT_NAMES
-from stages.core.moment_formats.context import MomentContext, Timing, row
-from stages.core.moment_formats.registry import FORMATS
 from stages.tools.check.check import check
 from stages.tools.check.config import CheckConfig
 
@@ -116,57 +112,3 @@ def test_sentences_of_a_plain_folder(text: str, head: bool, tmp_path: Path) -> N
     lead = "video_id,expression,object_ids\n" if head else ""
     (split / "expressions.csv").write_bytes((lead + text).encode())
     _survives(split, tmp_path)
-
-
-CONTEXT = MomentContext(
-    (
-        RawExpression("a", "0", "the cat", ("1",), ("7",)),
-        RawExpression("a", "1", "a dog", (), ()),
-    ),
-    {"a": Timing(50, 25.0, 10, 10)},
-)
-SUFFIX = {"tgl": ".json", "label-studio": ".json", "cvat": ".xml", "elan": ".eaf",
-          "qvhighlights": ".jsonl", "charades-sta": ".txt", "parquet": ".parquet"}  # fmt: skip
-
-
-def _sound(name: str, folder: Path) -> bytes:
-    """A sound file of a format."""
-    path = folder / f"sound{SUFFIX.get(name, '.csv')}"
-    rows = [row("a", "0", None, (0, 5)), row("a", "1", None, (10, 20))]
-    FORMATS[name].write(path, rows, CONTEXT)
-    if path.is_dir():
-        path = next(path.iterdir())
-    return path.read_bytes()
-
-
-def _reads(name: str, path: Path) -> None:
-    with error_or_success():
-        for found in FORMATS[name].read(path, CONTEXT):
-            assert 0 <= found["start_frame"] < found["end_frame"]
-
-
-@pytest.mark.parametrize("name", FORMAT_NAMES)
-@QUICK
-@given(data=st.data())
-def test_moments_of_every_format(name: str, data: st.DataObject, tmp_path: Path) -> None:
-    path = tmp_path / f"moments{SUFFIX.get(name, '.csv')}"
-    path.write_bytes(data.draw(spoilt_bytes(_sound(name, tmp_path))))
-    _reads(name, path)
-
-
-@pytest.mark.parametrize("name", ["tgl", "label-studio", "qvhighlights"])
-@QUICK
-@given(data=st.data())
-def test_documents_of_moments(name: str, data: st.DataObject, tmp_path: Path) -> None:
-    lines = [json.loads(line) for line in _documents(name, tmp_path)]
-    place = data.draw(st.integers(0, len(lines) - 1))
-    text = [json.dumps(line) for line in lines]
-    text[place] = data.draw(spoilt_json(lines[place]))
-    path = tmp_path / f"moments{SUFFIX[name]}"
-    path.write_text("\n".join(text), encoding="utf-8")
-    _reads(name, path)
-
-
-def _documents(name: str, folder: Path) -> list[str]:
-    content = _sound(name, folder).decode()
-    return content.splitlines() if name == "qvhighlights" else [content]

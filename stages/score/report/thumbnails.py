@@ -1,4 +1,4 @@
-"""Small pictures of a prediction on its frame: what agrees, what is missed, what is too much."""
+"""Small images of a prediction on its frame: pixels that agree, are missed, or are too much."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from stages.score.cases import Case, TrackReader, TruthFault, VideoCases
 from stages.score.masks.packed_masks import unpack
 from stages.score.masks.png import read_labels, read_mask
 
-# Blue, orange and purple of Okabe and Ito: told apart by colour-blind readers too.
+# Blue, orange and purple of Okabe and Ito, which colour-blind readers can tell apart.
 AGREED, MISSED, EXTRA = (0, 114, 178), (230, 159, 0), (204, 121, 167)
 _WIDTH = 320
 _QUALITY = 80
@@ -28,8 +28,8 @@ _UNREADABLE = (TglError, OSError, SyntaxError, ValueError, Image.DecompressionBo
 
 
 @dataclass(frozen=True)
-class Pictured:
-    """A frame of a case, to be drawn by any process."""
+class ThumbnailJob:
+    """A frame of a case, drawn by any process."""
 
     preds: Path
     video: VideoCases
@@ -37,8 +37,8 @@ class Pictured:
     frame: int
 
 
-def thumbnail(job: Pictured) -> str | None:
-    """A frame of a case as a data URI (JPEG); None where neither mask can be read."""
+def thumbnail(job: ThumbnailJob) -> str | None:
+    """Draw a frame of a case as a data URI (JPEG); None if neither mask can be read."""
     preds, video, case, frame = job.preds, job.video, job.case, job.frame
     true = _truth(video.tracks.open(), case, frame)
     predicted = _prediction(preds, video, case, frame)
@@ -61,18 +61,18 @@ def thumbnail(job: Pictured) -> str | None:
 
 
 def _scaled(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """A mask at another (width, height), nearest pixel."""
+    """Resize a mask to (width, height), nearest pixel."""
     return np.asarray(Image.fromarray(mask).resize(size, Image.Resampling.NEAREST)).astype(bool)
 
 
 def _truth(reader: TrackReader, case: Case, frame: int) -> np.ndarray | None:
-    """The union of a case's tracks, bool (H, W)."""
+    """Read the union of a case's tracks, bool (H, W)."""
     union: np.ndarray | None = None
     for track in case.tracks:
         with contextlib.suppress(TruthFault, CorruptInput):
-            found = reader.rows(track, frame)
+            found = reader.mask(track, frame)
             if found is not None:
-                mask = unpack(*found)
+                mask = unpack(found)
                 union = mask if union is None or union.shape != mask.shape else union | mask
     return union
 
@@ -82,18 +82,17 @@ def _prediction(preds: Path, video: VideoCases, case: Case, frame: int) -> np.nd
     with contextlib.suppress(CorruptInput, MissingInput):
         if case.label is not None:
             return read_labels(path) == case.label
-        return unpack(*read_mask(path))
+        return unpack(read_mask(path))
     return None
 
 
 def _background(video: VideoCases, frame: int, size: tuple[int, int]) -> Image.Image:
-    """The video's own picture in pale grey, or a plain one where it is not at hand."""
-    folder, suffix = video.pictures
-    if folder:
-        path = Path(folder) / f"{video.frame_names[frame]}{suffix}"
+    """Return the video's own frame in pale grey, or a plain image if it cannot be read."""
+    if video.frames_dir:
+        path = Path(video.frames_dir) / f"{video.frame_names[frame]}{video.frame_suffix}"
         with contextlib.suppress(*_UNREADABLE):
-            with open_regular(path) as file, Image.open(file) as picture:
-                picture.draft("RGB", size)
-                small = picture.convert("L").resize(size, Image.Resampling.BILINEAR)
+            with open_regular(path) as file, Image.open(file) as image:
+                image.draft("RGB", size)
+                small = image.convert("L").resize(size, Image.Resampling.BILINEAR)
             return small.point(lambda level: level * _DIM + 255 * (1 - _DIM)).convert("RGB")
     return Image.new("RGB", size, (_GREY, _GREY, _GREY))

@@ -1,4 +1,4 @@
-"""Where the pictures of each video are, how large they are, and at what rate they follow."""
+"""Finding the frames of each video: folder, size and frame rate."""
 
 from __future__ import annotations
 
@@ -13,16 +13,15 @@ from schemas.parquet import read_table
 from schemas.tables import FRAMES
 from stages.core.datasets.faults import Faults, strict
 from stages.core.datasets.records import Dataset, RawVideo
-from stages.core.media.frames import frame_size
+from stages.core.media.frames import FRAME_SUFFIXES, frame_size
 
-SUFFIXES = (".jpg", ".jpeg", ".png")
 # Time stamps are rounded to the container's time base; 2 ms covers the 1/600 of old files.
 _RATE_TOLERANCE_SECONDS = 0.002
 
 
 @dataclass(frozen=True)
-class Pictures:
-    """The frames of a video on disk; `fps` is None where it is unknown or varies."""
+class VideoFrames:
+    """The frames of a video on disk; `fps` is None if it is unknown or varies."""
 
     folder: Path
     frame_names: tuple[str, ...]
@@ -32,24 +31,24 @@ class Pictures:
     fps: float | None
 
 
-def find_pictures(
+def find_frames(
     dataset: Dataset, frames: Path | None, faults: Faults = strict
-) -> dict[str, Pictures]:
-    """Locate the pictures of every video of the data set.
+) -> dict[str, VideoFrames]:
+    """Find the frames of every video of the data set.
 
     Args:
-        frames: an artifact of extract-frames, or None for the data set's own pictures.
-        faults: what happens at a fault: UnsafeName where a video's id is no folder's name in every
-            artifact, MissingInput where a video or a frame has no picture,
-            CorruptInput where the artifact has other frames than the data set lists.
+        frames: an artifact of extract-frames, or None for the data set's own frames.
+        faults: receives an UnsafeName if a video's id cannot name a folder in every artifact, a
+            MissingInput if a video or a frame is missing, a CorruptInput if the artifact has other
+            frames than the data set lists.
     """
     rows = None if frames is None else _rows_by_video(frames)
     found = {}
     for video in dataset.videos():
         try:
-            video_name(video.video_id, where=dataset.pictures)
+            video_name(video.video_id, where=dataset.frames_dir)
             if frames is None or rows is None:
-                found[video.video_id] = _in_folder(dataset.pictures / video.video_id, video)
+                found[video.video_id] = _in_folder(dataset.frames_dir / video.video_id, video)
             else:
                 found[video.video_id] = _from_rows(video, rows.get(video.video_id), frames)
         except TglError as error:
@@ -57,24 +56,31 @@ def find_pictures(
     return found
 
 
-def _in_folder(folder: Path, video: RawVideo) -> Pictures:
+def no_frames(video_id: str, folder: Path) -> MissingInput:
+    """Make the error of a video whose folder of frames is missing."""
+    return MissingInput(
+        f"video {video_id} has no folder of frames",
+        where=folder,
+        hint="extract it with tgl extract-frames and name the result with --frames",
+    )
+
+
+def _in_folder(folder: Path, video: RawVideo) -> VideoFrames:
     if not folder.is_dir():
-        raise MissingInput(
-            f"video {video.video_id} has no folder of pictures",
-            where=folder,
-            hint="extract it with tgl extract-frames and name that with --frames",
-        )
+        raise no_frames(video.video_id, folder)
     present = {path.name for path in folder.iterdir()}
-    suffix = next((s for s in SUFFIXES if f"{video.frame_names[0]}{s}" in present), SUFFIXES[0])
+    suffix = next(
+        (s for s in FRAME_SUFFIXES if f"{video.frame_names[0]}{s}" in present), FRAME_SUFFIXES[0]
+    )
     missing = [name for name in video.frame_names if f"{name}{suffix}" not in present]
     if missing:
         raise MissingInput(
             f"{len(missing)} of {len(video.frame_names)} frames of video {video.video_id} are "
-            f"not there, first {missing[0]}{suffix}",
+            f"missing, first {missing[0]}{suffix}",
             where=folder,
         )
     height, width = frame_size(folder / f"{video.frame_names[0]}{suffix}")
-    return Pictures(folder, video.frame_names, suffix, height, width, None)
+    return VideoFrames(folder, video.frame_names, suffix, height, width, None)
 
 
 def _rows_by_video(frames: Path) -> dict[str, list[dict[str, object]]]:
@@ -86,7 +92,7 @@ def _rows_by_video(frames: Path) -> dict[str, list[dict[str, object]]]:
     return rows
 
 
-def _from_rows(video: RawVideo, rows: list[dict[str, object]] | None, frames: Path) -> Pictures:
+def _from_rows(video: RawVideo, rows: list[dict[str, object]] | None, frames: Path) -> VideoFrames:
     if not rows:
         raise MissingInput(f"video {video.video_id} was not extracted", where=frames / FRAMES_TABLE)
     rows = sorted(rows, key=lambda row: row["frame"])  # type: ignore[arg-type,return-value]
@@ -102,12 +108,12 @@ def _from_rows(video: RawVideo, rows: list[dict[str, object]] | None, frames: Pa
     for row in rows:
         if not (frames / str(row["path"])).is_file():
             raise MissingInput(
-                f"frame {row['name']} of video {video.video_id} is listed but not there",
+                f"frame {row['name']} of video {video.video_id} is listed but missing",
                 where=frames / str(row["path"]),
-                hint="run tgl extract-frames again, it mends what is lost",
+                hint="rerun tgl extract-frames, which restores missing frames",
             )
     first = Path(str(rows[0]["path"]))
-    return Pictures(
+    return VideoFrames(
         folder=frames / first.parent,
         frame_names=names,
         suffix=first.suffix,
@@ -118,7 +124,7 @@ def _from_rows(video: RawVideo, rows: list[dict[str, object]] | None, frames: Pa
 
 
 def frame_rate(seconds: list[float | None]) -> float | None:
-    """Frames a second of time stamps at a constant rate; None where it varies or is unknown."""
+    """Return the constant rate of time stamps per second; None if it varies or is unknown."""
     if len(seconds) < 2 or any(second is None for second in seconds):
         return None
     times = np.array(seconds, dtype=np.float64)

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from layout_minis import numbered, write_palette, write_picture
+from layout_minis import numbered, write_image, write_palette
 from PIL import Image
 
 from schemas.errors import ConfigError, CorruptInput, MissingInput, TglError
 from stages.build_moments.config import IndexConfig, IndexInputs
 from stages.build_moments.stage import STAGE
-from stages.core.datasets.layouts import detect_layout, open_dataset
+from stages.core.datasets.layouts import LAYOUT_NAMES
+from stages.core.datasets.layouts.registry import detect_layout, layout_reader, open_dataset
 from stages.core.index.index import Index
 
 
@@ -103,7 +104,7 @@ def test_a_plain_folder(run_stage: Callable, plain: Path) -> None:
 def test_frames_of_a_plain_folder_go_by_their_numbers(run_stage: Callable, plain: Path) -> None:
     _, counts = _build(run_stage, plain)
     assert counts["videos ordered by frame number"] == 0
-    write_picture(plain / "JPEGImages/kitchen/img10.jpg")
+    write_image(plain / "JPEGImages/kitchen/img10.jpg")
     index, counts = _build(run_stage, plain)
     assert index.videos["kitchen"].frame_names == ("img0", "img1", "img2", "img10")
     assert counts["videos ordered by frame number"] == 1
@@ -123,6 +124,11 @@ def test_a_plain_folder_of_extracted_frames(
     assert video.frame_path(2).is_file()
 
 
+@pytest.mark.parametrize("name", LAYOUT_NAMES)
+def test_a_reader_has_the_name_of_its_layout(name: str) -> None:
+    assert layout_reader(name).layout == name
+
+
 def test_layouts_are_told_apart(youtube: Path, davis: Path, plain: Path, mevis) -> None:
     assert detect_layout(youtube / "train") == "ref-youtube-vos"
     assert detect_layout(davis) == "ref-davis17"
@@ -138,14 +144,14 @@ def test_layouts_are_told_apart(youtube: Path, davis: Path, plain: Path, mevis) 
         (b"video_id,expression\nkitchen,x\n", "lacks the column object_ids"),
         (b"video_id,expression,object_ids\nkitchen,,1\n", "line 2: has no sentence"),
         (b"video_id,expression,object_ids\n../x,a cup,1\n", "'../x'"),
-        (b"video_id,expression,object_ids\nkitchen,a cup,one\n", "'one' are no numbers"),
+        (b"video_id,expression,object_ids\nkitchen,a cup,one\n", "'one' are not object numbers"),
         (b"video_id,expression,object_ids\nkitchen,a cup,77\n", "kitchen_77"),
         (b"video_id,expression,object_ids\ncellar,a cup,1\n", "video cellar has no folder"),
         (b"video_id,expression,object_ids\nkitchen,,1\n", "has no sentence"),
         (b"video_id,expression,object_ids\nkitchen\n", "line 2: has too few fields"),
         (b"video_id,expression,object_ids\nkitchen,a cup, red,1\n", "has too many fields"),
-        (b"video_id,expression,object_ids\nkitchen,a cup,1", "its last line has no end"),
-        (b"video_id,expression,object_ids\nkitchen,a cu", "its last line has no end"),
+        (b"video_id,expression,object_ids\nkitchen,a cup,1", "its last line has no line break"),
+        (b"video_id,expression,object_ids\nkitchen,a cu", "its last line has no line break"),
         (b"\xff\xfe", "is not UTF-8"),
     ],
 )
@@ -158,14 +164,14 @@ def test_damaged_sentences(run_stage: Callable, plain: Path, text: bytes, words:
 
 def test_damaged_palettes(run_stage: Callable, plain: Path) -> None:
     path = plain / "Annotations/kitchen/img0.png"
-    write_picture(path)
-    with pytest.raises(CorruptInput, match=r"img0\.png: holds RGB colours"):
+    write_image(path)
+    with pytest.raises(CorruptInput, match=r"img0\.png: has RGB colours"):
         _build(run_stage, plain)
     path.write_bytes(path.read_bytes()[:60])
     with pytest.raises(CorruptInput, match=r"img0\.png"):
         _build(run_stage, plain)
     write_palette(path, np.ones((4, 4), np.uint8))
-    with pytest.raises(CorruptInput, match="is 4 x 4, its video 10 x 14"):
+    with pytest.raises(CorruptInput, match="is 4x4, its video 14x10"):
         _build(run_stage, plain)
 
 

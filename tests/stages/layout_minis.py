@@ -1,18 +1,23 @@
-"""Ref-YouTube-VOS, Ref-DAVIS17 and a plain folder in miniature, with the traps of the real ones."""
+"""Ref-YouTube-VOS, Ref-DAVIS17 and a plain folder in miniature, with the traps of the real ones,
+and frames as extract-frames leaves them."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from schemas.parquet import rows_of, write_table
+from schemas.tables import FRAMES
+
 HEIGHT, WIDTH = 10, 14
 
 
-def write_picture(path: Path, size: tuple[int, int] = (WIDTH, HEIGHT)) -> None:
+def write_image(path: Path, size: tuple[int, int] = (WIDTH, HEIGHT)) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.new("RGB", size, (9, 99, 200)).save(path)
 
@@ -43,7 +48,7 @@ def youtube(tmp_path: Path) -> Path:
     root = tmp_path / "ref-youtube-vos"
     names = ["00000", "00005", "00010"]
     for number, name in enumerate(names):
-        write_picture(root / "train/JPEGImages/003234408d" / f"{name}.jpg")
+        write_image(root / "train/JPEGImages/003234408d" / f"{name}.jpg")
         write_palette(
             root / "train/Annotations/003234408d" / f"{name}.png", numbered(1, 2 + number)
         )
@@ -56,7 +61,7 @@ def youtube(tmp_path: Path) -> Path:
     (root / "train/meta.json").write_text("{}")
     valid = {}
     for video in ("0062f687f1", "00f88c4f0a"):
-        write_picture(root / "valid/JPEGImages" / video / "00000.jpg")
+        write_image(root / "valid/JPEGImages" / video / "00000.jpg")
         valid[video] = {"expressions": {"0": {"exp": "a ball"}}, "frames": ["00000"]}
     write_meta(root / "meta_expressions/valid/meta_expressions.json", valid)
     test = {"00f88c4f0a": valid["00f88c4f0a"]}
@@ -75,7 +80,7 @@ def davis(tmp_path: Path) -> Path:
     for video in ("classic-car", "dogs-scale", "bear"):
         for number in range(2):
             name = f"{number:05d}"
-            write_picture(root / "DAVIS/JPEGImages/480p" / video / f"{name}.jpg")
+            write_image(root / "DAVIS/JPEGImages/480p" / video / f"{name}.jpg")
             numbers = numbered(1, 2)
             numbers[9, :] = 255
             write_palette(
@@ -97,11 +102,44 @@ def plain(tmp_path: Path) -> Path:
     """A plain folder of two videos, one without masks and with PNG frames."""
     root = tmp_path / "plain"
     for number in range(3):
-        write_picture(root / "JPEGImages/kitchen" / f"img{number}.jpg")
+        write_image(root / "JPEGImages/kitchen" / f"img{number}.jpg")
     write_palette(root / "Annotations/kitchen/img0.png", numbered(1, 3))
     write_palette(root / "Annotations/kitchen/img2.png", numbered(3))
-    write_picture(root / "JPEGImages/yard/0.png")
+    write_image(root / "JPEGImages/yard/0.png")
     sentences = '\ufeffvideo_id,expression,object_ids\nkitchen,"the cup, red",1\n'
     sentences += "kitchen,two cups,1;3\nkitchen,no cup,\nyard,a tree,\n"
     (root / "expressions.csv").write_text(sentences, encoding="utf-8")
     return root
+
+
+@pytest.fixture
+def frames_artifact(tmp_path: Path) -> Callable[..., Path]:
+    """`frames_artifact({"a": 6}, fps=6)`: what extract-frames would have made."""
+
+    def make(lengths: dict[str, int], *, fps: float) -> Path:
+        root = tmp_path / "frames"
+        rows = []
+        for video, length in lengths.items():
+            names = [f"{n:05d}" for n in range(length)]
+            folder = root / "JPEGImages" / video
+            folder.mkdir(parents=True)
+            for name in names:
+                Image.new("RGB", (16, 12)).save(folder / f"{name}.jpg")
+            rows += [
+                {
+                    "video_id": video,
+                    "frame": frame,
+                    "name": name,
+                    "path": f"JPEGImages/{video}/{name}.jpg",
+                    "pts_seconds": frame / fps,
+                    "width": 16,
+                    "height": 12,
+                    "bytes": (root / "JPEGImages" / video / f"{name}.jpg").stat().st_size,
+                    "sha256": "",
+                }
+                for frame, name in enumerate(names)
+            ]
+        write_table(root / "frames.parquet", rows_of(rows, FRAMES), FRAMES)
+        return root
+
+    return make
