@@ -207,9 +207,7 @@ def test_without_a_checkpoint_the_toy_one_is_used_and_named(
     assert "--checkpoint" in str(error)
 
 
-def test_all_frames_on_the_language_path(
-    video: Path, checkpoint: Path, tmp_path: Path
-) -> None:
+def test_all_frames_on_the_language_path(video: Path, checkpoint: Path, tmp_path: Path) -> None:
     options = ("--checkpoint", checkpoint, "--table", tmp_path / "x.json", "--moments", "all")
     succeed(video, tmp_path / "out.gif", *options)
     document = json.loads((tmp_path / "x.json").read_text())
