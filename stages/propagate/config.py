@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from stages.core.engine.digest import artifact_digest, file_digest, require_file
 from stages.core.engine.settings import Settings, setting
 from stages.core.engine.stage import Inputs
 from stages.core.index.frame_files import frame_folders, index_digest
+from stages.core.model.config import SegmenterConfig
 
 FILE = "file"
 MOMENTS = ("annotated", "predicted", "all", FILE)
@@ -99,6 +100,19 @@ class PropagateConfig(Settings):
         if not self.online:
             unread += ONLINE_ONLY
         return {name: value for name, value in super().to_dict().items() if name not in unread}
+
+    def segmenter(self, trained: SegmenterConfig) -> SegmenterConfig:
+        """Return the checkpoint's settings, changed where this run says so."""
+        changes: dict[str, Any] = {}
+        if self.memory_frames:
+            changes["memory_frames"] = self.memory_frames
+        if self.irrelevant_memory != UNCHANGED:
+            changes["irrelevant_memory"] = self.irrelevant_memory
+        if self.banks != UNCHANGED:
+            changes["per_moment_banks"] = self.banks == "moment"
+        if not self.object_gate:
+            changes["object_gate"] = "never"
+        return replace(trained, **changes)
 
 
 @dataclass(frozen=True)

@@ -108,7 +108,9 @@ class ClipLearner(nn.Module):
     def _adapter_terms(
         self, batch: ClipBatch, frames: Tensor, guided: Tensor, relevant: Tensor | None
     ) -> dict[str, Tensor]:
-        view, _ = self.model.look(batch.features, batch.text, frames=frames, times=batch.times)
+        view, _ = self.model.encode_clip(
+            batch.features, batch.text, frames=frames, times=batch.times
+        )
         terms = {"heatmap": heatmap_loss(view.heatmap, batch.targets, guided)}
         total = terms["heatmap"] * self._losses.heatmap_weight
         if relevant is not None:

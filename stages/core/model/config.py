@@ -11,7 +11,7 @@ from stages.core.engine.settings import Settings, setting
 
 @dataclass(frozen=True)
 class ModelConfig(Settings):
-    """What the model computes; saved with its weights."""
+    """Architecture of the adapter: the sizes of its weights and how far it looks in time."""
 
     panel: ClassVar[str] = "Model"
 
@@ -26,6 +26,27 @@ class ModelConfig(Settings):
     relevance_radius: int = setting(
         16, "Frames on each side that the relevance head sees.", low=1, high=512
     )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.adapter_width % self.adapter_heads:
+            raise ConfigError(
+                f"{self.adapter_width} channels cannot be divided among {self.adapter_heads} heads",
+                where="--adapter-width",
+                hint=f"choose a multiple of {self.adapter_heads}, or another --adapter-heads",
+            )
+
+
+@dataclass(frozen=True)
+class SegmenterConfig(Settings):
+    """How frames are segmented and remembered.
+
+    A checkpoint keeps those that it was trained with. The sizes of its weights do not depend on
+    them: a run of propagate may use others.
+    """
+
+    panel: ClassVar[str] = "Model"
+
     memory_frames: int = setting(
         7, "K: remembered frames that a frame reads, the nearest in time.", low=1, high=64
     )
@@ -51,14 +72,9 @@ class ModelConfig(Settings):
         choices=("eval", "always", "never"),
     )
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.adapter_width % self.adapter_heads:
-            raise ConfigError(
-                f"{self.adapter_width} channels cannot be divided among {self.adapter_heads} heads",
-                where="--adapter-width",
-                hint=f"choose a multiple of {self.adapter_heads}, or another --adapter-heads",
-            )
+    def gates(self, *, training: bool) -> bool:
+        """Return whether SAM 2's hard object-score gate is on."""
+        return self.object_gate == "always" or (self.object_gate == "eval" and not training)
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from stages.core.model.clip_output import ClipOutput
 from stages.core.model.config import LossConfig
-from stages.core.model.tgl import ClipOutput
+from stages.core.model.masks import mask_iou, resize_masks
 
 DICE_SMOOTHING = 1.0
+HALF = 0.5
+"""Fraction of a pixel that a mask must cover to count."""
 
 
 def clip_losses(
@@ -41,7 +44,7 @@ def clip_losses(
     terms = {
         "mask": pixel.gather(2, best).mean(),
         "dice": dice.gather(2, best).mean(),
-        "iou": F.mse_loss(out.iou, candidate_iou(out.candidates, target)),
+        "iou": F.mse_loss(out.iou, _candidate_iou(out.candidates, target)),
         "object": F.binary_cross_entropy_with_logits(out.object_score_logits, visible),
         "heatmap": heatmap_loss(out.heatmap_logits, targets, out.guided),
     }
@@ -62,21 +65,9 @@ def clip_losses(
     return terms
 
 
-def resize_masks(masks: Tensor, side: int) -> Tensor:
-    """(E, T, H, W) masks to float (E, T, side, side), each pixel the share that was covered."""
-    return F.interpolate(masks.float(), size=(side, side), mode="area")
-
-
-def candidate_iou(candidates: Tensor, target: Tensor) -> Tensor:
-    """(E, T, M) IoU of thresholded candidates (E, T, M, s, s) with targets (E, T, s, s).
-
-    Both empty counts as 1.
-    """
-    masks = candidates.detach() > 0
-    truth = (target > 0.5).unsqueeze(2)
-    both = (masks & truth).flatten(3).sum(dim=3).float()
-    either = (masks | truth).flatten(3).sum(dim=3).float()
-    return torch.where(either > 0, both / either.clamp(min=1), 1.0)
+def _candidate_iou(candidates: Tensor, target: Tensor) -> Tensor:
+    """(E, T, M) IoU of thresholded candidates (E, T, M, s, s) with targets (E, T, s, s)."""
+    return mask_iou(candidates.detach() > 0, (target > HALF).unsqueeze(2))
 
 
 def _candidate_losses(

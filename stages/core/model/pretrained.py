@@ -46,7 +46,7 @@ def load_pretrained(kind: Any, name: str, *, option: str, **settings: Any) -> An
         _require_files(folder)
         _require_few_labels(load_object(folder / MODEL_CONFIG), folder / MODEL_CONFIG)
     source = str(folder or name)
-    with _silent_transformers(), foreign_model(source, "transformers cannot load it"):
+    with _silent_transformers(), model_errors(source, "transformers cannot load it"):
         try:
             return kind.from_pretrained(
                 source, local_files_only=local_only, trust_remote_code=False, **settings
@@ -114,7 +114,7 @@ def _require_fitting(kind: Any, folder: Path, *, option: str, **settings: Any) -
     shapes = _stored_shapes(folder)
     config = load_pretrained(AutoConfig, str(folder), option=option)
     make = getattr(kind, "from_config", kind)
-    with foreign_model(folder, "transformers makes no model of it"):
+    with model_errors(folder, "transformers cannot build a model from it"):
         with torch.device("meta"), limited_parts(len(shapes), folder):
             outline = make(config, **settings)
         asked = sum(part.numel() for part in (*outline.parameters(), *outline.buffers()))
@@ -185,7 +185,7 @@ def _silent_transformers() -> Iterator[None]:
 
 
 @contextmanager
-def foreign_model(where: object, message: str) -> Iterator[None]:
+def model_errors(where: object, message: str) -> Iterator[None]:
     """Whatever goes wrong in here is the fault of a model's files.
 
     Over a configuration, a tokenizer or weights that do not fit each other, transformers and what

@@ -80,7 +80,7 @@ class TextBatch:
         """Raise SchemaMismatch unless D is what the model was made for."""
         if self.dim != expected:
             raise SchemaMismatch(
-                f"the text has {self.dim} numbers a token, the model expects {expected}",
+                f"the text has {self.dim} numbers per token, the model expects {expected}",
                 hint="precompute the text with the encoder that the model was trained with",
             )
 

@@ -22,7 +22,7 @@ from stages.extract_frames.streaming import PictureStream, RawStream, Stream, Vi
 from stages.propagate.config import PropagateConfig
 from stages.propagate.online.routing import MomentFinder
 from stages.propagate.online.segmenter import OnlineSegmenter
-from stages.propagate.stage import STAGE, compile_parts, load_model
+from stages.propagate.stage import STAGE, load_model
 from stages.tools.segment.media import find_media, picture_names
 from stages.tools.segment.pipeline import Pipeline, text_config, work_folder
 from stages.tools.segment.request import STDIN, SegmentRequest, SegmentResult
@@ -132,11 +132,8 @@ def segmenter_maker(
         runtime: device and precision.
     """
     store = TextStore.open(texts)
-    model = load_model(checkpoint, config, store)
     device = pick_device(runtime.device)
-    model.to(device)
-    if runtime.compile:
-        compile_parts(model)
+    model = load_model(checkpoint, store, runtime, device)
     embeddings = [store.get(sentence) for sentence in sentences]
 
     def make(size: tuple[int, int]) -> OnlineSegmenter:

@@ -25,7 +25,8 @@ from stages.core.media.fast_png import encode_mask
 from stages.core.media.spans import Span
 from stages.core.model.backbones.preprocess import resize_frames
 from stages.extract_frames.streaming import Stream
-from stages.propagate.online.segmenter import FrameAnswer, OnlineSegmenter
+from stages.propagate.online.frame_result import FrameResult
+from stages.propagate.online.segmenter import OnlineSegmenter
 from stages.tools.render.clocks import stream_times
 from stages.tools.render.config import RenderConfig
 from stages.tools.render.live import LiveOverlay
@@ -34,7 +35,6 @@ from stages.tools.segment.results import describe_spans
 from stages.tools.segment.stream_tables import (
     live_propagation,
     live_segments,
-    propagation_rows,
     segment_rows,
 )
 
@@ -45,7 +45,7 @@ MOST_SPANS = 20
 
 MakeSegmenter = Callable[[tuple[int, int]], OnlineSegmenter]
 """From (H, W) of the frames."""
-Sink = Callable[[FrameAnswer], None]
+Sink = Callable[[FrameResult], None]
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ class _Answered(NamedTuple):
 
     picture: np.ndarray
     seconds: float | None
-    answer: FrameAnswer
+    answer: FrameResult
 
 
 class LiveRun:
@@ -206,15 +206,16 @@ class LiveRun:
         if outputs.masks is None:
             return
         root = outputs.masks
-        for row in range(len(self._sentences)):
-            (root / self._name / str(row)).mkdir(parents=True)
+        names = [str(row) for row in range(len(self._sentences))]
+        for name in names:
+            (root / self._name / name).mkdir(parents=True)
         table = stack.enter_context(live_propagation(root / PROPAGATION_TABLE))
 
-        def save(answer: FrameAnswer) -> None:
-            for row, mask in enumerate(answer.masks):
-                path = mask_path(root, self._name, str(row), self._stream.name(answer.frame))
+        def save(answer: FrameResult) -> None:
+            for name, mask in zip(names, answer.masks, strict=True):
+                path = mask_path(root, self._name, name, self._stream.name(answer.frame))
                 path.write_bytes(encode_mask(mask))
-            table.add(propagation_rows(self._name, answer))
+            table.add(answer.rows(self._name, names).table())
 
         yield save
 
@@ -224,13 +225,13 @@ class LiveRun:
             return
         table = stack.enter_context(live_segments(outputs.table))
 
-        def add(answer: FrameAnswer) -> None:
+        def add(answer: FrameResult) -> None:
             name = self._stream.name(answer.frame)
             table.add(segment_rows(self._name, self._sentences, answer, name))
 
         yield add
 
-    def _count(self, answer: FrameAnswer) -> None:
+    def _count(self, answer: FrameResult) -> None:
         self.frames += 1
         for tally, mask, route in zip(self.tallies, answer.masks, answer.routes, strict=True):
             tally.add(answer.frame, guided=route == LANGUAGE, seen=bool(mask.any()))

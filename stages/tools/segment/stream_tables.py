@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -14,13 +13,11 @@ from schemas.parquet import TableWriter
 from schemas.tables import PROPAGATION
 from schemas.vocabulary import LANGUAGE
 from stages.core.media.rle import encode
-from stages.propagate.online.segmenter import FrameAnswer
+from stages.propagate.online.frame_result import FrameResult
 from stages.tools.segment.results import segments_schema
 
 FRAMES_PER_GROUP = 256
 """Frames whose rows wait in memory until they are written together."""
-
-Rows = dict[str, Sequence[object]]
 
 
 class LiveTable:
@@ -28,17 +25,15 @@ class LiveTable:
 
     Args:
         write: takes some rows.
-        schema: of the rows.
     """
 
-    def __init__(self, write: Callable[[pa.Table], None], schema: pa.Schema):
+    def __init__(self, write: Callable[[pa.Table], None]):
         self._write = write
-        self._schema = schema
         self._waiting: list[pa.Table] = []
 
-    def add(self, rows: Rows) -> None:
+    def add(self, rows: pa.Table) -> None:
         """The rows of one frame."""
-        self._waiting.append(pa.table(rows, schema=self._schema))
+        self._waiting.append(rows)
         if len(self._waiting) >= FRAMES_PER_GROUP:
             self.flush()
 
@@ -53,7 +48,7 @@ class LiveTable:
 def live_propagation(path: Path) -> Iterator[LiveTable]:
     """propagation.parquet of a stream."""
     with TableWriter(path, PROPAGATION) as writer:
-        table = LiveTable(writer.write, PROPAGATION.schema)
+        table = LiveTable(writer.write)
         yield table
         table.flush()
 
@@ -61,32 +56,19 @@ def live_propagation(path: Path) -> Iterator[LiveTable]:
 @contextmanager
 def live_segments(path: Path) -> Iterator[LiveTable]:
     """The table that `tgl segment --table x.parquet` writes, frame by frame."""
-    schema = segments_schema()
-    with pq.ParquetWriter(path, schema, compression="zstd", write_page_checksum=True) as writer:
-        table = LiveTable(writer.write_table, schema)
+    with pq.ParquetWriter(
+        path, segments_schema(), compression="zstd", write_page_checksum=True
+    ) as writer:
+        table = LiveTable(writer.write_table)
         yield table
         table.flush()
 
 
-def propagation_rows(video: str, answer: FrameAnswer) -> Rows:
-    """One frame's rows of the propagation table; sentences are numbered from 0."""
-    count = len(answer.routes)
-    return {
-        "video_id": [video] * count,
-        "expression_id": [str(row) for row in range(count)],
-        "frame": [answer.frame] * count,
-        "route": answer.routes,
-        "relevance": answer.relevance,
-        "object_score": pa.array(answer.scores, pa.float32(), mask=np.isnan(answer.scores)),
-        "mask_area": answer.masks.sum(axis=(1, 2)),
-    }
-
-
-def segment_rows(video: str, sentences: Sequence[str], answer: FrameAnswer, name: str) -> Rows:
+def segment_rows(video: str, sentences: Sequence[str], answer: FrameResult, name: str) -> pa.Table:
     """One frame's rows of the table of spans and masks."""
     count = len(sentences)
     height, width = answer.masks.shape[1:]
-    return {
+    columns = {
         "video_id": [video] * count,
         "sentence": sentences,
         "frame": [answer.frame] * count,
@@ -98,3 +80,4 @@ def segment_rows(video: str, sentences: Sequence[str], answer: FrameAnswer, name
         "width": [width] * count,
         "counts": [encode(mask)["counts"] for mask in answer.masks],
     }
+    return pa.table(columns, schema=segments_schema())

@@ -14,9 +14,9 @@ from transformers import AutoConfig, AutoModel, AutoTokenizer, Blip2ForImageText
 
 from schemas.errors import ConfigError
 from stages.core.engine.runtime import Runtime
-from stages.core.model.device import arithmetic, pick_device
+from stages.core.model.device import autocast, pick_device
 from stages.core.model.hub import local_folder
-from stages.core.model.pretrained import foreign_model, load_pretrained, load_pretrained_model
+from stages.core.model.pretrained import load_pretrained, load_pretrained_model, model_errors
 from stages.tools.select_moments.config import MODEL_OPTION
 from stages.tools.select_moments.pixels import PREPROCESSOR, Preprocessor, load_preprocessor
 
@@ -60,14 +60,14 @@ class TwoTowerScorer:
         inputs = {
             k: found[k].to(self._device) for k in ("input_ids", "attention_mask") if k in found
         }
-        with arithmetic(self._precision, self._device):
+        with autocast(self._precision, self._device):
             return _unit(self._model.get_text_features(**inputs))
 
     @torch.inference_mode()
     def score(self, frames: Sequence[np.ndarray], sentences: Tensor) -> np.ndarray:
         """See :class:`FrameScorer`."""
         pixels = self._pixels(frames).to(self._device)
-        with arithmetic(self._precision, self._device):
+        with autocast(self._precision, self._device):
             vectors = _unit(self._model.get_image_features(pixel_values=pixels))  # (B, D)
         return (vectors @ sentences.T).float().cpu().numpy()
 
@@ -106,7 +106,7 @@ class Blip2Scorer:
     def score(self, frames: Sequence[np.ndarray], sentences: dict[str, Tensor]) -> np.ndarray:
         """See :class:`FrameScorer`."""
         pixels = self._pixels(frames).to(self._device)
-        with arithmetic(self._precision, self._device):
+        with autocast(self._precision, self._device):
             found = self._model(
                 pixel_values=pixels, use_image_text_matching_head=False, **sentences
             )
@@ -122,12 +122,12 @@ class _Checked:
 
     def encode(self, sentences: Sequence[str]) -> Any:
         """See :class:`FrameScorer`."""
-        with foreign_model(self._name, "its tokenizer and its model do not fit each other"):
+        with model_errors(self._name, "its tokenizer and its model do not fit each other"):
             return self._scorer.encode(sentences)
 
     def score(self, frames: Sequence[np.ndarray], sentences: Any) -> np.ndarray:
         """See :class:`FrameScorer`."""
-        with foreign_model(self._name, "its image rules and its model do not fit each other"):
+        with model_errors(self._name, "its image rules and its model do not fit each other"):
             return self._scorer.score(frames, sentences)
 
 
@@ -150,7 +150,7 @@ def load_scorer(name: str, runtime: Runtime) -> FrameScorer:
     model = load_pretrained_model(kind, name, option=MODEL_OPTION)
     tokenizer = load_pretrained(AutoTokenizer, name, option=MODEL_OPTION)
     scorer = Blip2Scorer if config.model_type == _BLIP2 else TwoTowerScorer
-    with foreign_model(name, "is no image-text model"):
+    with model_errors(name, "is no image-text model"):
         return _Checked(scorer(model, tokenizer, load_preprocessor(_files(name)), runtime), name)
 
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from stages.core.model.backbones.backbone import Backbone
+from stages.core.model.backbones.records import MemoryTokens
 
 PROMPTED_SLOT = -1
 """Temporal code of frames that a user prompted; it is the last one of SAM 2's table."""
@@ -156,24 +157,6 @@ def read_session(
     return MemoryRead(
         tuple(entries), tuple((entry, distance / longest) for entry, distance in pointers)
     )
-
-
-@dataclass(frozen=True)
-class MemoryTokens:
-    """A batch of reads as memory attention takes them.
-
-    Attributes:
-        memory: (L, G, Cm).
-        position: (L, G, Cm).
-        pointer_tokens: how many of the L belong to pointers.
-        owner: for each of the B items, which of the G memories it reads; None if G is B and each
-            has its own.
-    """
-
-    memory: Tensor
-    position: Tensor
-    pointer_tokens: int
-    owner: tuple[int, ...] | None = None
 
 
 def collate(

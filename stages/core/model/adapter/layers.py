@@ -14,7 +14,7 @@ Layer = TypeVar("Layer", nn.Linear, nn.Conv2d)
 
 
 def zero_output(layer: Layer) -> Layer:
-    """Start a projection at zero, so that what it adds is nothing until trained."""
+    """Start a projection at zero, so that it adds nothing until it is trained."""
     nn.init.zeros_(layer.weight)
     if layer.bias is not None:
         nn.init.zeros_(layer.bias)
@@ -30,8 +30,8 @@ def band_mask(length: int, radius: int, device: torch.device) -> Tensor:
 def sided_bias(heads: int, radius: int) -> Tensor:
     """(heads, 2 * radius + 1) biases of signed distances with which attention over time starts.
 
-    Every other head prefers what comes later, the rest what came before, and all what is near:
-    attention alone cannot tell the order of what it reads, and a direction of motion is an order.
+    Every other head prefers later frames, the others earlier ones, and all of them near ones:
+    attention alone cannot tell an order in time, and a direction of motion is one.
     """
     apart = torch.arange(-radius, radius + 1)
     side = torch.tensor([1.0 if head % 2 else -1.0 for head in range(heads)])
@@ -72,7 +72,7 @@ class Attention(nn.Module):
         times: Tensor | None = None,
         band: Tensor | None = None,
     ) -> Tensor:
-        """What to add to ``x``.
+        """The residual of ``x``.
 
         Args:
             x: (B, Q, d).
@@ -98,7 +98,7 @@ class Attention(nn.Module):
         return self.out(mixed.transpose(1, 2).reshape(b, q, d))
 
     def _folds(self, other: Tensor) -> bool:
-        """Reading a sentence is cheaper with the projections folded into its tokens."""
+        """Return whether folding the projections into a sentence's tokens is cheaper."""
         return not self.training and other.shape[1] * self.heads <= other.shape[2]
 
     def _read_few(self, x: Tensor, other: Tensor, mask: Tensor) -> Tensor:
@@ -139,7 +139,7 @@ class Attention(nn.Module):
 
 
 class ClipBlock(nn.Module):
-    """One block of the adapter: read the sentence, the other frames, the neighbourhood."""
+    """One block of the adapter: attention to the sentence and over time, convolution in space."""
 
     def __init__(self, width: int, heads: int, radius: int):
         super().__init__()
@@ -158,20 +158,20 @@ class ClipBlock(nn.Module):
         side: tuple[int, int],
         text: Tensor,
         text_mask: Tensor,
-        said: Tensor,
+        sentence: Tensor,
         times: Tensor,
         band: Tensor,
     ) -> Tensor:
-        """One round.
+        """Run the block.
 
         Args:
             x: (E, T, hh, d).
             side: (h, h).
             text: (E, N, d) tokens.
             text_mask: (E, N) True where there is a token.
-            said: (E, 2 d) the sentence as a whole; it scales and shifts the channels.
+            sentence: (E, 2 d) context and motion; they scale and shift the channels.
             times: (V, T) frame numbers, V is E or 1.
-            band: (T, T) frames that see each other.
+            band: (T, T) frames that attend to each other.
 
         Returns:
             (E, T, hh, d).
@@ -181,7 +181,7 @@ class ClipBlock(nn.Module):
         across = x.transpose(1, 2).reshape(e * n, t, d)
         moved = self.to_time(across, times=times, band=band)
         x = x + moved.view(e, n, t, d).transpose(1, 2)
-        scale, shift = self.film(said)[:, None, None].chunk(2, dim=3)  # (E, 1, 1, d) each
+        scale, shift = self.film(sentence)[:, None, None].chunk(2, dim=3)  # (E, 1, 1, d) each
         grid = (
             F.gelu(self.space_norm(x) * (1 + scale) + shift)
             .view(e * t, *side, d)
