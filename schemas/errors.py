@@ -27,15 +27,25 @@ class TglError(Exception):
         message: what is wrong, as one line without a final full stop.
         where: the path, column, video or frame it was found at.
         hint: what the user can do about it.
+
+    Attributes:
+        path: `where` as a path, if a path was given.
     """
 
     exit_code = 1
+    where: str | None
+    path: Path | None
 
     def __init__(self, message: str, *, where: object | None = None, hint: str | None = None):
         self.message = printable_line(message)
-        self.where = None if where is None else str(where)
+        self.relocate(where)
         self.hint = None if hint is None else printable_line(hint)
         super().__init__(str(self))
+
+    def relocate(self, where: object | None) -> None:
+        """Name another place where the failure was met."""
+        self.where = None if where is None else str(where)
+        self.path = where if isinstance(where, Path) else None
 
     def __str__(self) -> str:
         place = f"{printable(self.where, _PLACE)}: " if self.where else ""
@@ -44,10 +54,10 @@ class TglError(Exception):
 
     def __reduce__(self) -> tuple[object, ...]:
         """Survive the trip from a worker process, keyword arguments included."""
-        return _rebuild, (type(self), self.message, self.where, self.hint)
+        return _rebuild, (type(self), self.message, self.path or self.where, self.hint)
 
 
-def _rebuild(kind: type[TglError], message: str, where: str | None, hint: str | None) -> TglError:
+def _rebuild(kind: type[TglError], message: str, where: object, hint: str | None) -> TglError:
     return kind(message, where=where, hint=hint)
 
 

@@ -3,47 +3,34 @@
 The footer carries the table's name, its version and the receipt of the run that made it. A foreign
 file without that metadata is accepted if its columns fit, so that any stage can be replaced.
 
-Pages carry Parquet's own checksums, which are verified on reading. Their headers and the footer
-have none in Parquet: before the footer, where other readers, who find everything by offsets, never
-look, stands a seal with the SHA-256 of all pages and that of the footer. The footer is compared
-whenever a table is opened, the pages where a table is read or digested as a whole.
+Checksums of pages are verified on reading. A file of ours is also sealed (schemas/seal.py): its
+footer is compared whenever the table is opened, its pages when it is read or digested as a whole.
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, BinaryIO, NamedTuple
+from typing import BinaryIO
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from schemas.directories import sha256_file
-from schemas.errors import CorruptInput, SchemaMismatch
+from schemas.errors import SchemaMismatch
 from schemas.files import open_regular
+from schemas.seal import checked_pages, damaged, digest_pages, seal_file, split_file
 from schemas.tables import TableSpec
-
-if TYPE_CHECKING:
-    from hashlib import _Hash as Hash
 
 TABLE_KEY = b"tgl.table"
 VERSION_KEY = b"tgl.version"
 RECEIPT_KEY = b"tgl.receipt"
 COMPRESSION = "zstd"
-_MAGIC = b"PAR1"
-_LENGTH_BYTES = 4
-"""A Parquet file ends with its footer, the footer's length (little-endian) and the magic bytes."""
-_TAIL_BYTES = _LENGTH_BYTES + len(_MAGIC)
-_SEAL = b"tgl.seal:sha256:"
-_DIGEST_BYTES = hashlib.sha256().digest_size
-_SEAL_BYTES = len(_SEAL) + 2 * _DIGEST_BYTES
 _READ_ERRORS = (pa.ArrowException, OSError, ValueError)
 """What pyarrow lets out of a damaged file; ValueError: a name or a text that is not UTF-8."""
-_BLOCK_BYTES = 1 << 20
 
 
 def write_table(
@@ -108,7 +95,7 @@ class TableWriter:
     ) -> None:
         self._writer.close()
         if kind is None:
-            _seal(self._temporary)
+            seal_file(self._temporary)
             self._temporary.replace(self._path)
         else:
             self._temporary.unlink(missing_ok=True)
@@ -139,7 +126,7 @@ def read_table(
             table = file.read(columns=[name for name in wanted if name in present])
             table.validate(full=True)
         except _READ_ERRORS as error:
-            raise _damaged(path, error) from error
+            raise damaged(path, error) from error
     return validate(table, spec, where=path, columns=wanted, check_key=check_key)
 
 
@@ -150,11 +137,11 @@ def open_parquet(path: Path, spec: TableSpec) -> pq.ParquetFile:
         TglError: as :func:`read_table`.
     """
     with _opened(path, spec) as raw:
-        _split(raw, path)
+        split_file(raw, path)
     try:
         file = pq.ParquetFile(path, page_checksum_verification=True)
     except _READ_ERRORS as error:
-        raise _damaged(path, error) from error
+        raise damaged(path, error) from error
     try:
         schema = file.schema_arrow
         _check_footer(schema.metadata or {}, spec, path)
@@ -164,7 +151,7 @@ def open_parquet(path: Path, spec: TableSpec) -> pq.ParquetFile:
         raise
     except _READ_ERRORS as error:
         file.close()
-        raise _damaged(path, error) from error
+        raise damaged(path, error) from error
     return file
 
 
@@ -192,11 +179,11 @@ def read_receipt(path: Path) -> str | None:
 def _metadata(path: Path) -> Mapping[bytes, bytes]:
     """Keys and values of a footer."""
     with open_regular(path) as raw:
-        _split(raw, path)
+        split_file(raw, path)
     try:
         return pq.read_schema(path).metadata or {}
     except _READ_ERRORS as error:
-        raise _damaged(path, error) from error
+        raise damaged(path, error) from error
 
 
 def content_digest(path: Path) -> str:
@@ -210,7 +197,7 @@ def content_digest(path: Path) -> str:
         CorruptInput: pages or footer are not as they were written.
     """
     with open_regular(path) as file:
-        parts = _split(file, path)
+        parts = split_file(file, path)
         if RECEIPT_KEY not in parts.footer:
             return sha256_file(path)
         try:
@@ -220,74 +207,15 @@ def content_digest(path: Path) -> str:
         own = {k: v for k, v in (schema.metadata or {}).items() if k != RECEIPT_KEY}
         about = f"{schema.remove_metadata()}\0{sorted(own.items())}\0".encode()
         if parts.pages is None:
-            return _digest_pages(file, parts.size, hashlib.sha256(about)).hex()
-        return hashlib.sha256(about + _checked_pages(file, parts, path)).hexdigest()
-
-
-class _Parts(NamedTuple):
-    """A Parquet file taken apart.
-
-    Attributes:
-        size: bytes of the pages, which begin the file.
-        pages: their SHA-256 as the seal has it; None without a seal.
-    """
-
-    size: int
-    pages: bytes | None
-    footer: bytes
-
-
-def _seal(path: Path) -> None:
-    """Put the SHA-256 of a file's pages and of its footer in front of the footer."""
-    with path.open("r+b") as file:
-        parts = _split(file, path)
-        pages = _digest_pages(file, parts.size)
-        file.seek(parts.size)
-        file.write(_SEAL + pages + hashlib.sha256(parts.footer).digest() + parts.footer)
-        file.write(len(parts.footer).to_bytes(_LENGTH_BYTES, "little") + _MAGIC)
-
-
-def _split(file: BinaryIO, path: Path) -> _Parts:
-    """Find the parts of a file, and compare its footer with its seal if it has one.
-
-    Raises:
-        CorruptInput: the footer is not the one that was written.
-    """
-    size = file.seek(0, os.SEEK_END)
-    footer = _footer_bytes(file, size)
-    size = max(0, size - _TAIL_BYTES - len(footer))
-    file.seek(max(0, size - _SEAL_BYTES))
-    seal = file.read(_SEAL_BYTES)
-    if not footer or not seal.startswith(_SEAL):
-        return _Parts(size, None, footer)
-    if seal[-_DIGEST_BYTES:] != hashlib.sha256(footer).digest():
-        raise _damaged(path, ValueError("its footer is not the one that was written"))
-    return _Parts(size - _SEAL_BYTES, seal[len(_SEAL) : -_DIGEST_BYTES], footer)
+            return digest_pages(file, parts.size, hashlib.sha256(about)).hex()
+        return hashlib.sha256(about + checked_pages(file, parts, path)).hexdigest()
 
 
 def _check_pages(path: Path, spec: TableSpec) -> None:
     with _opened(path, spec) as file:
-        parts = _split(file, path)
+        parts = split_file(file, path)
         if parts.pages is not None:
-            _checked_pages(file, parts, path)
-
-
-def _checked_pages(file: BinaryIO, parts: _Parts, path: Path) -> bytes:
-    """The SHA-256 of the pages, which is that of the seal."""
-    found = _digest_pages(file, parts.size)
-    if found != parts.pages:
-        raise _damaged(path, ValueError("its pages are not those that were written"))
-    return found
-
-
-def _digest_pages(file: BinaryIO, size: int, digest: Hash | None = None) -> bytes:
-    """SHA-256 of what `digest` holds already and the first `size` bytes of a file."""
-    digest = digest or hashlib.sha256()
-    file.seek(0)
-    while size and (block := file.read(min(size, _BLOCK_BYTES))):
-        digest.update(block)
-        size -= len(block)
-    return digest.digest()
+            checked_pages(file, parts, path)
 
 
 def _opened(path: Path, spec: TableSpec) -> BinaryIO:
@@ -296,18 +224,6 @@ def _opened(path: Path, spec: TableSpec) -> BinaryIO:
         missing=f"the {spec.name} table is not there",
         hint=f"make it with {spec.rebuild}",
     )
-
-
-def _footer_bytes(file: BinaryIO, size: int) -> bytes:
-    """The footer of a Parquet file, empty where there is none."""
-    if size < _TAIL_BYTES:
-        return b""
-    file.seek(size - _TAIL_BYTES)
-    length = int.from_bytes(file.read(_LENGTH_BYTES), "little")
-    if file.read() != _MAGIC or length > size - _TAIL_BYTES:
-        return b""
-    file.seek(size - _TAIL_BYTES - length)
-    return file.read(length)
 
 
 def validate(
@@ -400,13 +316,3 @@ def _check_columns(names: Sequence[str], spec: TableSpec, path: Path) -> None:
     ]
     if missing:
         raise SchemaMismatch(f"the {spec.name} table lacks column {', '.join(missing)}", where=path)
-
-
-def _damaged(path: Path, error: Exception) -> CorruptInput:
-    reason = str(error).splitlines()[0].rstrip(".") if str(error) else type(error).__name__
-    size = path.stat().st_size if path.exists() else 0
-    return CorruptInput(
-        f"cannot be read as Parquet ({reason}; {size} bytes)",
-        where=path,
-        hint="copy it again or rebuild it",
-    )

@@ -11,7 +11,7 @@ _NOUNS = (
     *("archives", "clips", "entries", "expressions", "faults", "files", "folders", "frames"),
     *("images", "inputs", "keys", "lines", "masks", "moments", "names", "objects", "pictures"),
     *("pixels", "predictions", "rows", "runs", "samples", "sentences", "sizes", "spans", "steps"),
-    *("tensors", "texts", "tracks", "videos", "words"),
+    *("tensors", "texts", "tracks", "videos", "words", "characters", "overlays"),
 )
 _LISTED = 3
 _PLURAL = re.compile(rf"\b({'|'.join(_NOUNS)})\b")

@@ -1,1 +1,1 @@
-"""The command line: parse, build a config, execute a stage, print one summary."""
+"""The command line: parse, build a config, execute a stage, print a summary."""

@@ -1,4 +1,4 @@
-"""The app: its commands, and the one place where a TglError becomes a line and an exit code."""
+"""The entry point: registers the commands, and turns a TglError into a line and an exit code."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import contextlib
 import os
 import sys
 from functools import cache
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -28,50 +27,67 @@ from tglcli.commands.tools.submit import submit
 from tglcli.commands.tools.table import table
 from tglcli.commands.tools.toy import toy
 from tglcli.commands.train import train
-from tglcli.ending import (
-    GO_ON,
+from tglcli.help import styled
+from tglcli.parsing import Command, Group, name_values, present_names
+from tglcli.termination import (
+    BROKEN_PIPE,
     INTERRUPTED,
+    RESUME,
     TERMINATED,
-    UNREAD,
     Terminated,
-    ending_on_sigterm,
+    die_at_next_signal,
+    exit_process,
     flush,
-    hurry,
-    leave,
     open_closed_streams,
+    terminated_by_signal,
 )
 from tglcli.usage import UsageError, usage_error
 
-STAGES = "Stages, in order"
-HELPERS = "Helpers"
 _BROKEN_PIPE_OF_RICH = 1
 _STAGE = 40
-"""Characters shown of a stage's name: a receipt may come from anywhere."""
+"""Most characters shown of a stage's name, since a receipt may come from anywhere."""
 
+COMMANDS = {
+    "Stages, in order": (
+        extract_frames,
+        build_moments,
+        precompute_text,
+        train,
+        propagate,
+        score,
+    ),
+    "Tools": (
+        segment,
+        select_moments,
+        render,
+        submit,
+        check,
+        export_moments,
+        references,
+        table,
+        toy,
+    ),
+}
 app = typer.Typer(
     name="tgl",
-    help="Referring video object segmentation with temporally grounded learning: "
-    "from videos and sentences to masks and scores, stage by stage.",
+    cls=Group,
+    help="""Referring video object segmentation: segment objects in videos by sentences.
+
+    Each stage reads artifacts, writes one, and is skipped if it is up to date.
+
+    Examples:
+        tgl help train
+        tgl segment video.mp4 "the dog that jumps" -o overlay.mp4
+    """,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
+    rich_markup_mode=None,
 )
-app.command("extract-frames", rich_help_panel=STAGES)(extract_frames)
-app.command("build-moments", rich_help_panel=STAGES)(build_moments)
-app.command("precompute-text", rich_help_panel=STAGES)(precompute_text)
-app.command("train", rich_help_panel=STAGES)(train)
-app.command("propagate", rich_help_panel=STAGES)(propagate)
-app.command("score", rich_help_panel=STAGES)(score)
-app.command("check", rich_help_panel=HELPERS)(check)
-app.command("select-moments", rich_help_panel=HELPERS)(select_moments)
-app.command("export-moments", rich_help_panel=HELPERS)(export_moments)
-app.command("references", rich_help_panel=HELPERS)(references)
-app.command("render", rich_help_panel=HELPERS)(render)
-app.command("segment", rich_help_panel=HELPERS)(segment)
-app.command("submit", rich_help_panel=HELPERS)(submit)
-app.command("table", rich_help_panel=HELPERS)(table)
-app.command("toy", rich_help_panel=HELPERS)(toy)
+for _heading, _functions in COMMANDS.items():
+    for _function in _functions:
+        _name = _function.__name__.replace("_", "-")
+        app.command(_name, cls=Command, rich_help_panel=_heading)(name_values(_function))
 
 
 def _print_version(wanted: bool) -> None:
@@ -95,12 +111,12 @@ def _options(
 
 
 def _made_by(error: TglError) -> str:
-    """Which stage made the folder that lacks something: often one was named for another."""
-    if not isinstance(error, MissingInput) or error.where is None:
+    """Name the stage that made the folder in which something is missing: often a wrong one."""
+    if not isinstance(error, MissingInput) or error.path is None:
         return ""
     from schemas.receipts import read_receipt
 
-    for folder in (Path(error.where), Path(error.where).parent):
+    for folder in (error.path, error.path.parent):
         try:
             receipt = read_receipt(folder)
         except (TglError, ValueError):  # ValueError: a name that no file can have
@@ -112,34 +128,30 @@ def _made_by(error: TglError) -> str:
 
 def main() -> None:
     """Entry point of the console script."""
-    # Several processes on few cores: spinning threads of OpenMP would take them from each other.
+    # With several processes on few cores, spinning OpenMP threads would block each other.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     open_closed_streams()
     if not sys.stderr.isatty() or {"-q", "--quiet"} & set(sys.argv):
-        # The bars of transformers and of the hub's client: read when they are first loaded.
+        # For the bars of transformers and of the hub's client, which read it when they are loaded.
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     try:
-        with ending_on_sigterm():
+        with terminated_by_signal():
             code = _run(sys.argv[1:])
     except KeyboardInterrupt:
-        hurry()
-        _say(f"interrupted; {GO_ON}")
-        leave(INTERRUPTED)
+        die_at_next_signal()
+        _print_line(f"interrupted; {RESUME}")
+        exit_process(INTERRUPTED)
     except Terminated:
-        hurry()
-        _say(f"terminated; {GO_ON}")
-        leave(TERMINATED)
+        die_at_next_signal()
+        _print_line(f"terminated; {RESUME}")
+        exit_process(TERMINATED)
     flush(sys.stdout)
     flush(sys.stderr)
     sys.exit(code)
 
 
 def _run(words: list[str]) -> int:
-    """Run a command; its errors become one line.
-
-    Returns:
-        The exit code.
-    """
+    """Run a command, print its error as one line, and return the exit code."""
     try:
         with system_errors():
             _invoke(words)
@@ -147,52 +159,54 @@ def _run(words: list[str]) -> int:
     except typer.Exit as done:
         return done.exit_code
     except BrokenPipeError:
-        # Whoever read our output went away (tgl ... | head): nothing is wrong, and nothing to say.
-        return UNREAD
+        # The reader of our output has ended (tgl ... | head): no error, and nothing to print.
+        return BROKEN_PIPE
     except SystemExit as end:
         if end.code != _BROKEN_PIPE_OF_RICH:
             raise
-        return UNREAD
+        return BROKEN_PIPE
     except TglError as error:
         if isinstance(error, OutputBlocked) and error.where is None:  # the system names no file
-            error.where, error.hint = "standard output", None
-        _say(f"{error}{_made_by(error)}", error=True)
+            error.relocate("standard output")
+            error.hint = None
+        _print_line(f"{error}{_made_by(error)}", error=True)
         return error.exit_code
     return 0
 
 
 def _invoke(words: list[str]) -> None:
-    """Parse and run; click's own entry point would print boxes and swallow signals.
+    """Parse and run a command; click's own entry point would print boxes and swallow signals.
 
     Raises:
-        ConfigError: the words are no command, or not as it takes them.
+        ConfigError: an unknown command, or wrong arguments.
     """
     if "" in words:
         raise ConfigError(
-            f"argument {words.index('') + 1} is empty", hint="is it a variable that is not set?"
+            f"argument {words.index('') + 1} is empty", hint="is it an unset variable?"
         )
     command = _command()
     try:
         with command.make_context("tgl", list(words)) as context:
             command.invoke(context)
     except UsageError as error:
-        if not words:  # the help
+        if not words:  # the error is the help
             error.show()
             raise typer.Exit(error.exit_code) from None
-        raise usage_error(error, words[1:]) from None
+        typed = words[1:] if error.ctx is None else present_names(error.ctx.command, words[1:])
+        raise usage_error(error, typed) from None
 
 
 @cache
 def _command() -> Any:
-    """The commands as click knows them."""
+    """Build the commands of click."""
     return typer.main.get_command(app)
 
 
-def _say(line: str, *, error: bool = False) -> None:
-    """One line on standard error."""
-    with contextlib.suppress(OSError):  # nobody reads it
+def _print_line(line: str, *, error: bool = False) -> None:
+    """Print one line on standard error."""
+    with contextlib.suppress(OSError):  # closed
         if error:
-            typer.secho("error: ", fg="red", bold=True, nl=False, err=True)
+            typer.echo(styled("error: ", fg="red", bold=True), nl=False, err=True)
         typer.echo(line, err=True)
 
 

@@ -1,127 +1,92 @@
-"""Options made from config dataclasses, so that a default, its limits and its help stand once."""
+"""Options made from config dataclasses, where defaults, limits and help are written once."""
 
 from __future__ import annotations
 
 import dataclasses
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_type_hints
 
 import typer
 
-from stages.core.engine.runtime import PRECISIONS, Runtime, usable_cores
-from stages.core.engine.settings import Setting, Settings, option_name, settings_of
-from tglcli.summary import print_outcome
+from stages.core.engine.runtime import Runtime
+from stages.core.engine.settings import (
+    Setting,
+    Settings,
+    option_name,
+    panels_of,
+    settings_of,
+)
+from tglcli.summary import incomplete_run, print_outcome
 
 if TYPE_CHECKING:
     from stages.core.engine.execute import Outcome
     from stages.core.engine.stage import Stage
+    from tglcli.progress import TerminalProgress
 
-SETTINGS_PANEL = Settings.panel
-RUN_PANEL = "How it runs (does not change the result)"
-
-_RUNTIME_OPTIONS: dict[str, tuple[Any, Any]] = {
-    "workers": (
-        Annotated[
-            int,
-            typer.Option(
-                "--workers",
-                help="Processes or threads that work side by side.",
-                rich_help_panel=RUN_PANEL,
-                show_default="the usable cores",
-            ),
-        ],
-        None,
-    ),
-    "scheduler": (
-        Annotated[
-            str,
-            typer.Option(
-                "--scheduler",
-                help="Address of a Dask scheduler (tcp://host:port) that takes the work instead.",
-                rich_help_panel=RUN_PANEL,
-            ),
-        ],
-        None,
-    ),
-    "device": (
-        Annotated[
-            str,
-            typer.Option(
-                "--device",
-                help="cpu, cuda, cuda:1, mps, or auto for the best one.",
-                rich_help_panel=RUN_PANEL,
-            ),
-        ],
-        "auto",
-    ),
-    "precision": (
-        Annotated[
-            Literal[PRECISIONS],
-            typer.Option(
-                "--precision", help="Arithmetic of the network.", rich_help_panel=RUN_PANEL
-            ),
-        ],
-        "fp32",
-    ),
-    "compile": (
-        Annotated[
-            bool,
-            typer.Option(
-                "--compile/--no-compile",
-                help="Use torch.compile.",
-                rich_help_panel=RUN_PANEL,
-            ),
-        ],
-        False,
-    ),
-}
+RUN_PANEL = Runtime.panel
 _FORCE = Annotated[
     bool,
     typer.Option(
         "--force",
-        help="Recompute, and replace whatever the output holds. An input is never replaced.",
+        help="Recompute, and replace whatever is at the output. Inputs are never replaced.",
         rich_help_panel=RUN_PANEL,
     ),
 ]
 _QUIET = Annotated[
     bool,
-    typer.Option("--quiet", "-q", help="No bars and no summary.", rich_help_panel=RUN_PANEL),
+    typer.Option(
+        "--quiet", "-q", help="Print no progress bars and no summary.", rich_help_panel=RUN_PANEL
+    ),
 ]
 
 
 @dataclass(frozen=True)
 class RunOptions:
-    """What the user said about how a command runs."""
+    """The options of a command that do not change its result."""
 
     runtime: Runtime
     force: bool
     quiet: bool
 
     def execute(self, stage: Stage[Any, Any], config: Settings, inputs: Any, out: Path) -> Outcome:
-        """Execute a stage under a bar and print its summary.
+        """Execute a stage and print its summary.
 
         Raises:
             IncompleteRun: some inputs failed; each was printed on a line of its own.
         """
-        from stages.core.engine.execute import execute
-        from tglcli.progress import TerminalProgress
+        outcome = self.compute(stage, config, inputs, out)
+        self.finish(stage.name, outcome)
+        return outcome
 
-        progress = TerminalProgress(quiet=self.quiet)
-        outcome = execute(
+    def compute(self, stage: Stage[Any, Any], config: Settings, inputs: Any, out: Path) -> Outcome:
+        """Execute a stage under a bar."""
+        from stages.core.engine.execute import execute
+
+        return execute(
             stage,
             config,
             inputs,
             out,
             runtime=self.runtime,
-            progress=progress,
+            progress=self.progress(),
             force=self.force,
         )
-        print_outcome(stage.name, outcome, quiet=self.quiet)
-        return outcome
+
+    def finish(self, name: str, outcome: Outcome) -> None:
+        """Print a summary; raise IncompleteRun if inputs failed."""
+        print_outcome(name, outcome, quiet=self.quiet)
+        if outcome.failures:
+            raise incomplete_run(outcome)
+
+    def progress(self) -> TerminalProgress:
+        """Make a bar, unless --quiet is given."""
+        from tglcli.progress import TerminalProgress
+
+        return TerminalProgress(quiet=self.quiet)
 
 
 def stage_command(
@@ -137,64 +102,80 @@ def stage_command(
     own arguments.
 
     Args:
-        runtime: which of workers, scheduler, device, precision, compile the command knows.
+        runtime: the settings of Runtime that the command offers.
         own: settings for which the command has an option of its own form; `config` has their
             defaults.
-        artifact: whether the command makes an artifact, which --force makes anew.
+        artifact: whether the command writes an artifact, which --force replaces.
     """
-    offered = [name for name in settings_of(kind) if name not in own]
+    offered = [name for name in panels_of(kind) if name not in own]
 
     def decorate(function: Callable[..., None]) -> Callable[..., None]:
-        arguments = {
-            name: parameter
-            for name, parameter in inspect.signature(function).parameters.items()
-            if name not in ("config", "run")
-        }
         hints = get_type_hints(function, include_extras=True)
-        made = _setting_parameters(kind, offered) + _run_parameters(runtime, artifact)
         parameters = [
             parameter.replace(annotation=hints[name], kind=inspect.Parameter.KEYWORD_ONLY)
-            for name, parameter in arguments.items()
+            for name, parameter in inspect.signature(function).parameters.items()
+            if name not in ("config", "run")
         ]
+        parameters += _setting_parameters(kind, offered) + _setting_parameters(Runtime, runtime)
+        parameters += _run_parameters(artifact)
+        parameters = _by_panel(parameters, [*panels_of(kind).values(), RUN_PANEL])
 
         @functools.wraps(function)
         def command(**given: Any) -> None:
-            config = kind(**{name: _taken(given.pop(name)) for name in offered})
-            run = _run_options(given, runtime)
+            config = kind(**_taken(given, offered))
+            run_options = Runtime(**_taken(given, runtime))
+            run = RunOptions(run_options, given.pop("force", False), given.pop("quiet"))
             function(**given, config=config, run=run)
 
-        everything = parameters + made
-        command.__signature__ = inspect.Signature(everything)  # type: ignore[attr-defined]
-        command.__annotations__ = {p.name: p.annotation for p in everything}
+        command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        command.__annotations__ = {p.name: p.annotation for p in parameters}
+        command.former = _former_options(kind, offered)  # type: ignore[attr-defined]
         return command
 
     return decorate
 
 
-def _taken(value: Any) -> Any:
-    """Settings are immutable: a list from the command line becomes a tuple."""
-    return tuple(value) if isinstance(value, list) else value
+def _by_panel(parameters: list[inspect.Parameter], panels: list[str]) -> list[inspect.Parameter]:
+    """Sort parameters by the order of their panels in the config; those without one come first."""
+    order = {name: place for place, name in enumerate(dict.fromkeys(panels), start=1)}
+
+    def place(parameter: inspect.Parameter) -> int:
+        info = get_args(parameter.annotation)[1:]
+        return order.get(info[0].rich_help_panel, 0) if info else 0
+
+    return sorted(parameters, key=place)
 
 
-def _setting_parameters(kind: type[Settings], offered: list[str]) -> list[inspect.Parameter]:
-    """The command's own settings, then those that it inherits, each class in a panel of its own."""
-    hints = get_type_hints(kind)
-    default: dict[str, Any] = {field.name: field.default for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
-    panel: dict[str, str] = {}
-    for owner in kind.__mro__:
-        if issubclass(owner, Settings):
-            own, heading = vars(owner).get("__annotations__", ()), vars(owner).get("panel")
-            new = [name for name in own if name in offered and name not in panel]
-            panel |= dict.fromkeys(new, heading or SETTINGS_PANEL)
+def _taken(given: dict[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    """Take the values of settings out of the parsed options: lists as tuples, None as not given."""
+    values = {name: given.pop(name) for name in names}
+    return {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in values.items()
+        if value is not None
+    }
+
+
+def _setting_parameters(kind: type[Settings], names: Iterable[str]) -> list[inspect.Parameter]:
+    """A parameter of the command's function for each setting, with its option."""
+    hints, panels = get_type_hints(kind), panels_of(kind)
+    settings = settings_of(kind)
+    defaults = {field.name: field.default for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
     return [
-        inspect.Parameter(
+        _parameter(
             name,
-            inspect.Parameter.KEYWORD_ONLY,
-            default=list(default[name]) if isinstance(default[name], tuple) else default[name],
-            annotation=_annotation(name, hints[name], settings_of(kind)[name], panel[name]),
+            _annotation(name, hints[name], settings[name], panels[name]),
+            _option_default(defaults[name]),
         )
-        for name in panel
+        for name in names
     ]
+
+
+def _option_default(default: Any) -> Any:
+    """A field's default as typer takes it; one that is computed is left to the dataclass."""
+    if default is dataclasses.MISSING:
+        return None
+    return list(default) if isinstance(default, tuple) else default
 
 
 def _annotation(name: str, hint: Any, known: Setting, panel: str) -> Any:
@@ -207,27 +188,27 @@ def _annotation(name: str, hint: Any, known: Setting, panel: str) -> Any:
         hint = list[str]
     if known.choices is not None:
         hint = Literal[known.choices]
-    return Annotated[
-        hint,
-        typer.Option(declared, help=known.help, rich_help_panel=panel),
-    ]
+    return Annotated[hint, typer.Option(declared, help=known.help, rich_help_panel=panel)]
 
 
-def _run_parameters(runtime: tuple[str, ...], artifact: bool) -> list[inspect.Parameter]:
-    chosen = {name: _RUNTIME_OPTIONS[name] for name in runtime}
-    if artifact:
-        chosen["force"] = (_FORCE, False)
-    chosen["quiet"] = (_QUIET, False)
-    return [
-        inspect.Parameter(
-            name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation
-        )
-        for name, (annotation, default) in chosen.items()
-    ]
+def _former_options(kind: type[Settings], names: Iterable[str]) -> dict[str, str]:
+    """The options by their former names, with the negative forms of switches."""
+    found = {}
+    settings, hints = settings_of(kind), get_type_hints(kind)
+    for name in names:
+        present = option_name(name, settings[name])
+        for former in settings[name].former:
+            found[f"--{former}"] = present
+            if hints[name] is bool:
+                found[f"--no-{former}"] = f"--no-{present[2:]}"
+    return found
 
 
-def _run_options(given: dict[str, Any], runtime: tuple[str, ...]) -> RunOptions:
-    values = {name: given.pop(name) for name in runtime}
-    if "workers" in values and values["workers"] is None:
-        values["workers"] = usable_cores()
-    return RunOptions(Runtime(**values), given.pop("force", False), given.pop("quiet"))
+def _run_parameters(artifact: bool) -> list[inspect.Parameter]:
+    quiet = _parameter("quiet", _QUIET, False)
+    return [_parameter("force", _FORCE, False), quiet] if artifact else [quiet]
+
+
+def _parameter(name: str, annotation: Any, default: Any) -> inspect.Parameter:
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    return inspect.Parameter(name, keyword, default=default, annotation=annotation)

@@ -1,4 +1,4 @@
-"""The only terminal bar: the progress protocol drawn with tqdm."""
+"""The only progress bar: the progress protocol, drawn with tqdm."""
 
 from __future__ import annotations
 
@@ -13,37 +13,37 @@ from schemas.printable import printable, printable_line
 from stages.core.engine.progress import Task
 
 _BAR_TEXT = 40
-"""Characters of a name or a figure beside a bar: it shares one line with the bar itself."""
+"""Most characters of a name or figure beside a bar, on the same line."""
 
 
 class _Bar:
-    """A task that moves a tqdm bar."""
+    """A task with a tqdm bar."""
 
     def __init__(self, bar: tqdm):
         self._bar = bar
 
     def advance(self, n: int = 1, **figures: float | str) -> None:
-        """Count units and show the figures beside the bar."""
+        """Advance the bar and show figures beside it."""
         if figures:
             shown = {name: _figure(value) for name, value in figures.items()}
             self._bar.set_postfix(shown, refresh=False)
         self._bar.update(n)
 
     def expect(self, total: int) -> None:
-        """Set the bar's end."""
+        """Set the total of the bar."""
         self._bar.total = total
         self._bar.refresh()
 
 
 class TerminalProgress:
-    """Bars and warnings on standard error; bars only where that is a terminal."""
+    """Bars and warnings on standard error; bars only if it is a terminal."""
 
     def __init__(self, *, quiet: bool = False):
         self._quiet = quiet
 
     @contextmanager
     def task(self, name: str, total: int | None, unit: str) -> Iterator[Task]:
-        """A bar that is removed when the task ends; the summary takes its place."""
+        """Show a bar until the task ends."""
         disable = True if self._quiet else None  # None: tqdm asks whether it is a terminal
         with tqdm(
             total=total,
@@ -56,8 +56,8 @@ class TerminalProgress:
             yield _Bar(bar)
 
     def warn(self, message: str) -> None:
-        """A line above the bars."""
-        with contextlib.suppress(OSError):  # nobody reads it: the work goes on
+        """Print a line above the bars."""
+        with contextlib.suppress(OSError):  # closed: go on
             tqdm.write(f"warning: {printable_line(message)}", file=sys.stderr)
 
 

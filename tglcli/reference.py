@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import inspect
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import typer.main
 
+from tglcli.help import default_text, options_by_panel, split_help
 from tglcli.main import app
+from tglcli.usage import argument_name, arguments_of, usage
 
 _HEADER = """\
 # Commands
@@ -18,48 +20,31 @@ Written by `make docs` from the commands' own help; a test fails where the two d
 
 
 def reference() -> str:
-    """The whole page as Markdown, a section a command."""
+    """Return the whole page as Markdown, one section per command."""
     group = typer.main.get_command(app)
     sections = [_section(name, command) for name, command in group.commands.items()]  # type: ignore[attr-defined]
     return "\n".join([_HEADER, *sections])
 
 
 def _section(name: str, command: Any) -> str:
-    arguments = [p for p in command.params if p.param_type_name == "argument"]
-    options = [p for p in command.params if p.param_type_name == "option" and p.name != "help"]
-    usage = " ".join(_argument(p) for p in arguments)
-    lines = [f"## tgl {name}", "", f"`tgl {name} {usage}`", "", inspect.cleandoc(command.help), ""]
-    if arguments:
-        lines += [f"- `{_argument(p)}`: {p.help}" for p in arguments] + [""]
-    lines += ["| option | default | meaning |", "|---|---|---|"]
-    lines += [f"| `{_names(p)}` | {_default(p)} | {_cell(p.help)} |" for p in options]
-    return "\n".join([*lines, ""])
+    context = command.make_context(f"tgl {name}", [], resilient_parsing=True)
+    description, examples = split_help(command)
+    lines = [f"## tgl {name}", "", f"`{usage(context)}`", "", description, ""]
+    lines += [f"- `{argument_name(a)}`: {a.help}" for a in arguments_of(command)]
+    lines += ["", "```sh", *examples, "```", ""]
+    for panel, options in options_by_panel(command).items():
+        lines += [f"**{panel}**", "", *_table(options), ""]
+    return "\n".join(lines)
 
 
-def _argument(parameter: Any) -> str:
-    name = parameter.name.upper()
-    return f"{name}..." if parameter.nargs == -1 else name
-
-
-def _names(parameter: Any) -> str:
-    return ", ".join([*parameter.opts, *parameter.secondary_opts])
-
-
-def _default(parameter: Any) -> str:
-    if isinstance(parameter.show_default, str):
-        return parameter.show_default
-    value = parameter.default
-    if isinstance(value, bool):
-        return "on" if value else "off"
-    if value is None or value in ((), []):
-        return ""
-    if value == "":
-        return "empty"
-    return f"{value}"
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|")
+def _table(options: list[Any]) -> Iterator[str]:
+    yield from ("| option | default | meaning |", "|---|---|---|")
+    for option in options:
+        names = ", ".join([*option.opts, *option.secondary_opts])
+        value = "" if option.is_flag else f" {option.metavar}"
+        default = "required" if option.required else default_text(option)
+        cells = (f"`{names}{value}`", default, option.help)
+        yield f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What `tgl score` prints: the data set's figures, their breakdowns, and the worst expressions."""
+"""The tables that `tgl score` prints: figures, their breakdowns, and the worst expressions."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ Titled = tuple[str, Table]
 
 
 def print_json(artifact: Path, difference: Mapping[str, Any] | None = None) -> None:
-    """The summary as it is stored, on standard output, with the difference to another run."""
+    """Print the stored summary, with the difference to another run if given."""
     summary = load_object(artifact / SUMMARY_FILE, what="summary")
     if difference is not None:
         summary["difference"] = difference
@@ -41,7 +41,7 @@ def print_json(artifact: Path, difference: Mapping[str, Any] | None = None) -> N
 
 
 def print_difference(difference: Mapping[str, Any]) -> None:
-    """This run less another one, with the interval of the mean."""
+    """Print this run minus another one, with confidence intervals of the means."""
     console = Console(highlight=False)
     console.print(
         f"[italic]Difference to the other run, {difference['expressions']:,} expressions of "
@@ -59,7 +59,7 @@ def print_difference(difference: Mapping[str, Any]) -> None:
 
 
 def print_scores(artifact: Path) -> None:
-    """All tables of an artifact of score, on standard output."""
+    """Print all tables of an artifact of score."""
     summary = load_object(artifact / SUMMARY_FILE, what="summary")
     scores = read_table(artifact / SCORES_TABLE, SCORES)
     console = Console(highlight=False)
@@ -80,12 +80,12 @@ def print_scores(artifact: Path) -> None:
 
 
 def _print_titled(console: Console, title: str, table: Table) -> None:
-    console.print(f"[italic]{title}[/]")  # a title of the table's own is folded to its width
+    console.print(f"[italic]{title}[/]")  # a title in the table would be folded to its width
     console.print(table)
 
 
 def summary_table(summary: Mapping[str, Any]) -> Titled:
-    """The main figures in percent; narrow, so that no terminal cuts a heading."""
+    """Make the table of main figures in percent, narrow enough for any terminal."""
     table = Table()
     for name in ("", "mean", "recall", "decay"):
         table.add_column(name, justify="right")
@@ -100,7 +100,7 @@ def summary_table(summary: Mapping[str, Any]) -> Titled:
 
 
 def no_target_table(summary: Mapping[str, Any]) -> Titled | None:
-    """Whether the model knows when there is nothing to segment; None where all have a target."""
+    """Make the table of no-target accuracy; None if all expressions have a target."""
     part = summary["no_target"]
     if part is None:
         return None
@@ -112,7 +112,7 @@ def no_target_table(summary: Mapping[str, Any]) -> Titled | None:
 
 
 def parts_table(summary: Mapping[str, Any]) -> Titled:
-    """Scores by kind of frame, by referents and by moment length."""
+    """Make the table of scores by kind of frame, by referents and by moment length."""
     table = Table()
     table.add_column("part")
     for name in ("expressions", "J&F", "J", "F"):
@@ -139,7 +139,7 @@ def _parts(summary: Mapping[str, Any]) -> Iterable[tuple[str, Mapping[str, Any]]
 
 
 def moments_table(summary: Mapping[str, Any]) -> Titled | None:
-    """How predicted moments meet annotated ones; None where no moments were predicted."""
+    """Make the table of predicted against annotated moments; None without predicted ones."""
     temporal = summary["temporal"]
     if temporal is None:
         return None
@@ -153,7 +153,7 @@ def moments_table(summary: Mapping[str, Any]) -> Titled | None:
 
 
 def worst_table(scores: pa.Table) -> Titled:
-    """The expressions with the lowest J&F."""
+    """Make the table of the expressions with the lowest J&F."""
     table = Table()
     for name in ("video", "expression"):
         table.add_column(name, overflow="fold")  # an id that is cut short finds nothing
@@ -171,5 +171,5 @@ def worst_table(scores: pa.Table) -> Titled:
 
 
 def percent(value: float | None) -> str:
-    """A share as percent with one decimal; a dash where it is unknown."""
+    """Format a fraction in percent with one decimal; a dash if it is unknown."""
     return "-" if value is None else f"{_PERCENT * value:.1f}"

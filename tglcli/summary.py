@@ -1,4 +1,4 @@
-"""What a command prints when it is done."""
+"""The lines that a command prints at its end."""
 
 from __future__ import annotations
 
@@ -20,23 +20,18 @@ _BYTE_STEP = 1000
 
 
 def print_outcome(stage: str, outcome: Outcome, *, quiet: bool) -> None:
-    """One line of what was done and where it is; a line for every input that failed.
-
-    Raises:
-        IncompleteRun: some inputs failed.
-    """
+    """Print one line of counts and the output's path, and a line for every input that failed."""
     for failure in outcome.failures:
         typer.echo(f"failed: {printable(failure, LONG)}", err=True)
     if not quiet and outcome.published:
         verb = "up to date" if outcome.skipped else f"done in {duration(outcome.seconds)}"
         typer.echo(f"{stage}: {verb}: {counts_text(outcome.counts)} -> {shown(outcome.path)}")
         if outcome.replaced is not None:
-            typer.echo(f"{stage}: this replaced {outcome.replaced}")
-    if outcome.failures:
-        raise _incomplete(outcome)
+            typer.echo(f"{stage}: replaced {outcome.replaced}")
 
 
-def _incomplete(outcome: Outcome) -> IncompleteRun:
+def incomplete_run(outcome: Outcome) -> IncompleteRun:
+    """The error of a run in which inputs failed."""
     failed = f"{amount(len(outcome.failures), 'inputs')} failed"
     if outcome.published:
         return IncompleteRun(
@@ -45,7 +40,7 @@ def _incomplete(outcome: Outcome) -> IncompleteRun:
             hint="fix what failed and run the same command again; only that is recomputed",
         )
     return IncompleteRun(
-        f"{failed}, so the complete result of before was kept; what is finished waits in "
+        f"{failed}, so the previous complete result was kept; finished work is in "
         f"{shown(outcome.path)}",
         where=shown(outcome.out),
         hint="fix what failed and run the same command again, or replace the result with --force",
@@ -53,7 +48,7 @@ def _incomplete(outcome: Outcome) -> IncompleteRun:
 
 
 def counts_text(counts: Mapping[str, int | float]) -> str:
-    """Counts as words; what was dropped stands there only when something was."""
+    """Format counts in words, without those that are 0."""
     parts = []
     for name, value in counts.items():
         if name == "bytes":
@@ -65,14 +60,14 @@ def counts_text(counts: Mapping[str, int | float]) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Seconds as a person says them: 1.8 s, 3 min 5 s."""
+    """Format seconds: 1.8 s, 3 min 5 s."""
     if seconds < _MINUTE:
         return f"{seconds:.1f} s"
     return f"{int(seconds // _MINUTE)} min {int(seconds % _MINUTE)} s"
 
 
 def size(count: int) -> str:
-    """Bytes as a person says them: 21.4 MB."""
+    """Format a number of bytes: 21.4 MB."""
     value = float(count)
     for unit in _BYTE_UNITS[:-1]:
         if value < _BYTE_STEP:
@@ -82,7 +77,7 @@ def size(count: int) -> str:
 
 
 def shown(path: object) -> str:
-    """A path relative to where the user is, if it lies below; safe to print."""
+    """Format a path, relative to the current folder if it is below it; safe to print."""
     from pathlib import Path
 
     full = Path(str(path))

@@ -1,4 +1,4 @@
-"""What a user typed wrong, in one line with the names that the user knows."""
+"""Usage errors of click as one line, with the names of options and arguments as typed."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ UsageError: Any = typer.BadParameter.__mro__[1]
 
 _QUOTED = re.compile(r"'([^']*)'")
 _NUMBERS = {"integer": "a whole number", "valid number": "a number", "float": "a number"}
-"""What is said of a value that is no number, by a word of click's or pydantic's message."""
+"""The kind of number that is needed, by a word of click's or pydantic's message."""
 
 
 def usage_error(error: Any, words: Sequence[str]) -> ConfigError:
-    """A usage error of click as one of our own.
+    """Convert a usage error of click.
 
     Args:
-        words: what was typed after the command's name.
+        words: the words typed after the command's name.
     """
     parameter = getattr(error, "param", None)
     if type(error).__name__ == "MissingParameter" and parameter is not None:
@@ -47,7 +47,7 @@ def usage_error(error: Any, words: Sequence[str]) -> ConfigError:
         extra = message.partition("(")[2].partition("(")[2] or message.partition("(")[2]
         return ConfigError(
             f"{extra.rstrip(')')!r} is more than {usage(error.ctx)} takes",
-            hint="a sentence or a name with blanks needs quotes",
+            hint="put quotes around sentences and names with spaces",
         )
     option = getattr(error, "option_name", None)
     if option is not None:
@@ -57,18 +57,31 @@ def usage_error(error: Any, words: Sequence[str]) -> ConfigError:
 
 
 def usage(context: Any) -> str:
-    """The command with its arguments: `tgl train INDEX TEXT OUT`."""
-    return " ".join([context.command_path, *map(_shown, _arguments(context))])
+    """Format a command with all that it requires: `tgl train INDEX TEXT OUT`."""
+    command = context.command
+    options = [p for p in command.params if p.param_type_name == "option" and p.required]
+    needed = [f"{_name(option)} {option.metavar}" for option in options]
+    return " ".join([context.command_path, *map(argument_name, arguments_of(command)), *needed])
+
+
+def arguments_of(command: Any) -> list[Any]:
+    """List the arguments of a command, in order."""
+    return [p for p in command.params if p.param_type_name == "argument"]
+
+
+def argument_name(argument: Any) -> str:
+    """Format an argument as in usage lines: `OUT`, `VIDEO...`."""
+    return f"{_name(argument)}..." if argument.nargs == -1 else _name(argument)
 
 
 def _missing(error: Any, words: Sequence[str]) -> ConfigError:
-    """Which argument or option was left out."""
+    """Name the arguments or the option that are missing."""
     context = error.ctx
     if error.param.param_type_name != "argument":
         return ConfigError(
             f"{_name(error.param)} is missing", hint=f"see {context.command_path} --help"
         )
-    arguments = _arguments(context)
+    arguments = arguments_of(context.command)
     given = _given(context, words)
     missing = [_name(argument) for argument in arguments[given:]]
     verb = "is" if len(missing) == 1 else "are"
@@ -76,7 +89,7 @@ def _missing(error: Any, words: Sequence[str]) -> ConfigError:
 
 
 def _bad_value(error: Any, words: Sequence[str]) -> ConfigError:
-    """Which value is wrong, and what it may be."""
+    """Name the option with a wrong value, and the values that it takes."""
     name = _name(error.param)
     value = _value(error.param, words)
     quoted = _QUOTED.findall(error.message)
@@ -92,7 +105,7 @@ def _bad_value(error: Any, words: Sequence[str]) -> ConfigError:
 
 
 def _value(parameter: Any, words: Sequence[str]) -> str:
-    """What was typed for an option; empty if that cannot be told."""
+    """Find the value typed for an option; empty if it cannot be found."""
     for place, word in enumerate(words):
         option, equals, value = word.partition("=")
         if option in parameter.opts:
@@ -101,27 +114,19 @@ def _value(parameter: Any, words: Sequence[str]) -> str:
 
 
 def _given(context: Any, words: Sequence[str]) -> int:
-    """How many arguments were given; several of one kind are taken for one only in need."""
+    """Count the arguments given, at most all but one, since one is missing."""
     values, _, _ = context.command.make_parser(context).parse_args(list(words))
     given = 0
-    for argument in _arguments(context):
+    for argument in arguments_of(context.command):
         value = values.get(argument.name)
         if isinstance(value, tuple | list):
             given += len(value)
         elif isinstance(value, str):
             given += 1
-    return min(given, len(_arguments(context)) - 1)
-
-
-def _arguments(context: Any) -> list[Any]:
-    return [p for p in context.command.params if p.param_type_name == "argument"]
+    return min(given, len(arguments_of(context.command)) - 1)
 
 
 def _name(parameter: Any) -> str:
     if parameter.param_type_name == "argument":
-        return str(parameter.name).upper()
+        return str(parameter.metavar or parameter.name.upper())
     return str(max(parameter.opts, key=len))
-
-
-def _shown(argument: Any) -> str:
-    return f"{_name(argument)}..." if argument.nargs == -1 else _name(argument)

@@ -1,1 +1,1 @@
-"""build-moments: a data set and its moments become an index that is read at random."""
+"""build-moments: a data set and its moments become an index with random access."""

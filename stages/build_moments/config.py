@@ -5,47 +5,53 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from stages.core.datasets.layouts import LAYOUT_NAMES
 from stages.core.engine.digest import artifact_digest, file_digest, tree_digest
 from stages.core.engine.settings import Settings, setting
 from stages.core.engine.stage import Inputs
 from stages.core.moment_formats import FORMAT_NAMES, REFUSE, ROUNDINGS
 
 AUTO = "auto"
-# Folders that Ref-YouTube-VOS and Ref-DAVIS17 keep beside a split's own.
+# Folders of Ref-YouTube-VOS and Ref-DAVIS17 beside those of the splits.
 _BESIDE = ("meta_expressions", "davis_text_annotations")
 
 
 @dataclass(frozen=True)
 class IndexConfig(Settings):
-    """Which data set is read, and how moments are found."""
+    """Layout of the data set, and source of the moments."""
 
     layout: str = setting(
         AUTO,
-        "Layout of the data set: MeViS v1 or v2, Ref-YouTube-VOS (also a converted Ref-DAVIS17), "
-        "Ref-DAVIS17 as downloaded, or a plain folder of frames, palette PNGs and expressions.csv.",
-        choices=(AUTO, "mevis", "ref-youtube-vos", "ref-davis17", "folder"),
+        "Layout of the data set. ref-davis17: as downloaded; folder: frames, palette PNGs and "
+        "expressions.csv.",
+        panel="Data set",
+        choices=(AUTO, *LAYOUT_NAMES),
     )
-    split: str | None = setting(None, "The split, where the folder holds several: train, val, ...")
+    split: str | None = setting(
+        None, "Split to read, if the folder holds several: train, valid, ..."
+    )
 
     moments_from: str = setting(
         "file",
-        "Where moments come from: the moments file, or, where nobody annotated any, the frames in "
-        "which a referent is visible (marked as such in the column source).",
+        "Take moments from the moments file, or from the frames in which a referent is visible.",
+        panel="Moments",
         choices=("file", "visibility"),
     )
     moments_format: str = setting(
-        AUTO, "Format of the moments file; auto goes by its name.", choices=(AUTO, *FORMAT_NAMES)
+        AUTO,
+        "Format of the moments file; auto detects it by name and content.",
+        choices=(AUTO, *FORMAT_NAMES),
     )
     fps: float = setting(
         0.0,
-        "Frames a second, for moments in seconds; 0 takes what extract-frames found with --frames.",
+        "Frame rate for moments in seconds; 0 takes the one that extract-frames found (--frames).",
         low=0,
         high=1000,
     )
     rounding: str = setting(
         REFUSE,
-        "A moment in seconds that begins or ends between two frames: refuse it, let it grow "
-        "outward, or take the nearest frame.",
+        "Moments in seconds that begin or end between two frames: refuse them, extend them, "
+        "or round to the nearest frame.",
         choices=ROUNDINGS,
     )
 
@@ -55,9 +61,9 @@ class IndexInputs(Inputs):
     """A split of a data set.
 
     Attributes:
-        dataset: the folder with meta_expressions.json.
+        dataset: folder of the split, or of the data set.
         frames: an artifact of extract-frames; None takes `dataset/JPEGImages`.
-        moments: a moments file, or a folder of those that hold one video each; None takes
+        moments: a moments file, or a folder with one file per video; None takes
             `dataset/moments.json` if there is one.
     """
 
@@ -66,7 +72,7 @@ class IndexInputs(Inputs):
     moments: Path | None = None
 
     def digests(self) -> dict[str, str]:
-        """Digests of the data set's files, of the frames and of the moments."""
+        """Digest the files of the data set, the frames and the moments."""
         found = {"dataset": tree_digest(self.dataset)}
         for name in _BESIDE:
             if (self.dataset.parent / name).is_dir():

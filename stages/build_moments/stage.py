@@ -1,9 +1,8 @@
-"""The stage build-moments: read, check against each other, write four tables."""
+"""The stage build-moments: read a data set, check its parts against each other, write tables."""
 
 from __future__ import annotations
 
 import os
-from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,11 +21,12 @@ from schemas.vocabulary import VISIBILITY
 from schemas.wording import listing
 from stages.build_moments.config import AUTO, IndexConfig, IndexInputs
 from stages.build_moments.tracks import write_masks
-from stages.core.datasets.consistency import Row, checked_moments, track_shapes
+from stages.core.datasets.consistency import checked_moments, track_shapes
 from stages.core.datasets.faults import strict
-from stages.core.datasets.images import Pictures, find_pictures
-from stages.core.datasets.layouts import open_dataset
+from stages.core.datasets.layouts.registry import open_dataset
+from stages.core.datasets.moment_rows import MomentRow, moments_table
 from stages.core.datasets.records import Dataset, RawExpression
+from stages.core.datasets.video_frames import VideoFrames, find_frames
 from stages.core.engine.progress import Progress
 from stages.core.engine.runtime import Runtime
 from stages.core.engine.stage import Result, Stage
@@ -48,9 +48,9 @@ def run(
     """Build the index; see :func:`stages.core.engine.execute.execute`."""
     layout = None if config.layout == AUTO else config.layout
     dataset = open_dataset(inputs.dataset, layout=layout, split=config.split, frames=inputs.frames)
-    pictures = find_pictures(dataset, inputs.frames)
+    videos = find_frames(dataset, inputs.frames)
     expressions = dataset.expressions()
-    shapes = track_shapes(expressions, pictures, strict)
+    shapes = track_shapes(expressions, videos, strict)
     with progress.task("masks", len(shapes) or None, "track") as task:
         counts = write_masks(
             dataset.tracks(runtime),
@@ -59,15 +59,15 @@ def run(
             source=dataset.masks,
             task=task,
         )
-    _write_videos(out, pictures, config.fps or None)
+    _write_videos(out, videos, config.fps or None)
     _write_expressions(out, expressions)
-    moments = _moments(config, inputs, dataset, out.path, expressions, pictures, progress)
+    moments = _moments(config, inputs, dataset, out.path, expressions, videos, progress)
     out.write_table(MOMENTS_TABLE, moments, MOMENTS)
     return Result(
         {
-            "videos": len(pictures),
+            "videos": len(videos),
             "expressions": len(expressions),
-            "without target": sum(not e.object_ids and not e.anno_ids for e in expressions),
+            "without target": sum(not expression.has_target for expression in expressions),
             "moments": moments.num_rows,
             "without moment": _without_moment(expressions, moments),
             "tracks": counts.tracks,
@@ -81,7 +81,7 @@ def run(
 STAGE = Stage("build-moments", 2, IndexConfig, IndexInputs, run)
 
 
-def _write_videos(out: Workspace, pictures: dict[str, Pictures], fps: float | None) -> None:
+def _write_videos(out: Workspace, videos: dict[str, VideoFrames], fps: float | None) -> None:
     rows = (
         {
             "video_id": video_id,
@@ -94,7 +94,7 @@ def _write_videos(out: Workspace, pictures: dict[str, Pictures], fps: float | No
             # The scratch folder lies beside the final one: a relative path holds for both.
             "frames_dir": os.path.relpath(found.folder.resolve(), out.path.resolve()),
         }
-        for video_id, found in pictures.items()
+        for video_id, found in videos.items()
     )
     out.write_table(VIDEOS_TABLE, rows_of(rows, VIDEOS), VIDEOS)
 
@@ -119,20 +119,20 @@ def _moments(
     dataset: Dataset,
     root: Path,
     expressions: list[RawExpression],
-    pictures: dict[str, Pictures],
+    videos: dict[str, VideoFrames],
     progress: Progress,
 ) -> pa.Table:
     if config.moments_from == VISIBILITY:
-        return rows_of(_visible_moments(root, expressions), MOMENTS)
+        return moments_table(_visible_moments(root, expressions))
     path = inputs.moments or dataset.moments
     if inputs.moments is None and not os.path.lexists(path):
         return MOMENTS.schema.empty_table()
-    timings = {name: _timing(found, config.fps) for name, found in pictures.items()}
+    timings = {name: _timing(found, config.fps) for name, found in videos.items()}
     context = MomentContext(tuple(expressions), timings, config.rounding)
     name = None if config.moments_format == AUTO else config.moments_format
     rows = read_moments_file(path, name, context)
     lengths = {video: timing.frames for video, timing in timings.items()}
-    moments = rows_of(checked_moments(rows, path, expressions, lengths, strict), MOMENTS)
+    moments = moments_table(checked_moments(rows, path, expressions, lengths, strict))
     _warn_of_gaps(path, moments, expressions, progress)
     return moments
 
@@ -140,47 +140,37 @@ def _moments(
 def _warn_of_gaps(
     path: Path, moments: pa.Table, expressions: list[RawExpression], progress: Progress
 ) -> None:
-    """Say what a moments file that is there does not hold.
+    """Warn of a moments file without moments, and of videos that a folder has no file of.
 
-    A video without moments may be meant so; in a folder of files by video, a file may be lost.
+    In one file for all videos, a video without moments is no reason to warn.
     """
     if not moments.num_rows:
-        progress.warn(f"{path}: holds no moments")
+        progress.warn(f"{path}: has no moments")
     elif path.is_dir():
-        videos = dict.fromkeys(e.video_id for e in expressions if e.object_ids or e.anno_ids)
-        absent = sorted(videos.keys() - set(moments.column("video_id").to_pylist()))
+        videos = {expression.video_id for expression in expressions if expression.has_target}
+        absent = sorted(videos - set(moments.column("video_id").to_pylist()))
         if absent:
             progress.warn(f"{path}: no moments of {listing(absent, 'videos')}")
 
 
-def _timing(found: Pictures, fps: float) -> Timing:
+def _timing(found: VideoFrames, fps: float) -> Timing:
     return Timing(len(found.frame_names), fps or found.fps, found.height, found.width)
 
 
-def _visible_moments(root: Path, expressions: list[RawExpression]) -> Iterator[Row]:
-    """A moment for every run of frames in which a referent has a mask."""
+def _visible_moments(root: Path, expressions: list[RawExpression]) -> Iterator[MomentRow]:
+    """Yield a moment for every run of frames in which a referent has a mask."""
     store = MaskStore(root / MASKS_TABLE)
     for expression in expressions:
         for anno_id in expression.anno_ids:
             visible = sorted(store.frames_of(anno_id))
             inside = np.zeros(visible[-1] + 1 if visible else 0, bool)
             inside[visible] = True
-            for start, end in spans_of(inside):
-                yield {
-                    "video_id": expression.video_id,
-                    "expression_id": expression.expression_id,
-                    "anno_id": anno_id,
-                    "start_frame": start,
-                    "end_frame": end,
-                    "source": VISIBILITY,
-                    "score": None,
-                }
+            for span in spans_of(inside):
+                yield MomentRow(*expression.key, anno_id, *span, VISIBILITY)
     store.close()
 
 
 def _without_moment(expressions: list[RawExpression], moments: pa.Table) -> int:
-    found: dict[str, set[str]] = defaultdict(set)
     columns = (moments.column(name).to_pylist() for name in ("video_id", "expression_id"))
-    for video, expression in zip(*columns, strict=True):
-        found[video].add(expression)
-    return sum(e.expression_id not in found[e.video_id] for e in expressions if e.object_ids)
+    found = set(zip(*columns, strict=True))
+    return sum(expression.key not in found for expression in expressions if expression.object_ids)

@@ -5,12 +5,11 @@ from __future__ import annotations
 import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 from schemas.errors import ConfigError, MissingInput
 from schemas.layouts import video_name
-from stages.core.engine.digest import file_digest, state_text
+from stages.core.engine.digest import known_sha256
 from stages.core.engine.runtime import usable_cores
 from stages.core.engine.settings import Settings, setting
 from stages.core.engine.stage import Inputs
@@ -26,18 +25,16 @@ class ExtractConfig(Settings):
     """What is taken from each video, and how it is stored."""
 
     fps: float = setting(
-        0.0, "Resample to this many frames a second; 0 keeps every frame as it is.", low=0
+        0.0, "Resample to this frame rate; 0 keeps every frame.", panel="Frames", low=0
     )
-    stride: int = setting(1, "Keep every n-th frame.", low=1)
-    start: float = setting(0.0, "Seconds into the video at which to begin.", low=0)
-    end: float = setting(0.0, "Seconds into the video at which to stop; 0 is its end.", low=0)
+    stride: int = setting(1, "Keep every N-th frame.", low=1)
+    start: float = setting(0.0, "Start time in seconds.", low=0)
+    end: float = setting(0.0, "End time in seconds; 0 is the end of the video.", low=0)
     short_side: int = setting(
-        0, "Scale so that the shorter side has this many pixels; 0 keeps the size.", low=0
+        0, "Scale the shorter side to this many pixels; 0 keeps the size.", panel="Images", low=0
     )
-    size: str | None = setting(
-        None, "Exact size of the pictures in pixels as WIDTHxHEIGHT, for instance 854x480."
-    )
-    format: str = setting("jpg", "Picture format.", choices=("jpg", "png"))
+    size: str | None = setting(None, "Scale to exactly WIDTHxHEIGHT pixels, such as 854x480.")
+    format: str = setting("jpg", "Image format.", choices=("jpg", "png"))
     quality: int = setting(
         2,
         "JPEG quality on ffmpeg's scale, 1 (best) to 31.",
@@ -46,21 +43,25 @@ class ExtractConfig(Settings):
     )
     optimize: bool = setting(
         False,
-        "Fit the Huffman tables to each JPEG, as ffmpeg does unless told otherwise: the same "
-        "pixels in 4 to 14% fewer bytes, for a tenth more time.",
+        "Optimise the Huffman tables of each JPEG, as ffmpeg does by default: same pixels, 4 "
+        "to 14% smaller, 10% slower.",
     )
     frame_names: str = setting(
         "mevis",
-        "Numbers in the file names: mevis and davis count the pictures written; ref-youtube-vos "
-        "counts the video's frames, so that --stride 5 gives 00000, 00005, 00010.",
+        "Numbers in file names: mevis and davis count the images written, ref-youtube-vos the "
+        "video's frames (00000, 00005, ... with --stride 5).",
+        panel="File names",
         choices=("mevis", "davis", REF_YOUTUBE_VOS),
     )
     keep_damaged: bool = setting(
         False,
-        "Keep the frames of a video with decoding errors, and count the errors; without it such "
-        "a video fails.",
+        "Keep the frames of videos with decoding errors, and count the errors; else such "
+        "videos fail.",
+        panel="Frames",
     )
-    digits: int = setting(5, "Digits of a frame's file name, as in 00000.jpg.", low=1, high=12)
+    digits: int = setting(
+        5, "Digits in file names, as in 00000.jpg.", panel="File names", low=1, high=12
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -122,16 +123,11 @@ class ExtractInputs(Inputs):
 
 
 def _digest(path: Path) -> str:
-    """As file_digest; a file is read again only when its size, time or inode is another.
+    """SHA-256 of a video.
 
     Raises:
-        MissingInput: there is no such file, or it is a folder, a pipe, or a link to nothing.
+        MissingInput: no such file, or it is a folder, a pipe, or a broken link.
     """
     if (fault := not_a_file(path)) is not None:
         raise MissingInput(fault, where=path)
-    return _remembered_digest(path.absolute(), state_text(path.stat()))
-
-
-@lru_cache(maxsize=100_000)
-def _remembered_digest(path: Path, state: str) -> str:
-    return file_digest(path)
+    return known_sha256(path)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, ClassVar
 
 from schemas.errors import MissingInput
 from schemas.layouts import EXPRESSIONS_TABLE
@@ -26,41 +24,35 @@ ENCODER_OPTION = "--encoder"
 class TextConfig(Settings):
     """Which encoder reads the sentences, and how much of it is kept."""
 
-    _LATER: ClassVar[Mapping[str, str]] = {"storage": FP16, "motion_words": AUTO}
-
     encoder: str = setting(
         HASH_ENCODER,
-        "A local folder or a hub id of a transformers text encoder (roberta-base, a CLIP text "
-        "model, ...), or hash: fixed vectors of words, no download, for trials.",
+        "Text encoder: a local folder or hub id (roberta-base, a CLIP text model, ...), or "
+        "hash: fixed word vectors, no download.",
+        panel="Encoder",
     )
     pooling: str = setting(
         "mean",
-        "How token vectors become the sentence's: their mean, or the first token.",
+        "Embedding of a sentence: the mean of its tokens, or the first token.",
         choices=("mean", "first"),
     )
     max_tokens: int = setting(
-        64, "Tokens kept of a sentence, special ones included; the rest is cut.", low=2, high=4096
+        64, "Tokens kept per sentence, including special ones; the rest is cut.", low=2, high=4096
     )
     storage: str = setting(
         FP16,
-        "Numbers in the table: fp16 keeps eleven bits of a number up to 65,504, bf16 eight bits "
-        "of any float32 (as unsigned integers, since Parquet has no bfloat16).",
+        "Number format of the table: fp16, or bf16 (full range in 8 bits of precision, stored "
+        "as uint16).",
         choices=(FP16, BF16),
+        omit_default=True,
     )
     motion_words: str = setting(
         AUTO,
-        "How motion words are found: by the list of verbs that tgl ships; with a tagger, also "
-        "whatever the part-of-speech tagger of textblob calls a verb; auto takes the tagger "
-        "where it is installed.",
+        "Find motion words by tgl's list of verbs, or also by textblob's tagger; auto uses "
+        "the tagger if it is installed.",
         choices=(AUTO, LIST, TAGGER),
+        omit_default=True,
     )
     dim: int = setting(128, "Width of the vectors of --encoder hash.", low=8, high=4096)
-
-    def to_dict(self) -> dict[str, Any]:
-        """As every stage's; settings of later versions are left out where they change nothing, so
-        that texts made before they existed stay up to date."""
-        found = super().to_dict()
-        return {k: v for k, v in found.items() if self._LATER.get(k) != v}
 
 
 @dataclass(frozen=True)

@@ -18,11 +18,11 @@ from stages.core.model.config import SegmenterConfig
 FILE = "file"
 MOMENTS = ("annotated", "predicted", "all", FILE)
 UNCHANGED = "trained"
+ROUTING = "Routing"
+"""Heading of --moments and what belongs to it."""
 
 GIGABYTE = 1_000_000_000
 LONGEST_DELAY = 100_000
-ONLINE_ONLY = ("online", "delay", "online_moments")
-"""Settings that an offline run does not read."""
 
 
 @dataclass(frozen=True)
@@ -31,75 +31,89 @@ class PropagateConfig(Settings):
 
     moments: str = setting(
         "predicted",
-        "What routes the frames: annotated (the index's moments), predicted (the relevance head), "
-        "all (every frame guided: the undivided baseline), or file (a moments table).",
+        "What routes the frames: annotated (moments of the index), predicted (the relevance "
+        "head), all (every frame is relevant), or file (a moments table).",
+        panel=ROUTING,
         choices=MOMENTS,
     )
     relevance_threshold: float = setting(
         0.5, "Probability from which a frame is predicted relevant.", low=0, high=1
     )
     fill_gaps: int = setting(
-        2, "Predicted moments with at most so many frames between them become one.", low=0
+        2, "Merge predicted moments with at most this many frames between them.", low=0
     )
-    drop_specks: int = setting(1, "Predicted moments of at most so many frames are dropped.", low=0)
+    drop_specks: int = setting(
+        1,
+        "Drop predicted moments of at most this many frames.",
+        flag="drop-short",
+        former=("drop-specks",),
+        low=0,
+    )
     no_target_threshold: float = setting(
         0.0,
-        "If no frame's relevance reaches this probability, all masks are empty; 0 never does that.",
+        "If no frame's relevance reaches this probability, all masks are empty; 0 disables this.",
         low=0,
         high=1,
     )
     memory_frames: int = setting(
-        0, "K: remembered frames that a frame reads; 0 is what the model was trained with.", low=0
+        0,
+        "K: remembered frames that each frame attends to; 0 is the checkpoint's value.",
+        panel="Memory",
+        low=0,
     )
     irrelevant_memory: str = setting(
         UNCHANGED,
-        "Irrelevant frames that are remembered: none, confident ones, or as in the checkpoint.",
+        "Irrelevant frames that are also remembered: none, or confident ones; trained is as "
+        "in the checkpoint.",
         choices=(UNCHANGED, "none", "confident"),
     )
     banks: str = setting(
         UNCHANGED,
-        "Memory banks of a sentence: one, one a moment (and the union), or as in the checkpoint.",
+        "Memory banks per sentence: one, or one per moment with merged masks; trained is as "
+        "in the checkpoint.",
         choices=(UNCHANGED, "one", "moment"),
     )
     object_gate: bool = setting(
-        True, "Blank masks and memories where the object score says that nothing is visible."
+        True, "Blank mask and memory of frames whose object score says that nothing is visible."
     )
     expressions_per_batch: int = setting(
-        0, "Sentences of a video that run together; 0 is up to 16. Changes no result.", low=0
+        0,
+        "Sentences of a video per batch; 0 is up to 16.",
+        panel="Batching (does not change the result)",
+        low=0,
+        affects_result=False,
     )
     feature_memory: float = setting(
         2.0,
-        "Gigabytes for features of a video's frames; what does not fit is encoded again when it "
-        "is needed. As much again may go to what the adapter says of them. Changes no result.",
+        "Gigabytes for features of a video's frames, and as much again for the adapter's; "
+        "what does not fit is recomputed.",
         low=0,
+        affects_result=False,
     )
     chunk_frames: int = setting(
-        8, "Frames that are decoded and encoded together. Changes no result.", low=1
+        8, "Frames decoded and encoded together.", low=1, affects_result=False
     )
     online: bool = setting(
         False,
-        "Take the frames once, in order, with a memory that does not grow: for streams and very "
-        "long videos. Masks come at most --delay frames late and know nothing of what follows.",
+        "Read the frames once, in order, in constant memory: for streams and very long "
+        "videos. Masks come at most --delay frames late.",
+        panel="Online",
+        omit_default=True,
     )
     delay: int = setting(
         8,
-        "Online: frames that a mask may wait for what follows it; 0 is strictly causal.",
+        "Frames that a mask may wait for later frames; 0 is strictly causal.",
         low=0,
         high=LONGEST_DELAY,
+        only_with="online",
     )
     online_moments: int = setting(
         4,
-        "Online: moments whose memory a sentence keeps; a new one takes the oldest one's place.",
+        "Moments remembered per sentence; a new one replaces the oldest.",
         low=1,
         high=64,
+        only_with="online",
     )
-
-    def to_dict(self) -> dict[str, Any]:
-        """What the artifact depends on: without the settings that change no result."""
-        unread: tuple[str, ...] = ("expressions_per_batch", "feature_memory", "chunk_frames")
-        if not self.online:
-            unread += ONLINE_ONLY
-        return {name: value for name, value in super().to_dict().items() if name not in unread}
 
     def segmenter(self, trained: SegmenterConfig) -> SegmenterConfig:
         """Return the checkpoint's settings, changed where this run says so."""

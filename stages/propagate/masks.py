@@ -13,7 +13,7 @@ import numpy as np
 
 from schemas.layouts import mask_path
 from stages.core.index.index import Expression, Video
-from stages.core.media.fast_png import encode_mask
+from stages.core.media.mask_png import encode_mask
 from stages.core.model import budgets
 from stages.core.model.backbones.records import Decoded
 from stages.core.model.dual_path.tracks import Item, Track

@@ -71,7 +71,14 @@ def run(
     return Result(counts, lines, _run_counts(whole))
 
 
-STAGE = Stage("propagate", 1, PropagateConfig, PropagateInputs, run)
+STAGE = Stage(
+    "propagate",
+    1,
+    PropagateConfig,
+    PropagateInputs,
+    run,
+    memory_hint="use fewer --expressions-per-batch",
+)
 
 
 def _nothing_done(failures: list[str]) -> TglError:

@@ -1,1 +1,1 @@
-"""The stage score: predictions and ground truth in, exact J and F out."""
+"""score: exact J and F of predictions against ground truth."""

@@ -1,4 +1,4 @@
-"""Cases to score, the tracks that hold their ground truth, faults, and a case's result."""
+"""Cases to score, the sources of their ground truth, faults, and the result of a case."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from stages.core.media.spans import Span
-from stages.score.masks.packed_masks import Rows
+from stages.score.masks.packed_masks import PackedMask
 
 MISSING_FRAME = "mask is missing"
 UNREADABLE = "mask cannot be read"
@@ -18,13 +18,13 @@ UNREADABLE_TRUTH = "ground truth cannot be read"
 
 
 @dataclass(frozen=True)
-class Fault:
-    """Something that cannot be scored.
+class ScoringFault:
+    """A prediction or a true mask that cannot be scored.
 
     Attributes:
         kind: a few words, the same for all faults of a kind.
-        where: video, expression and frame, as far as it goes.
-        frames: how many frames it takes the score from.
+        where: video, expression and frame, as far as they are known.
+        frames: number of frames that score 0 because of it.
     """
 
     kind: str
@@ -36,29 +36,29 @@ class Fault:
 
 
 class TruthFault(Exception):
-    """The ground truth of a frame cannot be had; the text is the fault's kind."""
+    """The ground truth of a frame is missing or unusable; the text is the kind of fault."""
 
 
 class TrackReader(Protocol):
-    """Ground truth masks of one video, open in one process."""
+    """Reader of the true masks of one video, open in one process."""
 
-    def rows(self, track: str, frame: int) -> tuple[Rows, int] | None:
-        """The rows and the width of a track's mask in a frame; None where it has no pixel.
+    def mask(self, track: str, frame: int) -> PackedMask | None:
+        """Read the mask of a track in a frame; None if it has no pixel there.
 
         Raises:
-            TruthFault: the track or its frame is not there.
+            TruthFault: the track or its frame is missing.
             CorruptInput: it cannot be read.
         """
 
     def frames(self, track: str) -> set[int]:
-        """The frames for which the ground truth has a mask of the track."""
+        """Return the frames for which the ground truth has a mask of the track."""
 
 
-class Tracks(Protocol):
-    """Where a video's ground truth is; travels to the process that reads it."""
+class TrackSource(Protocol):
+    """Location of a video's ground truth, sent to the process that reads it."""
 
     def open(self) -> TrackReader:
-        """A reader for one process."""
+        """Open a reader in this process."""
 
 
 @dataclass(frozen=True)
@@ -66,14 +66,14 @@ class Case:
     """One row of the scores: an expression (or an object) of a video.
 
     Attributes:
-        text: the sentence; empty where the ground truth has none.
-        tracks: whose union is the truth; empty for an expression without a target.
+        text: the sentence; empty if the ground truth has none.
+        tracks: their union is the truth; none for an expression without a target.
         frames: positions that are scored, ascending.
         folder: of the predictions, relative to their root, as posix text.
-        label: the object number to look for in each prediction; None takes any foreground.
-        void: the track of pixels in which predictions are not judged; None judges all.
-        moments: spans of each referent, half-open; None where no moments are known.
-        group: whose sentence it is, where several annotators are averaged.
+        label: object number to look for in each prediction; None takes any foreground.
+        void: track of the pixels in which predictions are not judged; None judges all.
+        moments: spans of each referent, half-open; None if no moments are known.
+        group: annotator of the sentence, if several are averaged.
     """
 
     video_id: str
@@ -89,8 +89,13 @@ class Case:
 
     @property
     def key(self) -> tuple[str, str]:
-        """What identifies the row; a sentence alone does not."""
+        """Video and expression, which identify the row; a sentence may occur twice."""
         return self.video_id, self.expression_id
+
+    @property
+    def where(self) -> str:
+        """Name of the case in messages."""
+        return f"video {self.video_id}, expression {self.expression_id}"
 
     @property
     def spans(self) -> tuple[Span, ...] | None:
@@ -105,17 +110,19 @@ class VideoCases:
     """All cases of a video.
 
     Attributes:
-        frame_names: file names without suffix, in order; positions count in it.
-        size: (H, W), None where only the masks say.
-        pictures: folder of the video's pictures for the report, and their suffix; empty if unknown.
+        frame_names: file names without suffix, in order; frames are counted in it.
+        size: (H, W), None if it is only known from the masks.
+        frames_dir: folder of the frames for the report, empty if it is not known.
+        frame_suffix: of their file names.
     """
 
     video_id: str
     frame_names: tuple[str, ...]
     size: tuple[int, int] | None
     cases: tuple[Case, ...]
-    tracks: Tracks
-    pictures: tuple[str, str] = ("", "")
+    tracks: TrackSource
+    frames_dir: str = ""
+    frame_suffix: str = ""
 
     @property
     def num_frames(self) -> int:
@@ -125,7 +132,7 @@ class VideoCases:
 
 @dataclass(frozen=True)
 class VideoJob:
-    """A video and where its predictions are."""
+    """A video to score, and the root of its predictions."""
 
     video: VideoCases
     preds: Path
@@ -133,12 +140,12 @@ class VideoJob:
 
 @dataclass
 class CaseResult:
-    """Frames of one case.
+    """Scored frames of one case.
 
     Attributes:
         counts: int64 (F, 7), the fields of :class:`Counts` for each scored frame.
-        faults: by row of `counts`; such a frame scores 0.
+        faults: by row of `counts`; a frame with a fault scores 0.
     """
 
     counts: np.ndarray
-    faults: dict[int, Fault]
+    faults: dict[int, ScoringFault]

@@ -33,24 +33,25 @@ _META_FILES = (*INDEX_TABLES, MEVIS_EXPRESSIONS, MEVIS_EXPRESSIONS_V2, MOMENTS_F
 
 @dataclass(frozen=True)
 class ScoreConfig(Settings):
-    """What is compared, and what happens where something cannot be; see docs/scoring.md."""
+    """Protocol of the scores, treatment of missing masks, and the report; see docs/scoring.md."""
 
     protocol: str = setting(
         "mevis",
-        "mevis (every frame), davis (semi-supervised: object numbers, first and last frame "
-        "skipped), ref-davis (four annotators, averaged), ref-youtube-vos (frames that have "
-        "ground truth).",
+        "mevis: every frame; davis: semi-supervised, without the first and last frame; "
+        "ref-davis: mean of four annotators; ref-youtube-vos: frames with ground truth.",
         choices=PROTOCOLS,
     )
     missing: str = setting(
         ERROR,
-        "What a missing, unreadable or wrongly sized mask does: error stops and lists them, zero "
-        "counts each as 0 and says so beside the score.",
+        "Missing, unreadable or wrongly sized masks: error lists them and stops, zero scores "
+        "each as 0.",
         choices=(ERROR, ZERO),
     )
     pictures: int = setting(
         12,
-        "Worst and best expressions that report.html shows in pictures; -1 writes no report.",
+        "Number of worst and of best expressions shown in report.html; -1 writes no report.",
+        flag="images",
+        former=("pictures",),
         low=NO_REPORT,
         high=500,
     )
@@ -58,29 +59,29 @@ class ScoreConfig(Settings):
 
 @dataclass(frozen=True)
 class ScoreInputs(Inputs):
-    """What is compared.
+    """Predictions and ground truth.
 
     Attributes:
-        preds: `<video>/<expression id>/<frame>.png`, as propagate writes it; for the protocols
+        preds: `<video>/<expression id>/<frame>.png`, as propagate writes them; for the protocols
             davis and ref-davis see docs/scoring.md.
-        gt: an index, a split folder of MeViS, or a folder of masks like `preds`.
+        gt: an index, a split of MeViS, or a folder of masks like `preds`.
     """
 
     preds: Path
     gt: Path
 
     def digests(self) -> dict[str, str]:
-        """Predictions by names, sizes and times; ground truth likewise, its tables by content."""
+        """Digest predictions and ground truth by names, sizes and times, its tables by content."""
         return {"preds": tree_digest(self.preds), "gt": self.truth_digest()}
 
     def truth_digest(self) -> str:
-        """Digest of the ground truth alone."""
+        """Digest the ground truth alone."""
         root = require_folder(self.gt)
         meta = [root / name for name in _META_FILES if os.path.lexists(root / name)]
         if not meta:
             return tree_digest(self.gt)
         parts = [file_digest(path) for path in meta]
         masks = self.gt / MEVIS_MASKS
-        if os.path.lexists(masks):  # near 1 GB: told apart by size and time
+        if os.path.lexists(masks):  # near 1 GB: compared by size and time
             parts.append(state_text(require_regular(masks).stat()))
         return text_digest(" ".join(parts))

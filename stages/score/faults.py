@@ -1,4 +1,4 @@
-"""Faults become one error, or a count beside the score; none is ever lost."""
+"""Reporting faults: as one error, or as warnings beside the score; none is dropped."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ import pyarrow as pa
 
 from schemas.errors import CorruptInput, MissingInput, TglError
 from schemas.wording import amount, listing
-from stages.score.cases import MISSING_FRAME, Case, Fault, VideoCases
+from stages.score.cases import MISSING_FRAME, Case, ScoringFault, VideoCases
 from stages.score.prediction_listing import MISSING_FOLDER, MISSING_VIDEO
 from stages.score.truth.mask_folder import subfolders
 
 _LISTED = 5
-_DETAILS = " ("  # what follows the words that all faults of a kind share
+_DETAILS = " ("  # begins the details after the words that all faults of a kind share
 _ABSENT = (MISSING_VIDEO, MISSING_FOLDER, MISSING_FRAME)
 
 
-def fault_error(faults: Sequence[Fault], where: object) -> TglError:
-    """The error that names the first five faults and how many there are in all."""
+def fault_error(faults: Sequence[ScoringFault], where: object) -> TglError:
+    """Make the error that lists the first five faults, and how many there are."""
     frames = sum(fault.frames for fault in faults)
     listed = "; ".join(str(fault) for fault in faults[:_LISTED])
     rest = f"; and {len(faults) - _LISTED} more" if len(faults) > _LISTED else ""
@@ -34,23 +34,23 @@ def fault_error(faults: Sequence[Fault], where: object) -> TglError:
 
 
 def nothing_matches(preds: Path, videos: Sequence[VideoCases]) -> MissingInput | None:
-    """The error of predictions none of which the ground truth knows, as of the wrong folder."""
+    """Make the error of predictions that match no case, as in a wrong folder; None if any does."""
     folders = [case.folder for video in videos for case in video.cases]
     if any((preds / folder).is_dir() for folder in folders):
         return None
     near = [*subfolders(preds), Path(os.path.normpath(preds / os.pardir))]
-    better = next((place for place in near if (place / folders[0]).is_dir()), None)
-    layout = "they stand at VIDEO/EXPRESSION/FRAME.png, named as in the ground truth"
+    better = next((folder for folder in near if (folder / folders[0]).is_dir()), None)
+    layout = "masks belong at VIDEO/EXPRESSION/FRAME.png, named as in the ground truth"
     names = list(dict.fromkeys(video.video_id for video in videos))
     return MissingInput(
         f"nothing here matches the ground truth, which has {listing(names, 'videos')}",
         where=preds,
-        hint=layout if better is None else f"is it {better}?",
+        hint=layout if better is None else f"did you mean {better}?",
     )
 
 
 def by_kind(kinds: Mapping[str, int]) -> dict[str, int]:
-    """Frames by kind of fault, details in brackets left out, most frequent first."""
+    """Sum frames by kind of fault without its details, most frequent first."""
     totals: dict[str, int] = {}
     for kind, frames in kinds.items():
         short = kind.split(_DETAILS)[0]
@@ -58,8 +58,10 @@ def by_kind(kinds: Mapping[str, int]) -> dict[str, int]:
     return dict(sorted(totals.items(), key=lambda item: (-item[1], item[0])))
 
 
-def frame_faults(videos: Sequence[VideoCases], tables: Mapping[str, pa.Table]) -> list[Fault]:
-    """Faults of the frames that were read, in order of the score_frames rows in `tables`."""
+def frame_faults(
+    videos: Sequence[VideoCases], tables: Mapping[str, pa.Table]
+) -> list[ScoringFault]:
+    """List the faults of the frames that were read, in the order of their rows in `tables`."""
     faults = []
     for video in videos:
         table = tables[video.video_id]
@@ -67,14 +69,14 @@ def frame_faults(videos: Sequence[VideoCases], tables: Mapping[str, pa.Table]) -
         for row in bad.select(["expression_id", "frame", "fault"]).to_pylist():
             name = video.frame_names[row["frame"]]
             where = f"video {video.video_id}, expression {row['expression_id']}, frame {name}"
-            faults.append(Fault(row["fault"], where))
+            faults.append(ScoringFault(row["fault"], where))
     return faults
 
 
 def remarks(
-    faults: Sequence[Fault], extra: Sequence[str], unscored: Sequence[Case]
+    faults: Sequence[ScoringFault], extra: Sequence[str], unscored: Sequence[Case]
 ) -> Iterator[str]:
-    """What is to be said beside a score, a line each: what counts as 0, what is left out."""
+    """Yield the warnings beside a score, one line each: what counts as 0, what is left out."""
     if faults:
         frames = sum(fault.frames for fault in faults)
         kinds = Counter(fault.kind.split(_DETAILS)[0] for fault in faults)

@@ -1,4 +1,4 @@
-"""What is there before anything is scored: missing and extra predictions, a digest a video."""
+"""Listing the predictions before scoring: missing and extra files, and a digest per video."""
 
 from __future__ import annotations
 
@@ -9,60 +9,60 @@ from pathlib import Path
 
 from schemas.layouts import MASK_SUFFIX
 from stages.core.engine.digest import state_text, text_digest
-from stages.score.cases import MISSING_FRAME, Case, Fault, VideoCases
+from stages.score.cases import MISSING_FRAME, Case, ScoringFault, VideoCases
 
 MISSING_VIDEO = "video has no predictions"
 MISSING_FOLDER = "expression has no predictions"
 
 
 @dataclass(frozen=True)
-class Survey:
+class PredictionListing:
     """The predictions as their folders list them.
 
     Attributes:
-        faults: predictions that are not there; a whole video or expression is one fault.
+        faults: missing predictions; a whole video or expression is one fault.
         extra: files and folders that belong to no case; they are never scored.
-        digests: by video, of the names, sizes, times and inodes of its predictions.
+        digests: of the names, sizes, times and inodes of the predictions, by video.
     """
 
-    faults: tuple[Fault, ...]
+    faults: tuple[ScoringFault, ...]
     extra: tuple[str, ...]
     digests: dict[str, str]
 
 
-def survey(preds: Path, videos: Iterable[VideoCases]) -> Survey:
+def list_predictions(preds: Path, videos: Iterable[VideoCases]) -> PredictionListing:
     """List the predictions of all cases."""
-    surveyor = _Surveyor(preds)
-    digests = {video.video_id: surveyor.video(video) for video in videos}
-    return Survey(tuple(surveyor.faults), tuple(sorted(surveyor.extra())), digests)
+    lister = _Lister(preds)
+    digests = {video.video_id: lister.video(video) for video in videos}
+    return PredictionListing(tuple(lister.faults), tuple(sorted(lister.extra())), digests)
 
 
-class _Surveyor:
+class _Lister:
     """Lists each folder of predictions once."""
 
     def __init__(self, preds: Path):
-        self.faults: list[Fault] = []
+        self.faults: list[ScoringFault] = []
         self._preds = preds
         self._used: dict[str, set[str]] = {}
 
     def video(self, video: VideoCases) -> str:
-        """Note what a video lacks; returns the digest of what it has."""
+        """Note the missing predictions of a video; returns the digest of those present."""
         listed = {case.folder: self._files(case.folder) for case in video.cases}
-        missing: list[Fault] = []
+        missing: list[ScoringFault] = []
         for case in video.cases:
             names = {f"{video.frame_names[frame]}{MASK_SUFFIX}" for frame in case.frames}
             self._used.setdefault(case.folder, set()).update(names)
             missing += self._missing(video, case, listed[case.folder])
         if video.cases and not any(listed.values()):
             frames = sum(len(case.frames) for case in video.cases)
-            missing = [Fault(MISSING_VIDEO, f"video {video.video_id}", frames)]
+            missing = [ScoringFault(MISSING_VIDEO, f"video {video.video_id}", frames)]
         self.faults += missing
         return text_digest(
             repr(sorted((folder, sorted(f.items())) for folder, f in listed.items()))
         )
 
     def extra(self) -> set[str]:
-        """Entries below the predictions that no case asks for, as relative paths."""
+        """Find entries below the predictions that belong to no case, as relative paths."""
         known: dict[str, set[str]] = {}
         for folder, names in self._used.items():
             known.setdefault(folder, set()).update(names)
@@ -77,18 +77,17 @@ class _Surveyor:
                     found.add(f"{folder}/{name}" if folder else name)
         return found
 
-    def _missing(self, video: VideoCases, case: Case, files: dict[str, str]) -> list[Fault]:
-        where = f"video {case.video_id}, expression {case.expression_id}"
+    def _missing(self, video: VideoCases, case: Case, files: dict[str, str]) -> list[ScoringFault]:
         if not files and case.frames:
-            return [Fault(MISSING_FOLDER, where, len(case.frames))]
+            return [ScoringFault(MISSING_FOLDER, case.where, len(case.frames))]
         return [
-            Fault(MISSING_FRAME, f"{where}, frame {video.frame_names[frame]}")
+            ScoringFault(MISSING_FRAME, f"{case.where}, frame {video.frame_names[frame]}")
             for frame in case.frames
             if f"{video.frame_names[frame]}{MASK_SUFFIX}" not in files
         ]
 
     def _files(self, folder: str) -> dict[str, str]:
-        """Size, time and inode of each file of a folder; nothing where it is not there."""
+        """Return size, time and inode of each file of a folder; none if it is missing."""
         try:
             with os.scandir(self._preds / folder) as entries:
                 return {

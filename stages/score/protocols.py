@@ -1,11 +1,11 @@
-"""Which frames count: the protocols of the benchmarks that share J and F.
+"""Protocols of the benchmarks that use J and F: the frames that each scores.
 
 - mevis: every frame of the video.
-- davis: objects by number, the first and the last frame are left out (the first is given).
-- ref-davis: objects by number under each of four annotators' sentences, every frame; a number
-  means the same object in prediction and truth, objects are not matched by overlap. As in DAVIS'
-  unsupervised task, whose code scores Ref-DAVIS, nothing is judged in void pixels.
-- ref-youtube-vos: the frames that have ground truth.
+- davis: objects by number, without the first frame (it is given) and the last.
+- ref-davis: objects by number, for the sentences of each of four annotators, every frame; a number
+  means the same object in prediction and truth, objects are not matched by overlap. As in DAVIS's
+  unsupervised task, whose code scores Ref-DAVIS, void pixels are not judged.
+- ref-youtube-vos: the frames with ground truth.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ ANNOTATORS = ("anno_0", "anno_1", "anno_2", "anno_3")
 
 
 def choose_frames(protocol: str, videos: Sequence[VideoCases]) -> list[VideoCases]:
-    """The cases with the frames that a protocol scores, which may be none."""
+    """Return the cases with the frames that a protocol scores, which may be none."""
     return [_video(protocol, video) for video in videos]
 
 
 def drop_empty(videos: Sequence[VideoCases]) -> tuple[list[VideoCases], list[Case]]:
-    """Videos with the cases that have frames to score, and the cases that have none."""
+    """Split into videos with the cases that have frames to score, and the cases without."""
     kept = [
         replace(video, cases=tuple(case for case in video.cases if case.frames)) for video in videos
     ]
@@ -51,7 +51,7 @@ def _video(protocol: str, video: VideoCases) -> VideoCases:
 
 
 def _annotated(case: Case, annotator: str) -> Case:
-    """The same object, as predicted from the sentence of one annotator."""
+    """Return the case of the same object as predicted from the sentence of one annotator."""
     return replace(
         case,
         expression_id=f"{annotator}-{case.expression_id}",

@@ -1,4 +1,4 @@
-"""The stage score: each video is a unit; the tables come out the same for any number of workers."""
+"""The stage score: each video is a unit; the tables are the same for any number of workers."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from stages.core.engine.progress import Progress
 from stages.core.engine.runtime import Runtime
 from stages.core.engine.stage import Result, Stage
 from stages.core.engine.workspace import Workspace
-from stages.score.cases import Fault, VideoCases, VideoJob
+from stages.score.cases import ScoringFault, VideoCases, VideoJob
 from stages.score.config import ERROR, NO_REPORT, ScoreConfig, ScoreInputs
 from stages.score.faults import fault_error, frame_faults, nothing_matches, remarks
-from stages.score.prediction_listing import Survey, survey
+from stages.score.prediction_listing import PredictionListing, list_predictions
 from stages.score.propagation import temporal_of
 from stages.score.protocols import drop_empty
 from stages.score.results.case_rows import case_rows
@@ -49,15 +49,17 @@ def run(
     videos, unscored = drop_empty(read_truth(config, inputs))
     if not any(video.cases for video in videos):
         raise CorruptInput("has no expression with a frame to score", where=inputs.gt)
-    _refuse_strangers(config, inputs, videos)
-    found = survey(inputs.preds, videos)
-    _refuse(config, found.faults, inputs)
-    tables = _score(config, inputs, videos, found, out, runtime=runtime, progress=progress)
+    _refuse_mismatch(config, inputs, videos)
+    listing = list_predictions(inputs.preds, videos)
+    _refuse(config, listing.faults, inputs)
+    tables = _score(config, inputs, videos, listing, out, runtime=runtime, progress=progress)
     temporal, untimed = temporal_of(inputs.preds, videos)
     faults = [*frame_faults(videos, tables), *untimed]
     _refuse(config, faults, inputs)
-    summary = _write(config, inputs, videos, tables, temporal, out, runtime, extra=len(found.extra))
-    for line in remarks(faults, found.extra, unscored):
+    summary = _write(
+        config, inputs, videos, tables, temporal, out, runtime, extra=len(listing.extra)
+    )
+    for line in remarks(faults, listing.extra, unscored):
         progress.warn(line)
     return Result(
         {
@@ -66,7 +68,7 @@ def run(
             "frames": summary["frames"],
             "J&F": summary["JF"],
             "frames counted as 0": sum(fault.frames for fault in faults),
-            "extra files left out": len(found.extra),
+            "extra files left out": len(listing.extra),
             "expressions without a frame to score": len(unscored),
         }
     )
@@ -79,15 +81,15 @@ def _score(
     config: ScoreConfig,
     inputs: ScoreInputs,
     videos: Sequence[VideoCases],
-    found: Survey,
+    listing: PredictionListing,
     out: Workspace,
     *,
     runtime: Runtime,
     progress: Progress,
 ) -> dict[str, pa.Table]:
-    """The score_frames rows of each video; those finished earlier are taken over."""
+    """Return the score_frames rows of each video; videos finished earlier are not scored again."""
     truth = inputs.truth_digest()
-    keys = {name: text_digest(f"{truth} {digest}") for name, digest in found.digests.items()}
+    keys = {name: text_digest(f"{truth} {digest}") for name, digest in listing.digests.items()}
     tables: dict[str, pa.Table] = {}
     jobs = []
     for video in videos:
@@ -110,12 +112,12 @@ def _score(
     return tables
 
 
-def _refuse(config: ScoreConfig, faults: Sequence[Fault], inputs: ScoreInputs) -> None:
+def _refuse(config: ScoreConfig, faults: Sequence[ScoringFault], inputs: ScoreInputs) -> None:
     if faults and config.missing == ERROR:
         raise fault_error(faults, inputs.preds)
 
 
-def _refuse_strangers(config: ScoreConfig, inputs: ScoreInputs, videos: list[VideoCases]) -> None:
+def _refuse_mismatch(config: ScoreConfig, inputs: ScoreInputs, videos: list[VideoCases]) -> None:
     error = nothing_matches(inputs.preds, videos)
     if error is not None and config.missing == ERROR:
         raise error
@@ -141,7 +143,7 @@ def _write(
     summary = summarise(config, videos, scores, frames, temporal, extra=extra)
     write_summary(out.path / SUMMARY_FILE, summary)
     if config.pictures != NO_REPORT:
-        from stages.score.report.page import report_page  # pictures are not always wanted
+        from stages.score.report.page import report_page  # loads Pillow
 
         page = report_page(summary, videos, scores, frames, inputs.preds, config.pictures, runtime)
         write_text_atomic(out.path / REPORT_FILE, page)

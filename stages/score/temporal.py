@@ -1,10 +1,10 @@
-"""How well predicted moments meet the annotated ones.
+"""Measures of predicted moments against annotated ones.
 
-Spans are half-open pairs of frames. Two measures go by the name of temporal IoU and are told apart
-here: `span_tiou` compares two spans, `presence_tiou` two sets of frames. Retrieval follows the
-convention of QVHighlights (Lei et al., "Detecting Moments and Highlights in Videos", section 5):
-recall at rank 1 takes the span with the highest score and the true span it fits best; average
-precision goes down the ranked spans, each true span is found once.
+Spans are half-open pairs of frames. Two measures are called temporal IoU: `span_tiou` compares two
+spans, `presence_tiou` two sets of frames. Retrieval follows the convention of QVHighlights (Lei et
+al., "Detecting Moments and Highlights in Videos", section 5): recall at rank 1 compares the span
+with the highest score and the true span that it fits best; average precision goes down the ranked
+spans, and each true span is found once.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stages.core.media.spans import Span, spans_of
+from stages.core.media.spans import Span, span_mask, spans_of
 from stages.score.results.frame_rows import mean
 
 THRESHOLDS = tuple(round(0.5 + 0.05 * step, 2) for step in range(10))
@@ -22,25 +22,25 @@ RECALL_THRESHOLDS = (0.3, 0.5, 0.7)
 
 
 @dataclass(frozen=True)
-class Prediction:
-    """What a model said of one expression over time.
+class TemporalPrediction:
+    """A model's prediction over time for one expression.
 
     Attributes:
-        present: bool (T,), the frames it took for relevant.
-        relevance: float (T,), None where it gave none.
+        relevant: bool (T,), whether it took each frame for relevant.
+        relevance: float (T,), None if it predicted none.
     """
 
-    present: np.ndarray
+    relevant: np.ndarray
     relevance: np.ndarray | None
 
 
 @dataclass(frozen=True)
 class TemporalScores:
-    """Of one expression; None where there is no true span (or no relevance) to measure by.
+    """Temporal scores of one expression; None if there is no true span (or no relevance).
 
     Attributes:
         precision: average precision at each of THRESHOLDS.
-        key_frame: whether the frame of highest relevance lies in a true span.
+        key_frame: whether the frame of highest relevance is in a true span.
     """
 
     presence_tiou: float
@@ -49,16 +49,14 @@ class TemporalScores:
     key_frame: bool | None
 
 
-def temporal_scores(prediction: Prediction, spans: Sequence[Span]) -> TemporalScores:
+def temporal_scores(prediction: TemporalPrediction, spans: Sequence[Span]) -> TemporalScores:
     """Compare a prediction with the annotated spans of all referents.
 
     Args:
-        spans: in any order, may overlap; their union counts.
+        spans: in any order; their union counts if they overlap.
     """
-    true = np.zeros(len(prediction.present), bool)
-    for start, end in spans:
-        true[start:end] = True
-    presence = presence_tiou(prediction.present, true)
+    true = span_mask(spans, len(prediction.relevant))  # bool (T,)
+    presence = presence_tiou(prediction.relevant, true)
     if not true.any():
         return TemporalScores(presence, None, None, None)
     ranked = _ranked(prediction)
@@ -71,15 +69,15 @@ def temporal_scores(prediction: Prediction, spans: Sequence[Span]) -> TemporalSc
     return TemporalScores(presence, best, precision, key_frame)
 
 
-def nothing_right(has_spans: bool) -> TemporalScores:
-    """The scores of an expression whose prediction is not there."""
+def worst_scores(has_spans: bool) -> TemporalScores:
+    """Return the scores of an expression whose prediction is missing or unusable."""
     if not has_spans:
         return TemporalScores(0.0, None, None, None)
     return TemporalScores(0.0, 0.0, (0.0,) * len(THRESHOLDS), False)
 
 
 def span_tiou(one: Span, other: Span) -> float:
-    """Intersection over union of two spans."""
+    """Compute the intersection over union of two spans."""
     shared = min(one[1], other[1]) - max(one[0], other[0])
     if shared <= 0:
         return 0.0
@@ -87,17 +85,17 @@ def span_tiou(one: Span, other: Span) -> float:
 
 
 def presence_tiou(one: np.ndarray, other: np.ndarray) -> float:
-    """Intersection over union of two sets of frames, bool (T,) each; 1 where both are empty."""
+    """Compute the intersection over union of two sets of frames, bool (T,); 1 if both are empty."""
     union = int((one | other).sum())
     return int((one & other).sum()) / union if union else 1.0
 
 
 def average_precision(ranked: Sequence[Span], targets: Sequence[Span], threshold: float) -> float:
-    """Area under precision over recall, precision made monotone, as PASCAL VOC (2010 on) has it.
+    """Compute the area under precision over recall, with monotone precision as in PASCAL VOC 2010.
 
     Args:
-        ranked: predicted spans, best first; each takes the free target that it fits best, if it
-            does so with an IoU of at least `threshold`.
+        ranked: predicted spans, best first; each takes the free target that it fits best, if
+            their IoU is at least `threshold`.
     """
     free = list(targets)
     hits = []
@@ -115,9 +113,9 @@ def average_precision(ranked: Sequence[Span], targets: Sequence[Span], threshold
     return float(envelope[np.array(hits)].sum()) / len(targets)
 
 
-def _ranked(prediction: Prediction) -> list[Span]:
-    """Predicted spans by their mean relevance, highest first; earlier first among equals."""
-    spans = spans_of(prediction.present)
+def _ranked(prediction: TemporalPrediction) -> list[Span]:
+    """Sort the predicted spans by mean relevance, highest first; earlier first among equals."""
+    spans = spans_of(prediction.relevant)
     if prediction.relevance is None:
         return spans
     relevance = prediction.relevance

@@ -1,4 +1,4 @@
-"""A run's parts, made from its config and inputs."""
+"""Building the parts of a training run from its config and inputs."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from torch import Tensor
 
 from schemas.errors import CorruptInput, TglError
 from schemas.receipts import read_receipt
+from stages.core.engine.pool import start_forkserver
 from stages.core.engine.runtime import Runtime
 from stages.core.index.index import Index
 from stages.core.index.texts import TextStore
@@ -25,7 +26,8 @@ from stages.core.model.tgl import TglModel
 from stages.train.config import TrainConfig, TrainInputs
 from stages.train.data.dataset import ClipDataset
 from stages.train.data.features import CachedFeatures, DiskBudget, FeatureSource, LiveFeatures
-from stages.train.distributed import share
+from stages.train.data.loader import WORKER_MODULES
+from stages.train.distributed import broadcast_object
 from stages.train.learner import ClipLearner
 from stages.train.loop import Trainer
 from stages.train.schedule import freeze_parts
@@ -35,56 +37,59 @@ Autocast = Callable[[], AbstractContextManager[object]]
 
 
 @dataclass(frozen=True)
-class Sentences:
-    """An index whose sentences all have embeddings."""
+class TextIndex:
+    """An index, and the embeddings of all of its sentences."""
 
     index: Index
     texts: TextStore
 
     @staticmethod
-    def open(index_folder: Path, text_folder: Path) -> Sentences:
-        """Open both, and find now what would stop the run later.
+    def open(index_folder: Path, text_folder: Path) -> TextIndex:
+        """Open both, and check that nothing is missing.
 
         Raises:
-            MissingInput: a sentence has no embedding, a video no frames.
+            MissingInput: a sentence has no embedding, or a video no frames.
             CorruptInput: the index is empty.
         """
         index, texts = Index.open(index_folder), TextStore.open(text_folder)
         if not index.expressions:
-            raise CorruptInput("holds no sentence", where=index_folder)
+            raise CorruptInput("contains no sentences", where=index_folder)
         texts.require(expression.text for expression in index.expressions)
         index.require_frames(every_video=True)
-        return Sentences(index, texts)
+        return TextIndex(index, texts)
 
     @staticmethod
-    def held_out(inputs: TrainInputs) -> Sentences | None:
-        """Those to validate on, if any."""
+    def held_out(inputs: TrainInputs) -> TextIndex | None:
+        """The index to validate on, if any."""
         if inputs.valid is None:
             return None
-        return Sentences.open(inputs.valid, inputs.valid_text or inputs.text)
+        return TextIndex.open(inputs.valid, inputs.valid_text or inputs.text)
 
 
 def build_trainer(
     config: TrainConfig,
     inputs: TrainInputs,
-    material: Sentences,
+    data: TextIndex,
     accelerator: Accelerator,
     runtime: Runtime,
     keep: Path | None,
 ) -> Trainer:
-    """Everything of a run, on its device.
+    """Build a trainer, with its model on the device of the run.
 
     Args:
-        keep: folder of the resumable state, None in all processes but the first.
+        keep: folder of the resumable state; None in all processes but the main one.
     """
-    model = _model(config, inputs, material.texts.dim)
+    workers = 0 if config.cache_features else runtime.workers
+    if workers:
+        start_forkserver(WORKER_MODULES)  # it loads them while this process loads the model
+    model = _model(config, inputs, data.texts.dim)
     groups = model.parameter_groups()
     freeze_parts(groups, config.freeze)
     model.to(accelerator.device)
     if runtime.compile:
         model.backbone.compile_parts()
     autocast = partial(device.autocast, runtime.precision, accelerator.device)
-    source = _Features(config, model, autocast, accelerator, share(keep, accelerator))
+    source = _Features(config, model, autocast, accelerator, broadcast_object(keep, accelerator))
     validator = _validator(config, inputs, model, source)
     return Trainer(
         config=config,
@@ -95,7 +100,7 @@ def build_trainer(
             size=model.backbone.image_size,
             with_pixels=not config.cache_features,
         ),
-        features=source.of(material.index, "features"),
+        features=source.of(data.index, "features"),
         learner=ClipLearner(
             model, config.loss_config(), mdp=config.mdp, use_relevance=config.reads_moments
         ),
@@ -105,24 +110,24 @@ def build_trainer(
         accelerator=accelerator,
         autocast=autocast,
         keep=keep,
-        workers=0 if config.cache_features else runtime.workers,
+        workers=workers,
     )
 
 
 def encoder_name(text_folder: Path) -> str:
-    """What made the texts, as their receipt says; `unknown` for foreign ones."""
+    """The text encoder that the receipt of the texts names; `unknown` if it names none."""
     try:
         receipt = read_receipt(text_folder)
     except TglError:
         receipt = None
     if receipt is None or "encoder" not in receipt.config:
         return "unknown"
-    made = receipt.config
-    return f"{made['encoder']}, {made.get('pooling', 'unknown')} pooling"
+    config = receipt.config
+    return f"{config['encoder']}, {config.get('pooling', 'unknown')} pooling"
 
 
 class _Features:
-    """Makes feature sources that share one budget of disk.
+    """Makes feature sources that share one disk budget.
 
     Args:
         cache: folder for cached features.
@@ -152,7 +157,7 @@ class _Features:
 
 
 def _model(config: TrainConfig, inputs: TrainInputs, text_dim: int) -> TglModel:
-    """The backbone with a new adapter, whose weights follow from the seed."""
+    """The backbone with a new adapter, its weights drawn from the seed."""
     backbone = load_backbone(inputs.backbone)
     torch.manual_seed(config.seed)
     return TglModel(config.model_config(), backbone, text_dim, config.segmenter_config())
@@ -161,12 +166,11 @@ def _model(config: TrainConfig, inputs: TrainInputs, text_dim: int) -> TglModel:
 def _validator(
     config: TrainConfig, inputs: TrainInputs, model: TglModel, source: _Features
 ) -> Validator | None:
-    material = Sentences.held_out(inputs)
-    if material is None:
+    data = TextIndex.held_out(inputs)
+    if data is None:
         return None
-    features = source.of(material.index, "valid-features")
-    size = model.backbone.image_size
-    return Validator(material.index, material.texts, features, config, size)
+    features = source.of(data.index, "valid-features")
+    return Validator(data.index, data.texts, features, config, model.backbone.image_size)
 
 
 def _encode(model: TglModel, autocast: Autocast, pixels: Tensor) -> FrameFeatures:

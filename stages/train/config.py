@@ -7,13 +7,15 @@ from pathlib import Path
 from typing import TypeVar
 
 from schemas.errors import ConfigError
-from stages.core.engine.digest import artifact_digest, tree_digest
+from stages.core.engine.digest import artifact_digest, weights_digest
 from stages.core.engine.settings import Settings, setting
 from stages.core.engine.stage import Inputs
 from stages.core.index.frame_files import frame_folders, index_digest
 from stages.core.model.config import LossConfig, ModelConfig, SegmenterConfig
 
 SAMPLINGS = ("moment", "random")
+VALIDATION = "Validation"
+"""Heading of the options about the held-out index."""
 
 _Part = TypeVar("_Part", bound=Settings)
 
@@ -28,87 +30,90 @@ class TrainConfig(SegmenterConfig, ModelConfig, LossConfig):
 
     sampling: str = setting(
         "moment",
-        "Clips around the moment of their sentence, or from the whole video (paper, section 3).",
+        "Take clips around the moment of their sentence, or from the whole video (paper, "
+        "section 3).",
+        panel="Method",
         choices=SAMPLINGS,
     )
     mdp: bool = setting(
         True,
-        "Dual-path propagation: only relevant frames are guided by language and enter the memory.",
+        "Dual-path propagation: only relevant frames are guided by language and remembered.",
     )
     oss: bool = setting(
         True,
-        "Object-level selective supervision: only referents whose moment the clip meets are"
-        " targets.",
+        "Object-level selective supervision: only referents whose moment overlaps the clip "
+        "are targets.",
     )
-    seed: int = setting(0, "Seed of the new weights, the order and every clip.", low=0)
+    seed: int = setting(0, "Seed of new weights, data order and clips.", panel="Schedule", low=0)
 
     steps: int = setting(20000, "Optimiser steps of the whole model.", low=1)
     adapter_steps: int = setting(
         0,
-        "Steps before those, in which the adapter alone learns where and when: its heat map and its"
-        " relevance, without masks and memory, at a third of the cost. Warm-up and cosine run once"
-        " for them and once for the whole model.",
+        "Steps before those, of the adapter alone: heat map and relevance, at a third of the "
+        "cost. Each part has its own warm-up and decay.",
         low=0,
     )
-    batch: int = setting(4, "Clips in a batch of one process, one sentence each.", low=1)
-    accumulate: int = setting(1, "Batches whose gradients make one optimiser step.", low=1)
-    clip_frames: int = setting(8, "Frames of a clip.", low=1)
+    batch: int = setting(4, "Clips per batch and process, one sentence each.", low=1)
+    accumulate: int = setting(1, "Batches per optimiser step.", low=1)
+    clip_frames: int = setting(8, "Frames per clip.", panel="Clips", low=1)
     relevant_frames: int = setting(
-        4, "Frames of a moment clip inside the moment, n+; the others, n-, lie outside.", low=1
+        4, "Frames of a clip inside the moment (n+); the others (n-) lie outside.", low=1
     )
     max_stride: int = setting(
-        4, "Widest step between frames of a clip, drawn from 1 to this.", low=1
+        4, "Largest step between frames of a clip, drawn from 1 to this.", low=1
     )
     spread: float = setting(
         0.5,
-        "Share of the clips whose frames come from anywhere instead of a strided run.",
+        "Fraction of clips with frames from anywhere instead of a strided run.",
         low=0,
         high=1,
     )
     flip: float = setting(
         0.5,
-        "Chance of a mirrored clip; where a sentence says left or right its mirrored sentence must"
-        " be among the texts, else the clip stays as it is.",
+        "Probability of mirroring a clip. A sentence with left or right needs its mirrored "
+        "sentence in TEXT, else the clip is not mirrored.",
         low=0,
         high=1,
     )
     colour: float = setting(
         0.0,
-        "Strength of brightness, contrast and saturation changes; none where the sentence names a"
-        " colour.",
+        "Strength of brightness, contrast and saturation jitter; none where the sentence "
+        "names a colour.",
         low=0,
         high=1,
     )
-    lr: float = setting(1e-5, "Learning rate of pretrained weights.", low=0)
+    lr: float = setting(1e-5, "Learning rate of pretrained weights.", panel="Optimiser", low=0)
     lr_new: float = setting(1e-4, "Learning rate of new weights.", low=0)
-    weight_decay: float = setting(0.0, "Weight decay of AdamW (matrices only).", low=0)
-    warmup: int = setting(100, "Steps of linear warm-up; a cosine to zero follows.", low=0)
-    clip_norm: float = setting(1.0, "Largest norm of the gradient; 0 does not clip.", low=0)
+    weight_decay: float = setting(0.0, "Weight decay of AdamW, for matrices only.", low=0)
+    warmup: int = setting(100, "Steps of linear warm-up; cosine decay to zero follows.", low=0)
+    clip_norm: float = setting(1.0, "Largest gradient norm; 0 does not clip.", low=0)
     ema: float = setting(
-        0.0, "Decay of the averaged weights that are written; 0 writes the last.", low=0, high=1
+        0.0,
+        "Decay of the averaged weights that are saved; 0 saves the last weights.",
+        low=0,
+        high=1,
     )
     freeze: tuple[str, ...] = setting(
         (),
-        "Parts that stay as they are beside the image encoder: prefixes of parameter names, such"
-        " as backbone.sam.memory_attention or backbone.sam.mask_decoder.",
+        "Prefix of parameters to freeze beside the image encoder's, such as "
+        "backbone.sam.mask_decoder; may be repeated.",
     )
 
     valid_every: int = setting(
-        0, "Steps between validations on the held-out index; 0 validates at the end.", low=0
+        0, "Steps between validations; 0 validates only at the end.", panel=VALIDATION, low=0
     )
     valid_expressions: int = setting(
-        100, "Sentences of a validation, evenly taken from the held-out index.", low=1
+        100, "Sentences per validation, evenly spaced in the held-out index.", low=1
     )
-    valid_frames: int = setting(32, "Most frames of a video in a validation, evenly taken.", low=1)
+    valid_frames: int = setting(32, "Most frames per video in a validation, evenly spaced.", low=1)
     cache_features: float = setting(
         0.0,
-        "Gigabytes of disk for features of the frozen encoder; 0 encodes each clip anew. Cached"
-        " features are kept as float16.",
+        "Gigabytes of disk for cached features of the frozen encoder (as float16); 0 "
+        "recomputes them.",
+        panel="Cache and logging",
         low=0,
     )
-    tensorboard: bool = setting(
-        False, "Write TensorBoard event files into the artifact's folder tensorboard/."
-    )
+    tensorboard: bool = setting(False, "Write TensorBoard event files to OUT/tensorboard/.")
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -181,11 +186,11 @@ class TrainInputs(Inputs):
     valid_text: Path | None = None
 
     def digests(self) -> dict[str, str]:
-        """Digests of the tables by content, of frames and backbone by size, time and inode."""
+        """Digests of tables and backbone by content, of frames by size, time and inode."""
         found = {
             "index": index_digest(self.index),
             "text": artifact_digest(self.text),
-            "backbone": tree_digest(self.backbone),
+            "backbone": weights_digest(self.backbone),
         }
         if self.valid is not None:
             found["valid"] = index_digest(self.valid)

@@ -1,18 +1,22 @@
-"""One run in several processes (torchrun, accelerate launch): who writes, who follows.
+"""Training in several processes (torchrun, accelerate launch).
 
-The first process runs the stage as if it were alone: it holds the lock, resumes, writes and
-publishes. The others have no folder; they wait to hear whether there is work, then train along.
-A process that fails exits, and the launcher ends the others.
+The main process runs the stage as if it were alone: it holds the lock, resumes, writes and
+publishes. The others have no folder; they wait for its orders, then train along. A process that
+fails exits, and the launcher ends the others.
 """
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
 import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs
 from accelerate.utils import broadcast_object_list, is_tensorboard_available
+from torch import nn
 
 from schemas.errors import ConfigError
 from stages.core.engine.runtime import Runtime
@@ -24,13 +28,13 @@ T = TypeVar("T")
 
 
 def make_accelerator(runtime: Runtime, tracker_folder: Path | None = None) -> Accelerator:
-    """The devices of this run; joins the other processes if there are any.
+    """The accelerator of this run; joins the other processes if there are any.
 
     Args:
-        tracker_folder: where TensorBoard files go, None without a tracker.
+        tracker_folder: for TensorBoard files, None without a tracker.
 
     Raises:
-        ConfigError: the device or TensorBoard is not there.
+        ConfigError: the device or TensorBoard is missing.
     """
     # accelerate joins processes on CPU only if told that this is a CPU run.
     name = pick_device("auto").type if runtime.device == "auto" else runtime.device
@@ -55,8 +59,28 @@ def make_accelerator(runtime: Runtime, tracker_folder: Path | None = None) -> Ac
     )
 
 
-def share(value: T, accelerator: Accelerator) -> T:
-    """The first process's value, in every process."""
+def add_unused_parameter(module: nn.Module) -> None:
+    """Give a module a parameter that no step uses.
+
+    Which of its weights a step leaves unused depends on the frames. If the first step happens to
+    use all, torch prints a warning about find_unused_parameters, past Python's warning filters.
+    """
+    module.register_parameter("unused", nn.Parameter(torch.zeros(())))
+
+
+@contextmanager
+def without_stride_warning() -> Iterator[None]:
+    """Silence torch's warning that strides of a gradient and of its bucket differ.
+
+    They differ in dimensions of size 1, as in depthwise convolutions, where strides mean nothing.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
+        yield
+
+
+def broadcast_object(value: T, accelerator: Accelerator) -> T:
+    """The main process's value, in every process."""
     if accelerator.num_processes == 1:
         return value
     box = [value]
@@ -64,10 +88,10 @@ def share(value: T, accelerator: Accelerator) -> T:
     return box[0]
 
 
-def leave() -> None:
-    """Leave the other processes in order.
+def destroy_process_group() -> None:
+    """Leave the process group, which must come before a process exits.
 
     A process that exits while threads of its group still run is aborted, and the launcher then
-    calls a run failed that has done all its work.
+    reports that a run failed which has done all its work.
     """
     torch.distributed.destroy_process_group()

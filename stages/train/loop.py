@@ -22,8 +22,12 @@ from stages.core.engine.progress import Progress, Task
 from stages.train.config import TrainConfig
 from stages.train.data.dataset import ClipDataset, Sample
 from stages.train.data.features import FeatureSource
-from stages.train.data.loader import BatchNumbers, load_batches, worker_deaths
-from stages.train.distributed import share
+from stages.train.data.loader import BatchNumbers, load_batches
+from stages.train.distributed import (
+    add_unused_parameter,
+    broadcast_object,
+    without_stride_warning,
+)
 from stages.train.learner import ClipBatch, ClipLearner
 from stages.train.schedule import AveragedWeights, make_optimizer, schedule_factor, set_rates
 from stages.train.state import TrainState, load_state, save_state
@@ -78,9 +82,14 @@ class Trainer:
         optimizer = make_optimizer(self.groups, self.config)
         state = self._resume(optimizer)
         average = self._average(state)
+        if self.accelerator.num_processes > 1:
+            add_unused_parameter(self.learner)
         learner, optimizer = self.accelerator.prepare(self.learner, optimizer)
         clock = _Clock()
-        with worker_deaths(), progress.task("train", self.config.total_steps, "steps") as task:
+        with (
+            without_stride_warning(),
+            progress.task("train", self.config.total_steps, "steps") as task,
+        ):
             task.advance(state.step)
             batches = self._batches(state.step)
             shown: deque[dict[str, float]] = deque(maxlen=_SHOWN_STEPS)
@@ -193,7 +202,7 @@ class Trainer:
     def _resume(self, optimizer: torch.optim.Optimizer) -> TrainState:
         """The state that the first process finds, in every process; weights put in place."""
         found = load_state(self.keep) if self.keep is not None else None
-        state = share(found, self.accelerator) or TrainState()
+        state = broadcast_object(found, self.accelerator) or TrainState()
         if state.step:
             with torch.no_grad():
                 for name, parameter in self.trained.items():

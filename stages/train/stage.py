@@ -19,9 +19,14 @@ from stages.core.index.frame_files import require_unchanged
 from stages.core.index.index import Index
 from stages.core.model.checkpoint import save_checkpoint
 from stages.core.model.tgl import TglModel
-from stages.train.build import Sentences, build_trainer, encoder_name
+from stages.train.build import TextIndex, build_trainer, encoder_name
 from stages.train.config import TrainConfig, TrainInputs
-from stages.train.distributed import TRACKER, leave, make_accelerator, share
+from stages.train.distributed import (
+    TRACKER,
+    broadcast_object,
+    destroy_process_group,
+    make_accelerator,
+)
 from stages.train.loop import best_folder
 from stages.train.state import TrainState
 
@@ -50,13 +55,13 @@ def run(
             "never reached"
         )
     accelerator = make_accelerator(runtime, out.path if config.tensorboard else None)
-    share(_WORK, accelerator)
+    broadcast_object(_WORK, accelerator)
     if config.tensorboard:
         accelerator.init_trackers(TRACKER)
-    material = Sentences.open(inputs.index, inputs.text)
-    for video in material.index.videos.values():
+    data = TextIndex.open(inputs.index, inputs.text)
+    for video in data.index.videos.values():
         require_unchanged(video)
-    trainer = build_trainer(config, inputs, material, accelerator, runtime, out.keep)
+    trainer = build_trainer(config, inputs, data, accelerator, runtime, out.keep)
     state = trainer.run(progress)
     for tracker in accelerator.trackers:
         tracker.finish()
@@ -67,10 +72,17 @@ def run(
         waiting.rename(out.path / BEST_FOLDER)
     rows = [{"step": step, "name": name, "value": value} for step, name, value in state.history]
     out.write_table(HISTORY_TABLE, rows_of(rows, HISTORY), HISTORY)
-    return Result(_counts(config, material.index, state, model))
+    return Result(_counts(config, data.index, state, model))
 
 
-STAGE = Stage("train", 1, TrainConfig, TrainInputs, run)
+STAGE = Stage(
+    "train",
+    1,
+    TrainConfig,
+    TrainInputs,
+    run,
+    memory_hint="use a smaller --batch with more --accumulate",
+)
 
 
 def together(
@@ -91,11 +103,11 @@ def together(
     outcome = None
     if accelerator.is_main_process:
         outcome = work()
-        share(_REST, accelerator)
+        broadcast_object(_REST, accelerator)
     else:
-        while share(_REST, accelerator) == _WORK:
+        while broadcast_object(_REST, accelerator) == _WORK:
             _follow(config, inputs, accelerator, runtime)
-    leave()
+    destroy_process_group()
     return outcome
 
 
@@ -103,8 +115,8 @@ def _follow(
     config: TrainConfig, inputs: TrainInputs, accelerator: Accelerator, runtime: Runtime
 ) -> None:
     """Train along with the first process, without a folder of one's own."""
-    material = Sentences.open(inputs.index, inputs.text)
-    trainer = build_trainer(config, inputs, material, accelerator, runtime, None)
+    data = TextIndex.open(inputs.index, inputs.text)
+    trainer = build_trainer(config, inputs, data, accelerator, runtime, None)
     trainer.run(SilentProgress())
 
 

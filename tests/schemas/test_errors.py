@@ -28,6 +28,13 @@ def test_every_kind_survives_pickling(kind: type[TglError]) -> None:
     assert (error.message, error.where, error.hint) == ("what", "x", "do")
 
 
+def test_a_path_stays_a_path_and_can_be_replaced() -> None:
+    error = pickle.loads(pickle.dumps(MissingInput("no such file", where=Path("a/b"), hint="do")))
+    assert (error.path, error.where) == (Path("a/b"), "a/b")
+    error.relocate("standard output")
+    assert (error.path, str(error)) == (None, "standard output: no such file; do")
+
+
 def test_exit_codes_tell_kinds_apart() -> None:
     own = {kind.exit_code for kind in KINDS if "exit_code" in vars(kind)}
     assert len(own) == len([kind for kind in KINDS if "exit_code" in vars(kind)])

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
-from schemas import publishing
-from schemas.publishing import exchange, has_leftovers, publish, recover
+from schemas import directories
+from schemas.directories import exchange, has_leftovers, publish, recover
+
+PUBLICATIONS = 200
 
 
 @pytest.fixture(params=["exchange", "renames"])
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     if request.param == "renames":
-        monkeypatch.setattr(publishing, "_renameat2", lambda: None)
+        monkeypatch.setattr(directories, "_renameat2", lambda: None)
     return str(request.param)
 
 
@@ -39,6 +42,24 @@ def test_an_exchange_needs_both_folders(tmp_path: Path) -> None:
     assert [(tmp_path / name / "a").read_text() for name in "ab"] == ["2", "1"]
     with pytest.raises(FileNotFoundError):
         exchange(tmp_path / "a", tmp_path / "none")
+
+
+def test_a_reader_always_finds_one_of_them(tmp_path: Path) -> None:
+    out = folder(tmp_path / "out", "0")
+    if directories._renameat2() is None:
+        pytest.skip("this system has no exchange of two paths")
+    writer = os.fork()
+    if writer == 0:
+        try:
+            for number in range(PUBLICATIONS):
+                publish(folder(tmp_path / "next", str(number)), out)
+        finally:
+            os._exit(0)
+    missing = 0
+    while os.waitpid(writer, os.WNOHANG) == (0, 0):
+        missing += not out.exists()
+    assert missing == 0
+    assert (out / "a").read_text() == str(PUBLICATIONS - 1)
 
 
 def test_a_former_artifact_that_is_half_removed_is_not_put_back(tmp_path: Path) -> None:

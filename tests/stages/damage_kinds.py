@@ -15,7 +15,8 @@ from schemas.errors import CorruptInput
 from schemas.parquet import read_table
 from schemas.receipts import read_receipt
 from schemas.tables import FRAMES
-from stages.core.datasets.layouts import open_dataset
+from stages.core.datasets.layouts.registry import open_dataset
+from stages.core.datasets.moment_rows import MomentRow
 from stages.core.datasets.palette import read_numbers
 from stages.core.datasets.records import RawExpression
 from stages.core.engine.progress import SilentProgress
@@ -24,8 +25,8 @@ from stages.core.index.frame_files import require_as_extracted
 from stages.core.index.index import Index
 from stages.core.index.texts import TextStore
 from stages.core.media.frames import read_frame
-from stages.core.moment_formats.context import MomentContext, Row, Timing, row
-from stages.core.moment_formats.registry import FORMATS, read_moments_file
+from stages.core.moment_formats.context import MomentContext, Timing
+from stages.core.moment_formats.registry import moment_format, read_moments_file
 from stages.score.masks.png import read_labels, read_mask
 from stages.score.propagation import temporal_of
 from stages.score.results.compare import compare_runs
@@ -78,12 +79,12 @@ def _copy(folder: str) -> Callable[[TinyWorld, Path], object]:
 def _moments(file_name: str, format: str, *, referents: bool) -> Kind:
     """A moments file of some rows."""
     anno = "7" if referents else None
-    rows: list[Row] = [row("a", "0", anno, (0, 8)), row("a", "1", anno, (16, 24))]
+    rows = [MomentRow("a", "0", anno, 0, 8), MomentRow("a", "1", anno, 16, 24)]
     inside = format in ("cvat", "elan")
 
     def make(_: TinyWorld, whole: Path) -> None:
         whole.mkdir()
-        FORMATS[format].write(whole if inside else whole / file_name, rows, _CONTEXT)
+        moment_format(format).write(whole if inside else whole / file_name, rows, _CONTEXT)
 
     def read(folder: Path) -> object:
         return list(read_moments_file(folder / file_name, None, _CONTEXT))
@@ -184,7 +185,7 @@ KINDS: dict[str, Kind] = {
     "foreign JPEG": _pictures(".jpg", lambda path: read_frame(path).tobytes()),
     "PNG frame": _pictures(".png", lambda path: read_frame(path).tobytes()),
     "annotation PNG": _pictures(".png", lambda path: read_numbers(path).tobytes()),
-    "prediction PNG": _pictures(".png", lambda path: read_mask(path)[0].tobytes()),
+    "prediction PNG": _pictures(".png", lambda path: read_mask(path).words.tobytes()),
     "prediction PNG with labels": _pictures(".png", lambda path: read_labels(path).tobytes()),
     "frames.parquet": Kind(
         _copy("frames"),

@@ -8,9 +8,10 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable
+from multiprocessing import forkserver, util
 from typing import Any, NamedTuple
 
-from schemas import publishing
+from schemas import directories
 
 _CALLS = ("fsync", "link", "mkdir", "remove", "rename", "replace", "rmdir", "symlink", "unlink")
 _LONGEST_SECONDS = 120
@@ -58,9 +59,9 @@ class _Counter:
             return (create if flags & os.O_CREAT else opened)(path, flags, *given, **more)
 
         os.open = open_file  # type: ignore[assignment]
-        rename = publishing._renameat2() if exchange else None
+        rename = directories._renameat2() if exchange else None
         counted = None if rename is None else self.counted("exchange", rename)
-        publishing._renameat2 = lambda: counted  # type: ignore[assignment]
+        directories._renameat2 = lambda: counted  # type: ignore[assignment]
 
 
 def run_in_child(
@@ -81,8 +82,10 @@ def run_in_child(
         the steps of a child that finished; none of one that was killed.
     """
     read, write = os.pipe()
+    util.get_temp_dir()  # else the first child that starts workers has one step more
     child = os.fork()
     if child == 0:
+        _share_forkserver()
         _child(work, _Counter(kill_at, after), exchange, write)
     os.close(write)
     with os.fdopen(read) as answers:
@@ -94,6 +97,13 @@ def run_in_child(
         return []
     assert code == 0, text
     return [Step(*step) for step in json.loads(text)]
+
+
+def _share_forkserver() -> None:
+    """Let a child use its parent's forkserver, of which it cannot ask whether it runs."""
+    server = forkserver._forkserver
+    if server._forkserver_pid is not None:
+        forkserver.ensure_running = server.ensure_running = lambda: None  # type: ignore[attr-defined]
 
 
 def _child(work: Callable[[], object], counter: _Counter, exchange: bool, write: int) -> None:

@@ -1,4 +1,4 @@
-"""Tiny random CLIP, SigLIP and BLIP-2 models, saved as transformers saves real ones."""
+"""Tiny random CLIP, SigLIP, SigLIP 2 and BLIP-2 models, saved as transformers saves real ones."""
 
 from __future__ import annotations
 
@@ -14,6 +14,9 @@ from transformers import (
     CLIPImageProcessorPil,
     CLIPModel,
     PreTrainedTokenizerFast,
+    Siglip2Config,
+    Siglip2ImageProcessorPil,
+    Siglip2Model,
     SiglipConfig,
     SiglipModel,
 )
@@ -58,6 +61,14 @@ def _siglip(folder: Path) -> None:
     _write_rules(folder, [0.5] * 3, resample=2)
 
 
+def _siglip2(folder: Path) -> None:
+    """Write a model of variable resolution, whose frames become lists of patches."""
+    vision = {**TOWER, "num_patches": 16, "patch_size": 8}
+    config = Siglip2Config(text_config={**TEXT, "projection_size": 16}, vision_config=vision)
+    Siglip2Model(config).save_pretrained(folder)
+    Siglip2ImageProcessorPil(patch_size=8, max_num_patches=16).save_pretrained(folder)
+
+
 def _blip2(folder: Path) -> None:
     qformer = {
         **TOWER,
@@ -95,10 +106,11 @@ def save_selector(family: str, folder: Path) -> Path:
     """Write a random model with its tokenizer.
 
     Args:
-        family: clip, siglip or blip-2.
+        family: clip, siglip, siglip2 or blip-2.
     """
     folder.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(0)
-    {"clip": _clip, "siglip": _siglip, "blip-2": _blip2}[family](folder)
+    makers = {"clip": _clip, "siglip": _siglip, "siglip2": _siglip2, "blip-2": _blip2}
+    makers[family](folder)
     _save_tokenizer(folder)
     return folder

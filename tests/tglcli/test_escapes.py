@@ -78,7 +78,7 @@ def test_expressions_of_an_index(own: Path, said, planted: str, column: str) -> 
     for words in (
         ("check", "index"),
         ("propagate", "index", "text", "ck", "out"),
-        ("score", "preds", "index", "--workers", "1", "--pictures", "-1"),
+        ("score", "preds", "index", "--workers", "1", "--images", "-1"),
         ("render", "preds", "index", "out", "--workers", "1", "--format", "sheet", "--limit", "1"),
         ("export-moments", "index", "m.csv", "--moments-format", "csv"),
     ):
@@ -128,7 +128,7 @@ def test_names_of_files(own: Path, said) -> None:
     assert said("check", NAME) != 0
     (own / "preds" / NAME / NAME).mkdir(parents=True)
     (own / "preds" / NAME / NAME / f"{NAME}.png").write_bytes(b"")
-    said("score", "preds", "index", "--workers", "1", "--pictures", "-1")
+    said("score", "preds", "index", "--workers", "1", "--images", "-1")
     said("check", "preds")
     (own / "preds" / "summary.json").write_text("{}")
     shutil.move("preds", NAME)

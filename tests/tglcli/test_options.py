@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 from schemas.errors import ConfigError
 from stages.core.engine.settings import Settings, setting
 from tglcli.options import RunOptions, stage_command
+from tglcli.parsing import Command, name_values
 
 
 @dataclass(frozen=True)
@@ -21,13 +22,16 @@ class Config(Settings):
     kind: str = setting("a", "Which.", choices=("a", "b"))
     parts: tuple[str, ...] = setting((), "Some.")
     hidden: str = setting("x", "Not offered.")
+    short: int = setting(1, "Shortest.", flag="min-length", former=("drop-specks",))
+    gate: bool = setting(True, "Gate.", former=("check",))
 
 
 def invoke(*arguments: str) -> tuple[int, list[tuple[Config, RunOptions]], str]:
     taken: list[tuple[Config, RunOptions]] = []
     app = typer.Typer()
 
-    @app.command()
+    @app.command(cls=Command)
+    @name_values
     @stage_command(Config, runtime=("workers", "device"), own=("hidden",))
     def work(name: str, config: Config, run: RunOptions) -> None:
         """Work."""
@@ -63,8 +67,34 @@ def test_what_is_not_offered_is_a_usage_error(arguments: tuple[str, str]) -> Non
     assert invoke(*arguments)[0] == 2
 
 
+@pytest.mark.parametrize(
+    ("typed", "present", "value"),
+    [
+        (["--drop-specks", "3"], "--min-length", (3, True)),
+        (["--drop-specks=3"], "--min-length", (3, True)),
+        (["--no-check"], "--no-gate", (1, False)),
+        (["--drop-specks", "3", "--min-length", "4"], "--min-length", (4, True)),
+    ],
+)
+def test_a_former_name_works_with_a_warning(
+    typed: list[str], present: str, value: tuple[int, bool]
+) -> None:
+    _, [(config, _)], output = invoke(*typed)
+    assert (config.short, config.gate) == value
+    former = typed[0].partition("=")[0]
+    assert output == f"warning: {former} is now called {present}\n"
+
+
+def test_a_former_name_is_not_shown_and_not_taken_for_an_argument() -> None:
+    assert "drop-specks" not in invoke("--help")[2]
+    code, taken, output = invoke("--", "--drop-specks")
+    assert (code, taken) == (2, [])
+    assert "is now called" not in output
+
+
 def test_help_shows_default_and_text() -> None:
     _, _, output = invoke("--help")
     assert "How many." in output
-    assert "default: 3" in output
-    assert "a|b" in output
+    assert "[default: 3]" in output
+    assert "--kind a|b" in output
+    assert "--[no-]oss" in output

@@ -76,7 +76,7 @@ COMMANDS = {
         ("index", "text", "model", "frames", "frames/JPEGImages/a", "chosen/moments.parquet"),
     ),
     "score": Command(
-        lambda world, out: ["score", world.preds, world.index, "--out", out, "--pictures", 0],
+        lambda world, out: ["score", world.preds, world.index, "--out", out, "--images", 0],
         ("preds", "index"),
     ),
     "score --report": Command(

@@ -28,7 +28,7 @@ def test_draws_then_is_up_to_date(tmp_path: Path) -> None:
     command += ["--format", "gif", "--workers", "1"]
     done = CliRunner().invoke(app, command)
     assert done.exit_code == 0, done.output
-    assert "1 picture, 1 expression, 3 frames drawn" in done.stdout
+    assert "1 overlay, 1 expression, 3 frames drawn" in done.stdout
     assert (tmp_path / "out" / "v" / "sentences-0.gif").is_file()
     assert "render: up to date" in CliRunner().invoke(app, command).stdout
 

@@ -83,6 +83,6 @@ def test_a_fault_is_one_line_and_an_exit_code(trees, tmp_path):
     done = tgl("score", "preds", "gt", "--missing", "zero", "--workers", "1", cwd=tmp_path)
     assert done.returncode == 0
     assert "1 frame counted as 0" in done.stdout
-    done = tgl("score", "preds", "gt", "--report", "x.html", "--pictures", "-1", cwd=tmp_path)
+    done = tgl("score", "preds", "gt", "--report", "x.html", "--images", "-1", cwd=tmp_path)
     assert done.returncode == 2
-    assert "--pictures" in done.stderr
+    assert "--images" in done.stderr

@@ -228,7 +228,7 @@ def test_strange_names_and_long_sentences_pass(
 @pytest.mark.parametrize(
     ("options", "sentences", "message"),
     [
-        (["-o", "out.avi"], SENTENCES, "'out.avi' ends in none of .mp4, .gif, .png"),
+        (["-o", "out.avi"], SENTENCES, "'out.avi' does not end in .mp4, .gif or .png"),
         (["--table", "x.csv"], SENTENCES, "'x.csv' ends in none of .json, .parquet"),
         ([], ["  "], "SENTENCE: is empty"),
     ],

@@ -14,8 +14,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE_SECONDS = 60
-INTERRUPTED = "interrupted; run the same command again to continue\n"
-TERMINATED = "terminated; run the same command again to continue\n"
+INTERRUPTED = "interrupted; run the same command again to resume\n"
+TERMINATED = "terminated; run the same command again to resume\n"
 ONE_SENTENCE = ("--only", "valid_0000/0", "--only", "valid_0001/0", "--short-side", "480")
 CTRL_C = (signal.SIGINT, True, 130, INTERRUPTED)
 SIGTERM = (signal.SIGTERM, False, 143, TERMINATED)
@@ -32,7 +32,7 @@ def command(name: str, world: Path) -> tuple[str, ...]:
     preds, index, text, model = (str(world / part) for part in ("preds", "index", "text", "ck"))
     return {
         "render": ("render", preds, index, "out", *ONE_SENTENCE, "--workers", "2"),
-        "score": ("score", preds, index, "--out", "out", "--pictures", "-1", "--workers", "2"),
+        "score": ("score", preds, index, "--out", "out", "--images", "-1", "--workers", "2"),
         "propagate": ("propagate", index, text, model, "out", "--workers", "2"),
     }[name]
 

@@ -12,6 +12,8 @@ from typer.testing import CliRunner
 from schemas.errors import ConfigError, CorruptInput, MissingInput
 from tglcli.main import app
 
+MANY = 60
+
 
 @pytest.fixture
 def arguments(tmp_path: Path) -> list[str]:
@@ -42,6 +44,19 @@ def test_faults_of_a_zip_are_listed(arguments: list[str], tmp_path: Path) -> Non
     assert isinstance(done.exception, CorruptInput)
     assert "5 faults for the server of ref-youtube-vos" in str(done.exception)
     assert "Annotations/v/0/1.png is missing" in done.stdout
+
+
+def test_many_faults_are_a_few_lines(arguments: list[str], tmp_path: Path) -> None:
+    video = {"frames": [str(n) for n in range(MANY)], "expressions": {"0": {"exp": "it"}}}
+    (tmp_path / "meta.json").write_text(json.dumps({"videos": {"v": video}}))
+    for name in video["frames"]:
+        Image.new("L", (4, 3)).save(tmp_path / "preds" / "v" / "0" / f"{name}.png")
+    zip_path = str(tmp_path / "x.zip")
+    CliRunner().invoke(app, ["submit", str(tmp_path / "preds"), *arguments, "-o", zip_path])
+    done = CliRunner().invoke(app, ["submit", zip_path, *arguments, "--server", "ref-youtube-vos"])
+    assert len(done.stdout.splitlines()) == 11
+    assert done.stdout.endswith(f"... and {2 * MANY + 1 - 10} more\n")
+    assert str(done.exception).endswith("are --server and --meta those that it was made for?")
 
 
 def test_gaps_and_a_forgotten_output_are_one_line(arguments: list[str], tmp_path: Path) -> None:

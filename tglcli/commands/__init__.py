@@ -1,1 +1,1 @@
-"""One command a file."""
+"""The commands of the six stages, one file each."""

@@ -13,28 +13,31 @@ from tglcli.options import RunOptions, stage_command
 
 @stage_command(IndexConfig, runtime=("workers",))
 def build_moments(
-    dataset: Annotated[
-        Path, typer.Argument(help="The folder of one split of a data set.", show_default=False)
-    ],
-    out: Annotated[Path, typer.Argument(help="The index to make.", show_default=False)],
+    dataset: Annotated[Path, typer.Argument(help="Folder of one split of a data set.")],
+    out: Annotated[Path, typer.Argument(help="Index to write.")],
     config: IndexConfig,
     run: RunOptions,
     frames: Annotated[
         Path | None,
         typer.Option(
-            help="What extract-frames made of the videos.",
-            show_default="JPEGImages in the data set",
+            help="Folder of tgl extract-frames.", show_default="JPEGImages in the data set"
         ),
     ] = None,
     moments: Annotated[
         Path | None,
         typer.Option(
-            help="The moments: a file, or a folder of files that hold one video each.",
-            show_default="moments.json in the data set, if there",
+            help="Moments: a file, or a folder with one file per video.",
+            show_default="moments.json in the data set, if it exists",
         ),
     ] = None,
 ) -> None:
-    """Turn a data set and its moments into an index that is read at random."""
+    """Index a data set and its moments for random access.
+
+    Examples:
+        tgl build-moments mevis/train index --moments moments.json
+        tgl build-moments data/train index --frames frames
+        tgl build-moments ref-davis/valid index --moments-from visibility
+    """
     from stages.build_moments.stage import STAGE
 
     run.execute(STAGE, config, IndexInputs(dataset, frames, moments), out)

@@ -17,17 +17,22 @@ def extract_frames(
     videos: Annotated[
         list[str],
         typer.Argument(
-            help="Videos, folders of videos, glob patterns, or @FILE with one of these a line.",
-            show_default=False,
+            metavar="VIDEO",
+            help="Videos, folders of videos, glob patterns, or @FILE that lists one per line.",
         ),
     ],
-    out: Annotated[Path, typer.Argument(help="The folder to make.", show_default=False)],
+    out: Annotated[Path, typer.Argument(help="Folder to write.")],
     config: ExtractConfig,
     run: RunOptions,
 ) -> None:
-    """Turn videos into folders of frames and a table of exact time stamps.
+    """Extract the frames of videos, with exact time stamps.
 
-    A video that cannot be read is named and left out; the others are extracted.
+    Videos that cannot be read are listed and skipped.
+
+    Examples:
+        tgl extract-frames videos/ frames
+        tgl extract-frames a.mp4 b.webm frames --fps 6 --short-side 480
+        tgl extract-frames @list.txt frames --stride 5 --frame-names ref-youtube-vos
     """
     from stages.extract_frames.stage import STAGE
 

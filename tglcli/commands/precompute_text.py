@@ -13,12 +13,17 @@ from tglcli.options import RunOptions, stage_command
 
 @stage_command(TextConfig, runtime=("device", "precision"))
 def precompute_text(
-    index: Annotated[Path, typer.Argument(help="An index, for its sentences.", show_default=False)],
-    out: Annotated[Path, typer.Argument(help="The folder to make.", show_default=False)],
+    index: Annotated[Path, typer.Argument(help="Index of tgl build-moments.")],
+    out: Annotated[Path, typer.Argument(help="Folder to write.")],
     config: TextConfig,
     run: RunOptions,
 ) -> None:
-    """Encode every distinct sentence once."""
+    """Encode every distinct sentence of an index once.
+
+    Examples:
+        tgl precompute-text index text --encoder roberta-base
+        tgl precompute-text index text --encoder hash
+    """
     from stages.precompute_text.stage import STAGE
 
     inputs = TextInputs(index, local_encoder(config.encoder), installed_tagger(config.motion_words))

@@ -11,35 +11,40 @@ import typer
 from stages.propagate.config import (
     FILE,
     MOMENTS,
+    ROUTING,
     PropagateConfig,
     PropagateInputs,
     moments_table,
 )
-from tglcli.options import SETTINGS_PANEL, RunOptions, stage_command
+from tglcli.options import RunOptions, stage_command
 
 
 @stage_command(
     PropagateConfig, runtime=("workers", "device", "precision", "compile"), own=("moments",)
 )
 def propagate(
-    index: Annotated[Path, typer.Argument(help="An index.", show_default=False)],
-    text: Annotated[Path, typer.Argument(help="Its texts.", show_default=False)],
-    checkpoint: Annotated[
-        Path, typer.Argument(help="A checkpoint of tgl train.", show_default=False)
-    ],
-    out: Annotated[Path, typer.Argument(help="The folder of masks to make.", show_default=False)],
+    index: Annotated[Path, typer.Argument(help="Index of tgl build-moments.")],
+    text: Annotated[Path, typer.Argument(help="Its sentences, encoded by tgl precompute-text.")],
+    checkpoint: Annotated[Path, typer.Argument(help="Checkpoint of tgl train.")],
+    out: Annotated[Path, typer.Argument(help="Folder of masks to write.")],
     config: PropagateConfig,
     run: RunOptions,
     moments: Annotated[
         str,
         typer.Option(
-            help="What routes the frames: annotated (the index's moments), predicted (the model's "
-            "own), all (every frame is guided), or the path of a moments table.",
-            rich_help_panel=SETTINGS_PANEL,
+            help="What routes the frames: annotated (moments of the index), predicted (the "
+            "relevance head), all (every frame is relevant), or a moments table.",
+            rich_help_panel=ROUTING,
         ),
-    ] = "predicted",
+    ] = PropagateConfig.moments,
 ) -> None:
-    """Find the masks of every sentence in every frame of its video."""
+    """Segment the objects of each sentence in each frame.
+
+    Examples:
+        tgl propagate index text checkpoint masks
+        tgl propagate index text checkpoint masks --moments annotated
+        tgl propagate index text checkpoint masks --moments selected/moments.parquet
+    """
     from stages.propagate.stage import STAGE, together
 
     named = moments in MOMENTS and moments != FILE

@@ -15,40 +15,26 @@ from schemas.layouts import REPORT_FILE, SCORES_TABLE
 from stages.core.engine.digest import require_files
 from stages.score.config import NO_REPORT, ScoreConfig, ScoreInputs
 from tglcli.options import RunOptions, stage_command
-from tglcli.summary import print_outcome
 
 if TYPE_CHECKING:
     from stages.core.engine.execute import Outcome
 
 
 _MAKE_SCORES = "make one with tgl score --out"
-_Preds = Annotated[
-    Path,
-    typer.Argument(help="Predictions: <video>/<expression id>/<frame>.png.", show_default=False),
-]
+_Preds = Annotated[Path, typer.Argument(help="Predicted masks, VIDEO/EXPRESSION/FRAME.png.")]
 _Truth = Annotated[
-    Path,
-    typer.Argument(
-        help="Ground truth: an index, a split of MeViS, or a folder of masks.", show_default=False
-    ),
+    Path, typer.Argument(help="Ground truth: an index, a MeViS split, or a folder of masks.")
 ]
 _Out = Annotated[
     Path | None,
-    typer.Option(help="Keep the tables and the summary here.", show_default="nothing is kept"),
+    typer.Option(help="Folder for the tables and the summary.", show_default="nothing is kept"),
 ]
 _Report = Annotated[
-    Path | None,
-    typer.Option(
-        help="Write the report here, one HTML page; with --out it is also kept there.",
-        show_default=False,
-    ),
+    Path | None, typer.Option(help="HTML page to write; with --out it is also kept there.")
 ]
 _Compare = Annotated[
     Path | None,
-    typer.Option(
-        help="What --out kept of another run: print the paired difference to it.",
-        show_default=False,
-    ),
+    typer.Option(help="Folder that --out wrote for another run; print the paired difference."),
 ]
 _Json = Annotated[bool, typer.Option("--json", help="Print the summary as JSON and nothing else.")]
 
@@ -64,15 +50,23 @@ def score(
     compare: _Compare = None,
     as_json: _Json = False,
 ) -> None:
-    """Score masks exactly: J, F, what is behind them, and every sample that is missing."""
+    """Score masks by J and F, exactly as the official scorers do.
+
+    Missing masks are never skipped: they are listed, or counted as 0.
+
+    Examples:
+        tgl score masks mevis/valid_u
+        tgl score masks index --out scores --report report.html
+        tgl score masks index --compare scores
+    """
     from stages.core.engine.outputs import output_files
 
-    config = _with_pictures(config, out, report)
+    config = _with_report(config, out, report)
     if run.quiet and not as_json and out is None and report is None:
         raise ConfigError(
-            "nothing would be printed and nothing kept",
+            "nothing would be printed or kept",
             where="--quiet",
-            hint="name --out, --report or --json, or leave it away",
+            hint="add --out, --report or --json, or drop --quiet",
         )
     if compare is not None:  # before the work
         require_files(compare, (SCORES_TABLE,), what="result of tgl score", hint=_MAKE_SCORES)
@@ -88,13 +82,13 @@ def score(
             shutil.copyfile(outcome.path / REPORT_FILE, page)
         _print(outcome.path, compare, as_json=as_json, quiet=run.quiet)
     if out is not None and not as_json:
-        print_outcome("score", outcome, quiet=run.quiet)
+        run.finish("score", outcome)
 
 
-def _with_pictures(config: ScoreConfig, out: Path | None, report: Path | None) -> ScoreConfig:
-    """Without a place for the report none is made."""
+def _with_report(config: ScoreConfig, out: Path | None, report: Path | None) -> ScoreConfig:
+    """Leave out the report unless there is somewhere to write it."""
     if report is not None and config.pictures == NO_REPORT:
-        raise ConfigError(f"{NO_REPORT} leaves out the report", where="--pictures")
+        raise ConfigError(f"{NO_REPORT} leaves out the report", where="--images")
     return replace(config, pictures=NO_REPORT) if out is None and report is None else config
 
 
@@ -103,14 +97,9 @@ def _execute(config: ScoreConfig, inputs: ScoreInputs, out: Path, run: RunOption
     from stages.score.worker import WORKER_MODULES
 
     prepare_workers(run.runtime, WORKER_MODULES)  # they load while this process does
-    from stages.core.engine.execute import execute
     from stages.score.stage import STAGE
-    from tglcli.progress import TerminalProgress
 
-    progress = TerminalProgress(quiet=run.quiet)
-    return execute(
-        STAGE, config, inputs, out, runtime=run.runtime, progress=progress, force=run.force
-    )
+    return run.compute(STAGE, config, inputs, out)
 
 
 def _print(artifact: Path, other: Path | None, *, as_json: bool, quiet: bool) -> None:

@@ -9,35 +9,45 @@ import typer
 
 from stages.core.engine.digest import require_folder
 from stages.core.model.hub import backbone_folder
-from stages.train.config import TrainConfig, TrainInputs
+from stages.train.config import VALIDATION, TrainConfig, TrainInputs
 from tglcli.options import RunOptions, stage_command
 
 
 @stage_command(TrainConfig, runtime=("workers", "device", "precision", "compile"))
 def train(
-    index: Annotated[Path, typer.Argument(help="An index.", show_default=False)],
-    text: Annotated[Path, typer.Argument(help="Its texts.", show_default=False)],
-    out: Annotated[Path, typer.Argument(help="The checkpoint to make.", show_default=False)],
+    index: Annotated[Path, typer.Argument(help="Index of tgl build-moments.")],
+    text: Annotated[Path, typer.Argument(help="Its sentences, encoded by tgl precompute-text.")],
+    out: Annotated[Path, typer.Argument(help="Checkpoint to write.")],
     config: TrainConfig,
     run: RunOptions,
     backbone: Annotated[
         str,
         typer.Option(
-            help="A SAM 2 or EdgeTAM video model: a folder, a hub id such as "
-            "facebook/sam2.1-hiera-base-plus, or toy, the small one that knows only shapes."
+            help="SAM 2 or EdgeTAM video model: a folder, a hub id, or toy, the small one for the "
+            "data of tgl toy."
         ),
     ] = "facebook/sam2.1-hiera-base-plus",
     valid: Annotated[
-        Path | None, typer.Option(help="A held-out index to validate on.", show_default="none")
+        Path | None,
+        typer.Option(help="Held-out index to validate on.", rich_help_panel=VALIDATION),
     ] = None,
     valid_text: Annotated[
         Path | None,
-        typer.Option(help="The texts of the held-out index.", show_default="those of TEXT"),
+        typer.Option(
+            help="Sentences of the held-out index, encoded.",
+            show_default="TEXT",
+            rich_help_panel=VALIDATION,
+        ),
     ] = None,
 ) -> None:
     """Train a model on moments.
 
-    The switches --sampling, --mdp and --oss stand each for one part of the method; all on is TGL.
+    The method is --sampling moment with --mdp and --oss; each can be switched off alone.
+
+    Examples:
+        tgl train index text checkpoint
+        tgl train index text checkpoint --backbone toy --steps 1000 --batch 8
+        torchrun --nproc_per_node 8 -m tglcli train index text checkpoint
     """
     for named in (index, text, valid, valid_text):
         if named is not None:

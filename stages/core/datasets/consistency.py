@@ -1,4 +1,4 @@
-"""A data set's parts held against each other: expressions, pictures, tracks and moments."""
+"""Checks of a data set's parts against each other: expressions, frames, tracks and moments."""
 
 from __future__ import annotations
 
@@ -6,21 +6,22 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 from schemas.errors import CorruptInput
+from schemas.wording import amount
 from stages.core.datasets.faults import Faults
-from stages.core.datasets.images import Pictures
+from stages.core.datasets.moment_rows import MomentRow
 from stages.core.datasets.records import RawExpression
+from stages.core.datasets.video_frames import VideoFrames
 from stages.core.media.rle import Rle
+from stages.core.media.spans import Span
 
 _SHOWN = 5
-Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Shape:
-    """What the track of an object must be like: its video's length and picture size."""
+class TrackShape:
+    """Number of masks of an object's track, one per frame of its video, and their size."""
 
     frames: int
     height: int
@@ -28,9 +29,9 @@ class Shape:
 
 
 def track_shapes(
-    expressions: Iterable[RawExpression], pictures: Mapping[str, Pictures], faults: Faults
-) -> dict[str, Shape]:
-    """The shape of every referenced track by anno id; two videos may not share one."""
+    expressions: Iterable[RawExpression], frames: Mapping[str, VideoFrames], faults: Faults
+) -> dict[str, TrackShape]:
+    """Return the shape of every referenced track by anno id; no two videos may share one."""
     owners: dict[str, str] = {}
     for expression in expressions:
         for anno_id in expression.anno_ids:
@@ -44,16 +45,16 @@ def track_shapes(
                     )
                 )
     return {
-        anno_id: Shape(len(found.frame_names), found.height, found.width)
+        anno_id: TrackShape(len(found.frame_names), found.height, found.width)
         for anno_id, video in owners.items()
-        if (found := pictures.get(video)) is not None
+        if (found := frames.get(video)) is not None
     }
 
 
 def check_track(
-    anno_id: str, masks: list[Rle | None], shape: Shape, where: object, faults: Faults
+    anno_id: str, masks: list[Rle | None], shape: TrackShape, where: object, faults: Faults
 ) -> None:
-    """A track has one mask for each frame of its video, of the pictures' size."""
+    """Check that a track has one mask per frame of its video, all of its size."""
     if len(masks) != shape.frames:
         faults(
             CorruptInput(
@@ -67,8 +68,8 @@ def check_track(
             height, width = mask["size"]
             faults(
                 CorruptInput(
-                    f"mask {frame} of anno id {anno_id} is {height} x {width}, its video "
-                    f"{shape.height} x {shape.width}",
+                    f"mask {frame} of anno id {anno_id} is {width}x{height}, its video "
+                    f"{shape.width}x{shape.height}",
                     where=where,
                 )
             )
@@ -78,14 +79,14 @@ def check_track(
 def check_missing_tracks(
     wanted: Iterable[str], present: Iterable[str], where: object, faults: Faults
 ) -> None:
-    """Every referenced track is there; a split without any mask is as it should be."""
-    there = set(present)
-    missing = sorted(set(wanted) - there)
-    if missing and there:
+    """Check that no referenced track is missing; a split without any masks is valid."""
+    found = set(present)
+    missing = sorted(set(wanted) - found)
+    if missing and found:
         shown = ", ".join(missing[:_SHOWN])
         faults(
             CorruptInput(
-                f"{len(missing)} anno ids of the expressions have no masks, first {shown}",
+                f"no masks for {amount(len(missing), 'tracks')} of the expressions, first {shown}",
                 where=where,
                 hint="the files of the split do not belong together",
             )
@@ -93,13 +94,13 @@ def check_missing_tracks(
 
 
 def checked_moments(
-    rows: Iterable[Row],
+    rows: Iterable[MomentRow],
     path: Path,
     expressions: Iterable[RawExpression],
     lengths: Mapping[str, int],
     faults: Faults,
-) -> Iterator[Row]:
-    """Rows as they are, each held against the expressions and the videos' lengths.
+) -> Iterator[MomentRow]:
+    """Yield the rows that fit the expressions and the lengths of the videos.
 
     Args:
         lengths: frames of each video.
@@ -110,33 +111,30 @@ def checked_moments(
         if fault is None:
             yield row
         else:
-            place = f"{path}, video {row['video_id']}, expression {row['expression_id']}"
+            place = f"{path}, video {row.video_id}, expression {row.expression_id}"
             faults(CorruptInput(fault, where=place))
 
 
 def _moment_fault(
-    row: Row, known: Mapping[tuple[str, str], set[str]], lengths: Mapping[str, int]
+    row: MomentRow, known: Mapping[tuple[str, str], set[str]], lengths: Mapping[str, int]
 ) -> str | None:
-    key = row["video_id"], row["expression_id"]
-    if key not in known:
+    if row.key not in known:
         return "the data set has no such expression"
-    if row["anno_id"] is not None and row["anno_id"] not in known[key]:
-        return f"anno id {row['anno_id']} is no referent of it"
-    frames = lengths.get(row["video_id"])
-    if frames is not None and row["end_frame"] > frames:
+    if row.anno_id is not None and row.anno_id not in known[row.key]:
+        return f"anno id {row.anno_id} is not a referent of it"
+    frames = lengths.get(row.video_id)
+    if frames is not None and row.end_frame > frames:
         return (
-            f"the span [{row['start_frame']}, {row['end_frame']}) ends after the video's "
-            f"{frames} frames"
+            f"the span [{row.start_frame}, {row.end_frame}) ends after the video's {frames} frames"
         )
     return None
 
 
-def find_overlaps(rows: Iterable[Row], where: object, faults: Faults) -> None:
-    """Report spans of one referent that overlap or touch twice the same start."""
-    spans: dict[tuple[str, str, str | None], list[tuple[int, int]]] = {}
+def find_overlaps(rows: Iterable[MomentRow], where: object, faults: Faults) -> None:
+    """Report spans of one referent that overlap."""
+    spans: dict[tuple[str, str, str | None], list[Span]] = {}
     for row in rows:
-        key = row["video_id"], row["expression_id"], row["anno_id"]
-        spans.setdefault(key, []).append((row["start_frame"], row["end_frame"]))
+        spans.setdefault((*row.key, row.anno_id), []).append(row.span)
     for (video, expression, anno), found in spans.items():
         found.sort()
         for (start, end), (next_start, next_end) in pairwise(found):

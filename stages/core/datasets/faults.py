@@ -1,4 +1,4 @@
-"""What a reader does with a fault: stop at it, or note it and read on."""
+"""Receivers of the faults that a reader finds: stop at the first, or note it and read on."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TypeAlias
 from schemas.errors import TglError
 
 Faults: TypeAlias = Callable[[TglError], None]
-"""Takes a fault; where it returns, the reader leaves the faulty thing out and goes on."""
+"""Receives a fault; if it returns, the reader leaves out what has the fault and goes on."""
 
 
 def strict(error: TglError) -> None:

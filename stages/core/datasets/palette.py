@@ -1,4 +1,4 @@
-"""Masks as palette PNGs: one picture a frame, the pixel's value is the object's number."""
+"""Masks as palette PNGs: one image per frame, whose pixels are object numbers."""
 
 from __future__ import annotations
 
@@ -19,11 +19,12 @@ from stages.core.datasets.records import RawTrack, RawVideo
 from stages.core.engine.pool import map_jobs
 from stages.core.engine.runtime import Runtime
 from stages.core.media.frames import MAX_PIXELS
-from stages.core.media.mask_png import sound_png
+from stages.core.media.png_checks import checked_png
 from stages.core.media.rle import Rle
 
+ANNOTATIONS_FOLDER = "Annotations"
 VOID = 255
-"""DAVIS marks with it what belongs to no object."""
+"""Number of pixels that DAVIS assigns to no object."""
 _SUFFIX = ".png"
 _VALUES = 256
 _INDEX_MODES = ("P", "L", "1")
@@ -31,7 +32,7 @@ _INDEX_MODES = ("P", "L", "1")
 
 @dataclass(frozen=True)
 class PaletteJob:
-    """One video's folder of masks."""
+    """Folder of the masks of one video."""
 
     folder: Path
     video: RawVideo
@@ -46,11 +47,11 @@ def palette_tracks(
     *,
     void: int | None = VOID,
 ) -> Iterator[RawTrack]:
-    """The tracks of all objects that the PNGs below `root` show, videos side by side.
+    """Stream the tracks of all objects in the PNGs below `root`; videos are read in parallel.
 
     Args:
-        root: holds a folder of PNGs for each video; a video without one has no masks.
-        void: the number that marks no object beside 0.
+        root: folder with one folder of PNGs per video; a video without one has no masks.
+        void: number of pixels that belong to no object, besides 0.
     """
     jobs = [
         PaletteJob(root / video.video_id, video, void)
@@ -66,15 +67,15 @@ def palette_tracks(
 
 
 def track_id(video_id: str, number: int | str) -> str:
-    """The anno id of an object that a data set numbers within its video."""
+    """Make the anno id of an object that has a number within its video."""
     return f"{video_id}_{number}"
 
 
 def read_palettes(job: PaletteJob) -> Mapping[str, list[Rle | None]]:
-    """Tracks of one video by anno id; a frame without a PNG has no mask.
+    """Read the tracks of one video by anno id; a frame without a PNG has no mask.
 
     Raises:
-        CorruptInput: a PNG is damaged or holds colours in place of object numbers.
+        CorruptInput: a PNG is damaged or has colours instead of object numbers.
     """
     tracks: dict[str, list[Rle | None]] = {}
     frames = len(job.video.frame_names)
@@ -94,17 +95,17 @@ def read_palettes(job: PaletteJob) -> Mapping[str, list[Rle | None]]:
 
 
 def read_numbers(path: Path) -> np.ndarray:
-    """A palette or grey PNG as object numbers, uint8 (H, W).
+    """Read a palette or grey PNG as object numbers, uint8 (H, W).
 
     Raises:
-        CorruptInput: damaged, huge, or a colour picture.
+        CorruptInput: damaged, huge, or a colour image.
     """
     content = read_regular(path)
     try:
-        with Image.open(io.BytesIO(sound_png(content, where=path))) as image:
+        with Image.open(io.BytesIO(checked_png(content, where=path))) as image:
             if image.mode not in _INDEX_MODES:
                 raise CorruptInput(
-                    f"holds {image.mode} colours, an object number a pixel is needed", where=path
+                    f"has {image.mode} colours, one object number per pixel is needed", where=path
                 )
             if image.width * image.height > MAX_PIXELS:
                 raise CorruptInput("has too many pixels", where=path)
@@ -114,7 +115,7 @@ def read_numbers(path: Path) -> np.ndarray:
 
 
 def count_unmasked(root: Path, videos: Iterable[RawVideo]) -> int:
-    """Frames without a PNG in videos that have some: their masks are unknown."""
+    """Count frames without a PNG in videos that have some: their masks are unknown."""
     total = 0
     for video in videos:
         folder = root / video.video_id

@@ -1,4 +1,4 @@
-"""What every data set layout is read into before it becomes tables."""
+"""Data sets of any layout, as they are read before they become tables."""
 
 from __future__ import annotations
 
@@ -14,6 +14,27 @@ RawTrack = tuple[str, list[Rle | None]]
 
 
 @dataclass(frozen=True)
+class DatasetPath:
+    """A data set on disk.
+
+    Attributes:
+        root: the folder that the user named.
+        split: one of several splits in it.
+        frames: an artifact of extract-frames with its frames, for layouts that may lack them.
+    """
+
+    root: Path
+    split: str | None = None
+    frames: Path | None = None
+
+    @property
+    def folder(self) -> Path:
+        """Folder of the split; a data set of one split is its own folder."""
+        inside = self.root / self.split if self.split else self.root
+        return inside if inside.is_dir() else self.root
+
+
+@dataclass(frozen=True)
 class RawVideo:
     """A video as the data set lists it; `frame_names` have no suffix."""
 
@@ -23,7 +44,7 @@ class RawVideo:
 
 @dataclass(frozen=True)
 class RawExpression:
-    """A sentence as the data set lists it; ids are strings whatever the file holds."""
+    """A sentence as the data set lists it; ids are strings, whatever the file has."""
 
     video_id: str
     expression_id: str
@@ -33,32 +54,37 @@ class RawExpression:
 
     @property
     def key(self) -> tuple[str, str]:
-        """What identifies it."""
+        """Video and expression; a sentence may occur twice."""
         return self.video_id, self.expression_id
+
+    @property
+    def has_target(self) -> bool:
+        """Return whether the sentence refers to any object."""
+        return bool(self.object_ids or self.anno_ids)
 
 
 class Dataset(Protocol):
-    """One layout's reader.
+    """Reader of one layout.
 
     Attributes:
         layout: its name in `--layout`.
-        pictures: the folder that holds a folder of pictures for each video.
-        masks: the file or folder of masks, for messages.
-        moments: the moments file that belongs to it, whether or not it is there.
-        notes: what was left out or corrected, counted, for the summary.
+        frames_dir: folder with one folder of frames per video.
+        masks: file or folder of the masks, for messages.
+        moments: moments file that belongs to the data set; it may be missing.
+        notes: counts of what was left out or corrected, for the summary.
     """
 
     layout: str
-    pictures: Path
+    frames_dir: Path
     masks: Path
     moments: Path
     notes: Mapping[str, int]
 
     def videos(self) -> list[RawVideo]:
-        """Videos in the order of the data set."""
+        """List the videos in the order of the data set."""
 
     def expressions(self) -> list[RawExpression]:
-        """Expressions in the order of the data set."""
+        """List the expressions in the order of the data set."""
 
     def tracks(self, runtime: Runtime) -> Iterator[RawTrack]:
-        """Mask tracks as (anno_id, one RLE or None for each frame), streamed in any order."""
+        """Stream the mask tracks in any order, as (anno_id, one RLE or None per frame)."""

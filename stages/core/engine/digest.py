@@ -16,6 +16,8 @@ from schemas.receipts import canonical_json
 _GRAIN_SECONDS = 0.012
 """Longer than a tick of the kernel's clock, which gives the times of files (10 ms at most)."""
 
+_MODEL_SUFFIXES = (".json", ".safetensors")
+
 _SETTLED_NS = 1_000_000_000
 """A file that was changed later than this ago may change again without new times."""
 
@@ -55,7 +57,7 @@ def known_sha256(path: Path) -> str:
     )
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=100_000)
 def _sha256_of_state(path: Path, *_state: int) -> str:
     return sha256_file(path)
 
@@ -84,6 +86,19 @@ def tree_digest(folder: Path) -> str:
         digest.update(line.encode("utf-8", "surrogateescape"))
     settle()
     return digest.hexdigest()
+
+
+def weights_digest(folder: Path) -> str:
+    """Digest of a model by the contents of its JSON and safetensors files.
+
+    A model that is installed again or copied elsewhere keeps its digest.
+
+    Raises:
+        MissingInput: no such folder.
+    """
+    names = sorted(p.name for p in require_folder(folder).iterdir() if p.suffix in _MODEL_SUFFIXES)
+    digests = [[name, file_digest(folder / name)] for name in names]
+    return text_digest(canonical_json(digests))
 
 
 def state_text(status: os.stat_result) -> str:

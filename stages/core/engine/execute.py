@@ -14,15 +14,17 @@ from typing import Generic
 from schemas.directories import (
     PARTIAL,
     all_scratches,
+    has_leftovers,
     list_folder,
     lock_path,
     locked,
+    publish,
+    recover,
     remove_tree,
     scratch_path,
 )
 from schemas.errors import CorruptInput, OutOfMemory, TglError, system_errors
 from schemas.layouts import RECEIPT_FILE
-from schemas.publishing import has_leftovers, publish, recover
 from schemas.receipts import (
     Receipt,
     fingerprint,
@@ -316,7 +318,7 @@ def _run(job: _Job[C, I], workspace: Workspace, runtime: Runtime, progress: Prog
             workspace.discard_all()  # nobody knows from which of the inputs they were made
         workspace.drop_if_useless()
         if isinstance(error, Exception) and is_out_of_memory(error):
-            raise _memory_error(job.stage.name, error) from error
+            raise _memory_error(job.stage, error) from error
         raise
     return result
 
@@ -350,13 +352,12 @@ def _replaced(seen: Mapping[Path, object]) -> Path | None:
     return next(changed, None)
 
 
-def _memory_error(stage: str, error: Exception) -> OutOfMemory:
-    lines = str(error).strip().splitlines() or ["no memory"]
+def _memory_error(stage: Stage[C, I], error: Exception) -> OutOfMemory:
+    lines = str(error).strip().splitlines() or ["out of memory"]
     return OutOfMemory(
-        f"there is not enough memory ({lines[0][:_SHOWN]})",
-        where=stage,
-        hint="take less at once, in train with a smaller --batch and more --accumulate, in "
-        "propagate with fewer --expressions-per-batch; finished work is kept",
+        f"not enough memory ({lines[0][:_SHOWN]})",
+        where=stage.name,
+        hint=f"{stage.memory_hint}; finished work is kept",
     )
 
 

@@ -16,6 +16,8 @@ from pathlib import Path
 from schemas.directories import (
     list_folder,
     locked,
+    publish,
+    recover,
     remove_tree,
     scratch_path,
     sha256_file,
@@ -24,7 +26,6 @@ from schemas.directories import (
 from schemas.documents import load_object
 from schemas.errors import OutputBlocked, TglError
 from schemas.layouts import RECEIPT_FILE
-from schemas.publishing import publish, recover
 from schemas.receipts import Receipt, read_receipt
 
 FORMAT = "tgl-output"

@@ -1,4 +1,4 @@
-"""Many jobs side by side: local processes or threads, or an existing Dask cluster."""
+"""Jobs in parallel: in local processes or threads, or on an existing Dask cluster."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.connection import wait as wait_for
+from multiprocessing.context import BaseContext
 from typing import Any, TypeVar
 
 from schemas.errors import ConfigError, MissingInput, TglError
@@ -39,7 +40,7 @@ def map_jobs(
     runtime: Runtime,
     kind: str = "process",
 ) -> Iterator[tuple[J, R | TglError]]:
-    """Apply `function` to every job; pairs of job and result come as they are finished.
+    """Apply `function` to every job, and yield pairs of job and result as they finish.
 
     An expected failure (TglError) of one job is its result, so that others go on; any other
     exception is a bug and ends the run. Few jobs wait at a time, so `jobs` may be a generator.
@@ -62,17 +63,15 @@ def map_jobs(
 
 
 def prepare_workers(runtime: Runtime, modules: Sequence[str]) -> None:
-    """Let the process that workers are forked from load `modules` while this one goes on.
+    """Load `modules` in the process that :func:`map_jobs` forks workers from, in the background.
 
-    Without it they begin to load when :func:`map_jobs` starts them, each for itself.
+    Otherwise each worker loads them for itself when it starts.
 
     Args:
         modules: what the jobs need; loading them must start no threads.
     """
     if runtime.scheduler is None and runtime.workers > 1:
-        context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["__main__", *modules])
-        _start_forkserver()
+        start_forkserver(modules)
 
 
 def _attempt(function: Callable[[J], R], job: J) -> R | TglError:
@@ -84,24 +83,22 @@ def _attempt(function: Callable[[J], R], job: J) -> R | TglError:
 
 @contextmanager
 def _executor(workers: int, kind: str) -> Iterator[Executor]:
-    """Workers; processes end at once where nobody waits any more for what they do."""
+    """Start workers; worker processes end at once when their results are no longer needed."""
     if kind == "thread":
         threads = ThreadPoolExecutor(workers)
         try:
             yield threads
         except BaseException as error:
-            # A thread cannot be stopped, and whoever interrupts tgl does not wait for it.
+            # A thread cannot be stopped; Ctrl-C does not wait for it.
             patient = isinstance(error, Exception | GeneratorExit)
             threads.shutdown(wait=patient, cancel_futures=True)
             raise
         threads.shutdown()
         return
-    _start_forkserver()
-    # fork would copy the threads' locks of arrow and torch in whatever state they are.
-    context = multiprocessing.get_context("forkserver")
+    context = start_forkserver()
     ours, theirs = context.Pipe()
     processes = ProcessPoolExecutor(
-        workers, mp_context=context, initializer=_end_with_parent, initargs=(theirs,)
+        workers, mp_context=context, initializer=end_with_parent, initargs=(theirs,)
     )
     try:
         yield processes
@@ -112,26 +109,36 @@ def _executor(workers: int, kind: str) -> Iterator[Executor]:
     processes.shutdown()
 
 
-def _start_forkserver() -> None:
-    """Start the process that workers are forked from, deaf to Ctrl-C and SIGTERM.
+def start_forkserver(modules: Sequence[str] = ()) -> BaseContext:
+    """Start the process that workers are forked from, if it does not run, with Ctrl-C and SIGTERM
+    blocked: a terminal sends them to all of its processes, and this one alone decides what to do.
 
-    A terminal sends Ctrl-C to all of its processes, some schedulers SIGTERM: this one alone decides
-    what becomes of it.
+    Forking this process instead would copy the locks of threads of arrow and torch in any state.
+
+    Args:
+        modules: loaded there once for all workers; loading them must start no threads.
+
+    Returns:
+        the context that starts workers; each should call :func:`end_with_parent`.
     """
+    context = multiprocessing.get_context("forkserver")
+    if modules:
+        context.set_forkserver_preload(["__main__", *modules])
     resource_tracker.ensure_running()  # it would unblock the signals
-    with _uninterrupted():
+    with uninterrupted():
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
         try:
             forkserver.ensure_running()
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    return context
 
 
 @contextmanager
-def _uninterrupted() -> Iterator[None]:
-    """Let Ctrl-C and SIGTERM wait while it lasts.
+def uninterrupted() -> Iterator[None]:
+    """Delay Ctrl-C and SIGTERM to the end of the block, as while workers start.
 
-    A process that is lost while it starts would complain that its parent has gone.
+    A worker whose parent ends in the meantime would print a traceback.
     """
     if threading.current_thread() is not threading.main_thread():  # only that one is interrupted
         yield
@@ -149,18 +156,18 @@ def _uninterrupted() -> Iterator[None]:
         signal.raise_signal(number)
 
 
-def _end_with_parent(pipe: Connection) -> None:
-    """Let a worker end when its parent was killed or closes its end of `pipe`.
+def end_with_parent(*pipes: Connection) -> None:
+    """Let this worker end when its parent was killed or closes its end of one of `pipes`.
 
-    Else it would wait for jobs for ever.
+    Otherwise it would wait for jobs forever.
     """
-    # SIGTERM is how the pool itself ends the other workers when one died.
+    # SIGTERM is how a pool ends the other workers when one died.
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     parent = multiprocessing.parent_process()
     assert parent is not None
 
     def watch() -> None:
-        wait_for([parent.sentinel, pipe])
+        wait_for([parent.sentinel, *pipes])
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
@@ -174,7 +181,7 @@ def _map_executor(
     try:
         while True:
             for job in source:
-                with _uninterrupted():  # it may start workers, all of them or none
+                with uninterrupted():  # it may start workers, all of them or none
                     future = executor.submit(_attempt, function, job)
                 waiting[future] = job
                 if len(waiting) >= workers * _WAITING_PER_WORKER:
@@ -187,7 +194,7 @@ def _map_executor(
     except BrokenProcessPool as error:
         raise TglError(
             "a worker process died, most likely for lack of memory",
-            hint="run again with fewer --workers; finished work is kept",
+            hint="rerun with fewer --workers; finished work is kept",
         ) from error
 
 
@@ -204,7 +211,7 @@ def _map_cluster(
         client = distributed.Client(address, timeout=_CONNECT_SECONDS, set_as_default=False)
     except (OSError, ValueError) as error:
         raise ConfigError(
-            "no Dask scheduler answers", where=address, hint="start one with: dask scheduler"
+            "no Dask scheduler responds", where=address, hint="start one with: dask scheduler"
         ) from error
     with client:
         queue: Any = distributed.as_completed(loop=client.loop)

@@ -1,11 +1,12 @@
-"""How a stage runs: everything that may change speed but never the result."""
+"""Runtime settings: everything that may change speed but never the result."""
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import ClassVar
 
-from schemas.errors import ConfigError
+from stages.core.engine.settings import Settings, setting
 
 PRECISIONS = ("fp32", "bf16")
 
@@ -18,27 +19,19 @@ def usable_cores() -> int:
 
 
 @dataclass(frozen=True)
-class Runtime:
-    """Not part of the fingerprint.
+class Runtime(Settings):
+    """How a stage runs; not part of the fingerprint."""
 
-    Attributes:
-        workers: processes (or threads) for the work on single videos.
-        device: `cpu`, `cuda`, `cuda:1`, `mps`, or `auto` for the best that is there.
-        precision: of the network's arithmetic; fp32, or bf16 autocast.
-        compile: whether torch.compile is used.
-        scheduler: address of a Dask scheduler (tcp://host:port) in place of local processes.
-    """
+    panel: ClassVar[str] = "Runtime (does not change the result)"
 
-    workers: int = field(default_factory=usable_cores)
-    device: str = "auto"
-    precision: str = "fp32"
-    compile: bool = False
-    scheduler: str | None = None
-
-    def __post_init__(self) -> None:
-        if self.workers < 1:
-            raise ConfigError(f"{self.workers} is not a number of workers", where="--workers")
-        if self.precision not in PRECISIONS:
-            raise ConfigError(
-                f"{self.precision!r} is not one of {', '.join(PRECISIONS)}", where="--precision"
-            )
+    workers: int = setting(
+        usable_cores, "Number of workers; by default one per usable core.", low=1
+    )
+    scheduler: str | None = setting(
+        None, "Address of a Dask scheduler, tcp://HOST:PORT, to use instead of local workers."
+    )
+    device: str = setting("auto", "cpu, cuda, cuda:1, mps, or auto for the best one available.")
+    precision: str = setting(
+        "fp32", "Arithmetic of the network: float32, or bfloat16 autocast.", choices=PRECISIONS
+    )
+    compile: bool = setting(False, "Compile the network with torch.compile.")

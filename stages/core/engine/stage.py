@@ -58,6 +58,7 @@ class Stage(Generic[C, I]):
         version: raised whenever the same config and inputs give another artifact.
         run: `run(config, inputs, out, *, runtime, progress) -> Result`; reads only `inputs`,
             writes only below `out.path`.
+        memory_hint: how to rerun the stage with less memory.
     """
 
     name: str
@@ -65,6 +66,7 @@ class Stage(Generic[C, I]):
     config: type[C]
     inputs: type[I]
     run: Callable[..., Result]
+    memory_hint: str = "free some memory, or use a machine with more"
 
     def identity(self, config: C) -> dict[str, Any]:
         """What the artifact depends on beside its inputs."""

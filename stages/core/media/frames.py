@@ -11,8 +11,10 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from schemas.errors import CorruptInput
 from schemas.files import read_regular
-from stages.core.media.mask_png import PNG_SIGNATURE, sound_png
+from stages.core.media.png_checks import PNG_SIGNATURE, checked_png
 
+FRAME_SUFFIXES = (".jpg", ".jpeg", ".png")
+"""Files that the stages read as frames, in lower case."""
 # A frame of 16K x 16K; more is an attack or a mistake, not a video frame.
 MAX_PIXELS = 16384 * 16384
 
@@ -55,7 +57,7 @@ def upright(image: Image.Image) -> Image.Image:
 def _opened(path: Path) -> Image.Image:
     content = read_regular(path, missing="the frame is not there")
     if content.startswith(PNG_SIGNATURE):
-        content = sound_png(content, where=path)
+        content = checked_png(content, where=path)
     try:
         with warnings.catch_warnings():
             # Pillow warns of large pictures and refuses huge ones; the limit here is our own.

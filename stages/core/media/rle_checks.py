@@ -1,6 +1,6 @@
 """The coding of compressed COCO RLEs, checked before any C code reads them.
 
-pycocotools trusts what it is given: a number that is cut off, or runs that exceed the frame, make
+pycocotools does not check its input: a number that is cut off, or runs that exceed the frame, make
 it read and write beyond its memory.
 """
 
@@ -28,7 +28,7 @@ _TOGETHER = 2**20  # characters decoded in one go, at about 60 bytes each
 
 
 def check_runs(runs: int, pixels: int, *, where: object) -> None:
-    """Refuse more runs than any mask of `pixels` pixels has, before anything is made of them.
+    """Refuse more runs than any mask of `pixels` pixels has, before they are decoded.
 
     Raises:
         CorruptInput: there are too many.
@@ -59,7 +59,7 @@ def run_totals(counts: Sequence[bytes], *, where: str, numbers: Sequence[int]) -
     data set has half a million of them.
 
     Args:
-        numbers: what to call each mask in a message.
+        numbers: the number of each mask in messages.
 
     Raises:
         CorruptInput: a character outside the code, a negative run, a number cut off, or more
@@ -78,29 +78,49 @@ def run_totals(counts: Sequence[bytes], *, where: str, numbers: Sequence[int]) -
     return np.concatenate(parts)
 
 
+def mask_runs(counts: bytes, *, where: object) -> np.ndarray:
+    """The runs of a compressed RLE in pixels, background first, int64; a last one may be 0.
+
+    Raises:
+        CorruptInput: as :func:`run_totals`.
+    """
+    return _sound_runs([counts], np.array([len(counts)]), where, None)[0]
+
+
 def _totals(
-    counts: Sequence[bytes], sizes: np.ndarray, where: str, numbers: Sequence[int]
+    counts: Sequence[bytes], sizes: np.ndarray, where: object, numbers: Sequence[int]
 ) -> np.ndarray:
     """As :func:`run_totals`, of masks that are decoded together; `sizes` are their lengths."""
+    return np.add.reduceat(*_sound_runs(counts, sizes, where, numbers))
+
+
+def _sound_runs(
+    counts: Sequence[bytes], sizes: np.ndarray, where: object, numbers: Sequence[int] | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Runs of all masks in one array, and the index of each mask's first run, checked."""
     stops = np.cumsum(sizes)
     codes = np.frombuffer(b"".join(counts), dtype=np.uint8) - np.uint8(_FIRST_CHAR)
     _refuse(sizes == 0, "has no runs", where, numbers)
     wrong = codes >= _CODES
     if wrong.any():
-        _refuse(_any_in(wrong, stops), "holds a character outside its code", where, numbers)
+        _refuse(_any_in(wrong, stops), "has an invalid character", where, numbers)
     last = (codes & _GOES_ON) == 0
     _refuse(~last[stops - 1], "is cut off", where, numbers)
-    runs, mask_of = _runs(codes, np.flatnonzero(last), stops, where, numbers)
-    low = np.minimum.reduceat(runs, mask_of)
-    high = np.maximum.reduceat(runs, mask_of)
-    _refuse((low < 0) | (high > MOST_PIXELS), "holds a negative or absurd run", where, numbers)
-    return np.add.reduceat(runs, mask_of)
+    runs, firsts = _runs(codes, np.flatnonzero(last), stops, where, numbers)
+    low = np.minimum.reduceat(runs, firsts)
+    high = np.maximum.reduceat(runs, firsts)
+    _refuse((low < 0) | (high > MOST_PIXELS), "has a negative or absurd run", where, numbers)
+    return runs, firsts
 
 
 def _runs(
-    codes: np.ndarray, ends: np.ndarray, stops: np.ndarray, where: str, numbers: Sequence[int]
+    codes: np.ndarray,
+    ends: np.ndarray,
+    stops: np.ndarray,
+    where: object,
+    numbers: Sequence[int] | None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Runs of all masks in one array, and where each mask's runs begin in it.
+    """Runs of all masks in one array, and the index of each mask's first run.
 
     Args:
         codes: six-bit characters of all masks, uint8.
@@ -112,12 +132,12 @@ def _runs(
     first_run = np.searchsorted(ends, np.concatenate(([0], stops[:-1])))
     long = lengths > _MOST_DIGITS
     if long.any():
-        _refuse(_any_in(long, np.append(first_run[1:], len(ends))), "holds a number that is too "
-                "large", where, numbers)  # fmt: skip
+        in_mask = _any_in(long, np.append(first_run[1:], len(ends)))
+        _refuse(in_mask, "has a number that is too large", where, numbers)
     values = (codes[starts] & _DIGIT).astype(np.int64)
-    for place in range(1, int(lengths.max())):
-        more = np.flatnonzero(lengths > place)
-        values[more] |= (codes[starts[more] + place] & _DIGIT).astype(np.int64) << (_BITS * place)
+    for digit in range(1, int(lengths.max())):
+        more = np.flatnonzero(lengths > digit)
+        values[more] |= (codes[starts[more] + digit] & _DIGIT).astype(np.int64) << (_BITS * digit)
     negative = np.flatnonzero(codes[ends] & _SIGN)
     values[negative] -= np.int64(1) << (_BITS * lengths[negative])
     return _undo_differences(values, first_run)
@@ -154,6 +174,8 @@ def _any_in(flags: np.ndarray, stops: np.ndarray) -> np.ndarray:
     return np.diff(total, prepend=0) > 0
 
 
-def _refuse(bad: np.ndarray, what: str, where: str, numbers: Sequence[int]) -> None:
+def _refuse(bad: np.ndarray, what: str, where: object, numbers: Sequence[int] | None) -> None:
+    """Raise CorruptInput if any mask is bad; `numbers` is None where there is only one."""
     if bad.any():
-        raise CorruptInput(f"the RLE {what}", where=f"{where}, mask {numbers[int(bad.argmax())]}")
+        mask = "" if numbers is None else f", mask {numbers[int(bad.argmax())]}"
+        raise CorruptInput(f"the RLE {what}", where=f"{where}{mask}")

@@ -13,18 +13,16 @@ from stages.core.engine.settings import Settings, setting
 class ModelConfig(Settings):
     """Architecture of the adapter: the sizes of its weights and how far it looks in time."""
 
-    panel: ClassVar[str] = "Model"
-
     adapter_width: int = setting(
-        128, "Channels inside the adapter, a multiple of its heads.", low=8, high=2048
+        128, "Channels of the adapter, a multiple of its heads.", panel="Adapter", low=8, high=2048
     )
     adapter_layers: int = setting(2, "Blocks of the adapter.", low=1, high=16)
     adapter_heads: int = setting(4, "Attention heads of the adapter.", low=1, high=64)
     temporal_radius: int = setting(
-        4, "Frames on each side that the adapter's temporal attention sees.", low=1, high=64
+        4, "Frames to each side in the adapter's temporal attention.", low=1, high=64
     )
     relevance_radius: int = setting(
-        16, "Frames on each side that the relevance head sees.", low=1, high=512
+        16, "Frames to each side in the relevance head.", low=1, high=512
     )
 
     def __post_init__(self) -> None:
@@ -45,30 +43,32 @@ class SegmenterConfig(Settings):
     them: a run of propagate may use others.
     """
 
-    panel: ClassVar[str] = "Model"
-
     memory_frames: int = setting(
-        7, "K: remembered frames that a frame reads, the nearest in time.", low=1, high=64
+        7,
+        "K: remembered frames that each frame attends to, the nearest in time.",
+        panel="Memory and masks",
+        low=1,
+        high=64,
     )
     multimask: bool = setting(
-        True, "Decode three mask candidates and take the best, as SAM 2 tracks; else one."
+        True, "Decode three mask candidates and keep the best, as SAM 2 does; else decode one."
     )
     per_moment_banks: bool = setting(
         True,
-        "At inference give each contiguous moment a memory bank of its own and take the union.",
+        "At inference, use one memory bank per contiguous moment and merge the masks.",
     )
     irrelevant_memory: str = setting(
         "none",
-        "Irrelevant frames that are remembered too: none (the paper), or confident ones.",
+        "Irrelevant frames that are also remembered: none (as in the paper), or confident ones.",
         choices=("none", "confident"),
     )
     confident_score: float = setting(
-        2.0, "Object score (a logit) from which an irrelevant frame counts as confident."
+        2.0, "Object score (logit) from which an irrelevant frame is confident."
     )
     object_gate: str = setting(
         "eval",
-        "When a low object score blanks mask and memory, as SAM 2 does: eval (not in training, "
-        "where it would kill gradients), always, never.",
+        "When a low object score blanks mask and memory, as in SAM 2; eval: not in training, "
+        "where it would stop gradients.",
         choices=("eval", "always", "never"),
     )
 
@@ -81,20 +81,24 @@ class SegmenterConfig(Settings):
 class LossConfig(Settings):
     """Weights of the loss terms; 0 leaves a term out."""
 
-    panel: ClassVar[str] = "Losses"
+    panel: ClassVar[str] = "Loss"
 
     mask_weight: float = setting(1.0, "Weight of the mask's focal or cross-entropy loss.", low=0)
     mask_loss: str = setting(
-        "focal", "Pixel loss of the mask: focal, or bce.", choices=("focal", "bce")
+        "focal",
+        "Loss per pixel of the mask: focal, or binary cross-entropy.",
+        choices=("focal", "bce"),
     )
     focal_alpha: float = setting(
-        0.25, "Focal loss: share of the foreground (RetinaNet's value).", low=0, high=1
+        0.25, "Weight of foreground pixels in the focal loss (as in RetinaNet).", low=0, high=1
     )
-    focal_gamma: float = setting(2.0, "Focal loss: focus on hard pixels.", low=0)
+    focal_gamma: float = setting(
+        2.0, "Exponent of the focal loss; larger values focus on hard pixels.", low=0
+    )
     dice_weight: float = setting(1.0, "Weight of the dice loss.", low=0)
-    iou_weight: float = setting(0.25, "Weight of the predicted IoU's error.", low=0)
+    iou_weight: float = setting(0.25, "Weight of the predicted IoU's loss.", low=0)
     object_weight: float = setting(0.25, "Weight of the object score's cross-entropy.", low=0)
     relevance_weight: float = setting(0.5, "Weight of the relevance head's cross-entropy.", low=0)
     heatmap_weight: float = setting(
-        0.5, "Weight of the coarse target map's loss, on guided frames.", low=0
+        0.5, "Weight of the target heat map's loss, on relevant frames.", low=0
     )

@@ -1,4 +1,4 @@
-"""What a moments file is read and written against: the data set's videos and sentences.
+"""The videos and sentences of a data set, to which the moments of a file belong.
 
 Most formats know neither expression ids nor frames: labels and sentences are resolved here, and
 seconds become frames here, exactly or not at all.
@@ -9,25 +9,24 @@ from __future__ import annotations
 import math
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 from pathlib import PurePosixPath, PureWindowsPath
-from typing import Any
 
 from schemas.errors import ConfigError, CorruptInput
-from schemas.vocabulary import ANNOTATED
+from stages.core.datasets.moment_rows import MomentRow
 from stages.core.datasets.records import RawExpression
+from stages.core.media.spans import Span
 from stages.core.moment_formats import NEAREST, OUTWARD, REFUSE
 
-Row = dict[str, Any]
-
-# Written times come back as the same frame through decimals and milliseconds.
+NO_FILE = "no such moments file"
+# A time that was rounded to decimals or milliseconds is still that of its frame.
 EXACT_FRAMES = 0.01
 MOST_FRAMES = 2**31 - 1
 _MOST_SECONDS = 1e9
-_LARGEST_DENOMINATOR = 1001  # of the NTSC rates
+_LARGEST_DENOMINATOR = 1001  # as NTSC rates have it
 # Label Studio puts the first eight digits of a hash before the name of an uploaded file.
 _UPLOAD_MARK = re.compile(r"^[0-9a-f]{8}-")
 LABEL_MARK = ":"
@@ -36,7 +35,7 @@ _SHOWN = 80
 
 @dataclass(frozen=True)
 class Timing:
-    """A video's length in frames, its rate (None if unknown) and its picture size."""
+    """A video's length in frames, its frame rate (None if unknown) and its frame size."""
 
     frames: int
     fps: float | None
@@ -45,7 +44,7 @@ class Timing:
 
     @property
     def rate(self) -> Fraction | None:
-        """`fps` as the fraction that a container would hold: 23.976024 is 24000/1001."""
+        """`fps` as a container stores it: 23.976024 is 24000/1001."""
         if self.fps is None:
             return None
         return Fraction(self.fps).limit_denominator(_LARGEST_DENOMINATOR)
@@ -56,8 +55,8 @@ class MomentContext:
     """Videos and expressions that moments belong to.
 
     Args:
-        rounding: what happens to a time between two frames: `refuse` it, `outward` (the span grows
-            to whole frames), or `nearest`.
+        rounding: treatment of a time between two frames: `refuse` it, `outward` (the span grows to
+            whole frames), or `nearest`.
     """
 
     expressions: tuple[RawExpression, ...]
@@ -76,15 +75,15 @@ class MomentContext:
         return found
 
     def text(self, video_id: str, expression_id: str) -> str:
-        """The sentence of an expression."""
+        """Return the sentence of an expression."""
         return self._by_key[video_id, expression_id].text
 
     def is_unique(self, video_id: str, text: str) -> bool:
-        """Whether no other sentence of the video reads the same."""
+        """Return whether no other sentence of the video reads the same."""
         return len(self._by_text.get((video_id, _plain(text)), ())) == 1
 
     def video(self, name: object, where: object) -> str:
-        """The video that a path, URL or name in a file means.
+        """Find the video to which a path, URL or name in a file refers.
 
         Raises:
             CorruptInput: there is none.
@@ -98,7 +97,7 @@ class MomentContext:
         raise CorruptInput(f"the data set has no video {_short(text)}", where=where)
 
     def sentence(self, video_id: str, text: object, where: object) -> RawExpression:
-        """The expression of a video that reads like `text`, blanks and case aside.
+        """Find the expression of a video that reads like `text`, ignoring blanks and case.
 
         Raises:
             CorruptInput: none does, or several do.
@@ -110,7 +109,7 @@ class MomentContext:
         raise CorruptInput(f"{what} {_short(text)} in video {video_id}", where=where)
 
     def label(self, video_id: str, label: object, where: object) -> tuple[str, str | None]:
-        """What a label means: (expression id, anno id or None for all referents).
+        """Resolve a label to (expression id, anno id or None for all referents).
 
         A label is `<expression id>`, `<expression id>:<anno id>`, or the sentence itself.
 
@@ -126,7 +125,7 @@ class MomentContext:
         return self.sentence(video_id, text, where).expression_id, None
 
     def rate(self, video_id: str, where: object) -> Fraction:
-        """Frames a second of a video.
+        """Return the frame rate of a video.
 
         Raises:
             ConfigError: it is unknown or varies.
@@ -134,14 +133,14 @@ class MomentContext:
         rate = self.videos[video_id].rate
         if rate is None:
             raise ConfigError(
-                f"holds seconds, but the frame rate of video {video_id} is not known",
+                f"has times in seconds, but the frame rate of video {video_id} is not known",
                 where=where,
-                hint="name the frames that extract-frames made with --frames, or give --fps",
+                hint="name the artifact of extract-frames with --frames, or give --fps",
             )
         return rate
 
     def seconds(self, video_id: str, frame: int, where: object) -> Fraction:
-        """When a frame begins."""
+        """Return the time at which a frame begins."""
         return frame / self.rate(video_id, where)
 
     def span(
@@ -152,21 +151,21 @@ class MomentContext:
         where: object,
         *,
         resolution: float = 0.0,
-    ) -> tuple[int, int]:
-        """Seconds as a half-open span of frames.
+    ) -> Span:
+        """Convert seconds to a half-open span of frames.
 
         Args:
-            resolution: of the format in seconds; a time is good to half of it.
+            resolution: of the format, in seconds; a time is exact to half of it.
 
         Raises:
-            CorruptInput: no numbers, an empty span, or a time between two frames when those are
+            CorruptInput: not numbers, an empty span, or a time between two frames if those are
                 refused.
             ConfigError: the frame rate is unknown.
         """
         rate = self.rate(video_id, where)
         begin, finish = seconds_number(start, where), seconds_number(end, where)
         if begin < 0 or finish <= begin:
-            raise CorruptInput(f"[{start}, {end}] is no span of seconds", where=where)
+            raise CorruptInput(f"[{start}, {end}] is not a span of seconds", where=where)
         tolerance = EXACT_FRAMES + float(rate) * resolution / 2
         first = self._frame(Fraction(begin) * rate, tolerance, math.floor, where)
         last = self._frame(Fraction(finish) * rate, tolerance, math.ceil, where)
@@ -174,63 +173,49 @@ class MomentContext:
             raise CorruptInput(f"[{start}, {end}] is shorter than a frame", where=where)
         return first, last
 
-    def _frame(self, place: Fraction, tolerance: float, outward: Any, where: object) -> int:
-        nearest = math.floor(place + Fraction(1, 2))
-        if abs(place - nearest) <= tolerance or self.rounding == NEAREST:
+    def _frame(
+        self,
+        position: Fraction,
+        tolerance: float,
+        outward: Callable[[Fraction], int],
+        where: object,
+    ) -> int:
+        nearest = math.floor(position + Fraction(1, 2))
+        if abs(position - nearest) <= tolerance or self.rounding == NEAREST:
             return nearest
         if self.rounding == OUTWARD:
-            return int(outward(place))
+            return outward(position)
         raise CorruptInput(
-            f"the time of frame {float(place):.3f} lies between two frames",
+            f"the time of frame {float(position):.3f} lies between two frames",
             where=where,
             hint="choose --rounding outward or nearest, or give another --fps",
         )
 
 
-def row(
-    video_id: str,
-    expression_id: str,
-    anno_id: str | None,
-    span: tuple[int, int],
-    source: str = ANNOTATED,
-    score: float | None = None,
-) -> Row:
-    """One row of the moments table."""
-    return {
-        "video_id": video_id,
-        "expression_id": expression_id,
-        "anno_id": anno_id,
-        "start_frame": span[0],
-        "end_frame": span[1],
-        "source": source,
-        "score": score,
-    }
-
-
-def row_label(moment: Row) -> str:
-    """The label that :meth:`MomentContext.label` resolves to this row's referent."""
-    if moment["anno_id"] is None:
-        return str(moment["expression_id"])
-    return f"{moment['expression_id']}{LABEL_MARK}{moment['anno_id']}"
+def row_label(row: MomentRow) -> str:
+    """Make the label that :meth:`MomentContext.label` resolves to this row's referent."""
+    if row.anno_id is None:
+        return row.expression_id
+    return f"{row.expression_id}{LABEL_MARK}{row.anno_id}"
 
 
 def seconds_number(value: object, where: object) -> float:
-    """A number of seconds.
+    """Parse a number of seconds.
 
     Raises:
-        CorruptInput: it is none, or absurdly large.
+        CorruptInput: not a number, or absurdly large.
     """
-    number = finite(value, where)
+    number = finite_number(value, where)
     if abs(number) > _MOST_SECONDS:
         raise CorruptInput(f"{_short(value)} seconds are too many", where=where)
     return number
 
 
-def finite(value: object, where: object) -> float:
-    """A number of a JSON document or a text field.
+def finite_number(value: object, where: object) -> float:
+    """Parse a number of a JSON document or a text field.
 
     Raises:
-        CorruptInput: it is not a finite number.
+        CorruptInput: not a finite number.
     """
     try:
         if isinstance(value, bool) or not isinstance(value, int | float | str):
@@ -244,51 +229,50 @@ def finite(value: object, where: object) -> float:
 
 
 def frame_number(value: object, where: object) -> int:
-    """A frame number of a JSON document or a text field.
+    """Parse a frame number of a JSON document or a text field.
 
     Raises:
-        CorruptInput: it is not a whole number that a frame can have.
+        CorruptInput: not a whole number, or not one that a frame can have.
     """
-    number = finite(value, where)
+    number = finite_number(value, where)
     if not number.is_integer() or not 0 <= number <= MOST_FRAMES:
-        raise CorruptInput(f"{_short(value)} is not the number of a frame", where=where)
+        raise CorruptInput(f"{_short(value)} is not a frame number", where=where)
     return int(number)
 
 
-def whole_span(start: int, end: int, where: object) -> tuple[int, int]:
-    """`start` and `end` if they are a half-open span.
+def checked_span(start: int, end: int, where: object) -> Span:
+    """Return `start` and `end` if they are a half-open span.
 
     Raises:
-        CorruptInput: it would be empty or begin before the video.
+        CorruptInput: it is empty, or begins before the video.
     """
     if not 0 <= start < end:
-        raise CorruptInput(f"[{start}, {end}) is no span of frames", where=where)
+        raise CorruptInput(f"[{start}, {end}) is not a span of frames", where=where)
     return start, end
 
 
-def without_referents(rows: Iterable[Row], format_name: str) -> list[Row]:
-    """`rows` if none is of a single referent.
+def without_referents(rows: Iterable[MomentRow], format_name: str) -> list[MomentRow]:
+    """Return `rows` if none is of a single referent.
 
     Raises:
-        ConfigError: the format cannot hold them.
+        ConfigError: one is, which the format cannot store.
     """
     found = list(rows)
-    for moment in found:
-        if moment["anno_id"] is not None:
+    for row in found:
+        if row.anno_id is not None:
             raise ConfigError(
-                f"{format_name} has no place for single referents, found anno id "
-                f"{moment['anno_id']}",
-                where=f"video {moment['video_id']}, expression {moment['expression_id']}",
+                f"{format_name} cannot store single referents, found anno id {row.anno_id}",
+                where=f"video {row.video_id}, expression {row.expression_id}",
                 hint="export their union with --union, or choose another format",
             )
     return found
 
 
-def by_video(rows: Iterable[Row]) -> dict[str, list[Row]]:
-    """Rows by video, in order."""
-    found: dict[str, list[Row]] = defaultdict(list)
-    for moment in rows:
-        found[moment["video_id"]].append(moment)
+def by_video(rows: Iterable[MomentRow]) -> dict[str, list[MomentRow]]:
+    """Group rows by video, in order."""
+    found: dict[str, list[MomentRow]] = defaultdict(list)
+    for row in rows:
+        found[row.video_id].append(row)
     return dict(found)
 
 

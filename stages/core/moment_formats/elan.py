@@ -1,4 +1,4 @@
-"""ELAN .eaf: time slots in milliseconds, a tier for each label."""
+"""ELAN .eaf: time slots in milliseconds, one tier per label."""
 
 from __future__ import annotations
 
@@ -9,32 +9,27 @@ from urllib.parse import unquote
 from xml.etree.ElementTree import Element, SubElement
 
 from schemas.errors import ConfigError, CorruptInput
-from stages.core.moment_formats.context import (
-    MomentContext,
-    Row,
-    finite,
-    row,
-    row_label,
-)
-from stages.core.moment_formats.xml_tree import attribute, read_xml, write_xml
+from stages.core.datasets.documents.xml_tree import attribute, read_xml, write_xml
+from stages.core.datasets.moment_rows import MomentRow
+from stages.core.moment_formats.context import NO_FILE, MomentContext, finite_number, row_label
+from stages.core.moment_formats.formats import VideoFormat
 
-SUFFIX = ".eaf"
 _ROOT = "ANNOTATION_DOCUMENT"
 _MILLISECONDS = 1000
 _RESOLUTION = 1 / _MILLISECONDS
-# Above it, half a millisecond is too much of a frame to tell a whole one from a half.
+# Above it, half a millisecond is so much of a frame that whole and half frames look alike.
 _HIGHEST_RATE = 0.2 * _MILLISECONDS
 _LINGUISTIC_TYPE = "default-lt"
 
 
-def read_elan(path: Path, context: MomentContext) -> Iterator[Row]:
-    """Rows of one video's annotations; tier or value is an expression id, `id:anno id` or sentence.
+def read_elan(path: Path, context: MomentContext) -> Iterator[MomentRow]:
+    """Read the file of one video; tier or value is an expression id, `id:anno id` or the sentence.
 
     Raises:
-        CorruptInput: not such a document, a time slot without a time, or an unknown label.
+        CorruptInput: not an ELAN document, a time slot without a time, or an unknown label.
         ConfigError: the frame rate is unknown.
     """
-    tree = read_xml(path, _ROOT)
+    tree = read_xml(path, _ROOT, missing=NO_FILE)
     media = tree.find("HEADER/MEDIA_DESCRIPTOR")
     name = None if media is None else media.get("MEDIA_URL") or media.get("RELATIVE_MEDIA_URL")
     video_id = context.video(unquote(name) if name else path.stem, path)
@@ -48,11 +43,13 @@ def read_elan(path: Path, context: MomentContext) -> Iterator[Row]:
             expression_id, anno_id = _label(tier, annotation, video_id, context, where)
             start, end = (_time(annotation, end, slots, where) for end in (1, 2))
             span = context.span(video_id, start, end, where, resolution=_RESOLUTION)
-            yield row(video_id, expression_id, anno_id, span)
+            yield MomentRow(video_id, expression_id, anno_id, *span)
 
 
-def write_elan(path: Path, video_id: str, rows: Iterable[Row], context: MomentContext) -> None:
-    """Write one video's spans, a tier for each label.
+def write_elan(
+    path: Path, video_id: str, rows: Iterable[MomentRow], context: MomentContext
+) -> None:
+    """Write the spans of one video, one tier per label.
 
     Raises:
         ConfigError: the frame rate is unknown, or too high for milliseconds.
@@ -60,20 +57,19 @@ def write_elan(path: Path, video_id: str, rows: Iterable[Row], context: MomentCo
     if context.rate(video_id, path) > _HIGHEST_RATE:
         raise ConfigError(
             f"the milliseconds of ELAN cannot tell the frames of video {video_id} apart, at "
-            f"{context.videos[video_id].fps:g} a second",
+            f"{context.videos[video_id].fps:g} fps",
             where=path,
         )
     tree = _document(video_id)
     order = SubElement(tree, "TIME_ORDER")
     tiers: dict[str, Element] = {}
-    for number, moment in enumerate(rows):
-        label = row_label(moment)
+    for number, row in enumerate(rows):
+        label = row_label(row)
         if label not in tiers:
             attributes = {"TIER_ID": label, "LINGUISTIC_TYPE_REF": _LINGUISTIC_TYPE}
             tiers[label] = SubElement(tree, "TIER", attributes)
-        ends = (moment["start_frame"], moment["end_frame"])
-        slots = [f"ts{2 * number + place}" for place in (1, 2)]
-        for slot, frame in zip(slots, ends, strict=True):
+        slots = [f"ts{2 * number + end}" for end in (1, 2)]
+        for slot, frame in zip(slots, row.span, strict=True):
             value = str(_round(context.seconds(video_id, frame, path) * _MILLISECONDS))
             SubElement(order, "TIME_SLOT", TIME_SLOT_ID=slot, TIME_VALUE=value)
         attributes = {
@@ -105,7 +101,7 @@ def _document(video_id: str) -> Element:
 def _label(
     tier: Element, annotation: Element, video_id: str, context: MomentContext, where: str
 ) -> tuple[str, str | None]:
-    """The annotation's own value if it means something, else the tier's name."""
+    """Resolve the annotation's own value or, if it is not a label, the tier's name."""
     value = annotation.findtext("ANNOTATION_VALUE") or ""
     try:
         return context.label(video_id, value, where)
@@ -118,8 +114,11 @@ def _time(annotation: Element, end: int, slots: dict[str, str | None], where: st
     value = slots.get(name)
     if value is None:
         raise CorruptInput(f"the time slot {name} has no time", where=where)
-    return finite(value, where) / _MILLISECONDS
+    return finite_number(value, where) / _MILLISECONDS
 
 
 def _round(value: Fraction) -> int:
     return int(value + Fraction(1, 2))
+
+
+ELAN = VideoFormat(".eaf", read_elan, write_elan)

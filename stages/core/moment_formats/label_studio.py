@@ -1,4 +1,4 @@
-"""Label Studio's JSON export of timeline labels: 1-based frame numbers, both ends included."""
+"""Label Studio's JSON export of timeline labels: 1-based frame numbers, both ends inclusive."""
 
 from __future__ import annotations
 
@@ -10,28 +10,29 @@ from typing import Any
 from schemas.directories import write_text_atomic
 from schemas.documents import mapping, parse_json
 from schemas.errors import CorruptInput
+from stages.core.datasets.documents.text_files import read_text
+from stages.core.datasets.moment_rows import MomentRow
 from stages.core.moment_formats.context import (
+    NO_FILE,
     MomentContext,
-    Row,
     by_video,
+    checked_span,
     frame_number,
-    row,
     row_label,
-    whole_span,
 )
-from stages.core.moment_formats.files import read_text
+from stages.core.moment_formats.formats import WholeFormat
 
 _TYPE = "timelinelabels"
 _FROM, _TO = "moments", "video"
 
 
-def read_label_studio(path: Path, context: MomentContext) -> Iterator[Row]:
-    """Rows of an export; a label is an expression id, `id:anno id`, or the sentence.
+def read_label_studio(path: Path, context: MomentContext) -> Iterator[MomentRow]:
+    """Read an export; a label is an expression id, `id:anno id`, or the sentence.
 
     Raises:
-        CorruptInput: not such a document, several annotations of one task, or an unknown label.
+        CorruptInput: not an export, several annotations of one task, or an unknown label.
     """
-    tasks = parse_json(read_text(path), path)
+    tasks = parse_json(read_text(path, missing=NO_FILE), path)
     if not isinstance(tasks, list):
         raise CorruptInput("is not a list of tasks", where=path)
     for number, task in enumerate(tasks):
@@ -41,8 +42,8 @@ def read_label_studio(path: Path, context: MomentContext) -> Iterator[Row]:
             yield from _moments(value, video_id, context, where)
 
 
-def write_label_studio(path: Path, rows: Iterable[Row], context: MomentContext) -> None:
-    """Write a task for each video, one result for each span."""
+def write_label_studio(path: Path, rows: Iterable[MomentRow], context: MomentContext) -> None:
+    """Write one task per video, one result per span."""
     tasks = [
         {
             "id": number,
@@ -63,7 +64,7 @@ def _video_of(task: Any, where: str) -> object:
 
 
 def _values(task: Any, where: str) -> Iterator[Any]:
-    """The values of the timeline results of a task's one annotation."""
+    """Yield the values of the timeline results of a task's only annotation."""
     annotations = task.get("annotations", [])
     if not isinstance(annotations, list):
         raise CorruptInput("its annotations are not a list", where=where)
@@ -72,7 +73,7 @@ def _values(task: Any, where: str) -> Iterator[Any]:
         raise CorruptInput(
             f"has {len(kept)} annotations",
             where=where,
-            hint="export one annotation a task, several would contradict each other",
+            hint="export one annotation per task, several may contradict each other",
         )
     for annotation in kept:
         results = annotation.get("result")
@@ -84,7 +85,7 @@ def _values(task: Any, where: str) -> Iterator[Any]:
                 yield value
 
 
-def _moments(value: Any, video_id: str, context: MomentContext, where: str) -> Iterator[Row]:
+def _moments(value: Any, video_id: str, context: MomentContext, where: str) -> Iterator[MomentRow]:
     labels, ranges = value.get(_TYPE), value.get("ranges")
     if not isinstance(labels, list) or not isinstance(ranges, list):
         raise CorruptInput("a result lacks labels or ranges", where=where)
@@ -94,15 +95,23 @@ def _moments(value: Any, video_id: str, context: MomentContext, where: str) -> I
             ends = mapping(found, where)
             first = frame_number(ends.get("start"), where)
             last = frame_number(ends.get("end"), where)
-            yield row(video_id, expression_id, anno_id, whole_span(first - 1, last, where))
+            span = checked_span(first - 1, last, where)
+            yield MomentRow(video_id, expression_id, anno_id, *span)
 
 
-def _result(number: int, moment: Row) -> dict[str, Any]:
-    ends = {"start": moment["start_frame"] + 1, "end": moment["end_frame"]}
+def _result(number: int, row: MomentRow) -> dict[str, Any]:
+    ends = {"start": row.start_frame + 1, "end": row.end_frame}
     return {
         "id": str(number),
         "type": _TYPE,
         "from_name": _FROM,
         "to_name": _TO,
-        "value": {"ranges": [ends], _TYPE: [row_label(moment)]},
+        "value": {"ranges": [ends], _TYPE: [row_label(row)]},
     }
+
+
+def _is_list(head: bytes) -> bool:
+    return head.lstrip().startswith(b"[")
+
+
+LABEL_STUDIO = WholeFormat(".json", read_label_studio, write_label_studio, _is_list)

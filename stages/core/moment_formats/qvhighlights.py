@@ -1,4 +1,4 @@
-"""QVHighlights: one JSON object a line, windows in seconds, annotated or predicted."""
+"""QVHighlights: one JSON object per line, windows in seconds, annotated or predicted."""
 
 from __future__ import annotations
 
@@ -12,29 +12,30 @@ from schemas.directories import write_text_atomic
 from schemas.documents import mapping, parse_json
 from schemas.errors import CorruptInput
 from schemas.vocabulary import ANNOTATED, PREDICTED
+from stages.core.datasets.documents.text_files import numbered_lines
+from stages.core.datasets.moment_rows import MomentRow
 from stages.core.moment_formats.context import (
+    NO_FILE,
     MomentContext,
-    Row,
-    finite,
-    row,
+    finite_number,
     without_referents,
 )
-from stages.core.moment_formats.files import numbered_lines
+from stages.core.moment_formats.formats import WholeFormat
 
 _WINDOWS, _PREDICTIONS = "relevant_windows", "pred_relevant_windows"
 _NAME = "QVHighlights"
-# Not of the format, ignored by its readers: tells sentences apart that read the same.
+# Not part of the format, and ignored by its readers: tells sentences apart that read the same.
 _EXPRESSION = "expression_id"
 
 
-def read_qvhighlights(path: Path, context: MomentContext) -> Iterator[Row]:
-    """Rows of a jsonl file; the expression is found by its sentence (or `expression_id`).
+def read_qvhighlights(path: Path, context: MomentContext) -> Iterator[MomentRow]:
+    """Read a jsonl file; the expression is found by its sentence (or `expression_id`).
 
     Raises:
-        CorruptInput: a line is not such an object, or means nothing known.
+        CorruptInput: a line is not such an object, or has an unknown video or sentence.
         ConfigError: the frame rate is unknown.
     """
-    for where, line in numbered_lines(path):
+    for where, line in numbered_lines(path, missing=NO_FILE):
         entry = mapping(parse_json(line, where), where)
         video_id = context.video(entry.get("vid"), where)
         if _EXPRESSION in entry:
@@ -44,22 +45,22 @@ def read_qvhighlights(path: Path, context: MomentContext) -> Iterator[Row]:
         source = PREDICTED if _PREDICTIONS in entry else ANNOTATED
         for window in _windows(entry, where):
             span = context.span(video_id, window[0], window[1], where)
-            score = finite(window[2], where) if source == PREDICTED else None
-            yield row(video_id, expression_id, None, span, source, score)
+            score = finite_number(window[2], where) if source == PREDICTED else None
+            yield MomentRow(video_id, expression_id, None, *span, source, score)
 
 
-def write_qvhighlights(path: Path, rows: Iterable[Row], context: MomentContext) -> None:
-    """Write a line for each expression; those of rows with scores are predictions.
+def write_qvhighlights(path: Path, rows: Iterable[MomentRow], context: MomentContext) -> None:
+    """Write one line per expression; if all its rows have scores, it is a prediction.
 
     Raises:
         ConfigError: single referents, or an unknown frame rate.
     """
-    grouped: dict[tuple[str, str], list[Row]] = defaultdict(list)
-    for moment in without_referents(rows, _NAME):
-        grouped[moment["video_id"], moment["expression_id"]].append(moment)
+    grouped: dict[tuple[str, str], list[MomentRow]] = defaultdict(list)
+    for row in without_referents(rows, _NAME):
+        grouped[row.key].append(row)
     lines = [
-        json.dumps(_entry(number, moments, context, path), ensure_ascii=False)
-        for number, moments in enumerate(grouped.values())
+        json.dumps(_entry(number, found, context, path), ensure_ascii=False)
+        for number, found in enumerate(grouped.values())
     ]
     write_text_atomic(path, "".join(f"{line}\n" for line in lines))
 
@@ -76,14 +77,13 @@ def _windows(entry: Mapping[str, Any], where: str) -> list[list[Any]]:
     return windows
 
 
-def _entry(qid: int, moments: list[Row], context: MomentContext, path: Path) -> dict[str, Any]:
-    video_id, expression_id = moments[0]["video_id"], moments[0]["expression_id"]
-    scored = all(moment["score"] is not None for moment in moments)
+def _entry(qid: int, rows: list[MomentRow], context: MomentContext, path: Path) -> dict[str, Any]:
+    video_id, expression_id = rows[0].key
+    scored = all(row.score is not None for row in rows)
     windows = []
-    for moment in moments:
-        times = (moment["start_frame"], moment["end_frame"])
-        window = [float(context.seconds(video_id, frame, path)) for frame in times]
-        windows.append([*window, moment["score"]] if scored else window)
+    for row in rows:
+        window = [float(context.seconds(video_id, frame, path)) for frame in row.span]
+        windows.append([*window, row.score] if scored else window)
     return {
         "qid": qid,
         "query": context.text(video_id, expression_id),
@@ -92,3 +92,6 @@ def _entry(qid: int, moments: list[Row], context: MomentContext, path: Path) -> 
         _PREDICTIONS if scored else _WINDOWS: windows,
         _EXPRESSION: expression_id,
     }
+
+
+QVHIGHLIGHTS = WholeFormat(".jsonl", read_qvhighlights, write_qvhighlights)

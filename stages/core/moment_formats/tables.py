@@ -1,4 +1,4 @@
-"""Moments as CSV and as Parquet: the columns of the moments table."""
+"""The moments table itself, as CSV and as Parquet."""
 
 from __future__ import annotations
 
@@ -9,34 +9,34 @@ from pathlib import Path
 
 from schemas.directories import write_text_atomic
 from schemas.errors import CorruptInput, SchemaMismatch
-from schemas.parquet import read_table, rows_of, write_table
+from schemas.parquet import read_table, write_table
 from schemas.tables import MOMENTS
 from schemas.vocabulary import ANNOTATED
-from stages.core.datasets.documents.csv_text import read_csv_text
+from stages.core.datasets.documents.text_files import read_csv_text
+from stages.core.datasets.moment_rows import MomentRow, moment_rows, moments_table
 from stages.core.moment_formats.context import (
+    NO_FILE,
     MomentContext,
-    Row,
-    finite,
+    checked_span,
+    finite_number,
     frame_number,
-    row,
-    whole_span,
 )
+from stages.core.moment_formats.formats import WholeFormat
 
-_NEEDED = ("video_id", "expression_id", "anno_id", "start_frame", "end_frame")
-_COLUMNS = (*_NEEDED, "source", "score")
+_REQUIRED = ("video_id", "expression_id", "anno_id", "start_frame", "end_frame")
 
 
-def read_csv(path: Path, context: MomentContext) -> Iterator[Row]:
-    """Rows of a CSV with a header; an empty anno_id means all referents.
+def read_csv(path: Path, context: MomentContext) -> Iterator[MomentRow]:
+    """Read a CSV with a header; an empty anno_id means all referents.
 
     Raises:
         SchemaMismatch: a column is missing.
-        CorruptInput: not CSV, or a field is not what its column holds.
+        CorruptInput: not CSV, or a field does not fit its column.
     """
-    text = read_csv_text(path, missing="no such moments file")
+    text = read_csv_text(path, missing=NO_FILE)
     reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
     try:
-        missing = [name for name in _NEEDED if name not in (reader.fieldnames or ())]
+        missing = [name for name in _REQUIRED if name not in (reader.fieldnames or ())]
         if missing:
             raise SchemaMismatch(
                 f"lacks the column {', '.join(missing)}", where=path, hint="a header is needed"
@@ -47,44 +47,47 @@ def read_csv(path: Path, context: MomentContext) -> Iterator[Row]:
                 raise CorruptInput("has too few fields", where=where)
             if None in fields:
                 raise CorruptInput("has too many fields", where=where)
-            yield row(
+            yield MomentRow(
                 fields["video_id"],
                 fields["expression_id"],
                 fields["anno_id"] or None,
-                whole_span(
+                *checked_span(
                     frame_number(fields["start_frame"], where),
                     frame_number(fields["end_frame"], where),
                     where,
                 ),
                 fields.get("source") or ANNOTATED,
-                finite(fields["score"], where) if fields.get("score") else None,
+                finite_number(fields["score"], where) if fields.get("score") else None,
             )
     except csv.Error as error:
         raise CorruptInput(f"is not CSV ({error})", where=path) from error
 
 
-def write_csv(path: Path, rows: Iterable[Row], context: MomentContext) -> None:
+def write_csv(path: Path, rows: Iterable[MomentRow], context: MomentContext) -> None:
     """Write all columns of the moments table."""
     text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, _COLUMNS, lineterminator="\n")
-    writer.writeheader()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(MomentRow._fields)
     writer.writerows(rows)
     write_text_atomic(path, text.getvalue())
 
 
-def read_parquet(path: Path, context: MomentContext) -> Iterator[Row]:
-    """Rows of a moments table; one of another tool may lack source and score.
+def read_parquet(path: Path, context: MomentContext) -> Iterator[MomentRow]:
+    """Read a moments table; one of another tool may lack source and score.
 
     Raises:
         SchemaMismatch: it is another table or version.
-        CorruptInput: truncated, or a span is none.
+        CorruptInput: truncated, or a span is empty.
     """
-    for moment in read_table(path, MOMENTS).to_pylist():
-        where = f"{path}, video {moment['video_id']}, expression {moment['expression_id']}"
-        whole_span(moment["start_frame"], moment["end_frame"], where)
-        yield moment
+    for row in moment_rows(read_table(path, MOMENTS)):
+        checked_span(*row.span, f"{path}, video {row.video_id}, expression {row.expression_id}")
+        yield row
 
 
-def write_parquet(path: Path, rows: Iterable[Row], context: MomentContext) -> None:
-    """Write the moments table itself."""
-    write_table(path, rows_of(rows, MOMENTS), MOMENTS)
+def write_parquet(path: Path, rows: Iterable[MomentRow], context: MomentContext) -> None:
+    """Write the moments table."""
+    write_table(path, moments_table(rows), MOMENTS)
+
+
+CSV = WholeFormat(".csv", read_csv, write_csv)
+PARQUET = WholeFormat(".parquet", read_parquet, write_parquet)

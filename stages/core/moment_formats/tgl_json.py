@@ -15,16 +15,18 @@ from stages.core.datasets.documents.moments_json import (
     VERSION,
     read_moments_json,
 )
-from stages.core.moment_formats.context import MomentContext, Row, by_video
+from stages.core.datasets.moment_rows import MomentRow
+from stages.core.moment_formats.context import MomentContext, by_video
+from stages.core.moment_formats.formats import WholeFormat
 
 
-def read_tgl(path: Path, context: MomentContext) -> Iterator[Row]:
-    """Rows of a tgl-moments file; see :mod:`stages.core.datasets.documents.moments_json`."""
+def read_tgl(path: Path, context: MomentContext) -> Iterator[MomentRow]:
+    """Read a tgl-moments file; see :mod:`stages.core.datasets.documents.moments_json`."""
     return read_moments_json(path)
 
 
-def write_tgl(path: Path, rows: Iterable[Row], context: MomentContext) -> None:
-    """Write spans by video, expression and referent; sources and scores have no place in it.
+def write_tgl(path: Path, rows: Iterable[MomentRow], context: MomentContext) -> None:
+    """Write spans by video, expression and referent; the format has no sources and scores.
 
     Raises:
         ConfigError: a referent is called ALL.
@@ -32,13 +34,14 @@ def write_tgl(path: Path, rows: Iterable[Row], context: MomentContext) -> None:
     videos: dict[str, Any] = {}
     for video_id, moments in by_video(rows).items():
         expressions: dict[str, Any] = {}
-        for moment in moments:
-            anno_id = moment["anno_id"]
-            if anno_id == ALL_REFERENTS:
+        for row in moments:
+            if row.anno_id == ALL_REFERENTS:
                 raise ConfigError(f"an anno id {ALL_REFERENTS} cannot be told from all", where=path)
-            spans = expressions.setdefault(moment["expression_id"], {"moments": {}})["moments"]
-            span = [moment["start_frame"], moment["end_frame"]]
-            spans.setdefault(anno_id or ALL_REFERENTS, []).append(span)
+            spans = expressions.setdefault(row.expression_id, {"moments": {}})["moments"]
+            spans.setdefault(row.anno_id or ALL_REFERENTS, []).append(list(row.span))
         videos[video_id] = {"fps": context.videos[video_id].fps, "expressions": expressions}
     document = {"format": FORMAT, "version": VERSION, "frame_unit": "index", "videos": videos}
     write_text_atomic(path, json.dumps(document, ensure_ascii=False) + "\n")
+
+
+TGL = WholeFormat(".json", read_tgl, write_tgl)

@@ -1,7 +1,7 @@
-"""VIA (VGG video annotator): CSV with times in seconds, of two versions.
+"""VIA (VGG Image Annotator, for videos): CSV with times in seconds, in two versions.
 
 Version 2 has the columns temporal_segment_start and temporal_segment_end, version 3 has
-temporal_coordinates with a JSON list. Lines that begin with # are comments, one is the header.
+temporal_coordinates with a JSON list. Lines that begin with # are comments; one is the header.
 """
 
 from __future__ import annotations
@@ -16,8 +16,10 @@ from typing import Any
 
 from schemas.directories import write_text_atomic
 from schemas.errors import CorruptInput
-from stages.core.moment_formats.context import MomentContext, Row, row, row_label
-from stages.core.moment_formats.files import read_text
+from stages.core.datasets.documents.text_files import read_text
+from stages.core.datasets.moment_rows import MomentRow
+from stages.core.moment_formats.context import NO_FILE, MomentContext, row_label
+from stages.core.moment_formats.formats import WholeFormat
 
 _HEADER = re.compile(r"^#\s*CSV_HEADER\s*=\s*", re.IGNORECASE)
 _COMMENT = "#"
@@ -33,15 +35,15 @@ _COLUMNS = (
 )
 
 
-def read_via(path: Path, context: MomentContext) -> Iterator[Row]:
-    """Rows of a VIA export; the label is the one text value of a row's metadata.
+def read_via(path: Path, context: MomentContext) -> Iterator[MomentRow]:
+    """Read a VIA export; the label is the one text value of a row's metadata.
 
     Raises:
-        CorruptInput: not such a file, or a row means nothing known.
+        CorruptInput: not a VIA export, or a row has an unknown video or label.
         ConfigError: the frame rate is unknown.
     """
     try:
-        names, rows = _table(read_text(path))
+        names, rows = _table(read_text(path, missing=NO_FILE))
     except csv.Error as error:
         raise CorruptInput(f"is not CSV ({error})", where=path) from error
     timed = _NEW in names or all(name in names for name in _OLD)
@@ -58,11 +60,11 @@ def read_via(path: Path, context: MomentContext) -> Iterator[Row]:
         video_id = context.video(_file(entry["file_list"], where), where)
         expression_id, anno_id = context.label(video_id, _label(entry["metadata"], where), where)
         span = context.span(video_id, *times, where)
-        yield row(video_id, expression_id, anno_id, span)
+        yield MomentRow(video_id, expression_id, anno_id, *span)
 
 
-def write_via(path: Path, rows: Iterable[Row], context: MomentContext) -> None:
-    """Write a row of version 3 for each span.
+def write_via(path: Path, rows: Iterable[MomentRow], context: MomentContext) -> None:
+    """Write one row of version 3 per span.
 
     Raises:
         ConfigError: the frame rate is unknown.
@@ -71,18 +73,16 @@ def write_via(path: Path, rows: Iterable[Row], context: MomentContext) -> None:
     text.write("# Exported for the VGG Image Annotator (VIA)\n")
     text.write(f"# CSV_HEADER = {','.join(_COLUMNS)}\n")
     writer = csv.writer(text, quoting=csv.QUOTE_ALL, lineterminator="\n")
-    for number, moment in enumerate(rows):
-        video_id = moment["video_id"]
-        frames = (moment["start_frame"], moment["end_frame"])
-        times = [float(context.seconds(video_id, frame, path)) for frame in frames]
-        files = json.dumps([f"{video_id}.mp4"], ensure_ascii=False)
-        label = json.dumps({"1": row_label(moment)}, ensure_ascii=False)
+    for number, row in enumerate(rows):
+        times = [float(context.seconds(row.video_id, frame, path)) for frame in row.span]
+        files = json.dumps([f"{row.video_id}.mp4"], ensure_ascii=False)
+        label = json.dumps({"1": row_label(row)}, ensure_ascii=False)
         writer.writerow([f"1_{number}", files, 0, json.dumps(times), "[]", label])
     write_text_atomic(path, text.getvalue())
 
 
 def _table(text: str) -> tuple[list[str], list[list[str]]]:
-    """Column names, and the rows that are not comments."""
+    """Split a file into its column names and the rows that are not comments."""
     names: list[str] = []
     body = []
     for line in text.split("\n"):
@@ -108,12 +108,12 @@ def _times(entry: dict[str, str], where: str) -> tuple[Any, Any] | None:
 
 
 def _file(text: str, where: str) -> object:
-    """The one file of a row: a JSON list of one, or the bare name."""
+    """Return the only file of a row, given as a JSON list or as a bare name."""
     if not text.lstrip().startswith("["):
         return text
     files = _json(text, where)
     if not isinstance(files, list) or len(files) != 1:
-        raise CorruptInput("names not exactly one file", where=where)
+        raise CorruptInput("does not name exactly one file", where=where)
     return files[0]
 
 
@@ -122,7 +122,7 @@ def _label(text: str, where: str) -> str:
     values = found.values() if isinstance(found, dict) else [found]
     labels = [value for value in values if isinstance(value, str) and value.strip()]
     if len(labels) != 1:
-        raise CorruptInput(f"its metadata holds {len(labels)} labels, one is needed", where=where)
+        raise CorruptInput(f"its metadata has {len(labels)} labels, one is needed", where=where)
     return labels[0]
 
 
@@ -131,3 +131,10 @@ def _json(text: str, where: str) -> Any:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
         raise CorruptInput(f"{text[:40]!r} is not JSON", where=where) from error
+
+
+def _is_via(head: bytes) -> bool:
+    return b"temporal_" in head or b"CSV_HEADER" in head
+
+
+VIA = WholeFormat(".csv", read_via, write_via, _is_via)

@@ -1,1 +1,1 @@
-"""What evaluation servers expect of a submission, and checking one."""
+"""Submissions: the masks that an evaluation server expects, and checks of a zip of them."""

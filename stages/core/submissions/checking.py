@@ -1,4 +1,4 @@
-"""Reading a submission back: every fault of a zip, nothing extracted."""
+"""Checking a submission: every fault of a zip, without extracting it."""
 
 from __future__ import annotations
 
@@ -14,10 +14,9 @@ from schemas.errors import CorruptInput, UnsafeName
 from schemas.files import open_regular
 from schemas.layouts import MASK_SUFFIX, safe_name
 from stages.core.submissions.expected_masks import ExpectedVideo, Size, read_expected
-from stages.core.submissions.mask_png import LARGEST_FILE_BYTES, fault_of
-from stages.core.submissions.servers import MEVIS, PREFIXES, REF_YOUTUBE_VOS
+from stages.core.submissions.mask_files import LARGEST_FILE_BYTES, mask_fault
+from stages.core.submissions.servers import MEVIS, PREFIXES
 
-# What Python's zipfile lets out of a damaged archive, beside its own error.
 ZIP_ERRORS = (
     zipfile.BadZipFile,
     NotImplementedError,
@@ -30,6 +29,7 @@ ZIP_ERRORS = (
     zlib.error,
     lzma.LZMAError,
 )
+"""Errors that Python's zipfile raises for damaged archives."""
 _ENCRYPTED = 0x1
 _DEPTH = 3  # VIDEO/EXPRESSION/FRAME.png
 
@@ -39,20 +39,20 @@ def check_submission(
     meta: Path | None,
     *,
     server: str | None,
-    pictures: Path | None = None,
+    frames_dir: Path | None = None,
     exclude: Path | None = None,
 ) -> list[str]:
-    """Every fault of a zip, one line each; an empty list means that a server will take it.
+    """List every fault of a zip, one line each; a server takes a zip without faults.
 
-    Only entries that are expected are ever read, each up to a bound, in memory.
+    Only expected entries are read, in memory, each up to a limit.
 
     Args:
         path: the zip.
-        meta: the split's meta_expressions.json. None expects what the zip itself suggests: every
-            frame that one expression of a video has, of each of its expressions. Whether a whole
-            video or expression is missing cannot be seen then.
-        server: `mevis` or `ref-youtube-vos`; None takes the one whose layout the zip has.
-        pictures, exclude: see :func:`stages.tools.submit.expected.read_expected`.
+        meta: the split's meta_expressions.json. None derives from the zip what is expected: of each
+            expression, every frame that any expression of its video has. A video or expression
+            that is missing as a whole is not found then.
+        server: one of SERVER_NAMES; None detects it by the layout of the zip.
+        frames_dir, exclude: see :func:`stages.core.submissions.expected_masks.read_expected`.
 
     Raises:
         MissingInput: no such file.
@@ -60,20 +60,21 @@ def check_submission(
     """
     expected = None
     if meta is not None:
-        expected = read_expected(meta, pictures=pictures, exclude=exclude)
+        expected = read_expected(meta, frames_dir=frames_dir, exclude=exclude)
     try:
         with open_regular(path) as file, zipfile.ZipFile(file) as archive:
             prefix = PREFIXES[server or server_of(archive)]
             return list(_faults(archive, expected, prefix))
     except ZIP_ERRORS as error:
-        raise CorruptInput(f"is not a whole zip ({error})", where=path) from error
+        raise CorruptInput(f"is not a complete zip ({error})", where=path) from error
 
 
 def server_of(archive: zipfile.ZipFile) -> str:
-    """The server whose layout a zip has: that of Ref-YouTube-VOS has one folder for everything."""
-    folder = PREFIXES[REF_YOUTUBE_VOS]
-    below = any(name.startswith(folder) for name in archive.namelist())
-    return REF_YOUTUBE_VOS if below else MEVIS
+    """Detect the server for which a zip is laid out; MeViS's has no folder around the videos."""
+    for server, prefix in PREFIXES.items():
+        if prefix and any(name.startswith(prefix) for name in archive.namelist()):
+            return server
+    return MEVIS
 
 
 def _faults(
@@ -88,18 +89,18 @@ def _faults(
             entries[entry.filename] = entry
     expected = _suggested(entries, prefix) if known is None else known
     if not expected:
-        yield f"holds no mask as {prefix}VIDEO/EXPRESSION/FRAME{MASK_SUFFIX}"
+        yield f"has no mask at {prefix}VIDEO/EXPRESSION/FRAME{MASK_SUFFIX}"
     wanted = {f"{prefix}{path}" for video in expected for path in video.paths()}
-    strangers = [name for name in entries if name not in wanted]
-    if strangers and not wanted & entries.keys():
-        yield _misplaced(strangers[0], prefix)
-    yield from (f"{_shown(name)} is not expected" for name in strangers)
+    extra = [name for name in entries if name not in wanted]
+    if extra and not wanted & entries.keys():
+        yield _misplaced(extra[0], prefix)
+    yield from (f"{_shown(name)} is not expected" for name in extra)
     for video in expected:
         yield from _video_faults(archive, video, entries, prefix)
 
 
 def _suggested(names: Iterable[str], prefix: str) -> list[ExpectedVideo]:
-    """What a zip would hold if each of its expressions had every frame of its video."""
+    """Derive from the entries of a zip the masks that it should have."""
     videos: dict[str, tuple[dict[str, None], set[str]]] = {}
     for name in names:
         parts = name.removeprefix(prefix).split("/")
@@ -116,7 +117,7 @@ def _suggested(names: Iterable[str], prefix: str) -> list[ExpectedVideo]:
 
 
 def _are_names(parts: list[str]) -> bool:
-    """Whether a video, an expression and a mask's file can be called so."""
+    """Return whether these are valid names of a video, an expression and a mask file."""
     try:
         for part in parts:
             safe_name(part, where="")
@@ -126,28 +127,28 @@ def _are_names(parts: list[str]) -> bool:
 
 
 def _name_fault(entry: zipfile.ZipInfo, known: dict[str, zipfile.ZipInfo]) -> str | None:
-    """Why an entry must not be in a zip at all."""
+    """Return why an entry must not be in a zip at all, None if it may."""
     name = entry.orig_filename
     parts = name.rstrip("/").split("/")
     if name.startswith("/") or ":" in parts[0] or "\\" in name or "\0" in name or ".." in parts:
-        return "leads out of the folder that it is unpacked to"
+        return "would be unpacked outside the folder"
     if stat.S_ISLNK(entry.external_attr >> 16):
         return "is a symbolic link"
     if entry.flag_bits & _ENCRYPTED:
         return "is encrypted"
     if entry.filename in known:
-        return "stands in the zip twice"
+        return "is in the zip twice"
     return None
 
 
 def _shown(name: str) -> str:
-    """A stranger's name as it can be printed: in one line, without control characters."""
+    """Return the name of an entry in one line, without control characters."""
     return name if name.isprintable() else repr(name)
 
 
 def _misplaced(example: str, prefix: str) -> str:
-    place = f"below {prefix}" if prefix else "at the root of the zip"
-    return f"no expected mask is in the zip: video folders stand {place}, here is {_shown(example)}"
+    place = f"in {prefix}" if prefix else "at the root of the zip"
+    return f"no expected mask found: the video folders belong {place}, found {_shown(example)}"
 
 
 def _video_faults(
@@ -174,10 +175,10 @@ def _entry_fault(
     archive: zipfile.ZipFile, entry: zipfile.ZipInfo, size: Size | None
 ) -> tuple[str | None, Size | None]:
     if entry.file_size > LARGEST_FILE_BYTES:
-        return f"unpacks to {entry.file_size} bytes, which no mask needs", None
+        return f"unpacks to {entry.file_size} bytes, far more than a mask has", None
     try:
         with archive.open(entry) as file:
             data = file.read(LARGEST_FILE_BYTES + 1)
     except ZIP_ERRORS as error:
         return f"cannot be unpacked ({error})", None
-    return fault_of(data, size)
+    return mask_fault(data, size)

@@ -1,9 +1,8 @@
-"""The servers that take submissions, and where they want the videos in the zip."""
+"""The servers that take submissions, each with the folder of the videos in its zip."""
 
 from __future__ import annotations
 
 MEVIS = "mevis"
-REF_YOUTUBE_VOS = "ref-youtube-vos"
-
-# What stands before VIDEO/EXPRESSION/FRAME.png in the zip.
-PREFIXES = {MEVIS: "", REF_YOUTUBE_VOS: "Annotations/"}
+PREFIXES = {MEVIS: "", "ref-youtube-vos": "Annotations/"}
+"""Path before VIDEO/EXPRESSION/FRAME.png in the zip, by server."""
+SERVER_NAMES = tuple(PREFIXES)

@@ -1,1 +1,1 @@
-"""Masks as packed 64-bit rows: decoding, boundaries and counts."""
+"""Masks packed into 64-bit words: decoding, boundaries and counts."""

@@ -1,6 +1,6 @@
-"""Boundaries, what is near them, and the counts of a pair of masks.
+"""Boundaries, the pixels within reach of them, and the counts of a pair of masks.
 
-The legend is that of :mod:`stages.score.masks.packed_masks`, which says what is counted and why.
+Legend and definitions are in :mod:`stages.score.masks.packed_masks`.
 """
 
 from __future__ import annotations
@@ -13,35 +13,34 @@ import numpy as np
 import numpy.typing as npt
 from numba import types
 
-from stages.score.masks.compiled import ROWS, SEEN_NUMBERS, SEEN_ROWS, compiled
-from stages.score.masks.packed_masks import Counts, Rows, boundary_radius
+from stages.score.masks.compiled import READONLY_INTEGERS, READONLY_WORDS, WORDS, compiled
+from stages.score.masks.packed_masks import (
+    WORD,
+    Counts,
+    PackedMask,
+    Words,
+    boundary_radius,
+    empty_mask,
+)
 
 _U = np.uint64
-_WORD = 64
 _ODD_BITS, _ODD_PAIRS = _U(0x5555555555555555), _U(0x3333333333333333)
 _ODD_NIBBLES, _EACH_BYTE = _U(0x0F0F0F0F0F0F0F0F), _U(0x0101010101010101)
 _TOP_BYTE = _U(56)
 _COUNTS = 7
 
 
-@compiled(types.void(SEEN_ROWS, types.int64, ROWS))
-def _mark_boundary(rows, width, edge):  # type: ignore[no-untyped-def]
-    """Pixels that differ from their neighbour to the east, south or south-east.
-
-    In the last row only the eastern neighbour counts, in the last column only the southern one,
-    and the corner is never boundary.
-
-    Args:
-        edge: written.
-    """
-    height, words = rows.shape
+@compiled(types.void(READONLY_WORDS, types.int64, WORDS))
+def _mark_boundary(mask, width, edge):  # type: ignore[no-untyped-def]
+    """Mark the boundary of a mask in `edge`; see :func:`boundary`."""
+    height, words = mask.shape
     last = words - 1
-    corner = _U(1) << _U((width - 1) % _WORD)
+    corner = _U(1) << _U((width - 1) % WORD)
     for y in range(height):
-        here, south, found = rows[y], rows[min(y + 1, height - 1)], edge[y]
+        here, south, found = mask[y], mask[min(y + 1, height - 1)], edge[y]
         for k in range(last):
-            east = (here[k] >> _U(1)) | (here[k + 1] << _U(_WORD - 1))
-            south_east = (south[k] >> _U(1)) | (south[k + 1] << _U(_WORD - 1))
+            east = (here[k] >> _U(1)) | (here[k + 1] << _U(WORD - 1))
+            south_east = (south[k] >> _U(1)) | (south[k + 1] << _U(WORD - 1))
             found[k] = (here[k] ^ east) | (here[k] ^ south[k]) | (here[k] ^ south_east)
         beside = (here[last] ^ (here[last] >> _U(1))) | (here[last] ^ (south[last] >> _U(1)))
         found[last] = (here[last] ^ south[last]) | (beside & (corner - _U(1)))
@@ -49,7 +48,7 @@ def _mark_boundary(rows, width, edge):  # type: ignore[no-untyped-def]
 
 @numba.njit
 def _used(row):  # type: ignore[no-untyped-def]
-    """First and last (exclusive) word of a row that is not 0; equal where there is none."""
+    """Return the first and last (exclusive) word of a row that is not 0; equal if there is none."""
     first, last = 0, row.size
     while first < last and row[first] == 0:
         first += 1
@@ -60,8 +59,8 @@ def _used(row):  # type: ignore[no-untyped-def]
 
 @numba.njit
 def _widen(row, step):  # type: ignore[no-untyped-def]
-    """Each pixel of a row and those `step` columns to either side of it."""
-    back = _U(_WORD) - step
+    """Set the pixels `step` columns to either side of each pixel of a row."""
+    back = _U(WORD) - step
     before = _U(0)
     for k in range(row.size):
         here = row[k]
@@ -73,37 +72,37 @@ def _widen(row, step):  # type: ignore[no-untyped-def]
 
 
 @numba.njit
-def _add(row, to):  # type: ignore[no-untyped-def]
+def _add(row, target):  # type: ignore[no-untyped-def]
     for k in range(row.size):
-        to[k] |= row[k]
+        target[k] |= row[k]
 
 
-@compiled(types.void(SEEN_ROWS, SEEN_NUMBERS, ROWS))
-def _spread(edge, halves, reach):  # type: ignore[no-untyped-def]
-    """Pixels within a disk around the pixels of `edge`.
+@compiled(types.void(READONLY_WORDS, READONLY_INTEGERS, WORDS))
+def _dilate(edge, halves, reach):  # type: ignore[no-untyped-def]
+    """Set the pixels of `reach` within a disk around the pixels of `edge`.
 
-    A row is spread sideways by ever more pixels, as the disk is from its poles to its middle, and
-    added to the rows at that distance above and below.
+    A row is widened step by step, as the disk is from its poles to its middle, and added to the
+    rows at that distance above and below.
 
     Args:
         halves: int64 (radius + 1,), half the disk's width at each distance from its middle row.
-        reach: zeros; written.
+        reach: zeros.
     """
     height, words = edge.shape
     radius = halves.size - 1
-    spare = (radius + _WORD - 1) // _WORD
-    line = np.empty(words, np.uint64)
+    spare = (radius + WORD - 1) // WORD
+    widened = np.empty(words, np.uint64)
     for y in range(height):
         first, last = _used(edge[y])
         if first == last:
             continue
         first, last = max(first - spare, 0), min(last + spare, words)
-        row = line[first:last]
+        row = widened[first:last]
         row[:] = edge[y, first:last]
         width = 0
         for distance in range(radius, -1, -1):
-            while width < halves[distance]:  # no step leaves a gap, or depends on what lies outside
-                step = min(halves[distance] - width, width + 1, _WORD - 1)
+            while width < halves[distance]:  # no step leaves a gap, or depends on bits outside
+                step = min(halves[distance] - width, width + 1, WORD - 1)
                 _widen(row, _U(step))
                 width += step
             if y >= distance:
@@ -114,20 +113,20 @@ def _spread(edge, halves, reach):  # type: ignore[no-untyped-def]
 
 @numba.njit
 def _bits(word):  # type: ignore[no-untyped-def]
-    """How many bits are set; LLVM knows the pattern and takes the machine's own instruction."""
+    """Count the set bits; LLVM knows the pattern and emits the processor's own instruction."""
     word -= (word >> _U(1)) & _ODD_BITS
     word = (word & _ODD_PAIRS) + ((word >> _U(2)) & _ODD_PAIRS)
     word = (word + (word >> _U(4))) & _ODD_NIBBLES
     return (word * _EACH_BYTE) >> _TOP_BYTE
 
 
-@compiled(types.UniTuple(types.int64, _COUNTS)(*[SEEN_ROWS] * 6))
+@compiled(types.UniTuple(types.int64, _COUNTS)(*[READONLY_WORDS] * 6))
 def _count(predicted, true, edge, true_edge, reach, true_reach):  # type: ignore[no-untyped-def]
-    """The seven counts of :class:`stages.score.masks.packed_masks.Counts`.
+    """Take the seven counts of :class:`stages.score.masks.packed_masks.Counts`.
 
     Args:
-        edge, true_edge: the boundaries of both masks.
-        reach, true_reach: what is near them.
+        edge, true_edge: boundaries of both masks.
+        reach, true_reach: pixels within reach of the boundaries.
     """
     both = area = true_area = length = true_length = precise = recalled = _U(0)
     mask, wanted = predicted.reshape(-1), true.reshape(-1)
@@ -154,58 +153,59 @@ def _count(predicted, true, edge, true_edge, reach, true_reach):  # type: ignore
 
 @lru_cache(maxsize=64)
 def _disk_halves(radius: int) -> npt.NDArray[np.int64]:
-    """Half the width of the disk x^2 + y^2 <= radius^2 at the distances 0 to `radius` from its
-    middle row, int64 (radius + 1,).
+    """Return half the width of the disk x^2 + y^2 <= radius^2 in each row from its middle on.
+
+    Returns:
+        int64 (radius + 1,).
     """
     return np.array([math.isqrt(radius * radius - y * y) for y in range(radius + 1)], np.int64)
 
 
-def boundary(rows: Rows, width: int) -> Rows:
-    """Pixels that differ from their neighbour to the east, south or south-east.
+def boundary(words: Words, width: int) -> Words:
+    """Return the pixels that differ from their neighbour to the east, south or south-east.
 
     In the last row only the eastern neighbour counts, in the last column only the southern one,
     and the corner is never boundary.
     """
-    edge = np.empty(rows.shape, np.uint64)
-    _mark_boundary(rows, width, edge)
+    edge = np.empty(words.shape, np.uint64)
+    _mark_boundary(words, width, edge)
     return edge
 
 
-def dilate(rows: Rows, radius: int) -> Rows:
-    """Pixels within `radius` (Euclidean, inclusive) of a foreground pixel.
+def dilate(words: Words, radius: int) -> Words:
+    """Return the pixels within `radius` (Euclidean, inclusive) of a foreground pixel.
 
     Bits behind the last column may be set in the result.
     """
-    reach = np.zeros(rows.shape, np.uint64)
-    _spread(rows, _disk_halves(radius), reach)
+    reach = np.zeros(words.shape, np.uint64)
+    _dilate(words, _disk_halves(radius), reach)
     return reach
 
 
-class Target:
-    """The ground truth of one frame, made ready to be compared with many predictions.
+class TrueMask:
+    """The true mask of one frame, prepared for the comparison with many predictions."""
 
-    Args:
-        rows: the true mask.
-        width: W of the frame.
-    """
-
-    def __init__(self, rows: Rows, width: int):
-        self.rows = np.ascontiguousarray(rows)
-        self.width = width
-        self.radius = boundary_radius(rows.shape[0], width)
-        self._edge = boundary(self.rows, width)
+    def __init__(self, mask: PackedMask):
+        self.size = mask.size
+        self.radius = boundary_radius(*mask.size)
+        self._words = np.ascontiguousarray(mask.words)
+        self._edge = boundary(self._words, mask.width)
         self._reach = dilate(self._edge, self.radius)
 
     @cached_property
-    def unanswered(self) -> Counts:
-        """The counts of a prediction that is not there."""
-        return self.compare(np.zeros_like(self.rows))
+    def missed(self) -> Counts:
+        """Counts of an empty prediction."""
+        return self.compare(empty_mask(self.size))
 
-    def compare(self, rows: Rows) -> Counts:
-        """The counts of a prediction with the same shape as the truth."""
-        if rows.shape != self.rows.shape:
-            raise ValueError(f"expected rows {self.rows.shape}, got {rows.shape}")
-        rows = np.ascontiguousarray(rows)
-        edge = boundary(rows, self.width)
+    def compare(self, predicted: PackedMask) -> Counts:
+        """Count a prediction of the same size.
+
+        Raises:
+            ValueError: it has another size.
+        """
+        if predicted.size != self.size:
+            raise ValueError(f"expected a mask of (H, W) {self.size}, got {predicted.size}")
+        words = np.ascontiguousarray(predicted.words)
+        edge = boundary(words, predicted.width)
         reach = dilate(edge, self.radius)
-        return Counts(*_count(rows, self.rows, edge, self._edge, reach, self._reach))
+        return Counts(*_count(words, self._words, edge, self._edge, reach, self._reach))

@@ -1,4 +1,4 @@
-"""Region similarity J and boundary measure F as integer counts, on masks packed into 64-bit rows.
+"""Masks packed into 64-bit words, and the integer counts from which J and F follow.
 
 The definition is that of the DAVIS benchmark (Perazzi et al., "A Benchmark Dataset and Evaluation
 Methodology for Video Object Segmentation", sections 5.1 and 5.2), which MeViS uses too: J is
@@ -6,27 +6,55 @@ intersection over union, F the harmonic mean of the precision and recall of boun
 have a boundary pixel of the other mask within a disk. Everything is counted in integers, so equal
 masks give equal scores on every machine; docs/scoring.md spells the definition out.
 
-Legend: H, W height and width in pixels; a mask's *rows* are uint64 (H, ceil(W / 64)), in which bit
-`b` of word `k` is the pixel at column 64 k + b. Bits behind column W are always 0.
+Legend: H, W height and width in pixels; *words* are uint64 (H, ceil(W / 64)), in which bit `b` of
+word `k` is the pixel at column 64 k + b. Bits at or behind column W are always 0.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-Rows = npt.NDArray[np.uint64]
+Words = npt.NDArray[np.uint64]
 
 WORD = 64
+"""Pixels per word."""
 _BYTES_PER_WORD = 8
-_TOLERANCE = 0.008  # the boundary's tolerance as a share of the image diagonal, DAVIS' value
+_TOLERANCE = 0.008  # the boundary's tolerance as a share of the image diagonal, DAVIS's value
+
+
+@dataclass(frozen=True, slots=True)
+class PackedMask:
+    """A mask of one bit per pixel.
+
+    Attributes:
+        words: uint64 (H, ceil(W / 64)).
+        width: W.
+    """
+
+    words: Words
+    width: int
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(H, W)."""
+        return len(self.words), self.width
+
+    def __or__(self, other: PackedMask) -> PackedMask:
+        """Union with a mask of the same size."""
+        return PackedMask(self.words | other.words, self.width)
+
+    def __sub__(self, other: PackedMask) -> PackedMask:
+        """Pixels that are not in another mask of the same size."""
+        return PackedMask(self.words & ~other.words, self.width)
 
 
 class Counts(NamedTuple):
-    """All that J and F of one frame depend on, in pixels.
+    """Pixel counts that determine J and F of one frame.
 
     Attributes:
         intersection: pixels in both masks.
@@ -44,63 +72,37 @@ class Counts(NamedTuple):
     precise: int
     recalled: int
 
-    @property
-    def union(self) -> int:
-        """Pixels in either mask."""
-        return self.predicted_area + self.true_area - self.intersection
 
-
-def pack(mask: np.ndarray) -> Rows:
-    """Rows of a mask (H, W); every value but 0 is foreground."""
+def pack(mask: np.ndarray) -> PackedMask:
+    """Pack a mask (H, W); every value but 0 is foreground."""
     height, width = mask.shape
     packed = np.packbits(mask, axis=1, bitorder="little")  # (H, ceil(W / 8))
-    return words_of(packed, height, width)
-
-
-def words_of(packed: np.ndarray, height: int, width: int) -> Rows:
-    """Bytes (H, ceil(W / 8)) of eight pixels, lowest bit first, as rows of words."""
     row_bytes = words_in(width) * _BYTES_PER_WORD
     if packed.shape[1] != row_bytes:
         padded = np.zeros((height, row_bytes), np.uint8)
         padded[:, : packed.shape[1]] = packed
         packed = padded
-    return np.ascontiguousarray(packed).view("<u8")
+    return PackedMask(np.ascontiguousarray(packed).view("<u8"), width)
 
 
-def unpack(rows: Rows, width: int) -> np.ndarray:
-    """The mask (H, W) of bool that `rows` holds."""
-    bits = np.unpackbits(np.ascontiguousarray(rows).view(np.uint8), axis=1, bitorder="little")
-    return bits[:, :width].astype(bool)
+def unpack(mask: PackedMask) -> np.ndarray:
+    """Unpack a mask to bool (H, W)."""
+    row_bytes = np.ascontiguousarray(mask.words).view(np.uint8)
+    bits = np.unpackbits(row_bytes, axis=1, bitorder="little")
+    return bits[:, : mask.width].astype(bool)
 
 
 def words_in(width: int) -> int:
-    """Words that a row of `width` pixels takes."""
+    """Return the number of words in a row of `width` pixels."""
     return -(-width // WORD)
 
 
-def blank(height: int, width: int) -> Rows:
-    """The rows of an empty mask."""
-    return np.zeros((height, words_in(width)), np.uint64)
+def empty_mask(size: tuple[int, int]) -> PackedMask:
+    """Make an empty mask of size (H, W)."""
+    height, width = size
+    return PackedMask(np.zeros((height, words_in(width)), np.uint64), width)
 
 
 def boundary_radius(height: int, width: int) -> int:
-    """Radius of the tolerance disk: ceil(0.008 x diagonal) pixels."""
+    """Return the radius of the tolerance disk: ceil(0.008 x diagonal) pixels."""
     return math.ceil(_TOLERANCE * math.sqrt(height * height + width * width))
-
-
-def jaccard(counts: Counts) -> float:
-    """J of a frame; 1 where both masks are empty."""
-    return counts.intersection / counts.union if counts.union else 1.0
-
-
-def f_measure(counts: Counts) -> float:
-    """F of a frame; 1 where neither mask has a boundary, 0 where only one has."""
-    if not counts.predicted_edge and not counts.true_edge:
-        return 1.0
-    if not counts.predicted_edge or not counts.true_edge:
-        return 0.0
-    precision = counts.precise / counts.predicted_edge
-    recall = counts.recalled / counts.true_edge
-    if precision + recall == 0:
-        return 0.0
-    return 2 * precision * recall / (precision + recall)

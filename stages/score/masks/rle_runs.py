@@ -1,4 +1,4 @@
-"""COCO run lengths: out of their compressed form, and into rows.
+"""Loops over COCO run lengths: decompressing them, and filling the rows of a packed mask.
 
 Runs go down the columns, background first.
 """
@@ -8,30 +8,36 @@ from __future__ import annotations
 import numpy as np
 from numba import types
 
-from stages.score.masks.compiled import NUMBERS, ROWS, SEEN_BYTES, SEEN_NUMBERS, compiled
+from stages.score.masks.compiled import (
+    INTEGERS,
+    READONLY_BYTES,
+    READONLY_INTEGERS,
+    WORDS,
+    compiled,
+)
 from stages.score.masks.packed_masks import WORD
 
 _U = np.uint64
-_OFFSET = 48  # compressed runs are written as the characters from "0" on, five bits in each
+_OFFSET = 48  # compressed runs are characters from "0" on, five bits in each
 _PAYLOAD = 0x1F
 _PAYLOAD_BITS = 5
 _MORE = 0x20
 _SIGN = 0x10
 _HIGHEST = 0x3F
 _MOST_BITS = 7 * _PAYLOAD_BITS  # of a number; they hold any pixel count that fits in memory
-_ABSOLUTE = 3  # the first runs are written as they are, later ones less the run two before
+_ABSOLUTE = 3  # the first runs are stored as they are, later ones less the run two before
 
 
-@compiled(types.int64(SEEN_BYTES, NUMBERS))
-def expand_runs(codes, lengths):  # type: ignore[no-untyped-def]
-    """Run lengths from COCO's compressed form.
+@compiled(types.int64(READONLY_BYTES, INTEGERS))
+def decompress_runs(codes, lengths):  # type: ignore[no-untyped-def]
+    """Decompress run lengths of COCO.
 
     Args:
         codes: uint8 (N,), the characters.
         lengths: int64 (N,); the first ones are written.
 
     Returns:
-        how many there are; -1 where the text is no such form.
+        number of runs; -1 if the characters are not compressed run lengths.
     """
     found, number, bits = 0, np.int64(0), 0
     for character in codes:
@@ -49,17 +55,17 @@ def expand_runs(codes, lengths):  # type: ignore[no-untyped-def]
     return -1 if bits else found
 
 
-@compiled(types.void(SEEN_NUMBERS, types.int64, ROWS))
+@compiled(types.void(READONLY_INTEGERS, types.int64, WORDS))
 def fill_runs(lengths, width, rows):  # type: ignore[no-untyped-def]
-    """Rows of a mask from run lengths that go down the columns, background first.
+    """Fill the rows of a mask.
 
     A pixel's value is the parity of the run starts at or before it. So each start flips one bit,
-    a column flips at its top where the one before it ends inside a run, and the bits are summed
-    down each column by exclusive or.
+    a column flips at its top if the one before it ends inside a run, and the bits are summed down
+    each column by exclusive or.
 
     Args:
         lengths: int64 (N,), none below 0; together they fill the mask.
-        rows: zeros; written.
+        rows: uint64 (H, words), zeros; written.
     """
     height = rows.shape[0]
     start, column, inside = np.int64(0), np.int64(0), False

@@ -1,1 +1,1 @@
-"""The report of score: one HTML page that opens from disk and needs nothing else."""
+"""The report of score: one HTML page that opens from disk, without any other file."""

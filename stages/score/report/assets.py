@@ -1,4 +1,4 @@
-"""Style and script of the report; they stand in the page itself."""
+"""Style and script that the report embeds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Text of data sets as HTML can hold it."""
+"""Escaping the text of data sets for HTML."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ _FORBIDDEN = re.compile("[\0-\x08\x0b\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufde
 
 
 def report_text(text: str) -> str:
-    r"""`text` with what HTML forbids as visible escapes: `\x1b` for ESC."""
+    r"""Return `text` with visible escapes for what HTML forbids: `\x1b` for ESC."""
     return _FORBIDDEN.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
 
 
 def html_text(text: str) -> str:
-    """:func:`report_text` with the characters of markup escaped."""
+    """Return :func:`report_text` with the characters of markup escaped."""
     return escape(report_text(text))

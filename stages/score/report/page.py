@@ -1,4 +1,4 @@
-"""The page: figures, plots, worst and best cases, and every expression in a sortable table."""
+"""The page: figures, plots, worst and best cases, and a sortable table of all expressions."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from stages.core.engine.runtime import Runtime
 from stages.score.cases import Case, VideoCases
 from stages.score.report.assets import SCRIPT, STYLE
 from stages.score.report.markup import html_text, report_text
-from stages.score.report.pictures import AGREED, EXTRA, MISSED, Pictured, thumbnail
 from stages.score.report.plots import group_bars, histogram, over_time, sparkline
+from stages.score.report.thumbnails import AGREED, EXTRA, MISSED, ThumbnailJob, thumbnail
 
 _PERCENT = 100
 _HALF = 0.5
@@ -47,15 +47,15 @@ def report_page(
     scores: pa.Table,
     frames: pa.Table,
     preds: Path,
-    pictured: int,
+    shown: int,
     runtime: Runtime,
 ) -> str:
-    """The report as HTML.
+    """Render the report as HTML.
 
     Args:
         scores, frames: the tables of the run, in the order of `videos`.
-        pictured: how many of the worst and how many of the best expressions are shown.
-        runtime: where their pictures are drawn: the workers have loaded what that needs.
+        shown: number of worst and of best expressions with an image.
+        runtime: its workers draw the images.
     """
     rows = scores.to_pylist()
     for row, case in zip(rows, _cases(videos), strict=True):
@@ -63,7 +63,7 @@ def report_page(
     sections = [
         _head(summary),
         _plots(summary, rows, frames, videos),
-        _gallery(videos, rows, frames, preds, pictured, runtime),
+        _gallery(videos, rows, frames, preds, shown, runtime),
         _table(rows),
     ]
     title = f"tgl score: J&F {_share(summary['JF'])}"
@@ -134,9 +134,9 @@ def _plots(
         [video.num_frames for video in videos for _ in video.cases],
         [len(case.frames) for case in _cases(videos)],
     )
-    places = (frames.column("frame").to_numpy() + 0.5) / np.maximum(lengths, 1)
+    positions = (frames.column("frame").to_numpy() + 0.5) / np.maximum(lengths, 1)
     j, f = (frames.column(name).to_numpy() for name in ("J", "F"))
-    figures.append(("J and F along the video", over_time(places, j, f)))
+    figures.append(("J and F along the video", over_time(positions, j, f)))
     for name, key, word in (
         ("J&F by number of referents", "by_referents", " referents"),
         ("J&F by moment length (share of the video)", "by_moment_length", ""),
@@ -157,65 +157,66 @@ def _gallery(
     rows: Sequence[Mapping[str, Any]],
     frames: pa.Table,
     preds: Path,
-    pictured: int,
+    shown: int,
     runtime: Runtime,
 ) -> str:
     owners = [(video, case) for video in videos for case in video.cases]
     starts = np.cumsum([0, *(len(case.frames) for _, case in owners)])
     order = sorted(range(len(rows)), key=lambda index: (rows[index]["JF"], index))
-    worst = order[:pictured]
-    best = [index for index in reversed(order) if index not in worst][:pictured]
+    worst = order[:shown]
+    best = [index for index in reversed(order) if index not in worst][:shown]
     keys = "".join(
         f'<span class="key" style="background:rgb{colour}"></span>{name}'
         for name, colour in (("both", AGREED), ("missed", MISSED), ("too much", EXTRA))
     )
-    jobs, drawn = {}, {}
+    jobs, parts = {}, {}
     for index in [*worst, *best]:
         video, case = owners[index]
-        drawn[index] = frames.slice(starts[index], rows[index]["frames"])
-        jobs[index] = Pictured(preds, video, case, case.frames[_telling(drawn[index], rows[index])])
-    pictures = _draw(jobs, runtime)
+        parts[index] = frames.slice(starts[index], rows[index]["frames"])
+        frame = case.frames[_most_telling(parts[index], rows[index])]
+        jobs[index] = ThumbnailJob(preds, video, case, frame)
+    images = _draw(jobs, runtime)
     html = ""
     for name, chosen in (("Worst expressions", worst), ("Best expressions", best)):
         if not chosen:
             continue
-        cards = [_card(jobs[i], rows[i], drawn[i], pictures[i]) for i in chosen]
+        cards = [_card(jobs[i], rows[i], parts[i], images[i]) for i in chosen]
         html += (
-            f"<h2>{name}</h2><p>{keys}; bars: J of each frame, the pictured one dark; "
+            f"<h2>{name}</h2><p>{keys}; bars: J of each frame, that of the image dark; "
             f'strip: relevant frames.</p><div class="cases">{"".join(cards)}</div>'
         )
     return html
 
 
-def _telling(frames: pa.Table, row: Mapping[str, Any]) -> int:
-    """The row of the most telling frame: of the largest disagreement, or of the largest agreement
-    where the expression is rather right.
+def _most_telling(frames: pa.Table, row: Mapping[str, Any]) -> int:
+    """Find the row of the frame to show: with the largest disagreement, or the largest agreement
+    if J of the expression is high.
     """
     union, both = (frames.column(name).to_numpy() for name in ("union", "intersection"))
     telling = union - both if row["J"] < _HALF else both
     return int(np.argmax(telling)) if len(telling) else 0
 
 
-def _draw(jobs: Mapping[int, Pictured], runtime: Runtime) -> dict[int, str | None]:
-    """The pictures of `jobs`, by their keys."""
+def _draw(jobs: Mapping[int, ThumbnailJob], runtime: Runtime) -> dict[int, str | None]:
+    """Draw the images of `jobs`, by their keys."""
     keys = {id(job): key for key, job in jobs.items()}
-    pictures = {}
-    for job, picture in map_jobs(thumbnail, jobs.values(), runtime=runtime):
-        if isinstance(picture, TglError):
-            raise picture
-        pictures[keys[id(job)]] = picture
-    return pictures
+    images = {}
+    for job, image in map_jobs(thumbnail, jobs.values(), runtime=runtime):
+        if isinstance(image, TglError):
+            raise image
+        images[keys[id(job)]] = image
+    return images
 
 
-def _card(job: Pictured, row: Mapping[str, Any], frames: pa.Table, picture: str | None) -> str:
+def _card(job: ThumbnailJob, row: Mapping[str, Any], frames: pa.Table, image: str | None) -> str:
     video, case = job.video, job.case
     shown = (
-        f'<img alt="prediction and truth" src="{picture}">'
-        if picture
+        f'<img alt="prediction and truth" src="{image}">'
+        if image
         else '<div class="none">no mask can be read</div>'
     )
     j, relevant = frames.column("J").to_numpy(), frames.column("relevant").to_pylist()
-    spark = sparkline(j, relevant, _telling(frames, row))
+    spark = sparkline(j, relevant, _most_telling(frames, row))
     words = f"<div class=words>{html_text(case.text)}</div>" if case.text else ""
     name = f"{case.video_id} / {case.expression_id}, frame {video.frame_names[job.frame]}"
     figures = f"J&F {_share(row['JF'])}, J {_share(row['J'])}, F {_share(row['F'])}"
@@ -226,7 +227,7 @@ def _card(job: Pictured, row: Mapping[str, Any], frames: pa.Table, picture: str 
 
 
 def _table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """The table is filled by the script from JSON, so that thousands of rows stay light."""
+    """Render the table as JSON, from which the script fills it: thousands of rows stay light."""
     columns = [
         (key, name, kind)
         for key, name, kind in _COLUMNS

@@ -21,7 +21,7 @@ _SPARK_WIDTH, _SPARK_HEIGHT, _MOMENT = 320, 34, 5
 
 
 def histogram(values: Sequence[float]) -> str:
-    """How many expressions have which J&F; values between 0 and 1."""
+    """Plot the number of expressions over J&F; values are between 0 and 1."""
     counts, _ = np.histogram(values, bins=_BINS, range=(0, 1))
     top = max(int(counts.max(initial=0)), 1)
     width = (_WIDTH - _LEFT - _RIGHT) / _BINS
@@ -39,7 +39,7 @@ def histogram(values: Sequence[float]) -> str:
 
 
 def over_time(positions: np.ndarray, j: np.ndarray, f: np.ndarray) -> str:
-    """Mean J and F along the video.
+    """Plot mean J and F over the position in the video.
 
     Args:
         positions: of each frame in its video, between 0 and 1, float (N,).
@@ -67,11 +67,11 @@ def over_time(positions: np.ndarray, j: np.ndarray, f: np.ndarray) -> str:
         f'y2="{_y(tick):.1f}"/>'
         for tick in _TICKS
     )
-    return _svg(ticks + "".join(lines) + _x_axis("place in the video, percent"))
+    return _svg(ticks + "".join(lines) + _x_axis("position in the video, percent"))
 
 
 def group_bars(groups: Sequence[dict[str, Any]]) -> str:
-    """A bar of J&F for each group of expressions."""
+    """Plot J&F of each group of expressions as a bar."""
     height = _ROW * len(groups) + 8
     room = _WIDTH - _LABEL - 60
     parts = []
@@ -90,7 +90,11 @@ def group_bars(groups: Sequence[dict[str, Any]]) -> str:
 
 
 def sparkline(j: np.ndarray, relevant: Sequence[bool | None], chosen: int) -> str:
-    """J of each frame of one expression; a strip above relevant frames, the pictured one marked."""
+    """Plot J of each frame of an expression, with a strip above relevant frames.
+
+    Args:
+        chosen: position of the frame that is marked.
+    """
     step, room = _SPARK_WIDTH / max(len(j), 1), _SPARK_HEIGHT - _MOMENT - 1
     shades = "".join(
         f'<rect class="moment" x="{index * step:.2f}" width="{step:.2f}" height="{_MOMENT}"/>'
@@ -114,8 +118,8 @@ def _svg(content: str, height: float = _HEIGHT) -> str:
 
 
 def _text(x: float, y: float, text: str, anchor: str = "start", kind: str = "tick") -> str:
-    place = f'x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"'
-    return f'<text class="{kind}" {place}>{html_text(text)}</text>'
+    position = f'x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"'
+    return f'<text class="{kind}" {position}>{html_text(text)}</text>'
 
 
 def _x_axis(name: str) -> str:

@@ -1,1 +1,1 @@
-"""Per-frame and per-expression rows, the summary, and the comparison of two runs."""
+"""Rows per frame and per expression, the summary, and the comparison of two runs."""

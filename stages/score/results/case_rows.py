@@ -1,4 +1,4 @@
-"""One row of the scores table per case, from its frames."""
+"""Rows of the scores table: one per case, from its frames."""
 
 from __future__ import annotations
 
@@ -13,14 +13,18 @@ from stages.score.cases import Case, VideoCases
 from stages.score.results.frame_rows import mean
 from stages.score.temporal import TemporalScores
 
-_HIT = 0.5  # recall counts frames above it
+_RECALL = 0.5  # recall is the share of frames above it
 _BINS = 4  # decay compares the first and last quarter
 
 
 def case_rows(
     video: VideoCases, frames: pa.Table, temporal: Mapping[tuple[str, str], TemporalScores]
 ) -> Iterable[dict[str, Any]]:
-    """Rows of a video's cases from its rows of the score_frames table, in order."""
+    """Yield the rows of a video's cases, in order.
+
+    Args:
+        frames: rows of the video in the score_frames table.
+    """
     columns = {
         name: frames.column(name).to_numpy(zero_copy_only=False)
         for name in ("J", "F", "predicted_area", "relevant")
@@ -52,7 +56,7 @@ def _case_row(case: Case, columns: dict[str, np.ndarray], faulty: np.ndarray) ->
         "fault_frames": int(faulty.sum()),
     }
     for name, values in (("J", j), ("F", f)):
-        row[f"{name}_recall"] = mean((values > _HIT).astype(float))
+        row[f"{name}_recall"] = mean((values > _RECALL).astype(float))
         row[f"{name}_decay"] = decay(values)
     if case.spans:
         relevant = columns["relevant"].astype(bool)
@@ -74,10 +78,10 @@ def _temporal_columns(scores: TemporalScores) -> dict[str, Any]:
 
 
 def decay(values: np.ndarray) -> float:
-    """Mean of the first quarter of the frames less that of the last, as DAVIS cuts them.
+    """Compute the mean of the first quarter of the frames less that of the last, as DAVIS does.
 
-    The quarters share their end frames. DAVIS' code keeps the cuts as 8-bit numbers, which wraps
-    around behind frame 255; here they are not cut short.
+    The quarters share their end frames. DAVIS's code stores the cuts as 8-bit numbers, which wrap
+    around behind frame 255; here they do not.
     """
     cuts = np.round(np.linspace(1, len(values), _BINS + 1) + 1e-10).astype(int) - 1
     first, last = values[: cuts[1] + 1], values[cuts[-2] : cuts[-1] + 1]

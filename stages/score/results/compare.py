@@ -1,4 +1,4 @@
-"""Two runs on the same cases: the mean paired difference and how sure it is.
+"""Comparing two runs on the same cases: the mean paired difference and its confidence interval.
 
 Expressions of one video resemble each other, so videos are resampled, not expressions.
 """
@@ -22,17 +22,17 @@ RESAMPLES = 10_000
 CONFIDENCE = 0.95
 _SEED = 20_240_607
 _LISTED = 3
-_BLOCK = 500  # resamples drawn at a time, so that memory stays small
+_BLOCK = 500  # resamples drawn at once, which bounds memory
 _MEASURES = ("JF", "J", "F")
 
 
 @dataclass(frozen=True)
 class Difference:
-    """This run less the other one.
+    """Scores of this run less those of the other one.
 
     Attributes:
         low, high: bootstrap percentile interval of the mean at 95 %.
-        better, worse: expressions in which this run scores higher or lower.
+        better, worse: number of expressions for which this run scores higher or lower.
     """
 
     mean: float
@@ -43,13 +43,13 @@ class Difference:
 
 
 def compare_runs(ours: Path, other: Path) -> dict[str, Any]:
-    """Paired differences of two runs.
+    """Compute the paired differences of two runs.
 
     Args:
         ours, other: artifacts of score, or their scores tables.
 
     Returns:
-        numbers of videos and expressions, and a Difference as dictionary for JF, J and F.
+        numbers of videos and expressions, and for JF, J and F a Difference as a dictionary.
 
     Raises:
         SchemaMismatch: the runs do not score the same expressions.
@@ -71,10 +71,10 @@ def compare_runs(ours: Path, other: Path) -> dict[str, Any]:
 
 
 def interval(gains: np.ndarray, owner: np.ndarray, videos: int) -> tuple[float, float]:
-    """Bootstrap interval of the mean of `gains`, videos drawn with replacement.
+    """Compute the bootstrap interval of the mean of `gains`; videos are drawn with replacement.
 
     Args:
-        gains: float (N,), one a case.
+        gains: float (N,), one per case.
         owner: int (N,), the video of each case, below `videos`.
     """
     sums = np.bincount(owner, gains, minlength=videos)

@@ -1,4 +1,4 @@
-"""Scored frames as rows of the score_frames table."""
+"""Rows of the score_frames table: one per scored frame."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from stages.score.cases import Case, CaseResult, VideoCases
 
 
 def frame_table(video: VideoCases, results: Sequence[CaseResult]) -> pa.Table:
-    """The rows of a video, cases in order, frames in order."""
+    """Make the rows of a video, in the order of its cases and their frames."""
     pairs = zip(video.cases, results, strict=True)
     tables = [_case_table(video, case, result) for case, result in pairs]
     return pa.concat_tables(tables) if tables else SCORE_FRAMES.schema.empty_table()
@@ -61,7 +61,9 @@ def _relevant(video: VideoCases, case: Case) -> pa.Array:
 
 
 def frame_scores(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """J and F of many frames; as :func:`jaccard` and :func:`f_measure`, value for value.
+    """Compute J and F of many frames.
+
+    J is 1 if both masks are empty; F is 1 if neither has a boundary, and 0 if only one has.
 
     Args:
         counts: int64 (F, 7), the fields of Counts.
@@ -81,5 +83,5 @@ def frame_scores(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def mean(values: np.ndarray) -> float:
-    """The exactly rounded mean, the same for every order; NaN for no values."""
+    """Compute the exactly rounded mean, the same in every order; NaN if there are no values."""
     return math.fsum(values.tolist()) / len(values) if len(values) else math.nan

@@ -1,4 +1,4 @@
-"""The data set's figures, from the tables alone; keys of summary.json are stable."""
+"""Figures over the data set, from the tables alone; the keys of summary.json are stable."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from stages.score.results.frame_rows import mean
 from stages.score.temporal import RECALL_THRESHOLDS, THRESHOLDS, TemporalScores
 
 VERSION = 1
-_LENGTHS = ((0.15, "up to 15 %"), (0.3, "15-30 %"), (0.6, "30-60 %"), (1.0, "60-100 %"))
-_MANY = 4
+_MOMENT_LENGTHS = ((0.15, "up to 15 %"), (0.3, "15-30 %"), (0.6, "30-60 %"), (1.0, "60-100 %"))
+_MOST_REFERENTS = 4
 _PRECISION_SHOWN = (0.5, 0.75)
 
 
@@ -33,9 +33,8 @@ def summarise(
     *,
     extra: int,
 ) -> dict[str, Any]:
-    """All figures of a run; shares and scores are between 0 and 1, None where there is nothing."""
+    """Compute all figures of a run; scores are between 0 and 1, None if no case has one."""
     cases = [case for video in videos for case in video.cases]
-    lengths = [video.num_frames for video in videos for _ in video.cases]
     columns = _columns(scores)
     everything = np.ones(len(cases), bool)
     return {
@@ -54,15 +53,22 @@ def summarise(
         "relevant": _part(columns, "relevant"),
         "irrelevant": _part(columns, "irrelevant"),
         "temporal": _temporal(list(temporal.values())),
-        "by_annotator": _groups(columns, [case.group or None for case in cases]),
-        "by_referents": _groups(columns, [_referents(case) for case in cases]),
-        "by_moment_length": _groups(
-            columns,
-            [_length(case, total) for case, total in zip(cases, lengths, strict=True)],
-            [name for _, name in _LENGTHS],
-        ),
+        **_breakdowns(videos, cases, columns),
         "faults": _faults(frames),
         "extra_files": extra,
+    }
+
+
+def _breakdowns(
+    videos: Sequence[VideoCases], cases: Sequence[Case], columns: dict[str, np.ndarray]
+) -> dict[str, Any]:
+    """Compute the scores of groups of cases, for each way to group them."""
+    totals = [video.num_frames for video in videos for _ in video.cases]
+    lengths = [_moment_length(case, total) for case, total in zip(cases, totals, strict=True)]
+    return {
+        "by_annotator": _groups(columns, [case.group or None for case in cases]),
+        "by_referents": _groups(columns, [_referents(case) for case in cases]),
+        "by_moment_length": _groups(columns, lengths, [name for _, name in _MOMENT_LENGTHS]),
     }
 
 
@@ -80,32 +86,32 @@ def _columns(scores: pa.Table) -> dict[str, np.ndarray]:
 
 
 def _mean_of(values: np.ndarray, chosen: np.ndarray) -> float | None:
-    """Mean of the chosen values that are known."""
+    """Compute the mean of the chosen values that are known."""
     known = values[chosen].astype(float)
     known = known[~np.isnan(known)]
     return mean(known) if len(known) else None
 
 
 def _scores(columns: dict[str, np.ndarray], chosen: np.ndarray) -> dict[str, float | None]:
-    """Mean J and F of the chosen cases and the mean of both."""
+    """Compute mean J and F of the chosen cases, and the mean of both."""
     j, f = (_mean_of(columns[name], chosen) for name in ("J", "F"))
     both = None if j is None or f is None else (j + f) / 2
     return {"J": j, "F": f, "JF": both}
 
 
 def _no_target(cases: Sequence[Case], columns: dict[str, np.ndarray]) -> dict[str, Any] | None:
-    """MeViS v2: whether the model knows when there is nothing to segment; None if all have targets.
+    """Compute the accuracies of MeViS v2 for expressions without a target; None if all have one.
 
-    N_acc is the share of no-target expressions answered by empty masks only, T_acc the share of
-    the others answered by any mask, Final the mean of both and J&F.
+    N_acc is the share of no-target expressions whose predicted masks are all empty, T_acc the share
+    of the others with any mask that is not, Final the mean of both and J&F.
     """
     without = np.array([not case.tracks for case in cases], bool)
     if not without.any():
         return None
-    answered = columns["predicted_frames"].astype(float) > 0
-    whole = columns["fault_frames"].astype(float) == 0
-    n_acc = mean((~answered & whole)[without].astype(float))
-    t_acc = mean(answered[~without].astype(float)) if (~without).any() else None
+    predicted = columns["predicted_frames"].astype(float) > 0
+    complete = columns["fault_frames"].astype(float) == 0
+    n_acc = mean((~predicted & complete)[without].astype(float))
+    t_acc = mean(predicted[~without].astype(float)) if (~without).any() else None
     overall = _scores(columns, np.ones(len(cases), bool))["JF"]
     parts = [overall, n_acc, t_acc]
     final = None if None in parts else math.fsum(p for p in parts if p is not None) / len(parts)
@@ -119,7 +125,7 @@ def _no_target(cases: Sequence[Case], columns: dict[str, np.ndarray]) -> dict[st
 
 
 def _part(columns: dict[str, np.ndarray], part: str) -> dict[str, Any] | None:
-    """J and F over the relevant (or irrelevant) frames of each expression that has some."""
+    """Compute J and F over the relevant (or irrelevant) frames of each expression with any."""
     j, f = (columns[f"{name}_{part}"].astype(float) for name in ("J", "F"))
     known = ~np.isnan(j)
     if not known.any():
@@ -132,7 +138,7 @@ def _groups(
     names: Sequence[str | None],
     order: Sequence[str] | None = None,
 ) -> list[dict[str, Any]]:
-    """Scores of the cases by the name of their group."""
+    """Compute the scores of the cases by the name of their group."""
     present = [name for name in order or sorted({n for n in names if n}) if name in names]
     labels = np.array([name or "" for name in names], dtype=object)
     return [
@@ -146,7 +152,7 @@ def _groups(
 
 
 def _temporal(scores: Sequence[TemporalScores]) -> dict[str, Any] | None:
-    """Means over the expressions with annotated moments; None where nothing was predicted."""
+    """Compute means over the expressions with annotated moments; None if none was predicted."""
     if not scores:
         return None
     spans = np.array([s.span_tiou for s in scores if s.span_tiou is not None])
@@ -171,15 +177,16 @@ def _temporal(scores: Sequence[TemporalScores]) -> dict[str, Any] | None:
 
 
 def _referents(case: Case) -> str:
-    return str(len(case.tracks)) if len(case.tracks) < _MANY else f"{_MANY} or more"
+    count = len(case.tracks)
+    return str(count) if count < _MOST_REFERENTS else f"{_MOST_REFERENTS} or more"
 
 
-def _length(case: Case, frames: int) -> str | None:
-    """The share of the video in which the expression is true, as the name of its group."""
+def _moment_length(case: Case, frames: int) -> str | None:
+    """Name the group of the case by the share of the video in which the expression is true."""
     if not case.spans or not frames:
         return None
     inside = len({frame for start, end in case.spans for frame in range(start, end)})
-    return next(name for limit, name in _LENGTHS if inside <= limit * frames or limit == 1.0)
+    return next(name for limit, name in _MOMENT_LENGTHS if inside <= limit * frames or limit == 1.0)
 
 
 def _faults(frames: pa.Table) -> dict[str, Any]:

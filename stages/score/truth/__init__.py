@@ -1,1 +1,1 @@
-"""Ground truth from a MeViS split, an index or a folder of masks."""
+"""Ground truth from a split of MeViS, an index, or a folder of masks or label images."""

@@ -1,4 +1,4 @@
-"""Ground truth from an index: masks are read from its Parquet file, a track at a time."""
+"""Ground truth from an index, whose masks are read one track at a time."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from stages.core.index.index import Index, Moments
 from stages.core.index.masks import MaskStore
 from stages.core.media.spans import Span
 from stages.score.cases import Case, VideoCases
-from stages.score.masks.packed_masks import Rows
-from stages.score.masks.rle import decode_runs
+from stages.score.masks.packed_masks import PackedMask
+from stages.score.masks.rle import pack_rle
 
 
 @dataclass(frozen=True)
 class IndexTracks:
-    """Tracks by anno id in the masks table of an index."""
+    """Tracks in the masks table of an index, by anno id."""
 
     folder: Path
 
@@ -32,22 +32,22 @@ class IndexReader:
         self._path = path
         self._store = MaskStore(path)
 
-    def rows(self, track: str, frame: int) -> tuple[Rows, int] | None:
-        """The mask of an anno id in a frame."""
+    def mask(self, track: str, frame: int) -> PackedMask | None:
+        """Read the mask of an anno id in a frame."""
         rle = self._store.rle(track, frame)
         if rle is None:
             return None
         height, width = rle["size"]
         where = f"{self._path}, anno id {track}, frame {frame}"
-        return decode_runs(rle["counts"], height, width, where=where), width
+        return pack_rle(rle["counts"], (height, width), where=where)
 
     def frames(self, track: str) -> set[int]:
-        """Frames in which the anno id is visible."""
+        """Return the frames in which the anno id is visible."""
         return set(self._store.frames_of(track))
 
 
 def read_index(folder: Path) -> list[VideoCases]:
-    """All cases of an index, in its order.
+    """Read all cases of an index, in its order.
 
     Raises:
         TglError: as :meth:`Index.open`.
@@ -74,17 +74,18 @@ def read_index(folder: Path) -> list[VideoCases]:
                 size=(video.height, video.width),
                 cases=tuple(cases),
                 tracks=IndexTracks(folder),
-                pictures=(str(video.frames_dir), video.frame_suffix),
+                frames_dir=str(video.frames_dir),
+                frame_suffix=video.frame_suffix,
             )
         )
     return videos
 
 
 def referent_spans(moments: Moments, annos: tuple[str, ...]) -> tuple[tuple[Span, ...], ...] | None:
-    """Spans of each referent; of all together where they are not told apart.
+    """List the spans of each referent, or of all together if the moments do not tell them apart.
 
     Returns:
-        None where no moments are known although there are referents.
+        None if no moments are known although there are referents.
     """
     if not moments:
         return None if annos else ()

@@ -1,7 +1,7 @@
 """Ground truth from a folder of label images, `<video>/<frame>.png` with object numbers.
 
-Number 0 is background, and 255 is DAVIS' void: never an object, and a track of its own for the
-protocols that do not judge what is predicted there.
+Number 0 is background, and 255 is DAVIS's void: never an object, but a track of its own for the
+protocols that do not judge predictions there.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 from schemas.errors import MissingInput
 from schemas.layouts import MASK_SUFFIX
 from stages.score.cases import Case, TruthFault, VideoCases
-from stages.score.masks.packed_masks import Rows, pack
+from stages.score.masks.packed_masks import PackedMask, pack
 from stages.score.masks.png import read_labels
 from stages.score.truth.mask_folder import masks_in, subfolders
 
@@ -23,13 +23,13 @@ VOID_TRACK = "255"
 
 @dataclass(frozen=True)
 class LabelTracks:
-    """Object numbers in the label images of one video's folder; a track is a number."""
+    """Tracks in the label images of one video's folder, by object number."""
 
     folder: Path
     frame_names: tuple[str, ...]
 
     def open(self) -> LabelReader:
-        """A reader that keeps one image."""
+        """Open a reader, which keeps one image in memory."""
         return LabelReader(self)
 
 
@@ -41,8 +41,8 @@ class LabelReader:
         self._frame = -1
         self._labels = np.zeros((0, 0), np.uint8)
 
-    def rows(self, track: str, frame: int) -> tuple[Rows, int] | None:
-        """The pixels of an object number."""
+    def mask(self, track: str, frame: int) -> PackedMask | None:
+        """Read the pixels of an object number in a frame."""
         if frame != self._frame:
             path = self._source.folder / f"{self._source.frame_names[frame]}{MASK_SUFFIX}"
             try:
@@ -50,15 +50,15 @@ class LabelReader:
             except MissingInput as error:
                 raise TruthFault(f"ground truth is missing ({path})") from error
             self._frame = frame
-        return pack(self._labels == int(track)), self._labels.shape[1]
+        return pack(self._labels == int(track))
 
     def frames(self, track: str) -> set[int]:
-        """Every frame has a label image."""
+        """Return all frames: each has a label image."""
         return set(range(len(self._source.frame_names)))
 
 
 def read_labels_folder(root: Path) -> list[VideoCases]:
-    """One case per object of every video, in order of names and numbers.
+    """Read one case per object of every video, in order of names and numbers.
 
     Raises:
         MissingInput: there is no label image.
@@ -67,7 +67,7 @@ def read_labels_folder(root: Path) -> list[VideoCases]:
     videos = [_video(folder) for folder in subfolders(root)]
     found = [video for video in videos if video.cases]
     if not found:
-        raise MissingInput("holds no <video>/<frame>.png with object numbers", where=root)
+        raise MissingInput("has no <video>/<frame>.png with object numbers", where=root)
     return found
 
 

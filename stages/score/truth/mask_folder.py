@@ -12,19 +12,19 @@ from pathlib import Path
 from schemas.errors import MissingInput
 from schemas.layouts import MASK_SUFFIX, natural_key
 from stages.score.cases import Case, TruthFault, VideoCases
-from stages.score.masks.packed_masks import Rows
+from stages.score.masks.packed_masks import PackedMask
 from stages.score.masks.png import read_mask
 
 
 @dataclass(frozen=True)
 class FolderTracks:
-    """Tracks that are folders below `root`; a frame's mask is `<root>/<track>/<name>.png`."""
+    """Tracks that are folders below `root`; the mask of a frame is `<root>/<track>/<name>.png`."""
 
     root: Path
     frame_names: tuple[str, ...]
 
     def open(self) -> FolderReader:
-        """A reader; files are opened one at a time."""
+        """Open a reader; it opens files one at a time."""
         return FolderReader(self)
 
 
@@ -34,23 +34,23 @@ class FolderReader:
     def __init__(self, source: FolderTracks):
         self._source = source
 
-    def rows(self, track: str, frame: int) -> tuple[Rows, int] | None:
-        """The foreground of a track's file."""
+    def mask(self, track: str, frame: int) -> PackedMask | None:
+        """Read the foreground of a track's file."""
         name = self._source.frame_names[frame]
-        path = Path(f"{self._source.root}/{track}/{name}{MASK_SUFFIX}")  # quicker than by parts
+        path = Path(f"{self._source.root}/{track}/{name}{MASK_SUFFIX}")  # faster than by parts
         try:
             return read_mask(path)
         except MissingInput as error:
             raise TruthFault(f"ground truth is missing ({path})") from error
 
     def frames(self, track: str) -> set[int]:
-        """Frames that have a file."""
+        """Return the frames that have a file."""
         present = set(masks_in(self._source.root / track))
         return {frame for frame, name in enumerate(self._source.frame_names) if name in present}
 
 
 def read_folder(root: Path) -> list[VideoCases]:
-    """All cases of a folder of masks, in order of their names.
+    """Read all cases of a folder of masks, in order of their names.
 
     Raises:
         MissingInput: there is no mask.
@@ -59,7 +59,7 @@ def read_folder(root: Path) -> list[VideoCases]:
     found = [video for video in videos if video.cases]
     if not found:
         raise MissingInput(
-            "holds neither an index, nor a split of MeViS, nor <video>/<expression>/<frame>.png",
+            "has neither an index, nor a split of MeViS, nor <video>/<expression>/<frame>.png",
             where=root,
         )
     return found
@@ -85,14 +85,14 @@ def _video(root: Path, folder: Path) -> VideoCases:
 
 
 def subfolders(folder: Path) -> list[Path]:
-    """Folders in a folder, by name; hidden ones are left out."""
+    """List the folders in a folder by name, without hidden ones."""
     return sorted(
         path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")
     )
 
 
 def masks_in(folder: Path) -> list[str]:
-    """Names of the PNG files of a folder, without suffix, sorted."""
+    """List the names of the PNG files in a folder, without suffix, sorted."""
     return sorted(
         (path.stem for path in folder.iterdir() if path.suffix == MASK_SUFFIX), key=natural_key
     )

@@ -14,7 +14,7 @@ from schemas.layouts import (
     VIDEOS_TABLE,
     looks_like_parquet,
 )
-from stages.core.datasets.layouts import detect_layout, splits_of
+from stages.core.datasets.layouts.registry import detect_layout, splits_of
 from stages.core.engine.progress import Progress
 from stages.core.engine.runtime import Runtime
 from stages.core.media.frames import read_frame

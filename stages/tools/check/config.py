@@ -4,30 +4,31 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from stages.core.datasets.layouts import LAYOUT_NAMES
 from stages.core.engine.settings import Settings, setting
-from stages.core.submissions.servers import PREFIXES
+from stages.core.submissions.servers import SERVER_NAMES
 
 AUTO = "auto"
 
 
 @dataclass(frozen=True)
 class CheckConfig(Settings):
-    """What is looked at."""
+    """What is checked, and how thoroughly."""
 
     layout: str = setting(
         AUTO,
-        "Layout of a data set; auto finds out.",
-        choices=(AUTO, "mevis", "ref-youtube-vos", "ref-davis17", "folder"),
+        "Layout of a data set; auto detects it.",
+        choices=(AUTO, *LAYOUT_NAMES),
     )
     server: str = setting(
         AUTO,
-        "Whose layout a submission's zip should have; auto goes by its folders.",
-        choices=(AUTO, *PREFIXES),
+        "Server that a zip is meant for; auto goes by its folders.",
+        choices=(AUTO, *SERVER_NAMES),
     )
-    split: str | None = setting(None, "The split, where a data set's folder holds several.")
+    split: str | None = setting(None, "Split to check, if the data set's folder holds several.")
     deep: bool = setting(
         False,
-        "Of an index, also compare the frames that it points to with what extract-frames recorded "
-        "(SHA-256), and decode every mask of its table.",
+        "Also compare the frames of an index with their recorded SHA-256, and decode every "
+        "mask in its table.",
     )
-    images: bool = setting(True, "Decode every picture; without it only their names are looked at.")
+    images: bool = setting(True, "Decode every image; --no-images checks names only.")

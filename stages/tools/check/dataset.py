@@ -1,4 +1,4 @@
-"""Checking a data set of any layout with the readers of build-moments, faults collected."""
+"""Checking a data set of any layout with the readers of build-moments, all faults collected."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from stages.core.datasets.consistency import (
 )
 from stages.core.datasets.documents.moments_json import read_moments_json
 from stages.core.datasets.faults import Faults
-from stages.core.datasets.images import Pictures, find_pictures
-from stages.core.datasets.layouts import open_dataset
+from stages.core.datasets.layouts.registry import open_dataset
 from stages.core.datasets.records import Dataset, RawExpression
+from stages.core.datasets.video_frames import VideoFrames, find_frames
 from stages.core.engine.progress import Progress
 from stages.core.engine.runtime import Runtime
 from stages.core.media.rle import Rle
@@ -40,18 +40,18 @@ def check_dataset(
     dataset = open_dataset(root, layout=layout, split=config.split, faults=sentences)
     videos, expressions = dataset.videos(), dataset.expressions()
     check_names(videos, expressions, findings.part("names"))
-    pictures = find_pictures(dataset, None, findings.part("pictures"))
+    frames = find_frames(dataset, None, findings.part("pictures"))
     findings.counts |= {
         "videos": len(videos),
         "frames": sum(len(video.frame_names) for video in videos),
         "expressions": len(expressions),
-        "without target": sum(not e.object_ids and not e.anno_ids for e in expressions),
+        "without target": sum(not expression.has_target for expression in expressions),
         **{name: number for name, number in dataset.notes.items() if number},
     }
-    _check_masks(dataset, expressions, pictures, findings, runtime, progress)
-    _check_moments(dataset.moments, expressions, pictures, findings)
+    _check_masks(dataset, expressions, frames, findings, runtime, progress)
+    _check_moments(dataset.moments, expressions, frames, findings)
     if config.images:
-        jobs = [images_of(video_id, found) for video_id, found in pictures.items()]
+        jobs = [images_of(video_id, found) for video_id, found in frames.items()]
         total = sum(len(job.paths) for job in jobs)
         with progress.task("pictures", total, "picture") as task:
             check_images(jobs, runtime, findings.part("pictures"), task)
@@ -61,22 +61,22 @@ def check_dataset(
 def _check_masks(
     dataset: Dataset,
     expressions: list[RawExpression],
-    pictures: dict[str, Pictures],
+    frames: dict[str, VideoFrames],
     findings: Findings,
     runtime: Runtime,
     progress: Progress,
 ) -> None:
     faults = findings.part("masks")
-    shapes = track_shapes(expressions, pictures, faults)
+    shapes = track_shapes(expressions, frames, faults)
     referenced = {anno_id for expression in expressions for anno_id in expression.anno_ids}
-    seen: set[str] = set()
+    found: set[str] = set()
     masks = unreferenced = 0
     with progress.task("masks", len(shapes) or None, "track") as task:
         try:
             for anno_id, track in dataset.tracks(runtime):
-                if anno_id in seen:
-                    faults(CorruptInput(f"anno id {anno_id} stands twice", where=dataset.masks))
-                seen.add(anno_id)
+                if anno_id in found:
+                    faults(CorruptInput(f"anno id {anno_id} occurs twice", where=dataset.masks))
+                found.add(anno_id)
                 masks += sum(mask is not None for mask in track)
                 shape = shapes.get(anno_id)
                 unreferenced += anno_id not in referenced
@@ -86,8 +86,8 @@ def _check_masks(
                 task.advance()
         except TglError as error:
             faults(error)
-    check_missing_tracks(referenced, seen, dataset.masks, faults)
-    findings.counts |= {"tracks": len(seen), "masks": masks, "unreferenced tracks": unreferenced}
+    check_missing_tracks(referenced, found, dataset.masks, faults)
+    findings.counts |= {"tracks": len(found), "masks": masks, "unreferenced tracks": unreferenced}
 
 
 def _check_visible(anno_id: str, track: list[Rle | None], where: Path, faults: Faults) -> None:
@@ -98,13 +98,13 @@ def _check_visible(anno_id: str, track: list[Rle | None], where: Path, faults: F
 def _check_moments(
     path: Path,
     expressions: list[RawExpression],
-    pictures: dict[str, Pictures],
+    frames: dict[str, VideoFrames],
     findings: Findings,
 ) -> None:
     if not os.path.lexists(path):
         return
     faults = findings.part("moments")
-    lengths = {video_id: len(found.frame_names) for video_id, found in pictures.items()}
+    lengths = {video_id: len(found.frame_names) for video_id, found in frames.items()}
     try:
         rows = list(checked_moments(read_moments_json(path), path, expressions, lengths, faults))
     except TglError as error:

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from schemas.directories import all_scratches, locked, remove_tree
+from schemas.directories import all_scratches, locked, recover, remove_tree, retired_path
 from schemas.layouts import FRAMES_FOLDER, RECEIPT_FILE
-from schemas.publishing import recover, retired_path
 from schemas.wording import amount
 from stages.tools.check.findings import Fault
 

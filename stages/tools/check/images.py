@@ -1,4 +1,4 @@
-"""Whether pictures can be decoded and have one size a video."""
+"""Decoding images, and comparing their sizes within a video."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from schemas.errors import CorruptInput, TglError
 from stages.core.datasets.faults import Faults
-from stages.core.datasets.images import Pictures
+from stages.core.datasets.video_frames import VideoFrames
 from stages.core.engine.pool import map_jobs
 from stages.core.engine.progress import Task
 from stages.core.engine.runtime import Runtime
@@ -17,7 +17,7 @@ from stages.core.media.frames import read_frame
 
 @dataclass(frozen=True)
 class VideoImages:
-    """A video's pictures, and the size they should have."""
+    """Images of a video, and the size that they should have."""
 
     video_id: str
     paths: tuple[Path, ...]
@@ -25,8 +25,8 @@ class VideoImages:
     width: int
 
 
-def images_of(video_id: str, found: Pictures) -> VideoImages:
-    """The pictures of a data set's video."""
+def images_of(video_id: str, found: VideoFrames) -> VideoImages:
+    """Return the frames of a data set's video."""
     paths = tuple(found.folder / f"{name}{found.suffix}" for name in found.frame_names)
     return VideoImages(video_id, paths, found.height, found.width)
 
@@ -34,7 +34,7 @@ def images_of(video_id: str, found: Pictures) -> VideoImages:
 def check_images(
     videos: Iterable[VideoImages], runtime: Runtime, faults: Faults, task: Task
 ) -> int:
-    """Decode every picture, videos side by side; returns how many could be decoded."""
+    """Decode every image, videos in parallel; returns how many could be decoded."""
     sound = 0
     for job, found in map_jobs(faults_of_images, videos, runtime=runtime):
         errors = [found] if isinstance(found, TglError) else found
@@ -46,7 +46,7 @@ def check_images(
 
 
 def faults_of_images(job: VideoImages) -> list[TglError]:
-    """A fault for each picture of a video that cannot be decoded or has another size."""
+    """Return a fault for each image of a video that cannot be decoded or has another size."""
     found: list[TglError] = []
     for path in job.paths:
         try:
@@ -56,8 +56,6 @@ def faults_of_images(job: VideoImages) -> list[TglError]:
             continue
         if (height, width) != (job.height, job.width):
             found.append(
-                CorruptInput(
-                    f"is {height} x {width}, the video {job.height} x {job.width}", where=path
-                )
+                CorruptInput(f"is {width}x{height}, the video {job.width}x{job.height}", where=path)
             )
     return found

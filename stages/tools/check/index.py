@@ -13,6 +13,7 @@ from schemas.parquet import read_table
 from schemas.tables import EXPRESSIONS, MOMENTS, VIDEOS, TableSpec
 from stages.core.datasets.consistency import checked_moments, find_overlaps
 from stages.core.datasets.faults import Faults
+from stages.core.datasets.moment_rows import MomentRow
 from stages.core.datasets.records import RawExpression, RawVideo
 from stages.core.engine.progress import Progress
 from stages.core.engine.runtime import Runtime
@@ -104,13 +105,14 @@ def _check_moments(
 ) -> None:
     faults = findings.part("moments")
     lengths = {row["video_id"]: row["num_frames"] for row in videos}
-    rows = list(checked_moments(moments, path, expressions, lengths, faults))
+    known = (MomentRow(**row) for row in moments)
+    rows = list(checked_moments(known, path, expressions, lengths, faults))
     find_overlaps(rows, path, faults)
     for row in rows:
-        if not 0 <= row["start_frame"] < row["end_frame"]:
-            span = f"[{row['start_frame']}, {row['end_frame']})"
-            where = f"{path}, video {row['video_id']}, expression {row['expression_id']}"
-            faults(CorruptInput(f"{span} is no span of frames", where=where))
+        if not 0 <= row.start_frame < row.end_frame:
+            span = f"[{row.start_frame}, {row.end_frame})"
+            where = f"{path}, video {row.video_id}, expression {row.expression_id}"
+            faults(CorruptInput(f"{span} is not a span of frames", where=where))
 
 
 def _check_masks(

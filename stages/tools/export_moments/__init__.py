@@ -1,1 +1,1 @@
-"""Moments of an index in the JSON interchange form."""
+"""export-moments: the moments of an index in the format of another tool."""

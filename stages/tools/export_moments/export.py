@@ -1,4 +1,4 @@
-"""The moments of an index, written for another tool."""
+"""Writing the moments of an index for another tool."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from schemas.layouts import MOMENTS_TABLE
 from schemas.parquet import read_table
 from schemas.tables import MOMENTS
 from schemas.vocabulary import UNION
+from stages.core.datasets.moment_rows import MomentRow, moment_rows
 from stages.core.datasets.records import RawExpression
 from stages.core.engine.outputs import output_files
 from stages.core.index.index import Index
-from stages.core.moment_formats.context import MomentContext, Row, Timing
-from stages.core.moment_formats.registry import FORMATS
+from stages.core.moment_formats.context import MomentContext, Timing
+from stages.core.moment_formats.registry import moment_format
 
 
 def export_moments(
@@ -31,35 +32,38 @@ def export_moments(
     """Write the moments of an index to `target`; returns counts.
 
     Args:
-        name: of the format, a key of FORMATS; cvat and elan write a folder, one file a video.
+        name: of the format, one of FORMAT_NAMES; cvat and elan write a folder, one file per video.
         table: another moments table of the same data set, such as one of select-moments.
         videos: only these; none means all.
-        union: write the union of an expression's referents, for formats that know no referents.
-        fps: frames per second of videos whose rate the index does not know.
+        union: write the union of an expression's referents, for formats without referents.
+        fps: frame rate of videos whose rate the index does not have.
         force: replace files that tgl did not write or that were changed since.
 
     Raises:
         OutputBlocked: a file is an input or is not as tgl wrote it.
-        ConfigError: the format cannot hold these moments: unknown frame rate, single referents,
+        ConfigError: the format cannot store these moments: unknown frame rate, single referents,
             sentences that read the same.
         TglError: as :meth:`Index.open` raises them.
     """
     index = Index.open(folder)
+    rows = _chosen_rows(index, table or folder / MOMENTS_TABLE, videos)
+    rows = _union(rows) if union else rows
+    inputs = [folder, *([] if table is None else [table])]
+    with system_errors(target), output_files(inputs, force=force) as files:
+        moment_format(name).write(target, rows, _context(index, fps), files.add)
+    return {
+        "moments": len(rows),
+        "videos": len({row.video_id for row in rows}),
+        "expressions": len({row.key for row in rows}),
+    }
+
+
+def _chosen_rows(index: Index, table: Path, videos: Sequence[str]) -> list[MomentRow]:
     unknown = sorted(set(videos) - set(index.videos))
     if unknown:
         raise ConfigError(f"the index has no video {unknown[0]}", where="--video")
-    context = _context(index, fps)
-    rows: list[Row] = read_table(table or folder / MOMENTS_TABLE, MOMENTS).to_pylist()
-    chosen = [row for row in rows if not videos or row["video_id"] in videos]
-    chosen = _merged(chosen) if union else chosen
-    inputs = [folder, *([] if table is None else [table])]
-    with system_errors(target), output_files(inputs, force=force) as files:
-        FORMATS[name].write(target, chosen, context, files.add)
-    return {
-        "moments": len(chosen),
-        "videos": len({row["video_id"] for row in chosen}),
-        "expressions": len({(row["video_id"], row["expression_id"]) for row in chosen}),
-    }
+    rows = moment_rows(read_table(table, MOMENTS))
+    return [row for row in rows if not videos or row.video_id in videos]
 
 
 def _context(index: Index, fps: float) -> MomentContext:
@@ -76,18 +80,19 @@ def _context(index: Index, fps: float) -> MomentContext:
     return MomentContext(expressions, timings)
 
 
-def _merged(rows: Iterable[Row]) -> list[Row]:
-    """The union of all referents' spans of each expression, as moments of all referents."""
-    grouped: dict[tuple[str, str], list[Row]] = {}
+def _union(rows: Iterable[MomentRow]) -> list[MomentRow]:
+    """Merge the spans of each expression's referents into moments of all referents."""
+    grouped: dict[tuple[str, str], list[MomentRow]] = {}
     for row in rows:
-        grouped.setdefault((row["video_id"], row["expression_id"]), []).append(row)
-    found: list[Row] = []
-    for moments in grouped.values():
-        last: Row | None = None
-        for row in sorted(moments, key=lambda moment: moment["start_frame"]):
-            if last is not None and row["start_frame"] <= last["end_frame"]:
-                last["end_frame"] = max(last["end_frame"], row["end_frame"])
+        grouped.setdefault(row.key, []).append(row)
+    found: list[MomentRow] = []
+    for key, moments in grouped.items():
+        merged: list[MomentRow] = []
+        for row in sorted(moments, key=lambda moment: moment.start_frame):
+            if merged and row.start_frame <= merged[-1].end_frame:
+                end = max(merged[-1].end_frame, row.end_frame)
+                merged[-1] = merged[-1]._replace(end_frame=end)
             else:
-                last = {**row, "anno_id": None, "source": UNION, "score": None}
-                found.append(last)
+                merged.append(MomentRow(*key, None, *row.span, UNION))
+        found += merged
     return found

@@ -22,11 +22,11 @@ class ReferencesConfig(Settings):
 
     kind: str = setting(
         ALL_OBJECTS,
-        "What every sentence gets: all objects of its video, one of them at random, or all that "
-        "look like its referents (without referents: that look as the sentence says).",
+        "Prediction for each sentence: all objects of the video, one at random, or all that "
+        "look like its referents (if it has none: like its words).",
         choices=KINDS,
     )
-    seed: int = setting(0, "Seed of the random object.", low=0)
+    seed: int = setting(0, "Seed of the random choice.", low=0)
 
 
 @dataclass(frozen=True)

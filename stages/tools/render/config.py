@@ -25,41 +25,40 @@ class RenderConfig(Settings):
 
     format: str = setting(
         "mp4",
-        "A video (mp4), an animated GIF (gif), or one PNG with frames side by side (sheet).",
+        "A video, an animated GIF, or a sheet of frames as one PNG.",
+        panel="Rendering",
         choices=FORMATS,
     )
     compare: str = setting(
         "auto",
-        "truth: a picture for each sentence, prediction against truth; sentences: all sentences "
-        "of a video together, a colour each; auto: truth where the index holds masks.",
+        "truth: one image per sentence, prediction and ground truth; sentences: all together, "
+        "one colour each; auto: truth if the index has masks.",
         choices=("auto", "truth", "sentences"),
     )
     short_side: int = setting(
         0,
-        "Pixels of a frame's shorter side in the picture; 0 scales small videos up and very large "
-        "ones down.",
+        "Shorter side of a frame in pixels; 0 enlarges small videos and shrinks very large ones.",
         low=0,
         high=LARGEST_SIDE,
     )
-    cells: int = setting(8, "Frames of a sheet, spread evenly over the video.", low=1, high=200)
-    columns: int = setting(4, "Frames side by side in a sheet.", low=1, high=50)
+    cells: int = setting(8, "Frames on a sheet, evenly spaced.", low=1, high=200)
+    columns: int = setting(4, "Columns of a sheet.", low=1, high=50)
     fps: float = setting(
-        0.0, "Frames a second of an mp4 or GIF; 0 is the video's own rate.", low=0, high=240
+        0.0, "Frame rate of the video or GIF; 0 is the source's rate.", low=0, high=240
     )
-    opacity: float = setting(
-        0.5, "How strongly a mask is coloured, from 0 (outline only) to 1.", low=0, high=1
-    )
+    opacity: float = setting(0.5, "Opacity of masks, from 0 (outline only) to 1.", low=0, high=1)
     quality: int = setting(
         18,
-        "Constant rate factor of an mp4: 0 is lossless, 18 near it, 51 the smallest file.",
+        "Constant rate factor (CRF) of the video: 0 is lossless, 18 nearly so, 51 the "
+        "smallest file.",
         low=BEST_QUALITY,
         high=WORST_QUALITY,
     )
     sentences: int = setting(
-        6, "Sentences in one picture when they are drawn together.", low=1, high=50
+        6, "Most sentences in one image when they are drawn together.", low=1, high=50
     )
     only: tuple[str, ...] = setting(
-        (), "Draw only this video, or VIDEO/EXPRESSION (may be given several times)."
+        (), "Draw only this VIDEO, or VIDEO/EXPRESSION; may be repeated.", panel="Selection"
     )
     limit: int = setting(0, "Draw at most this many expressions; 0 draws all.", low=0)
 

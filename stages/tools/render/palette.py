@@ -1,7 +1,7 @@
-"""Colours that people with any kind of colour vision can tell apart.
+"""Colours that are told apart with any kind of colour vision.
 
 They are those of M. Okabe and K. Ito, "Color Universal Design" (2008). Missed regions are also
-hatched, so that the three kinds of region can be told without any colour.
+hatched, so that the three kinds of region can be told apart without colour.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ SPAN: Colour = (214, 214, 220)
 MARKER: Colour = (255, 255, 255)
 
 FIXED = (*SENTENCES, BACKGROUND, TEXT, MUTED, TRACK, SPAN, OUTLINE)
-"""Colours that a picture of few colours must not lose."""
+"""Colours that stay exact in a GIF of 256 colours."""
 
 
 def sentence_colour(position: int) -> Colour:
-    """The colour of the n-th sentence of a picture; they repeat after seven."""
+    """Colour of the n-th sentence of an overlay; they repeat after seven."""
     return SENTENCES[position % len(SENTENCES)]

@@ -1,6 +1,6 @@
-"""The sheet around a picture: sentences above it, moment bars and legend below.
+"""The panel around a frame: captions above it, timelines and legend below.
 
-All that stays the same from frame to frame is drawn once.
+The parts that do not change from frame to frame are drawn once.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ _SENTENCE_LINES = 2
 
 
 @dataclass(frozen=True)
-class Key:
-    """A coloured square and what it stands for."""
+class LegendEntry:
+    """A coloured square and its label."""
 
     label: str
     colour: Colour
@@ -34,84 +34,84 @@ class Key:
 
 
 @dataclass(frozen=True)
-class Lane:
-    """A bar over the video's frames.
+class Timeline:
+    """A bar that shows spans of the video.
 
     Attributes:
-        colours: one for every frame, None where nothing holds.
-        key: colour of the label.
-        hatched: that of `colours` which is drawn as stripes.
+        colours: one per frame, None outside the spans.
+        label_colour: None takes a muted one.
+        hatched: a colour that is drawn as stripes.
     """
 
     label: str
     colours: tuple[Colour | None, ...]
-    key: Colour | None = None
+    label_colour: Colour | None = None
     hatched: Colour | None = None
 
 
 @dataclass(frozen=True)
-class Content:
-    """What stands around a picture.
+class PanelContent:
+    """Texts, bars and colours of a panel.
 
     Attributes:
-        captions: sentences; with a colour where each is painted in its own.
-        lanes: bars, all over the same number of frames.
-        legend: what the colours of the picture mean.
-        note: a word at the end of the legend's line, such as the video's name.
+        captions: sentences; with a colour where each is drawn in its own.
+        timelines: all of the same number of frames.
+        legend: meaning of the masks' colours.
+        note: text at the end of the legend, such as the video's name.
     """
 
-    captions: tuple[Key | str, ...]
-    lanes: tuple[Lane, ...]
-    legend: tuple[Key, ...]
+    captions: tuple[LegendEntry | str, ...]
+    timelines: tuple[Timeline, ...]
+    legend: tuple[LegendEntry, ...]
     note: str = ""
 
 
 class Panel:
-    """Frames of one size with the same surroundings.
+    """Composes frames of one size with the same captions, timelines and legend.
 
     Args:
-        height, width: of the picture, in pixels.
+        height, width: of the frames, in pixels.
         font: see :class:`stages.tools.render.text.Face`.
     """
 
-    def __init__(self, content: Content, height: int, width: int, font: Path | None = None):
+    def __init__(self, content: PanelContent, height: int, width: int, font: Path | None = None):
         self._content = content
-        self._picture = (height, width)
+        self._image_size = (height, width)
         self._inner = max(width, _NARROWEST)
         size = round(min(max(self._inner / _PIXELS_PER_POINT, _SMALLEST_FACE), _LARGEST_FACE))
         self._face = Face(size, font)
         self._small = Face(max(_SMALLEST_FACE - 1, round(size * _SMALL_FACE)), font)
         self._gap = max(4, size // 2)
         self._texts = [self._wrapped(caption) for caption in content.captions]
-        self._columns = self._lane_columns()
+        self._columns = self._timeline_columns()
         self._base = self._draw_base()
 
     @property
     def size(self) -> tuple[int, int]:
-        """(height, width) of what :meth:`compose` returns, both even, as video coders need."""
+        """(height, width) of what :meth:`compose` returns, both even, as video encoders need."""
         return self._base.height, self._base.width
 
     def compose(
         self,
-        picture: np.ndarray,
+        image: np.ndarray,
         marks: Sequence[int],
         counter: str = "",
-        lanes: Sequence[Lane] = (),
+        timelines: Sequence[Timeline] = (),
     ) -> np.ndarray:
-        """The whole as uint8 RGB of :attr:`size`.
+        """Draw the panel around an image, uint8 RGB of :attr:`size`.
 
         Args:
-            picture: uint8 (H, W, 3) of the size that the panel was made for.
-            marks: frames that the picture shows, marked on the bars.
-            counter: a word at the right of the legend's line, such as `frame 12`.
-            lanes: bars over those of the content, where they change from frame to frame.
+            image: uint8 (H, W, 3) of the size given to the constructor.
+            marks: frames to mark on the timelines, those that the image shows.
+            counter: text at the right of the legend, such as `frame 12`.
+            timelines: drawn over those of the content, where they change from frame to frame.
         """
         canvas = self._base.copy()
         draw = ImageDraw.Draw(canvas)
-        for row, lane in enumerate(lanes):
-            self._draw_spans(draw, lane, self._lanes_top + row * self._lane_height)
-        left = (canvas.width - self._picture[1]) // 2
-        canvas.paste(Image.fromarray(picture), (left, self._picture_top))
+        for row, timeline in enumerate(timelines):
+            self._draw_spans(draw, timeline, self._timelines_top + row * self._timeline_height)
+        left = (canvas.width - self._image_size[1]) // 2
+        canvas.paste(Image.fromarray(image), (left, self._image_top))
         for mark in marks:
             self._draw_mark(draw, mark)
         if counter:
@@ -124,36 +124,37 @@ class Panel:
         return self._face.cap_height + 2
 
     @property
-    def _lane_height(self) -> int:
+    def _timeline_height(self) -> int:
         return self._small.line_height
 
-    def _wrapped(self, caption: Key | str) -> list[str]:
+    def _wrapped(self, caption: LegendEntry | str) -> list[str]:
         width = self._inner - 2 * self._gap
         if isinstance(caption, str):
             return self._face.wrap(caption, width, _CAPTION_LINES)
         return self._face.wrap(caption.label, width - self._swatch - self._gap, _SENTENCE_LINES)
 
-    def _lane_columns(self) -> tuple[int, int]:
-        """Left and right end of the bars."""
-        labels = [self._small.width(self._small.spell(x.label)) for x in self._content.lanes]
-        widest = min(max(labels, default=0), round(self._inner * _LABEL_SHARE))
+    def _timeline_columns(self) -> tuple[int, int]:
+        """Columns of the timelines' left and right ends."""
+        labels = [self._small.transliterate(bar.label) for bar in self._content.timelines]
+        widest = max(map(self._small.width, labels), default=0)
+        widest = min(widest, round(self._inner * _LABEL_SHARE))
         return 2 * self._gap + widest, self._inner - self._gap
 
     def _draw_base(self) -> Image.Image:
-        """Lay everything out and draw what never changes."""
+        """Lay everything out and draw the parts that never change."""
         caption_lines = sum(map(len, self._texts))
         captions = caption_lines * self._face.line_height
-        self._picture_top = captions + 2 * self._gap if caption_lines else 0
-        self._lanes_top = self._picture_top + self._picture[0] + self._gap
-        lanes = len(self._content.lanes) * self._lane_height
-        self._legend_top = self._lanes_top + lanes + (self._gap // 2 if lanes else 0)
+        self._image_top = captions + 2 * self._gap if caption_lines else 0
+        self._timelines_top = self._image_top + self._image_size[0] + self._gap
+        timelines = len(self._content.timelines) * self._timeline_height
+        self._legend_top = self._timelines_top + timelines + (self._gap // 2 if timelines else 0)
         rows = self._legend_rows()
         height = self._legend_top + len(rows) * self._small.line_height + self._gap
         canvas = Image.new("RGB", (_even(self._inner), _even(height)), BACKGROUND)
         draw = ImageDraw.Draw(canvas)
         self._draw_captions(draw)
-        for row, lane in enumerate(self._content.lanes):
-            self._draw_lane(draw, lane, self._lanes_top + row * self._lane_height)
+        for row, timeline in enumerate(self._content.timelines):
+            self._draw_timeline(draw, timeline, self._timelines_top + row * self._timeline_height)
         self._draw_legend(draw, rows)
         return canvas
 
@@ -161,28 +162,28 @@ class Panel:
         y = self._gap
         for caption, lines in zip(self._content.captions, self._texts, strict=True):
             x = self._gap
-            if isinstance(caption, Key):
+            if isinstance(caption, LegendEntry):
                 _draw_swatch(draw, x, y + self._face.cap_top - 1, self._swatch, caption)
                 x += self._swatch + self._gap
             for line in lines:
                 draw.text((x, y), line, TEXT, self._face.font)
                 y += self._face.line_height
 
-    def _draw_lane(self, draw: ImageDraw.ImageDraw, lane: Lane, y: int) -> None:
+    def _draw_timeline(self, draw: ImageDraw.ImageDraw, timeline: Timeline, y: int) -> None:
         left, _ = self._columns
-        label = self._small.clip(lane.label, left - 2 * self._gap)
-        draw.text((self._gap, y), label, lane.key or MUTED, self._small.font)
-        self._draw_spans(draw, lane, y)
+        label = self._small.shorten(timeline.label, left - 2 * self._gap)
+        draw.text((self._gap, y), label, timeline.label_colour or MUTED, self._small.font)
+        self._draw_spans(draw, timeline, y)
 
-    def _draw_spans(self, draw: ImageDraw.ImageDraw, lane: Lane, y: int) -> None:
+    def _draw_spans(self, draw: ImageDraw.ImageDraw, timeline: Timeline, y: int) -> None:
         left, right = self._columns
         top, bottom = self._bar(y)
         draw.rectangle((left, top, right - 1, bottom), TRACK)
-        frames = len(lane.colours)
-        for start, end, colour in runs(lane.colours):
+        frames = len(timeline.colours)
+        for start, end, colour in colour_runs(timeline.colours):
             first = self._column(start, frames)
             box = (first, top, max(first, self._column(end, frames) - 1), bottom)
-            if colour == lane.hatched:
+            if colour == timeline.hatched:
                 _hatch(draw, box, colour, max(2, (bottom - top) // 2))
             else:
                 draw.rectangle(box, colour)
@@ -197,30 +198,32 @@ class Panel:
         return left + round((right - left) * frame / frames)
 
     def _draw_mark(self, draw: ImageDraw.ImageDraw, frame: int) -> None:
-        if not self._content.lanes:
+        if not self._content.timelines:
             return
-        frames = len(self._content.lanes[0].colours)
+        frames = len(self._content.timelines[0].colours)
         first, last = self._column(frame, frames), self._column(frame + 1, frames)
         middle = (first + last) // 2
         half = max(1, self._small.size // 12)
-        top = self._bar(self._lanes_top)[0] - half - 1
-        end = self._bar(self._lanes_top + (len(self._content.lanes) - 1) * self._lane_height)[1]
+        top = self._bar(self._timelines_top)[0] - half - 1
+        end = self._bar(
+            self._timelines_top + (len(self._content.timelines) - 1) * self._timeline_height
+        )[1]
         draw.rectangle((middle - half - 1, top - 1, middle + half + 1, end + half + 2), BACKGROUND)
         draw.rectangle((middle - half, top, middle + half, end + half + 1), MARKER)
 
-    def _legend_rows(self) -> list[list[tuple[int, Key | str]]]:
+    def _legend_rows(self) -> list[list[tuple[int, LegendEntry | str]]]:
         """Legend entries with their left edge, broken into rows."""
-        entries: list[Key | str] = [*self._content.legend]
+        entries: list[LegendEntry | str] = [*self._content.legend]
         if self._content.note:
             entries.append(self._content.note)
-        rows: list[list[tuple[int, Key | str]]] = [[]]
+        rows: list[list[tuple[int, LegendEntry | str]]] = [[]]
         x = self._gap
         # The first row leaves room at its end for the counter.
         limit = self._inner - self._gap - self._small.width("frame 00000")
         for entry in entries:
             label = entry if isinstance(entry, str) else entry.label
             extra = 0 if isinstance(entry, str) else self._small.cap_height + 2 + self._gap // 2
-            width = extra + self._small.width(self._small.clip(label, self._room(extra)))
+            width = extra + self._small.width(self._small.shorten(label, self._room(extra)))
             if rows[-1] and x + width > limit:
                 rows.append([])
                 x, limit = self._gap, self._inner - self._gap
@@ -232,47 +235,47 @@ class Panel:
         return self._inner - 2 * self._gap - extra
 
     def _draw_legend(
-        self, draw: ImageDraw.ImageDraw, rows: list[list[tuple[int, Key | str]]]
+        self, draw: ImageDraw.ImageDraw, rows: list[list[tuple[int, LegendEntry | str]]]
     ) -> None:
         for number, row in enumerate(rows):
             y = self._legend_top + number * self._small.line_height
             for x, entry in row:
                 if isinstance(entry, str):
-                    text = self._small.clip(entry, self._room(0))
+                    text = self._small.shorten(entry, self._room(0))
                     draw.text((x, y), text, MUTED, self._small.font)
                     continue
                 side = self._small.cap_height + 2
                 _draw_swatch(draw, x, y + self._small.cap_top - 1, side, entry)
-                text = self._small.clip(entry.label, self._room(side + self._gap // 2))
+                text = self._small.shorten(entry.label, self._room(side + self._gap // 2))
                 draw.text((x + side + self._gap // 2, y), text, TEXT, self._small.font)
 
 
-def runs(colours: Sequence[Colour | None]) -> list[tuple[int, int, Colour]]:
-    """Stretches of one colour as (start, end, colour), half-open; those without are left out."""
-    found: list[tuple[int, int, Colour]] = []
+def colour_runs(colours: Sequence[Colour | None]) -> list[tuple[int, int, Colour]]:
+    """Half-open runs of equal colours as (start, end, colour), without those of None."""
+    runs: list[tuple[int, int, Colour]] = []
     for frame, colour in enumerate(colours):
         if colour is None:
             continue
-        if found and found[-1][1] == frame and found[-1][2] == colour:
-            found[-1] = (found[-1][0], frame + 1, colour)
+        if runs and runs[-1][1] == frame and runs[-1][2] == colour:
+            runs[-1] = (runs[-1][0], frame + 1, colour)
         else:
-            found.append((frame, frame + 1, colour))
-    return found
+            runs.append((frame, frame + 1, colour))
+    return runs
 
 
-def _draw_swatch(draw: ImageDraw.ImageDraw, x: int, y: int, side: int, key: Key) -> None:
+def _draw_swatch(draw: ImageDraw.ImageDraw, x: int, y: int, side: int, entry: LegendEntry) -> None:
     box = (x, y, x + side - 1, y + side - 1)
-    if key.hatched:
-        _hatch(draw, box, key.colour, max(2, side // 4))
-        draw.rectangle(box, outline=key.colour)
+    if entry.hatched:
+        _hatch(draw, box, entry.colour, max(2, side // 4))
+        draw.rectangle(box, outline=entry.colour)
     else:
-        draw.rectangle(box, key.colour)
+        draw.rectangle(box, entry.colour)
 
 
 def _hatch(
     draw: ImageDraw.ImageDraw, box: tuple[int, int, int, int], colour: Colour, stripe: int
 ) -> None:
-    """Diagonal stripes in a box given by its corner pixels."""
+    """Fill a box, given by its corner pixels, with diagonal stripes."""
     left, top, right, bottom = box
     for y in range(top, bottom + 1):
         for x in range(left, right + 1):

@@ -1,4 +1,4 @@
-"""What there is to draw: predictions joined with frames, sentences, moments and truth."""
+"""Predictions joined with their frames, sentences, moments and ground truth."""
 
 from __future__ import annotations
 
@@ -24,22 +24,20 @@ from schemas.parquet import open_parquet, read_table
 from schemas.tables import MASKS, PROPAGATION
 from schemas.vocabulary import LANGUAGE
 from schemas.wording import listing, suggestion
-from stages.core.index.index import Index, Video
-from stages.core.media.frames import frame_size
-from stages.tools.render.clocks import Clocks
+from stages.core.index.index import Expression, Index, Video
+from stages.core.media.frames import FRAME_SUFFIXES, frame_size
 from stages.tools.render.config import RenderConfig, RenderInputs
-
-PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png")
+from stages.tools.render.timestamps import FrameTimes
 
 
 @dataclass(frozen=True)
-class Shot:
-    """The predictions of one expression.
+class PredictedExpression:
+    """The predictions for one expression.
 
     Attributes:
         masks: folder of its PNGs.
         annotated: bool (T,), the frames of its moments; None where none are known.
-        routed: bool (T,), the frames that the language-guided path worked; None if not recorded.
+        routed: bool (T,), the frames on the language path; None where it is not recorded.
         anno_ids: its referents' tracks in the masks table.
     """
 
@@ -52,11 +50,11 @@ class Shot:
 
 
 @dataclass(frozen=True)
-class Clip:
-    """A video with the predictions that are drawn on it.
+class RenderVideo:
+    """A video and the predictions to draw on it.
 
     Attributes:
-        truth: the masks table; None where the truth is not known.
+        truth: the masks table; None without ground truth.
         times: seconds of each frame where the rate varies; None where it is constant or unknown.
     """
 
@@ -65,51 +63,51 @@ class Clip:
     height: int
     width: int
     fps: float | None
-    shots: tuple[Shot, ...]
+    expressions: tuple[PredictedExpression, ...]
     truth: Path | None = None
     times: tuple[float, ...] | None = None
 
-    def mask_path(self, shot: Shot, frame: int) -> Path:
-        """The prediction of a frame: the file that has the frame's name."""
-        return shot.masks / f"{self.frames[frame].stem}{MASK_SUFFIX}"
+    def mask_path(self, expression: PredictedExpression, frame: int) -> Path:
+        """The prediction of a frame: the file with the frame's name."""
+        return expression.masks / f"{self.frames[frame].stem}{MASK_SUFFIX}"
 
 
 @dataclass(frozen=True)
-class Found:
-    """What :func:`find_clips` came upon.
+class RenderPlan:
+    """Everything that a run draws.
 
     Attributes:
-        without_prediction: expressions of the index for which there is no folder.
-        unknown: folders of predictions that the frames or the index know nothing of.
+        without_prediction: number of expressions of the index that have no folder of predictions.
+        unknown: number of folders of predictions that belong to no known frames or expression.
     """
 
-    clips: tuple[Clip, ...]
+    videos: tuple[RenderVideo, ...]
     without_prediction: int
     unknown: int
 
 
-def find_clips(config: RenderConfig, inputs: RenderInputs) -> Found:
+def plan_render(config: RenderConfig, inputs: RenderInputs) -> RenderPlan:
     """Join predictions and frames, in the order of the index or of names.
 
     Raises:
-        MissingInput: there are no predictions, or none of what `--only` names.
-        ConfigError: `--compare truth` without truth.
+        MissingInput: no predictions, or none of what `--only` names.
+        ConfigError: `--compare truth` without ground truth.
     """
     present = _predictions(inputs.preds)
     routes = _Routes(inputs.preds / PROPAGATION_TABLE)
     if inputs.has_index:
-        found = _from_index(inputs.frames, present, routes)
+        plan = _from_index(inputs.frames, present, routes)
     elif config.compare == "truth":
         raise ConfigError(
             "--compare truth needs an index, this is a bare folder of frames", where=inputs.frames
         )
     else:
-        found = _from_folder(inputs.frames, present, routes)
-    if config.compare == "truth" and not all(clip.truth for clip in found.clips):
-        raise ConfigError("--compare truth: the index holds no masks", where=inputs.frames)
-    _refuse_absent(config.only, found.clips, inputs.preds)
-    clips = tuple(_limited(_selected(found.clips, config.only), config.limit))
-    return Found(clips, found.without_prediction, found.unknown)
+        plan = _from_folder(inputs.frames, present, routes)
+    if config.compare == "truth" and not all(video.truth for video in plan.videos):
+        raise ConfigError("--compare truth: the index has no masks", where=inputs.frames)
+    _require_selected(config.only, plan.videos, inputs.preds)
+    videos = tuple(_limited(_selected(plan.videos, config.only), config.limit))
+    return replace(plan, videos=videos)
 
 
 def _predictions(preds: Path) -> dict[str, list[str]]:
@@ -122,54 +120,64 @@ def _predictions(preds: Path) -> dict[str, list[str]]:
     return {video_id: names for video_id, names in videos.items() if names}
 
 
-def _from_index(root: Path, present: dict[str, list[str]], routes: _Routes) -> Found:
+def _from_index(root: Path, present: dict[str, list[str]], routes: _Routes) -> RenderPlan:
     index = Index.open(root)
     index.require_frames()
     truth = root / MASKS_TABLE if _has_masks(root / MASKS_TABLE) else None
-    clips = []
-    clocks: dict[Path, Clocks] = {}
+    videos = []
+    times_of: dict[Path, FrameTimes] = {}
     known = missing = 0
     for video_id, video in index.videos.items():
         folders = set(present.get(video_id, ()))
-        shots = []
-        for expression in index.expressions_of(video_id):
-            if expression.expression_id not in folders:
-                missing += 1
-                continue
-            annotated = None
-            if index.moments(*expression.key) or (truth and not expression.anno_ids):
-                annotated = index.relevant(*expression.key)
-            shots.append(
-                Shot(
-                    expression_id=expression.expression_id,
-                    sentence=expression.text,
-                    masks=routes.preds / video_id / expression.expression_id,
-                    annotated=annotated,
-                    routed=routes.of(*expression.key, video.num_frames),
-                    anno_ids=expression.anno_ids,
-                )
-            )
-        known += len(shots)
-        if shots:
-            clip = _indexed_clip(video, tuple(shots), truth)
+        indexed = index.expressions_of(video_id)
+        expressions = tuple(
+            _indexed_expression(index, expression, routes, truth)
+            for expression in indexed
+            if expression.expression_id in folders
+        )
+        known += len(expressions)
+        missing += len(indexed) - len(expressions)
+        if expressions:
+            times = None
             if video.fps is None:  # unknown or variable
                 table = video.frames_dir.parent.parent / FRAMES_TABLE
-                clock = clocks.setdefault(table, Clocks(table))
-                _, times = clock.of(video_id, video.frame_names)
-                clip = replace(clip, times=times)
-            clips.append(clip)
-    return Found(tuple(clips), missing, sum(map(len, present.values())) - known)
+                frame_times = times_of.setdefault(table, FrameTimes(table))
+                _, times = frame_times.of_video(video_id, video.frame_names)
+            videos.append(_indexed_video(video, expressions, truth, times))
+    return RenderPlan(tuple(videos), missing, sum(map(len, present.values())) - known)
 
 
-def _indexed_clip(video: Video, shots: tuple[Shot, ...], truth: Path | None) -> Clip:
-    return Clip(
+def _indexed_expression(
+    index: Index, expression: Expression, routes: _Routes, truth: Path | None
+) -> PredictedExpression:
+    annotated = None
+    if index.moments(*expression.key) or (truth and not expression.anno_ids):
+        annotated = index.relevant(*expression.key)
+    return PredictedExpression(
+        expression_id=expression.expression_id,
+        sentence=expression.text,
+        masks=routes.preds / expression.video_id / expression.expression_id,
+        annotated=annotated,
+        routed=routes.routed(*expression.key, index.videos[expression.video_id].num_frames),
+        anno_ids=expression.anno_ids,
+    )
+
+
+def _indexed_video(
+    video: Video,
+    expressions: tuple[PredictedExpression, ...],
+    truth: Path | None,
+    times: tuple[float, ...] | None,
+) -> RenderVideo:
+    return RenderVideo(
         video_id=video.video_id,
         frames=tuple(map(video.frame_path, range(video.num_frames))),
         height=video.height,
         width=video.width,
         fps=video.fps,
-        shots=shots,
+        expressions=expressions,
         truth=truth,
+        times=times,
     )
 
 
@@ -178,46 +186,50 @@ def _has_masks(path: Path) -> bool:
         return bool(file.metadata.num_rows)
 
 
-def _from_folder(root: Path, present: dict[str, list[str]], routes: _Routes) -> Found:
-    clocks = Clocks(root / FRAMES_TABLE)
-    clips = []
+def _from_folder(root: Path, present: dict[str, list[str]], routes: _Routes) -> RenderPlan:
+    frame_times = FrameTimes(root / FRAMES_TABLE)
+    videos = []
     unknown = 0
     for video_id, names in present.items():
-        frames = _frames_of(root, video_id, alone=len(present) == 1)
+        frames = _frames_of(root, video_id, single=len(present) == 1)
         if not frames:
             unknown += len(names)
             continue
         height, width = frame_size(frames[0])
-        shots = tuple(
-            Shot(
+        expressions = tuple(
+            PredictedExpression(
                 expression_id=name,
                 sentence=f"expression {name}",
                 masks=routes.preds / video_id / name,
-                routed=routes.of(video_id, name, len(frames)),
+                routed=routes.routed(video_id, name, len(frames)),
             )
             for name in names
         )
-        rate, times = clocks.of(video_id, [path.stem for path in frames])
-        clips.append(Clip(video_id, frames, height, width, rate, shots, times=times))
-    return Found(tuple(clips), 0, unknown)
+        fps, times = frame_times.of_video(video_id, [path.stem for path in frames])
+        videos.append(RenderVideo(video_id, frames, height, width, fps, expressions, times=times))
+    return RenderPlan(tuple(videos), 0, unknown)
 
 
-def _frames_of(root: Path, video_id: str, *, alone: bool) -> tuple[Path, ...]:
-    """Pictures of a video in any of the layouts of a bare folder, by the numbers in their names."""
+def _frames_of(root: Path, video_id: str, *, single: bool) -> tuple[Path, ...]:
+    """Frames of a video in any layout of a bare folder, ordered by the numbers in their names.
+
+    Args:
+        single: there are predictions for this video only, so `root` may contain its frames.
+    """
     folders = [root / FRAMES_FOLDER / video_id, root / video_id]
-    if alone:
+    if single:
         folders.append(root)
     for folder in folders:
         if folder.is_dir():
-            files = (p for p in folder.iterdir() if p.suffix.lower() in PICTURE_SUFFIXES)
-            found = sorted(files, key=lambda path: natural_key(path.name))
-            if found:
-                return tuple(found)
+            files = (path for path in folder.iterdir() if path.suffix.lower() in FRAME_SUFFIXES)
+            frames = sorted(files, key=lambda path: natural_key(path.name))
+            if frames:
+                return tuple(frames)
     return ()
 
 
 class _Routes:
-    """Which frames the language-guided path worked, from propagation.parquet if it is there."""
+    """Frames on the language path, from propagation.parquet if it exists."""
 
     def __init__(self, path: Path):
         self.preds = path.parent
@@ -230,24 +242,24 @@ class _Routes:
         table = read_table(path, PROPAGATION, columns=columns)
         pairs = table.select(columns[:2]).group_by(columns[:2]).aggregate([])
         self._known = set(_pairs(pairs))
-        guided = table.filter(pc.equal(table["route"], LANGUAGE))
-        frames = guided["frame"].to_pylist()
-        for pair, frame in zip(_pairs(guided), frames, strict=True):
+        language = table.filter(pc.equal(table["route"], LANGUAGE))
+        frames = language["frame"].to_pylist()
+        for pair, frame in zip(_pairs(language), frames, strict=True):
             self._frames.setdefault(pair, []).append(frame)
 
-    def of(self, video_id: str, expression_id: str, frames: int) -> np.ndarray | None:
-        """bool (T,); None where nothing is recorded."""
+    def routed(self, video_id: str, expression_id: str, num_frames: int) -> np.ndarray | None:
+        """Frames of an expression on the language path, bool (T,); None where not recorded."""
         if (video_id, expression_id) not in self._known:
             return None
-        chosen = self._frames.get((video_id, expression_id), [])
-        if chosen and max(chosen) >= frames:
+        frames = self._frames.get((video_id, expression_id), [])
+        if frames and max(frames) >= num_frames:
             raise CorruptInput(
-                f"names frame {max(chosen)} of video {video_id}, which has {frames}",
+                f"names frame {max(frames)} of video {video_id}, which has {num_frames}",
                 where=self._path,
                 hint="these predictions belong to another index",
             )
-        routed = np.zeros(frames, dtype=bool)
-        routed[chosen] = True
+        routed = np.zeros(num_frames, dtype=bool)
+        routed[frames] = True
         return routed
 
 
@@ -256,48 +268,48 @@ def _pairs(table: pa.Table) -> Iterator[tuple[str, str]]:
     return zip(*columns, strict=True)
 
 
-def _refuse_absent(only: tuple[str, ...], clips: tuple[Clip, ...], preds: Path) -> None:
-    """Raise MissingInput unless there is something to draw, and all of what `only` names."""
-    if not clips:
+def _require_selected(only: tuple[str, ...], videos: tuple[RenderVideo, ...], preds: Path) -> None:
+    """Raise MissingInput where nothing is to be drawn, or something in `only` is missing."""
+    if not videos:
         raise MissingInput(
             "no predictions that fit the frames",
             where=preds,
-            hint="they stand at VIDEO/EXPRESSION/FRAME.png, named as in the index",
+            hint="expected VIDEO/EXPRESSION/FRAME.png, named as in the index",
         )
-    videos = [clip.video_id for clip in clips]
-    pairs = [f"{clip.video_id}/{shot.expression_id}" for clip in clips for shot in clip.shots]
-    absent = [name for name in only if name not in videos and name not in pairs]
-    if absent:
-        near = suggestion(absent[0], [*videos, *pairs])
+    names = [video.video_id for video in videos]
+    pairs = [
+        f"{video.video_id}/{one.expression_id}" for video in videos for one in video.expressions
+    ]
+    missing = [name for name in only if name not in names and name not in pairs]
+    if missing:
+        near = suggestion(missing[0], [*names, *pairs])
         raise MissingInput(
-            f"no predictions of {', '.join(absent)} that fit the frames",
+            f"no predictions of {', '.join(missing)} that fit the frames",
             where="--only",
-            hint=near or f"there are {listing(videos, 'videos')}, {listing(pairs, 'sentences')}",
+            hint=near or f"there are {listing(names, 'videos')}, {listing(pairs, 'sentences')}",
         )
 
 
-def _selected(clips: tuple[Clip, ...], only: tuple[str, ...]) -> Iterator[Clip]:
-    for clip in clips:
-        shots = tuple(
-            shot
-            for shot in clip.shots
-            if not only or clip.video_id in only or f"{clip.video_id}/{shot.expression_id}" in only
+def _selected(videos: tuple[RenderVideo, ...], only: tuple[str, ...]) -> Iterator[RenderVideo]:
+    """Videos with those of their expressions that `only` names."""
+    for video in videos:
+        name = video.video_id
+        expressions = tuple(
+            expression
+            for expression in video.expressions
+            if not only or name in only or f"{name}/{expression.expression_id}" in only
         )
-        if shots:
-            yield _with_shots(clip, shots)
+        if expressions:
+            yield replace(video, expressions=expressions)
 
 
-def _limited(clips: Iterator[Clip], limit: int) -> Iterator[Clip]:
+def _limited(videos: Iterator[RenderVideo], limit: int) -> Iterator[RenderVideo]:
+    """Videos with the first `limit` expressions in all; 0 is no limit."""
     left = limit
-    for clip in clips:
+    for video in videos:
         if not limit:
-            yield clip
+            yield video
         elif left > 0:
-            yield _with_shots(clip, clip.shots[:left])
-            left -= len(clip.shots[:left])
-
-
-def _with_shots(clip: Clip, shots: tuple[Shot, ...]) -> Clip:
-    if len(shots) == len(clip.shots):
-        return clip
-    return replace(clip, shots=shots)
+            expressions = video.expressions[:left]
+            left -= len(expressions)
+            yield replace(video, expressions=expressions)

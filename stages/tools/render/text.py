@@ -1,4 +1,4 @@
-"""Fonts and the breaking of sentences into lines."""
+"""Fonts, and sentences wrapped into lines."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from schemas.files import require_regular
 ELLIPSIS = "..."
 _NO_CHARACTER = "\uffff"
 _REPLACEMENT = "?"
-# What NFKD leaves as it is (dashes, quotation marks, ligatures), in the spelling of a typewriter.
+# Characters that NFKD does not decompose, in ASCII: dashes, quotation marks, ligatures.
 _PLAIN = str.maketrans(
     {
         "\u2010": "-",
@@ -37,7 +37,7 @@ _PLAIN = str.maketrans(
         "Ł": "L",
     }
 )
-# A caption is short; of a sentence without end no more than this is looked at.
+# Captions are short: characters of a longer sentence are ignored.
 _LONGEST_TEXT = 2000
 
 
@@ -45,14 +45,14 @@ class Face:
     """A font at one size.
 
     Args:
-        path: of a TrueType or OpenType file; None takes the Latin font built into Pillow.
+        path: a TrueType or OpenType file; None takes the Latin font built into Pillow.
 
     Attributes:
         line_height: pixels from one line to the next.
-        cap_top, cap_height: where capital letters begin below the line's top, and their height.
+        cap_top, cap_height: distance of capital letters from the line's top, and their height.
 
     Raises:
-        CorruptInput: the file is not a font.
+        CorruptInput: not a font.
     """
 
     def __init__(self, size: int, path: Path | None = None):
@@ -65,20 +65,22 @@ class Face:
         self.cap_top, self.cap_height = round(top), round(bottom - top)
 
     def width(self, text: str) -> int:
-        """Pixels that a text takes in one line."""
+        """Width of `text` in one line, in pixels."""
         return round(self.font.getlength(text))
 
-    def spell(self, text: str) -> str:
-        """`text` in characters that the font has: accents are dropped, the rest becomes `?`."""
-        return "".join(map(self._spell, " ".join(text[:_LONGEST_TEXT].split())))
+    def transliterate(self, text: str) -> str:
+        """Replace characters that the font lacks: accents are dropped, others become `?`."""
+        return "".join(map(self._transliterated, " ".join(text[:_LONGEST_TEXT].split())))
 
     def missing(self, text: str) -> int:
-        """How many characters :meth:`spell` cannot show."""
-        return sum(self._spell(char) == _REPLACEMENT != char for char in " ".join(text.split()))
+        """Number of characters that :meth:`transliterate` replaces by `?`."""
+        return sum(
+            self._transliterated(char) == _REPLACEMENT != char for char in " ".join(text.split())
+        )
 
     def wrap(self, text: str, width: int, most: int) -> list[str]:
-        """`text`, spelled, in at most `most` lines of `width` pixels; a cut ends in dots."""
-        words = self._short_words(self.spell(text), width)
+        """Wrap `text` into at most `most` lines of `width` pixels; a cut ends in dots."""
+        words = self._short_words(self.transliterate(text), width)
         lines: list[str] = []
         for word in words:
             joined = f"{lines[-1]} {word}" if lines else word
@@ -91,17 +93,17 @@ class Face:
                 break
         return lines or [""]
 
-    def clip(self, text: str, width: int) -> str:
-        """`text`, spelled, in one line of `width` pixels; a cut ends in dots."""
-        spelled = self.spell(text)
-        return spelled if self.width(spelled) <= width else self._cut(spelled, width)
+    def shorten(self, text: str, width: int) -> str:
+        """Cut `text` to one line of `width` pixels; a cut ends in dots."""
+        line = self.transliterate(text)
+        return line if self.width(line) <= width else self._cut(line, width)
 
     def _cut(self, line: str, width: int) -> str:
         room = max(0, width - self.width(ELLIPSIS) - 1)
         return line[: self._fitting(line, room)].rstrip() + ELLIPSIS
 
     def _short_words(self, text: str, width: int) -> Iterator[str]:
-        """Words; one that is wider than a line is broken where the line ends."""
+        """Split into words, and words that are wider than a line into parts."""
         for word in text.split(" "):
             rest = word
             while len(rest) > 1 and self.width(rest) > width:
@@ -111,11 +113,11 @@ class Face:
             yield rest
 
     def _fitting(self, text: str, width: int) -> int:
-        """How many characters of `text` fit into `width` pixels."""
+        """Number of characters of `text` that fit into `width` pixels."""
         lengths = range(1, len(text) + 1)
         return bisect_right(lengths, width, key=lambda length: self.width(text[:length]))
 
-    def _spell(self, char: str) -> str:
+    def _transliterated(self, char: str) -> str:
         if self._has(char):
             return char
         plain = unicodedata.normalize("NFKD", char.translate(_PLAIN))
@@ -130,7 +132,7 @@ class Face:
 
 @lru_cache(maxsize=4096)
 def _glyph(font: ImageFont.FreeTypeFont, char: str) -> tuple[tuple[int, int], bytes]:
-    """What a font draws for a character; for one it lacks, its empty box."""
+    """Bitmap of a character: its size and bytes; an empty box where the font lacks it."""
     drawn = font.getmask(char)
     return drawn.size, bytes(drawn)
 
@@ -146,4 +148,4 @@ def _load(path: Path | None, size: int) -> ImageFont.FreeTypeFont:
     try:
         return ImageFont.truetype(str(path), size)
     except OSError as error:
-        raise CorruptInput(f"is not a font ({error})", where=path) from error
+        raise CorruptInput(f"not a font ({error})", where=path) from error

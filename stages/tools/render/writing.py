@@ -1,4 +1,4 @@
-"""Pictures to files: mp4 through ffmpeg, animated GIF, PNG; the same bytes every time."""
+"""Writing overlays as mp4, animated GIF or PNG; equal frames give equal bytes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from PIL import Image
 from stages.core.media.ffmpeg import write_h264
 from stages.tools.render.palette import FIXED
 
-# Untagged video is shown in another matrix than it was made in, and the palette shifts.
+# Players guess the colour matrix of untagged video, and the palette shifts.
 _MATRIX = "bt709"
 _COLOURS = {
     "colorspace": _MATRIX,
@@ -22,7 +22,7 @@ _COLOURS = {
 }
 _GIF_UNITS_PER_SECOND = 100
 _MILLISECONDS_PER_GIF_UNIT = 10
-# Players show anything faster at a tenth of a second.
+# Players slow shorter frames down to a tenth of a second.
 _SHORTEST_GIF_UNITS = 2
 _GIF_COLOURS = 256
 
@@ -35,10 +35,10 @@ def write_mp4(
     quality: int,
     times: Iterable[float] | None = None,
 ) -> None:
-    """Write uint8 RGB frames of `size` (height, width; both even) as H.264, colours tagged.
+    """Write uint8 RGB frames of `size` (height, width; both even) as H.264 with colour tags.
 
     Args:
-        times: seconds of each frame and of the end, in place of a constant `fps`.
+        times: seconds of each frame and of the end, instead of a constant `fps`.
 
     Raises:
         TglError: ffmpeg failed; the message is its last line.
@@ -53,10 +53,10 @@ def _tagged(stream: Any) -> Any:
 def write_gif(
     path: Path, frames: Iterator[np.ndarray], fps: float, times: Sequence[float] | None = None
 ) -> None:
-    """Write uint8 RGB frames as an endless animated GIF, one after the other.
+    """Write uint8 RGB frames, taken one by one, as an endless animated GIF.
 
     Args:
-        times: seconds of each frame and of the end, in place of a constant `fps`.
+        times: seconds of each frame and of the end, instead of a constant `fps`.
     """
     units = max(_SHORTEST_GIF_UNITS, round(_GIF_UNITS_PER_SECOND / fps))
     duration: int | list[int] = units * _MILLISECONDS_PER_GIF_UNIT
@@ -70,23 +70,23 @@ def write_gif(
 
 
 def _gif_units(times: Sequence[float]) -> list[int]:
-    """How long each frame is shown; rounding does not add up from frame to frame."""
-    found: list[int] = []
+    """Duration of each frame; rounding errors do not add up."""
+    durations: list[int] = []
     now = 0
     for end in times[1:]:
         units = round((end - times[0]) * _GIF_UNITS_PER_SECOND) - now
-        found.append(max(_SHORTEST_GIF_UNITS, units))
-        now += found[-1]
-    return found
+        durations.append(max(_SHORTEST_GIF_UNITS, units))
+        now += durations[-1]
+    return durations
 
 
-def write_png(path: Path, picture: np.ndarray) -> None:
-    """Write one uint8 RGB picture."""
-    Image.fromarray(picture).save(path, "PNG")
+def write_png(path: Path, image: np.ndarray) -> None:
+    """Write one uint8 RGB image."""
+    Image.fromarray(image).save(path, "PNG")
 
 
 def _indexed(frame: np.ndarray) -> Image.Image:
-    """A frame in 256 colours, among them exactly those of the masks and of the legend."""
+    """A frame in 256 colours, among them those of the masks and the legend unchanged."""
     image = Image.fromarray(frame)
     own = image.quantize(_GIF_COLOURS - len(FIXED), method=Image.Quantize.MEDIANCUT)
     palette = Image.new("P", (1, 1))

@@ -163,7 +163,7 @@ class Pipeline:
     def _run(
         self, stage: Stage[Any, Any], config: Any, inputs: Any, out: Path, *, hold: bool = False
     ) -> Outcome:
-        """Execute a stage; where the single video fails, it raises."""
+        """Execute a stage; the failure of the only video ends the run with its own exit code."""
         from stages.core.engine.execute import execute
 
         return execute(
@@ -205,11 +205,11 @@ def work_folder(
     try:
         yield
     except TglError as error:
-        if error.where is None or folder not in Path(error.where).parents:
-            raise
-        users_own = Path(os.path.realpath(error.where))  # where it is a link to it
-        where = source if Path(os.path.realpath(folder)) in users_own.parents else users_own
-        raise type(error)(error.message, where=where, hint=error.hint) from error
+        if error.where is not None and folder in Path(error.where).parents:
+            users_own = Path(os.path.realpath(error.where))  # where it is a link to it
+            inside = Path(os.path.realpath(folder)) in users_own.parents
+            error.relocate(source if inside else users_own)
+        raise
     else:
         if not kept:
             remove_tree(folder)

@@ -21,15 +21,15 @@ from schemas.errors import CorruptInput, MissingInput, TglError
 from schemas.layouts import PROPAGATION_TABLE, mask_path
 from schemas.vocabulary import LANGUAGE
 from stages.core.engine.progress import Progress, Task
-from stages.core.media.fast_png import encode_mask
+from stages.core.media.mask_png import encode_mask
 from stages.core.media.spans import Span
 from stages.core.model.backbones.preprocess import resize_frames
 from stages.extract_frames.streaming import Stream
 from stages.propagate.online.frame_result import FrameResult
 from stages.propagate.online.segmenter import OnlineSegmenter
-from stages.tools.render.clocks import stream_times
 from stages.tools.render.config import RenderConfig
-from stages.tools.render.live import LiveOverlay
+from stages.tools.render.live_overlay import LiveOverlay
+from stages.tools.render.timestamps import stream_timestamps
 from stages.tools.render.writing import write_mp4
 from stages.tools.segment.results import describe_spans
 from stages.tools.segment.stream_tables import (
@@ -156,7 +156,7 @@ class LiveRun:
                 # A frame is written once the time of the next one is known.
                 saved, ahead = tee(saved)
                 stamps = (answered.seconds for answered in ahead)
-                times = stream_times(stamps, 1 / fps, partial(self._warn, progress))
+                times = stream_timestamps(stamps, 1 / fps, partial(self._warn, progress))
             drawn = _drawn(saved, overlay)
             write_mp4(outputs.overlay, drawn, overlay.size, fps, rendering.quality, times)
 

@@ -21,23 +21,36 @@ class SelectConfig(Settings):
 
     model: str = setting(
         "openai/clip-vit-base-patch32",
-        "A local folder or a hub id of a CLIP, SigLIP or BLIP-2 (image-text retrieval) model.",
+        "Image-text model: a local folder or hub id of CLIP, SigLIP or BLIP-2 (image-text "
+        "retrieval).",
     )
     stride: int = setting(
-        1, "Score every n-th frame; those between take the score of the nearest.", low=1
+        1, "Score every N-th frame; the others take the score of the nearest.", low=1
     )
     window: int = setting(
-        5, "Scores are averaged over this many frames, an odd number; 1 leaves them.", low=1
+        5, "Average the scores over this many frames, an odd number; 1 does not average.", low=1
     )
     threshold: float = setting(
         0.5,
-        "A frame is chosen where its score, from 0 for the sentence's lowest to 1 for its highest "
-        "in the video, is at least this.",
+        "Select frames with at least this score, from 0 (the lowest of the sentence in the "
+        "video) to 1 (the highest).",
         low=0,
         high=1,
     )
-    fill: int = setting(4, "Gaps of at most this many frames are closed.", low=0)
-    drop: int = setting(2, "Spans of fewer frames are dropped, the best one excepted.", low=1)
+    fill: int = setting(
+        4,
+        "Merge spans with at most this many frames between them.",
+        flag="fill-gaps",
+        former=("fill",),
+        low=0,
+    )
+    drop: int = setting(
+        2,
+        "Drop spans of fewer frames, except the best one.",
+        flag="min-length",
+        former=("drop",),
+        low=1,
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()

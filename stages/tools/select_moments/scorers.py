@@ -2,145 +2,159 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from transformers import AutoConfig, AutoModel, AutoTokenizer, Blip2ForImageTextRetrieval
+from transformers import (
+    AutoConfig,
+    AutoImageProcessor,
+    AutoModel,
+    AutoTokenizer,
+    Blip2ForImageTextRetrieval,
+)
 
-from schemas.errors import ConfigError
+from schemas.errors import ConfigError, MissingInput
 from stages.core.engine.runtime import Runtime
 from stages.core.model.device import autocast, pick_device
 from stages.core.model.hub import local_folder
 from stages.core.model.pretrained import load_pretrained, load_pretrained_model, model_errors
 from stages.tools.select_moments.config import MODEL_OPTION
-from stages.tools.select_moments.pixels import PREPROCESSOR, Preprocessor, load_preprocessor
 
-_CLIP_TYPES = ("clip", "siglip", "siglip2")
+_TWO_TOWERS = ("clip", "siglip", "siglip2")
 _BLIP2 = "blip-2"
+_PROCESSOR_FILES = ("preprocessor_config.json", "processor_config.json")
 
 
-class FrameScorer(Protocol):
-    """One model."""
+class FrameScorer(ABC):
+    """A model that compares frames with sentences.
 
-    def encode(self, sentences: Sequence[str]) -> Any:
-        """What `score` needs of the sentences; computed once a video."""
+    Args:
+        name: folder or hub id of the model, for messages.
+        model: its network.
+        tokenizer, processor: as transformers loads them from the same place.
+        runtime: device and precision.
+    """
 
-    def score(self, frames: Sequence[np.ndarray], sentences: Any) -> np.ndarray:
-        """Cosine similarities of uint8 RGB frames (H, W, 3) and E sentences, float32 (B, E)."""
-
-
-class TwoTowerScorer:
-    """CLIP and SigLIP: one vector for a frame, one for a sentence."""
-
-    def __init__(self, model: Any, tokenizer: Any, pixels: Preprocessor, runtime: Runtime):
+    def __init__(self, name: str, model: Any, tokenizer: Any, processor: Any, runtime: Runtime):
+        self._name = name
         self._device = pick_device(runtime.device)
+        self._precision = runtime.precision
         self._model = model.to(self._device).eval()
         self._tokenizer = tokenizer
-        self._pixels = pixels
-        self._precision = runtime.precision
-        self._length = int(model.config.text_config.max_position_embeddings)
-        # SigLIP was trained on padding to full length and takes its vector from the last token.
-        self._padding = "max_length" if model.config.model_type.startswith("siglip") else True
+        self._processor = processor
 
     @torch.inference_mode()
-    def encode(self, sentences: Sequence[str]) -> Tensor:
-        """Unit vectors of the sentences, (E, D)."""
-        found = self._tokenizer(
+    def encode(self, sentences: Sequence[str]) -> Any:
+        """Encode the sentences of a video once, for :meth:`score`.
+
+        Raises:
+            CorruptInput: the tokenizer's files do not fit the model's.
+        """
+        with model_errors(self._name, "its tokenizer and its model do not fit each other"):
+            return self._encode(sentences)
+
+    @torch.inference_mode()
+    def score(self, frames: Sequence[np.ndarray], sentences: Any) -> np.ndarray:
+        """Compare uint8 RGB frames (H, W, 3) with E sentences.
+
+        Args:
+            frames: B of them.
+            sentences: result of :meth:`encode`.
+
+        Returns:
+            cosine similarities, float32 (B, E).
+
+        Raises:
+            CorruptInput: the image processor's files do not fit the model's.
+        """
+        with model_errors(self._name, "its image processor and its model do not fit each other"):
+            images = self._processor(
+                list(frames), input_data_format="channels_last", return_tensors="pt"
+            )
+            return self._score(images.to(self._device), sentences).float().cpu().numpy()
+
+    @abstractmethod
+    def _encode(self, sentences: Sequence[str]) -> Any:
+        """Encode sentences as :meth:`_score` needs them."""
+
+    @abstractmethod
+    def _score(self, images: Any, sentences: Any) -> Tensor:
+        """Cosine similarities (B, E) of the processor's output for B frames with the sentences."""
+
+    def _tokens(
+        self, sentences: Sequence[str], length: int, padding: str | bool = True
+    ) -> dict[str, Tensor]:
+        """Token ids and attention mask, (E, N) each; a SigLIP tokenizer gives no mask."""
+        tokens = self._tokenizer(
             list(sentences),
-            padding=self._padding,
+            padding=padding,
             truncation=True,
-            max_length=self._length,
+            max_length=length,
             return_tensors="pt",
         )
-        inputs = {
-            k: found[k].to(self._device) for k in ("input_ids", "attention_mask") if k in found
-        }
+        return {name: tokens[name] for name in ("input_ids", "attention_mask") if name in tokens}
+
+
+class TwoTowerScorer(FrameScorer):
+    """CLIP and SigLIP: one vector per frame, one per sentence."""
+
+    def _encode(self, sentences: Sequence[str]) -> Tensor:
+        """Unit vectors, (E, D)."""
+        config = self._model.config
+        # SigLIP was trained on padding to full length and takes its vector from the last token.
+        padding = "max_length" if config.model_type.startswith("siglip") else True
+        length = int(config.text_config.max_position_embeddings)
+        tokens = self._tokens(sentences, length, padding)
+        tokens = {name: values.to(self._device) for name, values in tokens.items()}
         with autocast(self._precision, self._device):
-            return _unit(self._model.get_text_features(**inputs))
+            return _unit(self._model.get_text_features(**tokens))
 
-    @torch.inference_mode()
-    def score(self, frames: Sequence[np.ndarray], sentences: Tensor) -> np.ndarray:
-        """See :class:`FrameScorer`."""
-        pixels = self._pixels(frames).to(self._device)
+    def _score(self, images: Any, sentences: Tensor) -> Tensor:
         with autocast(self._precision, self._device):
-            vectors = _unit(self._model.get_image_features(pixel_values=pixels))  # (B, D)
-        return (vectors @ sentences.T).float().cpu().numpy()
+            vectors = _unit(self._model.get_image_features(**images))  # (B, D)
+        return vectors @ sentences.T
 
 
-class Blip2Scorer:
+class Blip2Scorer(FrameScorer):
     """BLIP-2's image-text contrast: the best of a frame's query vectors for a sentence."""
 
-    def __init__(self, model: Any, tokenizer: Any, pixels: Preprocessor, runtime: Runtime):
-        self._device = pick_device(runtime.device)
-        self._model = model.to(self._device).eval()
-        self._tokenizer = tokenizer
-        self._pixels = pixels
-        self._precision = runtime.precision
-        positions = int(model.config.qformer_config.max_position_embeddings)
-        self._length = positions - int(model.config.num_query_tokens)
-
-    def encode(self, sentences: Sequence[str]) -> dict[str, Tensor]:
-        """Token ids and masks of the sentences, (E, N) each."""
-        found = self._tokenizer(
-            list(sentences),
-            padding=True,
-            truncation=True,
-            max_length=self._length,
-            return_tensors="pt",
-        )
-        ids, mask = found["input_ids"], found["attention_mask"]
-        image_token = getattr(self._model.config, "image_token_index", None)
+    def _encode(self, sentences: Sequence[str]) -> dict[str, Tensor]:
+        """Token ids and masks, (E, N) each."""
+        config = self._model.config
+        queries = int(config.num_query_tokens)
+        length = int(config.qformer_config.max_position_embeddings) - queries
+        tokens = self._tokens(sentences, length)
+        ids, mask = tokens["input_ids"], tokens["attention_mask"]
+        image_token = getattr(config, "image_token_index", None)
         if image_token is not None:
-            # Newer checkpoints expect a place for each query before the text, and cut it off.
-            places = (len(ids), int(self._model.config.num_query_tokens))
-            ids = torch.cat([torch.full(places, image_token, dtype=ids.dtype), ids], dim=1)
-            mask = torch.cat([torch.ones(places, dtype=mask.dtype), mask], dim=1)
+            # Newer checkpoints expect a token for each query before the text, and cut it off.
+            shape = (len(ids), queries)
+            ids = torch.cat([torch.full(shape, image_token, dtype=ids.dtype), ids], dim=1)
+            mask = torch.cat([torch.ones(shape, dtype=mask.dtype), mask], dim=1)
         return {"input_ids": ids.to(self._device), "attention_mask": mask.to(self._device)}
 
-    @torch.inference_mode()
-    def score(self, frames: Sequence[np.ndarray], sentences: dict[str, Tensor]) -> np.ndarray:
-        """See :class:`FrameScorer`."""
-        pixels = self._pixels(frames).to(self._device)
+    def _score(self, images: Any, sentences: dict[str, Tensor]) -> Tensor:
         with autocast(self._precision, self._device):
-            found = self._model(
-                pixel_values=pixels, use_image_text_matching_head=False, **sentences
-            )
-        return found.logits_per_image.float().cpu().numpy()
-
-
-class _Checked:
-    """A scorer whose failures are told as the fault of the model's files."""
-
-    def __init__(self, scorer: FrameScorer, name: str):
-        self._scorer = scorer
-        self._name = name
-
-    def encode(self, sentences: Sequence[str]) -> Any:
-        """See :class:`FrameScorer`."""
-        with model_errors(self._name, "its tokenizer and its model do not fit each other"):
-            return self._scorer.encode(sentences)
-
-    def score(self, frames: Sequence[np.ndarray], sentences: Any) -> np.ndarray:
-        """See :class:`FrameScorer`."""
-        with model_errors(self._name, "its image rules and its model do not fit each other"):
-            return self._scorer.score(frames, sentences)
+            outputs = self._model(**images, use_image_text_matching_head=False, **sentences)
+        return outputs.logits_per_image
 
 
 def load_scorer(name: str, runtime: Runtime) -> FrameScorer:
-    """The scorer of a local folder or a hub id.
+    """Load the scorer of a local folder or a hub id.
 
     Raises:
         ConfigError: a model of another family.
-        MissingInput: no such folder, or a hub id that is neither cached nor to be reached.
+        MissingInput: no such folder, a hub id that is neither cached nor reachable, or no
+            preprocessor_config.json.
         CorruptInput: transformers cannot load it.
     """
     config = load_pretrained(AutoConfig, name, option=MODEL_OPTION)
-    kinds = {**dict.fromkeys(_CLIP_TYPES, AutoModel), _BLIP2: Blip2ForImageTextRetrieval}
+    kinds = {**dict.fromkeys(_TWO_TOWERS, AutoModel), _BLIP2: Blip2ForImageTextRetrieval}
     kind = kinds.get(config.model_type)
     if kind is None:
         raise ConfigError(
@@ -149,22 +163,28 @@ def load_scorer(name: str, runtime: Runtime) -> FrameScorer:
         )
     model = load_pretrained_model(kind, name, option=MODEL_OPTION)
     tokenizer = load_pretrained(AutoTokenizer, name, option=MODEL_OPTION)
+    processor = load_processor(name)
     scorer = Blip2Scorer if config.model_type == _BLIP2 else TwoTowerScorer
-    with model_errors(name, "is no image-text model"):
-        return _Checked(scorer(model, tokenizer, load_preprocessor(_files(name)), runtime), name)
+    with model_errors(name, "not an image-text model"):
+        return scorer(name, model, tokenizer, processor, runtime)
 
 
-def _files(name: str) -> Path:
-    """The folder with a model's small files."""
+def load_processor(name: str) -> Any:
+    """Load the model's own image processor, the implementation that needs no torchvision.
+
+    Raises:
+        MissingInput: a folder without its settings.
+        CorruptInput: transformers cannot load it.
+    """
     folder = local_folder(name)
-    if folder is not None:
-        return folder
-    from transformers.utils import cached_file
+    if folder is not None and not any((folder / file).is_file() for file in _PROCESSOR_FILES):
+        raise MissingInput(
+            f"has no {_PROCESSOR_FILES[0]}", where=folder, hint="copy or download the model again"
+        )
+    return load_pretrained(AutoImageProcessor, name, option=MODEL_OPTION, backend="pil")
 
-    return Path(str(cached_file(name, PREPROCESSOR))).parent
 
-
-def _unit(found: Any) -> Tensor:
+def _unit(features: Any) -> Tensor:
     """Vectors of length one; transformers 5 wraps what 4 returned bare."""
-    vectors = found if isinstance(found, Tensor) else found.pooler_output
+    vectors = features if isinstance(features, Tensor) else features.pooler_output
     return F.normalize(vectors.float(), dim=-1)

@@ -1,4 +1,4 @@
-"""From the scores of a sentence's frames to spans."""
+"""Spans from the scores of a sentence's frames."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from stages.tools.select_moments.config import SelectConfig
 
 
 def spread(scores: np.ndarray, stride: int, frames: int) -> np.ndarray:
-    """Scores of every n-th frame as scores of all: each frame takes the nearest one's.
+    """Spread the scores of every n-th frame: each frame takes the nearest one's.
 
     Args:
         scores: (frames scored, E).
@@ -22,16 +22,16 @@ def spread(scores: np.ndarray, stride: int, frames: int) -> np.ndarray:
 
 
 def smoothed(scores: np.ndarray, window: int) -> np.ndarray:
-    """Running mean over `window` frames (T,); at the ends over those that are there."""
+    """Running mean of (T,) over `window` frames, at the ends over fewer."""
     reach = window // 2
     sums = np.concatenate(([0.0], np.cumsum(scores, dtype=np.float64)))
-    place = np.arange(len(scores))
-    low, high = np.maximum(place - reach, 0), np.minimum(place + reach + 1, len(scores))
+    frame = np.arange(len(scores))
+    low, high = np.maximum(frame - reach, 0), np.minimum(frame + reach + 1, len(scores))
     return (sums[high] - sums[low]) / (high - low)
 
 
 def choose_spans(scores: np.ndarray, config: SelectConfig) -> list[Span]:
-    """Half-open spans of the frames that score high; never none.
+    """Half-open spans of the frames that score high; at least one.
 
     Args:
         scores: of one sentence, (T,).

@@ -1,4 +1,4 @@
-"""The stage select-moments: each video is a unit, its frames are scored once for all sentences."""
+"""The stage select-moments: each video is a unit, each frame is scored once for all sentences."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 _BATCH = 16
 _BEST = "tgl.best_frame"
-"""Column of a unit's rows beside those of the moments table: the sentence's best frame."""
+"""Column of a unit's rows besides those of the moments table: the sentence's best frame."""
 
 
 def run(
@@ -73,7 +73,7 @@ STAGE = Stage("select-moments", 1, SelectConfig, SelectInputs, run)
 
 
 def _scorer(config: SelectConfig, runtime: Runtime) -> FrameScorer:
-    # Asked before torch is loaded: whoever is offline should read so at once.
+    # Asked before torch is loaded, so that the message comes at once without a network.
     require_model(config.model, option=MODEL_OPTION)
     from stages.tools.select_moments.scorers import load_scorer
 
@@ -81,7 +81,7 @@ def _scorer(config: SelectConfig, runtime: Runtime) -> FrameScorer:
 
 
 def _scored(video: Video, config: SelectConfig) -> int:
-    """Number of frames of a video that are scored."""
+    """Number of frames to score in a video."""
     return len(range(0, video.num_frames, config.stride))
 
 
@@ -95,10 +95,10 @@ def _select(
     """Rows of the moments table of one video, and each sentence's best frame."""
     sentences = scorer.encode([expression.text for expression in expressions])
     parts = []
-    for places in _batches(range(0, video.num_frames, config.stride)):
-        frames = [read_frame(video.frame_path(frame)) for frame in places]
+    for batch in _batches(range(0, video.num_frames, config.stride)):
+        frames = [read_frame(video.frame_path(frame)) for frame in batch]
         parts.append(scorer.score(frames, sentences))  # (B, E)
-        task.advance(len(places))
+        task.advance(len(batch))
     scores = spread(np.concatenate(parts), config.stride, video.num_frames)  # (T, E)
     rows, best = [], []
     for column, expression in enumerate(expressions):
@@ -118,13 +118,13 @@ def _select(
     return rows_of(rows, MOMENTS).append_column(_BEST, pa.array(best, pa.int32()))
 
 
-def _batches(places: range) -> Iterator[range]:
-    for first in range(0, len(places), _BATCH):
-        yield places[first : first + _BATCH]
+def _batches(frames: range) -> Iterator[range]:
+    for first in range(0, len(frames), _BATCH):
+        yield frames[first : first + _BATCH]
 
 
 def _top1(index: Index, tables: list[pa.Table]) -> dict[str, float]:
-    """Key-frame top-1: how often the best frame lies in an annotated moment."""
+    """Key-frame top-1: the share of best frames that lie in an annotated moment."""
     best: dict[tuple[str, str], int] = {}
     for table in tables:
         names = ("video_id", "expression_id", _BEST)

@@ -1,1 +1,1 @@
-"""submit: the zip that a benchmark's server takes, and the check of one."""
+"""submit: writing the zip that a benchmark's server takes."""

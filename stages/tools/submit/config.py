@@ -8,42 +8,42 @@ from pathlib import Path
 from schemas.layouts import FRAMES_FOLDER
 from stages.core.engine.settings import Settings, setting
 from stages.core.engine.stage import Inputs
-from stages.core.submissions.servers import MEVIS, PREFIXES
+from stages.core.submissions.servers import MEVIS, PREFIXES, SERVER_NAMES
 
 
 @dataclass(frozen=True)
 class SubmitConfig(Settings):
-    """For whom the zip is, and what becomes of gaps."""
+    """Layout of the zip, and treatment of missing masks."""
 
     server: str = setting(
         MEVIS,
-        "Whose layout: mevis has the videos at the root of the zip, ref-youtube-vos below "
+        "Server to submit to. mevis has the videos at the root of the zip, ref-youtube-vos in "
         "Annotations/.",
-        choices=tuple(PREFIXES),
+        choices=SERVER_NAMES,
     )
     missing: str = setting(
         "refuse",
-        "A frame without prediction: refuse to write the zip, or write a black mask for it "
-        "(which the server scores as nothing found).",
+        "Frames without a prediction: refuse to write the zip, or write a black mask (nothing "
+        "found).",
         choices=("refuse", "black"),
     )
 
     @property
     def prefix(self) -> str:
-        """What stands before a video's folder in the zip."""
+        """Path before the folders of the videos in the zip."""
         return PREFIXES[self.server]
 
 
 @dataclass(frozen=True)
 class SubmitInputs(Inputs):
-    """What a submission is made of and measured against.
+    """The masks of a submission, and the files of the split that they must fit.
 
     Attributes:
         preds: `<video>/<expression id>/<frame>.png`.
-        meta: the split's meta_expressions.json: what the server expects.
-        frames: folder with a folder of pictures for each video, for the masks' sizes; None takes
-            JPEGImages beside the meta file if it is there.
-        exclude: a meta file whose videos are not expected: that of Ref-YouTube-VOS' test split,
+        meta: the split's meta_expressions.json, which lists the masks that the server expects.
+        frames: folder with one folder of frames per video, for the sizes of the masks; None takes
+            JPEGImages beside the meta file if there is one.
+        exclude: a meta file whose videos are not expected: that of Ref-YouTube-VOS's test split,
             whose videos its valid file lists too.
     """
 
@@ -53,8 +53,8 @@ class SubmitInputs(Inputs):
     exclude: Path | None = None
 
     @property
-    def pictures(self) -> Path | None:
-        """Where the videos' pictures are, None where nobody knows."""
+    def frames_dir(self) -> Path | None:
+        """Folder of the frames, None if it is not known."""
         if self.frames is not None:
             inner = self.frames / FRAMES_FOLDER
             return inner if inner.is_dir() else self.frames

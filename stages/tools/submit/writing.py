@@ -1,4 +1,4 @@
-"""Making a submission: check every mask, then write a zip that depends on nothing else."""
+"""Writing a submission: check every mask, then write a zip whose bytes depend on them alone."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ from stages.core.engine.progress import Progress
 from stages.core.engine.runtime import Runtime
 from stages.core.submissions.checking import ZIP_ERRORS
 from stages.core.submissions.expected_masks import ExpectedVideo, Size, read_expected
-from stages.core.submissions.mask_png import black, fault_of
+from stages.core.submissions.mask_files import black_mask, mask_fault
 from stages.tools.submit.config import SubmitConfig, SubmitInputs
 
 NAME = "submit"
 VERSION = 1
-# Begins the comment of our zips; the receipt as JSON follows.
 FORMAT = b"tgl-submission "
-SHOWN_FAULTS = 5
+"""Begins the comment of our zips; the receipt as JSON follows."""
+_LISTED = 5
 
-# The earliest time that a zip can hold; any other would change with the clock.
+# The earliest time that a zip can store: equal masks must give equal bytes at any time.
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _FILE_MODE = stat.S_IFREG | 0o644
 _UNIX = 3
@@ -48,13 +48,13 @@ class _Job:
 
 @dataclass
 class _Checked:
-    """What was found of one video.
+    """Result of checking one video.
 
     Attributes:
-        faults: one line for each mask that a server would refuse.
-        missing: paths of masks that are not there.
-        extra: files in the video's folder that nobody expects.
-        size: (height, width) of its masks.
+        faults: one line per mask that a server would refuse.
+        missing: paths of missing masks.
+        extra: number of files in the video's folder that are not expected.
+        size: (H, W) of its masks.
     """
 
     faults: list[str] = field(default_factory=list)
@@ -72,22 +72,21 @@ def write_submission(
     progress: Progress,
     force: bool = False,
 ) -> Outcome:
-    """Write the zip `out`, or find that it is up to date.
+    """Write the zip `out`, unless it is up to date.
 
-    The receipt (fingerprint and counts) travels in the zip's comment. Equal masks give equal
-    bytes, wherever and whenever it is written.
+    The receipt (fingerprint and counts) is the comment of the zip. Equal masks give equal bytes,
+    wherever and whenever they are written.
 
     Raises:
         MissingInput: masks are missing and `config.missing` refuses that.
         CorruptInput: masks that the server would refuse; the first five are named.
-        OutputBlocked: `out` is an input or lies in one, is not a submission of tgl, or the disk is
-            full.
-        SystemRefused: the system lets a file not be read or written.
+        OutputBlocked: `out` is an input or in one, is not a submission of tgl, or the disk is full.
+        SystemRefused: the system does not let a file be read or written.
     """
     started = time.monotonic()
     with system_errors(out):
         require_folder(inputs.preds)
-        expected = read_expected(inputs.meta, pictures=inputs.pictures, exclude=inputs.exclude)
+        expected = read_expected(inputs.meta, frames_dir=inputs.frames_dir, exclude=inputs.exclude)
     with system_errors(out), output_files(inputs.paths(), force=force) as files:
         known = _comment(out)
         target = files.add(out, known=known is not None)
@@ -105,7 +104,7 @@ def write_submission(
 
 
 def _comment(out: Path) -> Mapping[str, Any] | None:
-    """The receipt of a whole zip of ours; None where there is none."""
+    """Read the receipt of a complete zip of ours; None if there is none."""
     try:
         with open_regular(out) as file, zipfile.ZipFile(file) as archive:
             comment = archive.comment
@@ -118,7 +117,7 @@ def _comment(out: Path) -> Mapping[str, Any] | None:
         document = mapping(parse_json(comment.removeprefix(FORMAT), out), out)
         counts = mapping(document.get("counts"), out)
     except CorruptInput:
-        return None  # cut off in the comment, or changed
+        return None  # the comment is cut off or changed
     whole = all(isinstance(count, int) for count in counts.values())
     return document if whole and counts.get("masks") == entries else None
 
@@ -129,7 +128,7 @@ def _check_all(
     found: dict[str, _Checked] = {}
     jobs = [_Job(video, preds) for video in expected]
     with progress.task("check masks", len(jobs), "video") as task:
-        # Threads: nearly all of the time is zlib's, which lets go of the interpreter.
+        # Threads: nearly all of the time goes to zlib, which releases the GIL.
         for job, checked in map_jobs(_check_video, jobs, runtime=runtime, kind="thread"):
             if isinstance(checked, TglError):
                 raise checked
@@ -151,11 +150,11 @@ def _check_video(job: _Job) -> _Checked:
         except CorruptInput as error:
             checked.faults.append(f"{path} cannot be read ({error.message})")
             continue
-        fault, size = fault_of(data, checked.size)
+        fault, size = mask_fault(data, checked.size)
         if fault is not None:
             checked.faults.append(f"{path} {fault}")
         elif checked.size is None:
-            # Without pictures at hand, the first mask says what the others must measure.
+            # If the frames are not known, the first mask sets the size of the others.
             checked.size = size
     folder = job.preds / job.video.video_id
     present = (p.relative_to(job.preds).as_posix() for p in folder.rglob("*") if p.is_file())
@@ -180,30 +179,30 @@ def _refuse_faults(
     if len(missing) == _total(expected):
         names = [video.video_id for video in expected]
         raise MissingInput(
-            f"nothing here matches the meta file, which expects {listing(names, 'videos')}",
+            f"no mask here matches the meta file, which expects {listing(names, 'videos')}",
             where=inputs.preds,
-            hint="masks stand at VIDEO/EXPRESSION/FRAME.png; is --meta that of this split?",
+            hint="masks belong at VIDEO/EXPRESSION/FRAME.png; is --meta that of this split?",
         )
     if missing and config.missing == "refuse":
         raise MissingInput(
             f"{len(missing)} of {_total(expected)} masks are missing: {first_of(missing)}",
             where=inputs.preds,
-            hint="predict them, or have black ones written with --missing black",
+            hint="predict them, or write black ones with --missing black",
         )
     unsized = [video.video_id for video in expected if checked[video.video_id].size is None]
     if missing and unsized:
         raise MissingInput(
-            f"no mask at all of {amount(len(unsized), 'videos')}, so that the size of black ones "
-            f"is not known: {first_of(unsized)}",
+            f"all masks of {amount(len(unsized), 'videos')} are missing, so that the size of black "
+            f"ones is not known: {first_of(unsized)}",
             where=inputs.preds,
             hint="name the split's folder of frames with --frames",
         )
 
 
 def first_of(lines: list[str]) -> str:
-    """The first few, and how many more there are."""
-    shown = "; ".join(lines[:SHOWN_FAULTS])
-    more = len(lines) - SHOWN_FAULTS
+    """Join the first few lines, and add how many more there are."""
+    shown = "; ".join(lines[:_LISTED])
+    more = len(lines) - _LISTED
     return f"{shown}; and {more} more" if more > 0 else shown
 
 
@@ -212,7 +211,7 @@ def _total(expected: list[ExpectedVideo]) -> int:
 
 
 def _digests(expected: list[ExpectedVideo], preds: Path) -> dict[str, str]:
-    """Digest of what is expected and of every mask's content: neither time nor place count."""
+    """Digest the expected masks and the content of every mask; time and path do not count."""
     wanted = [[v.video_id, v.expressions, v.frames, v.size] for v in expected]
     content = hashlib.sha256()
     for video in expected:
@@ -223,7 +222,7 @@ def _digests(expected: list[ExpectedVideo], preds: Path) -> dict[str, str]:
 
 
 def _counts(expected: list[ExpectedVideo], checked: dict[str, _Checked]) -> dict[str, int]:
-    """What is in the zip."""
+    """Count the content of the zip."""
     return {
         "videos": len(expected),
         "expressions": sum(len(video.expressions) for video in expected),
@@ -236,24 +235,24 @@ def _counts(expected: list[ExpectedVideo], checked: dict[str, _Checked]) -> dict
 def _left_out(
     preds: Path, expected: list[ExpectedVideo], checked: dict[str, _Checked]
 ) -> dict[str, int]:
-    """What is among the predictions and not in the zip."""
+    """Count what is among the predictions but not in the zip."""
     names = {video.video_id for video in expected}
-    strangers = (path.name for path in preds.iterdir() if path.is_dir())
-    folders = sum(name not in names and not name.startswith(".") for name in strangers)
+    present = (path.name for path in preds.iterdir() if path.is_dir())
+    folders = sum(name not in names and not name.startswith(".") for name in present)
     return {
-        "files left out that nobody expects": sum(video.extra for video in checked.values()),
-        "folders left out that nobody expects": folders,
+        "unexpected files left out": sum(video.extra for video in checked.values()),
+        "unexpected folders left out": folders,
     }
 
 
 def _files(
     expected: list[ExpectedVideo], checked: dict[str, _Checked], preds: Path
 ) -> Iterator[tuple[str, bytes]]:
-    """Every mask with its path, in the order of the meta file."""
+    """Yield every mask with its path, in the order of the meta file."""
     for video in expected:
         found = checked[video.video_id]
         missing = set(found.missing)
-        blank = black(found.size) if missing and found.size is not None else b""
+        blank = black_mask(found.size) if missing and found.size is not None else b""
         for path in video.paths():
             yield path, blank if path in missing else read_regular(preds / path)
 
@@ -266,7 +265,7 @@ def _write_zip(
     total: int,
     progress: Progress,
 ) -> None:
-    # PNGs are compressed already: stored, their bytes do not depend on anybody's zlib.
+    # PNGs are compressed already; stored, their bytes do not depend on the version of zlib.
     with (
         progress.task("write zip", total, "mask") as task,
         zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive,

@@ -13,27 +13,29 @@ STYLES = ("varied", "plain")
 class ToyConfig(Settings):
     """What the synthetic clips contain; the same settings give the same bytes."""
 
-    seed: int = setting(0, "Seed of every clip; splits never share a clip.", low=0)
-    size: int = setting(128, "Height and width of the clips in pixels, an even number.", low=32)
-    frames: int = setting(24, "Frames a clip.", low=16, high=500)
-    fps: int = setting(8, "Frames per second of the mp4 files.", low=1, high=120)
+    seed: int = setting(0, "Seed of every clip; splits never share a clip.", panel="Clips", low=0)
+    size: int = setting(128, "Width and height of the clips in pixels, an even number.", low=32)
+    frames: int = setting(24, "Frames per clip.", low=16, high=500)
+    fps: int = setting(8, "Frame rate of the mp4 files.", low=1, high=120)
     train_clips: int = setting(200, "Clips of the train split.", low=0)
     valid_clips: int = setting(60, "Clips of the valid split, for final figures only.", low=0)
-    dev_clips: int = setting(40, "Clips of the dev split, for choices made on the way.", low=0)
-    objects: int = setting(5, "Most objects a clip, in groups of look-alikes.", low=3, high=8)
-    expressions: int = setting(6, "Expressions a clip.", low=1, high=20)
+    dev_clips: int = setting(40, "Clips of the dev split, for choices during development.", low=0)
+    objects: int = setting(
+        5, "Most objects per clip, in groups that look alike.", panel="Contents", low=3, high=8
+    )
+    expressions: int = setting(6, "Expressions per clip.", low=1, high=20)
     late: float = setting(
-        0.75, "Share of the actions that start after half of the clip.", low=0.0, high=1.0
+        0.75, "Fraction of the actions that start in the second half of a clip.", low=0.0, high=1.0
     )
     no_target: float = setting(
-        0.15, "Share of the expressions that refer to no object.", low=0.0, high=1.0
+        0.15, "Fraction of the expressions that refer to no object.", low=0.0, high=1.0
     )
     several: float = setting(
-        0.3, "Share of the expressions that refer to several objects.", low=0.0, high=1.0
+        0.3, "Fraction of the expressions that refer to several objects.", low=0.0, high=1.0
     )
     style: str = setting(
         "varied",
-        "Looks: textured moving backgrounds and objects with occluders, or plain colours.",
+        "varied: textured moving backgrounds and objects, occluders; plain: flat colours.",
         choices=STYLES,
     )
 

@@ -20,7 +20,7 @@ from schemas.errors import CorruptInput
 from stages.core.index.index import Expression, Index, Video
 from stages.core.index.texts import TextEmbedding, TextStore
 from stages.core.media.frames import read_frame
-from stages.core.media.rle import checked
+from stages.core.media.rle import decode
 from stages.core.model.backbones.preprocess import resize_frames
 from stages.train.config import TrainConfig
 from stages.train.data.augment import ColourChange, mirrored_sentence, names_colour
@@ -213,16 +213,11 @@ def referent_masks(
             )
     masks = {}
     for frame in map(int, np.unique(frames)):
-        rles = [track[frame] for track in tracks if frame in track]
-        try:
-            for rle in rles:
-                checked(rle, where=f"{index.folder}, video {video.video_id}, frame {frame}")
-            masks[frame] = union_mask(rles, size)
-        except (ValueError, TypeError) as error:
-            raise CorruptInput(
-                f"a mask of {', '.join(anno_ids)} in frame {frame} is no valid RLE ({error})",
-                where=f"{index.folder}, video {video.video_id}",
-            ) from error
+        where = f"{index.folder}, video {video.video_id}, frame {frame}"
+        found = [decode(track[frame], where=where) for track in tracks if frame in track]
+        if len({mask.shape for mask in found}) > 1:
+            raise CorruptInput(f"masks of {', '.join(anno_ids)} differ in size", where=where)
+        masks[frame] = union_mask(found, size)
     return np.stack([masks[int(frame)] for frame in frames])
 
 
@@ -247,8 +242,8 @@ def read_pixels(
         picture = read_frame(path)
         if picture.shape[:2] != (video.height, video.width):
             raise CorruptInput(
-                f"is {picture.shape[0]} x {picture.shape[1]}, the index says "
-                f"{video.height} x {video.width}",
+                f"is {picture.shape[1]}x{picture.shape[0]}, the index says "
+                f"{video.width}x{video.height}",
                 where=path,
             )
         pictures.append(picture)

@@ -1,18 +1,22 @@
-"""Batches of samples, made in worker processes; what fails in one of them fails here as it is."""
+"""Batches of samples, made in worker processes; an error in one of them is raised here as it is."""
 
 from __future__ import annotations
 
 import resource
 from collections.abc import Iterator
-from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from schemas.errors import SystemRefused, TglError
+from stages.core.engine.pool import end_with_parent, start_forkserver, uninterrupted
 from stages.train.data.dataset import ClipDataset, Sample
 
+WORKER_MODULES = ("stages.train.data.loader",)
+"""For :func:`stages.core.engine.pool.start_forkserver`."""
 _TENSORS = 4
 """Of a sample; each that comes from a worker holds a file open while it lives."""
 _PREFETCHED = 2
@@ -51,7 +55,7 @@ class BatchNumbers(Sampler[list[int]]):
 
 
 class _Attempts(Dataset[Sample | Exception]):
-    """Samples, or what went wrong: torch would put a worker's traceback into the message."""
+    """Samples, or the errors they raise: torch would put a worker's traceback into the message."""
 
     def __init__(self, dataset: ClipDataset):
         self._dataset = dataset
@@ -66,14 +70,14 @@ class _Attempts(Dataset[Sample | Exception]):
 def load_batches(
     dataset: ClipDataset, numbers: BatchNumbers, workers: int, *, held: int = 1
 ) -> Iterator[list[Sample]]:
-    """Batches as lists of samples, in the order of their numbers.
+    """Yield batches as lists of samples, in the order of their numbers.
 
     Args:
-        workers: processes that make them; 0: this one.
+        workers: number of processes that make them; 0 makes them in this one.
         held: batches that the caller uses at a time.
 
     Raises:
-        TglError: as the samples raise it.
+        TglError: as the samples raise it, or a worker was killed.
         SystemRefused: the batches would hold more files open than the system allows.
     """
     if workers:
@@ -85,39 +89,48 @@ def load_batches(
         num_workers=workers,
         prefetch_factor=_PREFETCHED if workers else None,
         collate_fn=list,
-        worker_init_fn=_one_thread,
-        persistent_workers=False,
+        worker_init_fn=partial(_begin_worker, resource.getrlimit(resource.RLIMIT_NOFILE)),
+        multiprocessing_context=start_forkserver(WORKER_MODULES) if workers else None,
     )
-    for batch in loader:
-        for sample in batch:
-            if isinstance(sample, Exception):
-                raise sample
+    with uninterrupted():
+        batches = iter(loader)
+    while (batch := _next_batch(batches)) is not None:
         yield batch
 
 
-@contextmanager
-def worker_deaths() -> Iterator[None]:
-    """The death of a worker, which torch reports at any moment in here, ends as one line.
+def _next_batch(batches: Iterator[list[Any]]) -> list[Sample] | None:
+    """The next batch, None after the last.
 
     Raises:
-        TglError: a worker was killed.
+        TglError: as a sample raises it, or a worker was killed.
     """
     try:
-        yield
+        batch = next(batches, None)
     except RuntimeError as error:
         if not str(error).startswith(_WORKER_DIED):
             raise
-        raise TglError(
-            "a process that loads batches died, most likely for lack of memory",
-            hint="run again with fewer --workers; training goes on from the last saved step",
-        ) from error
+        raise _worker_died() from error
+    except (ConnectionError, EOFError, FileNotFoundError) as error:
+        # It died with tensors that were not fetched; samples return their errors.
+        raise _worker_died() from error
+    for sample in batch or ():
+        if isinstance(sample, Exception):
+            raise sample
+    return batch
+
+
+def _worker_died() -> TglError:
+    return TglError(
+        "a worker process died, most likely for lack of memory",
+        hint="rerun with fewer --workers; training resumes from the last saved step",
+    )
 
 
 def _allow_files(more: int) -> None:
     """Raise the limit of open files if it is too low for `more` of them.
 
     Raises:
-        SystemRefused: the system does not allow so many; loading would wait for ever.
+        SystemRefused: the system does not allow so many; loading would wait forever.
     """
     open_now = len(list(_OPEN_FILES.iterdir())) if _OPEN_FILES.is_dir() else _USUAL_FILES
     wanted = open_now + more + _SPARE_FILES
@@ -134,6 +147,11 @@ def _allow_files(more: int) -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-def _one_thread(_: int) -> None:
-    """A worker's resizing must not compete with the network for cores."""
+def _begin_worker(open_files: tuple[int, int], _: int) -> None:
+    """Set up a worker: the parent's limit of open files, and one thread.
+
+    Resizing frames must not compete with the network for cores.
+    """
+    end_with_parent()
+    resource.setrlimit(resource.RLIMIT_NOFILE, open_files)
     torch.set_num_threads(1)

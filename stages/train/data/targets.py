@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import reduce
 
 import numpy as np
-from pycocotools import mask as coco
 
 Spans = Sequence[tuple[int, int]]
 
@@ -51,22 +51,22 @@ def target_referents(
     )
 
 
-def union_mask(rles: Sequence[Mapping[str, object]], size: int) -> np.ndarray:
-    """The union of COCO RLEs at the training size; uint8 (size, size), 0 or 1.
+def union_mask(masks: Sequence[np.ndarray], size: int) -> np.ndarray:
+    """The union of masks (H, W), uint8 of 0 and 1, at the training size: the same (size, size).
 
     A pixel is on where at least half of its area in the source is, and the pixel that covers the
     mask best is on in any case: a small object does not vanish.
     """
-    if not rles:
+    full = reduce(np.bitwise_or, masks, np.zeros((), np.uint8))
+    if not full.any():
         return np.zeros((size, size), np.uint8)
-    full = coco.decode(coco.merge([dict(rle) for rle in rles]))
-    if full.shape == (size, size) or not full.any():
-        return full if full.shape == (size, size) else np.zeros((size, size), np.uint8)
+    if full.shape == (size, size):
+        return full
     share = _resize_area(full.astype(np.float32), size)
-    return (share >= min(HALF, float(share.max()))).astype(np.uint8)
+    return (share >= min(_HALF, float(share.max()))).astype(np.uint8)
 
 
-HALF = 0.5
+_HALF = 0.5
 
 
 def _resize_area(image: np.ndarray, size: int) -> np.ndarray:
@@ -76,8 +76,8 @@ def _resize_area(image: np.ndarray, size: int) -> np.ndarray:
 
 def _area_weights(source: int, size: int) -> np.ndarray:
     """(size, source): the share that each source pixel has in each cell; rows sum to 1."""
-    edges = np.linspace(0, source, size + 1)
+    bounds = np.linspace(0, source, size + 1)
     pixels = np.arange(source)
-    overlap = np.minimum(edges[1:, None], pixels + 1) - np.maximum(edges[:-1, None], pixels)
+    overlap = np.minimum(bounds[1:, None], pixels + 1) - np.maximum(bounds[:-1, None], pixels)
     weights = np.clip(overlap, 0, None) * (size / source)
     return weights.astype(np.float32)

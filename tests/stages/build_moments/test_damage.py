@@ -88,7 +88,7 @@ def test_moments_of_nothing_known(mevis, refused: Callable) -> None:
     assert "no such expression" in str(refused(mevis.write()))
     del mevis.moments["videos"]["a"]["expressions"]["9"]
     mevis.moments["videos"]["a"]["expressions"]["0"]["moments"] = {"9": [[0, 1]]}
-    assert "anno id 9 is no referent" in str(refused(mevis.write()))
+    assert "anno id 9 is not a referent" in str(refused(mevis.write()))
 
 
 def test_a_moments_file_of_another_version(mevis, refused: Callable) -> None:
@@ -103,7 +103,7 @@ def test_a_deleted_frame(mevis, refused: Callable) -> None:
     (split / "JPEGImages" / "a" / "00004.jpg").unlink()
     error = refused(split)
     assert isinstance(error, MissingInput)
-    assert "1 of 6 frames of video a are not there, first 00004.jpg" in str(error)
+    assert "1 of 6 frames of video a are missing, first 00004.jpg" in str(error)
 
 
 def test_a_video_without_pictures(mevis, refused: Callable) -> None:
@@ -173,7 +173,7 @@ def test_a_mask_of_another_size_than_the_video(mevis, refused: Callable) -> None
     mevis.masks["9"][1] = {"size": [16, 12], "counts": [192]}
     mevis.masks["9"][1]["counts"] = [10, 182]
     error = refused(mevis.write())
-    assert "16 x 12" in str(error)
+    assert "12x16" in str(error)
 
 
 @pytest.mark.parametrize(
@@ -209,4 +209,4 @@ def test_a_folder_of_no_known_layout(refused: Callable, tmp_path: Path) -> None:
 def test_masks_that_were_promised(mevis, refused: Callable) -> None:
     split = mevis.write()
     (split / "mask_dict.json").unlink()
-    assert "the sentences name anno ids, and there are no masks" in str(refused(split))
+    assert "the sentences have anno ids, but no masks" in str(refused(split))

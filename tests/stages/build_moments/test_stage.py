@@ -17,11 +17,12 @@ from schemas.parquet import read_table
 from schemas.tables import MOMENTS
 from stages.build_moments.config import IndexConfig, IndexInputs
 from stages.build_moments.stage import STAGE
+from stages.core.datasets.moment_rows import MomentRow
 from stages.core.datasets.records import RawExpression
 from stages.core.engine.progress import SilentProgress
 from stages.core.index.index import Index
-from stages.core.moment_formats.context import MomentContext, Timing, row
-from stages.core.moment_formats.registry import FORMATS
+from stages.core.moment_formats.context import MomentContext, Timing
+from stages.core.moment_formats.registry import moment_format
 
 
 def _build(run_stage: Callable, split: Path, out: Path, **config: str) -> Index:
@@ -133,7 +134,7 @@ def test_frames_from_extract_frames(
     assert index.videos["a"].fps == 6.0
     assert index.videos["a"].frame_path(2).is_file()
     (frames / "JPEGImages" / "a" / "00003.jpg").unlink()
-    with pytest.raises(MissingInput, match=r"00003\.jpg: .*listed but not there"):
+    with pytest.raises(MissingInput, match=r"00003\.jpg: .*listed but missing"):
         run_stage(STAGE, IndexConfig(), IndexInputs(split, frames), tmp_path / "index")
 
 
@@ -166,7 +167,7 @@ def test_a_table_of_no_moments_is_told(
     path.write_text("video_id,expression_id,anno_id,start_frame,end_frame\n")
     inputs = IndexInputs(mevis.write(), None, path)
     run_stage(STAGE, IndexConfig(), inputs, tmp_path / "index", progress=progress)
-    assert progress.warnings == [f"{path}: holds no moments"]
+    assert progress.warnings == [f"{path}: has no moments"]
 
 
 @pytest.mark.parametrize("name", ["cvat", "elan"])
@@ -179,8 +180,8 @@ def test_a_video_whose_moments_file_is_lost_is_told(
         RawExpression("b", "0", "the left one jumps", ("0",), ("9",)),
     )
     timings = {video: Timing(frames, 6.0, 12, 16) for video, frames in (("a", 6), ("b", 3))}
-    rows = [row("a", "0", None, (1, 3)), row("b", "0", None, (0, 3))]
-    FORMATS[name].write(folder, rows, MomentContext(expressions, timings, "refuse"))
+    rows = [MomentRow("a", "0", None, 1, 3), MomentRow("b", "0", None, 0, 3)]
+    moment_format(name).write(folder, rows, MomentContext(expressions, timings, "refuse"))
     inputs, config = IndexInputs(mevis.write(), None, folder), IndexConfig(fps=6.0)
     run_stage(STAGE, config, inputs, tmp_path / "index", progress=progress)
     assert progress.warnings == []

@@ -20,8 +20,8 @@ FIRST_IS_READY = Path(tempfile.gettempdir()) / f"tgl-first-is-ready-{os.getppid(
 
 
 def add_and_end(self: FinishedUnits, *args: Any) -> None:
-    """Mark the sentence as finished; then the first process waits for the launcher's signal, and the second,
-    once the first has marked its own, dies as by the kernel's hand.
+    """Mark the sentence as finished. Then the first process waits for the launcher's signal; the
+    second one, once the first has marked its own, is killed as by the kernel.
     """
     add(self, *args)
     if place().rank == 1:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from launching import launch_pair
 from torch.distributed import HashStore
 
 from schemas.layouts import PROPAGATION_TABLE
@@ -36,17 +35,11 @@ KILLED = Path(__file__).with_name("killed_process.py")
 def launch(world: Any, out: Path, *program: str) -> subprocess.CompletedProcess[str]:
     """`tgl propagate` in two processes, as a user starts it."""
     inputs = world.inputs
-    return subprocess.run(
-        [
-            *(sys.executable, "-m", "torch.distributed.run", "--standalone"),
-            *("--nproc_per_node", "2", *program, "propagate"),
-            *map(str, (inputs.index, inputs.text, inputs.checkpoint, out)),
-            *("--workers", "1", "--device", "cpu"),
-            *("--moments", "annotated", "--expressions-per-batch", "1"),
-        ],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)},
+    return launch_pair(
+        *("propagate", inputs.index, inputs.text, inputs.checkpoint, out),
+        *("--workers", "1", "--device", "cpu"),
+        *("--moments", "annotated", "--expressions-per-batch", "1"),
+        program=program,
     )
 
 

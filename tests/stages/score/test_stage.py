@@ -391,7 +391,7 @@ def test_ref_davis_averages_four_annotators(run_stage, tmp_path):
 def test_ground_truth_that_is_none_is_told(mevis, predictions, run_stage, tmp_path):
     split = mevis.write()
     (tmp_path / "nothing").mkdir()
-    with pytest.raises(MissingInput, match="holds neither an index"):
+    with pytest.raises(MissingInput, match="has neither an index"):
         run_stage(
             STAGE,
             ScoreConfig(),
@@ -409,7 +409,7 @@ def test_ground_truth_that_is_none_is_told(mevis, predictions, run_stage, tmp_pa
         )
     (tmp_path / "frames" / "JPEGImages").mkdir(parents=True)
     (tmp_path / "frames" / "frames.parquet").touch()
-    with pytest.raises(MissingInput, match="holds frames, not masks; name the index"):
+    with pytest.raises(MissingInput, match="has frames, not masks; name the index"):
         run_stage(
             STAGE, ScoreConfig(), ScoreInputs(predictions.root, tmp_path / "frames"), tmp_path / "o"
         )

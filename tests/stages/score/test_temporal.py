@@ -17,7 +17,7 @@ from stages.score.config import ScoreConfig, ScoreInputs
 from stages.score.stage import STAGE
 from stages.score.temporal import (
     THRESHOLDS,
-    Prediction,
+    TemporalPrediction,
     average_precision,
     presence_tiou,
     span_tiou,
@@ -44,24 +44,24 @@ def test_two_kinds_of_temporal_iou():
 def test_rank_one_is_the_most_relevant_span():
     relevance = np.full(20, 0.1)
     relevance[2:6], relevance[10:20] = 0.9, 0.6
-    prediction = Prediction(frames((2, 6), (10, 20)), relevance)
+    prediction = TemporalPrediction(frames((2, 6), (10, 20)), relevance)
     found = temporal_scores(prediction, [(3, 7), (10, 20)])
     assert found.span_tiou == 3 / 5
     assert found.key_frame is False  # the first frame of highest relevance is 2
     assert found.presence_tiou == 13 / 15
-    without = temporal_scores(Prediction(prediction.present, None), [(10, 20)])
+    without = temporal_scores(TemporalPrediction(prediction.relevant, None), [(10, 20)])
     assert without.span_tiou == 0
     assert without.key_frame is None
 
 
 def test_nothing_predicted_and_nothing_true():
-    nothing = Prediction(frames(), None)
+    nothing = TemporalPrediction(frames(), None)
     assert temporal_scores(nothing, []).presence_tiou == 1
     assert temporal_scores(nothing, []).span_tiou is None
     missed = temporal_scores(nothing, [(0, 5)])
     assert (missed.span_tiou, missed.presence_tiou) == (0, 0)
     assert missed.precision == (0,) * len(THRESHOLDS)
-    assert temporal_scores(Prediction(frames((0, 3)), None), []).presence_tiou == 0
+    assert temporal_scores(TemporalPrediction(frames((0, 3)), None), []).presence_tiou == 0
 
 
 def test_average_precision_by_hand():
@@ -86,11 +86,11 @@ def test_average_precision_by_hand():
 def test_a_perfect_prediction_is_perfect_and_all_lie_between_0_and_1(present, spans):
     spans = [(start, min(12, start + length)) for start, length in spans]
     true = frames(*spans, total=12)
-    perfect = temporal_scores(Prediction(true, true.astype(float)), spans)
+    perfect = temporal_scores(TemporalPrediction(true, true.astype(float)), spans)
     assert perfect.presence_tiou == 1
     if spans:
         assert (perfect.span_tiou, set(perfect.precision), perfect.key_frame) == (1, {1}, True)
-    other = temporal_scores(Prediction(np.array(present), None), spans)
+    other = temporal_scores(TemporalPrediction(np.array(present), None), spans)
     assert 0 <= other.presence_tiou <= 1
     assert other.span_tiou is None or 0 <= other.span_tiou <= 1
     assert other.precision is None or all(0 <= p <= 1 for p in other.precision)

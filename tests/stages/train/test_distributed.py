@@ -1,12 +1,10 @@
 """Two processes over gloo do what one does with a doubled batch."""
 
 import dataclasses
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from launching import launch_pair
 from safetensors.torch import load_file
 from train_mini import small
 
@@ -35,20 +33,14 @@ def options_of(config: TrainConfig) -> list[str]:
 
 
 def launch(config: TrainConfig, inputs: TrainInputs, out: Path) -> str:
-    """`tgl train` in two processes, as a user starts it; what they printed."""
-    done = subprocess.run(
-        [
-            *(sys.executable, "-m", "torch.distributed.run", "--standalone"),
-            *("--nproc_per_node", "2", "-m", "tglcli", "train"),
-            *map(str, (inputs.index, inputs.text, out, "--backbone", inputs.backbone)),
-            *("--workers", "1", *options_of(config)),
-        ],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)},
+    """Run `tgl train` in two processes, as a user starts it; returns its stdout."""
+    done = launch_pair(
+        *("train", inputs.index, inputs.text, out, "--backbone", inputs.backbone),
+        *("--workers", "1", *options_of(config)),
     )
     assert done.returncode == 0, done.stderr
-    return done.stdout + done.stderr
+    assert "Warning" not in done.stderr
+    return done.stdout
 
 
 def figures(folder: Path, name: str) -> list[float]:

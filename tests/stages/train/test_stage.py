@@ -354,6 +354,15 @@ def test_settings_that_contradict_each_other_are_refused() -> None:
         TrainConfig(sampling="all")
 
 
+def test_a_warm_up_that_never_ends_is_told(
+    run_stage: Callable, inputs: TrainInputs, tmp_path: Path
+) -> None:
+    progress = SilentProgress()
+    config = small(steps=1, adapter_steps=0, warmup=100)
+    run_stage(STAGE, config, inputs, tmp_path / "out", progress=progress)
+    assert progress.warnings[0].startswith("--warmup 100 is not shorter than the training: ")
+
+
 def test_an_unknown_part_cannot_be_frozen(
     run_stage: Run, inputs: TrainInputs, tmp_path: Path
 ) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,15 +16,16 @@ from stages.tools.check.config import CheckConfig
 from tglcli.options import RunOptions, stage_command
 from tglcli.summary import counts_text, shown
 
+if TYPE_CHECKING:
+    from stages.tools.check.findings import Report
+
 
 @stage_command(CheckConfig, runtime=("workers",), artifact=False)
 def check(
     path: Annotated[
         Path,
         typer.Argument(
-            help="A data set's split, an artifact of tgl, one of its tables, or the zip "
-            "of a submission.",
-            show_default=False,
+            help="Split of a data set, artifact of tgl, one of its tables, or zip of a submission."
         ),
     ],
     config: CheckConfig,
@@ -34,47 +36,55 @@ def check(
     meta: Annotated[
         Path | None,
         typer.Option(
-            help="The split's meta_expressions.json: what a submission must hold. Without it the "
-            "zip is held against itself.",
-            show_default=False,
+            help="Split's meta_expressions.json, to check a submission for missing videos and "
+            "expressions.",
         ),
     ] = None,
     fix: Annotated[
         bool,
         typer.Option(
             "--fix",
-            help="Of an artifact of tgl, remove damaged pictures and what interrupted runs left. "
+            help="Remove damaged images and leftovers of interrupted runs from an artifact of tgl. "
             "Data sets and videos are never changed.",
         ),
     ] = False,
-    show: Annotated[int, typer.Option(help="Faults shown of each part.", min=0)] = 5,
+    show: Annotated[int, typer.Option(help="Most faults shown per part.", min=0)] = 5,
 ) -> None:
-    """List every fault of a data set, an artifact or a submission; nothing is changed.
+    """List every fault of a data set, an artifact or a submission.
 
-    The exit code is 0 where there is none, and 5 where there are.
+    Exits with 0 if there are no faults, else with 5.
+
+    Examples:
+        tgl check mevis/train
+        tgl check index --deep
+        tgl check submission.zip --meta mevis/valid/meta_expressions.json
     """
     from stages.tools.check.check import check as check_path
-    from tglcli.progress import TerminalProgress
 
-    progress = TerminalProgress(quiet=run.quiet or as_json)
+    progress = replace(run, quiet=run.quiet or as_json).progress()
     report = check_path(path, config, runtime=run.runtime, progress=progress, meta=meta, fix=fix)
     if as_json:
         typer.echo(json.dumps(report.to_dict(), indent=1))
     else:
-        origin = f", made by {printable(report.made_by)}" if report.made_by else ""
-        typer.echo(f"{shown(path)}: {report.kind}{origin}: {counts_text(report.counts)}")
-        for part, number in report.by_part.items():
-            typer.echo(f"{part}: {amount(number, 'faults')}")
-            chosen = [fault for fault in report.faults if fault.part == part]
-            for fault in chosen[:show]:
-                typer.echo(f"  {printable(fault, LONG)}")
-            if number > show:
-                typer.echo(f"  ... and {number - show} more, see --show or --json")
-        for note in report.notes:
-            typer.echo(f"note: {printable(note)}")
-        if not report.faults:
-            typer.echo("no faults")
-        for line in report.fixed:
-            typer.echo(f"fixed: {printable(line, LONG)}")
+        _print(report, path, show)
     if report.faults:
         raise typer.Exit(CorruptInput.exit_code)
+
+
+def _print(report: Report, path: Path, show: int) -> None:
+    """Print the counts, then at most `show` faults of each part."""
+    origin = f", made by {printable(report.made_by)}" if report.made_by else ""
+    typer.echo(f"{shown(path)}: {report.kind}{origin}: {counts_text(report.counts)}")
+    for part, number in report.by_part.items():
+        typer.echo(f"{part}: {amount(number, 'faults')}")
+        chosen = [fault for fault in report.faults if fault.part == part]
+        for fault in chosen[:show]:
+            typer.echo(f"  {printable(fault, LONG)}")
+        if number > show:
+            typer.echo(f"  ... and {number - show} more, see --show or --json")
+    for note in report.notes:
+        typer.echo(f"note: {printable(note)}")
+    if not report.faults:
+        typer.echo("no faults")
+    for line in report.fixed:
+        typer.echo(f"fixed: {printable(line, LONG)}")

@@ -12,45 +12,47 @@ from tglcli.summary import counts_text, shown
 
 
 def export_moments(
-    index: Annotated[Path, typer.Argument(help="An index.", show_default=False)],
+    index: Annotated[Path, typer.Argument(help="Index of tgl build-moments.")],
     out: Annotated[
         Path,
-        typer.Argument(
-            help="The file to write; for cvat and elan a folder, one file a video.",
-            show_default=False,
-        ),
+        typer.Argument(help="File to write; for cvat and elan a folder with one file per video."),
     ],
     moments_format: Annotated[
         Literal[FORMAT_NAMES],  # type: ignore[valid-type]  # typer takes a tuple's words
-        typer.Option("--moments-format", help="The format to write."),
+        typer.Option("--moments-format", help="Format to write."),
     ] = "tgl",
     moments: Annotated[
         Path | None,
-        typer.Option(help="Another moments table.", show_default="the index's own"),
+        typer.Option(help="Moments table to read.", show_default="that of the index"),
     ] = None,
     video: Annotated[
         list[str] | None,
-        typer.Option(help="Only this video; may be repeated.", show_default="all"),
+        typer.Option(help="Export only this video; may be repeated.", show_default="all"),
     ] = None,
     union: Annotated[
         bool,
         typer.Option(
-            "--union", help="Join the spans of an expression's referents, where formats know none."
+            "--union",
+            help="Merge the moments of an expression's referents, for formats without referents.",
         ),
     ] = False,
     fps: Annotated[
         float,
-        typer.Option(help="Frames a second of videos whose rate the index does not know.", min=0),
+        typer.Option(help="Frame rate of videos for which the index has none.", min=0),
     ] = 0.0,
     force: Annotated[
         bool,
-        typer.Option("--force", help="Replace files that tgl did not write, or that were edited."),
+        typer.Option("--force", help="Replace files that tgl did not write or that were edited."),
     ] = False,
 ) -> None:
-    """Write the moments of an index for another tool.
+    """Export the moments of an index to a format of another tool.
 
-    What the format cannot hold is refused: seconds of a video whose frame rate is unknown, single
-    referents, sentences that read the same.
+    Fails if the format cannot express them: seconds without a frame rate, moments of single
+    referents, equal sentences in one video.
+
+    Examples:
+        tgl export-moments index moments.csv --moments-format csv
+        tgl export-moments index elan --moments-format elan --video dog-1
     """
     from stages.tools.export_moments.export import export_moments as export
 

@@ -13,19 +13,27 @@ from tglcli.options import RunOptions, stage_command
 
 @stage_command(ReferencesConfig, runtime=("workers",))
 def references(
-    index: Annotated[Path, typer.Argument(help="An index with masks.", show_default=False)],
-    out: Annotated[Path, typer.Argument(help="The folder of masks to make.", show_default=False)],
+    index: Annotated[Path, typer.Argument(help="Index with masks.")],
+    out: Annotated[Path, typer.Argument(help="Folder of masks to write.")],
     config: ReferencesConfig,
     run: RunOptions,
     objects: Annotated[
         Path | None,
         typer.Option(
-            help="An objects.json of tgl toy: which objects there are, and what looks alike.",
-            show_default="the referents of the video's sentences",
+            help="objects.json of tgl toy: the objects, and which of them look alike.",
+            show_default="referents of the video's sentences",
         ),
     ] = None,
 ) -> None:
-    """Write trivial answers made of true masks, to stand beside a model's scores."""
+    """Write trivial predictions, to compare a model's scores with.
+
+    They are made of ground truth masks without understanding the sentence.
+
+    Examples:
+        tgl references index masks
+        tgl references index masks --kind one-at-random --seed 1
+        tgl references index masks --kind look-alikes --objects toy/valid/objects.json
+    """
     from stages.tools.references.stage import STAGE
 
     run.execute(STAGE, config, ReferencesInputs(index, objects), out)

@@ -16,29 +16,33 @@ def render(
     preds: Annotated[
         Path,
         typer.Argument(
-            help="Predictions, VIDEO/EXPRESSION/FRAME.png, as tgl propagate writes them.",
-            show_default=False,
+            help="Predicted masks, VIDEO/EXPRESSION/FRAME.png, as tgl propagate writes them."
         ),
     ],
     frames: Annotated[
         Path,
         typer.Argument(
-            help="An index (frames, sentences, moments, truth), or a bare folder of frames.",
-            show_default=False,
+            help="Index (frames, sentences, moments, ground truth), or a plain folder of frames."
         ),
     ],
-    out: Annotated[Path, typer.Argument(help="The folder of pictures.", show_default=False)],
+    out: Annotated[Path, typer.Argument(help="Folder to write.")],
     config: RenderConfig,
     run: RunOptions,
     font: Annotated[
         Path | None,
         typer.Option(
-            help="A TrueType or OpenType font, for sentences that are not in Latin letters.",
-            show_default="Pillow's own",
+            help="TrueType or OpenType font, for sentences in other than Latin script.",
+            show_default="Pillow's",
         ),
     ] = None,
 ) -> None:
-    """Draw predictions over their frames: videos, GIFs or sheets, against the truth if known."""
+    """Draw masks over their frames, with the ground truth if known.
+
+    Examples:
+        tgl render masks index overlays
+        tgl render masks index overlays --format sheet --only dog-1/0
+        tgl render masks frames overlays --format gif --fps 5
+    """
     from stages.tools.render.stage import STAGE
 
     run.execute(STAGE, config, RenderInputs(preds, frames, font), out)

@@ -13,109 +13,123 @@ import typer
 from schemas.errors import ConfigError, MissingInput
 from schemas.wording import amount
 from stages.core.model.hub import TOY_CHECKPOINT
-from stages.propagate.config import PropagateConfig
+from stages.propagate.config import ROUTING, PropagateConfig
 from stages.tools.render.config import RenderConfig
 from stages.tools.segment.request import SegmentRequest, SegmentResult
 from stages.tools.segment.results import check_suffix
-from tglcli.options import SETTINGS_PANEL, RunOptions, stage_command
-from tglcli.progress import TerminalProgress
+from tglcli.options import RunOptions, stage_command
 from tglcli.summary import duration, shown
 
 TOY_WARNING = (
-    "no --checkpoint: this is the toy model, which knows only the coloured shapes of tgl toy; for "
+    "no --checkpoint: using the toy model, which knows only the coloured shapes of tgl toy; for "
     "real videos train one with: tgl train INDEX TEXT CHECKPOINT --backbone "
-    "facebook/sam2.1-hiera-base-plus, and name it with --checkpoint CHECKPOINT"
+    "facebook/sam2.1-hiera-base-plus, and pass it with --checkpoint CHECKPOINT"
 )
 _FORMATS = {".mp4": "mp4", ".gif": "gif", ".png": "sheet"}
+
+
+_Source = Annotated[
+    Path,
+    typer.Argument(
+        help="Video, image, or folder of frames; with --online also '-', raw RGB video on "
+        "standard input."
+    ),
+]
+_Sentences = Annotated[
+    list[str],
+    typer.Argument(metavar="SENTENCE", help="Objects to segment, such as 'the left dog'."),
+]
+_Out = Annotated[
+    Path,
+    typer.Option(
+        "--out",
+        "-o",
+        help="Overlay to write: .mp4, .gif, or .png for a sheet of frames.",
+    ),
+]
+_Checkpoint = Annotated[
+    Path | None,
+    typer.Option(help="Checkpoint of tgl train.", show_default="a toy model, for tgl toy only"),
+]
+_Masks = Annotated[
+    Path | None,
+    typer.Option(help="Folder for the masks as PNGs."),
+]
+_Table = Annotated[
+    Path | None,
+    typer.Option(
+        help="File for moments and masks (COCO RLE): .json, or .parquet also with --online."
+    ),
+]
+_Moments = Annotated[
+    Literal["predicted", "all"],
+    typer.Option(
+        help="What routes the frames: moments that the model predicts, or all (every frame "
+        "is relevant).",
+        rich_help_panel=ROUTING,
+    ),
+]
+_Encoder = Annotated[
+    str | None,
+    typer.Option(
+        help="Folder or hub id of the text encoder.", show_default="that of the checkpoint"
+    ),
+]
+_Fps = Annotated[
+    float,
+    typer.Option(
+        help="Frame rate of the overlay; 0 is the video's rate. Needed for raw video.",
+        min=0,
+    ),
+]
+_Size = Annotated[
+    str | None,
+    typer.Option(
+        help="WIDTHxHEIGHT of raw video on standard input, such as 1280x720.",
+    ),
+]
+_Font = Annotated[
+    Path | None,
+    typer.Option(
+        help="TrueType or OpenType font, for sentences in other than Latin script.",
+        show_default="Pillow's",
+    ),
+]
+_Work = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder for intermediate results; further sentences reuse the frames.",
+        show_default="temporary, beside the overlay",
+    ),
+]
 
 
 @stage_command(
     PropagateConfig, runtime=("workers", "device", "precision", "compile"), own=("moments",)
 )
 def segment(
-    source: Annotated[
-        Path,
-        typer.Argument(
-            help="A video, a picture, or a folder of frames; with --online also - for raw RGB "
-            "video on standard input.",
-            show_default=False,
-        ),
-    ],
-    sentences: Annotated[
-        list[str],
-        typer.Argument(help="What to segment, one sentence each.", show_default=False),
-    ],
-    out: Annotated[
-        Path,
-        typer.Option(
-            "--out",
-            "-o",
-            help="The overlay: .mp4, .gif, or .png for a sheet of frames.",
-            show_default=False,
-        ),
-    ],
+    source: _Source,
+    sentences: _Sentences,
+    out: _Out,
     config: PropagateConfig,
     run: RunOptions,
-    checkpoint: Annotated[
-        Path | None,
-        typer.Option(
-            help="A checkpoint of tgl train.", show_default="the toy one, which knows only shapes"
-        ),
-    ] = None,
-    masks: Annotated[
-        Path | None,
-        typer.Option(help="Keep the masks as PNGs in this folder.", show_default=False),
-    ] = None,
-    table: Annotated[
-        Path | None,
-        typer.Option(
-            help="Write moments and masks (COCO RLE) to this .json or .parquet file; .parquet "
-            "with --online.",
-            show_default=False,
-        ),
-    ] = None,
-    moments: Annotated[
-        Literal["predicted", "all"],
-        typer.Option(
-            help="What routes the frames: the model's own moments, or every frame guided.",
-            rich_help_panel=SETTINGS_PANEL,
-        ),
-    ] = "predicted",
-    encoder: Annotated[
-        str | None,
-        typer.Option(
-            help="The text encoder's folder, if it is no longer where the checkpoint says.",
-            show_default=False,
-        ),
-    ] = None,
-    fps: Annotated[
-        float,
-        typer.Option(
-            help="Frames a second of the overlay; 0 is the video's own rate, which raw video on "
-            "standard input does not tell.",
-            min=0,
-        ),
-    ] = 0,
-    size: Annotated[
-        str | None,
-        typer.Option(
-            help="Width and height in pixels of raw video on standard input, such as 1280x720.",
-            show_default=False,
-        ),
-    ] = None,
-    font: Annotated[
-        Path | None,
-        typer.Option(help="A font, for sentences that are not in Latin letters."),
-    ] = None,
-    work: Annotated[
-        Path | None,
-        typer.Option(
-            help="Keep the work of every stage here; more sentences then reuse the frames.",
-            show_default="beside the overlay, removed at the end",
-        ),
-    ] = None,
+    checkpoint: _Checkpoint = None,
+    masks: _Masks = None,
+    table: _Table = None,
+    moments: _Moments = PropagateConfig.moments,  # type: ignore[assignment]
+    encoder: _Encoder = None,
+    fps: _Fps = 0,
+    size: _Size = None,
+    font: _Font = None,
+    work: _Work = None,
 ) -> None:
-    """Segment what sentences say in a video of one's own, all stages in one go."""
+    """Segment objects in your own video, in one command.
+
+    Examples:
+        tgl segment video.mp4 "the dog that jumps" -o out.mp4 --checkpoint model
+        tgl segment video.mp4 "the red car" "a man" -o sheet.png --masks masks
+        tgl segment - "the red car" -o out.mp4 --online --size 1280x720 --fps 30
+    """
     request = SegmentRequest(
         source,
         tuple(sentences),
@@ -138,7 +152,7 @@ def segment(
         request,
         config,
         runtime=run.runtime,
-        progress=TerminalProgress(quiet=run.quiet),
+        progress=run.progress(),
         force=run.force,
     )
     if not run.quiet:
@@ -148,7 +162,7 @@ def segment(
 
 
 def _segmenter(config: PropagateConfig) -> Callable[..., SegmentResult]:
-    """The function that does it; both load torch."""
+    """Pick the function for streams or for whole videos; both load torch."""
     if config.online:
         from stages.tools.segment.online import segment_online
 
@@ -169,7 +183,7 @@ def _print(result: SegmentResult, request: SegmentRequest, seconds: float) -> No
 
 def _rendering(out: Path, sentences: list[str], fps: float) -> RenderConfig:
     if out.suffix.lower() not in _FORMATS:
-        raise ConfigError(f"{out.name!r} ends in none of {', '.join(_FORMATS)}", where="--out")
+        raise ConfigError(f"{out.name!r} does not end in .mp4, .gif or .png", where="--out")
     return RenderConfig(
         format=_FORMATS[out.suffix.lower()],
         compare="sentences",
@@ -183,8 +197,8 @@ def _checkpoint(named: Path | None) -> Path:
         return named
     if not TOY_CHECKPOINT.is_dir():
         raise MissingInput(
-            "no checkpoint is named, and this installation has no toy one",
+            "no checkpoint given, and this installation has no toy model",
             where=TOY_CHECKPOINT,
-            hint="train one with tgl train, and name it with --checkpoint",
+            hint="train one with tgl train, and pass it with --checkpoint",
         )
     return TOY_CHECKPOINT

@@ -13,15 +13,19 @@ from tglcli.options import RunOptions, stage_command
 
 @stage_command(SelectConfig, runtime=("device", "precision"))
 def select_moments(
-    index: Annotated[Path, typer.Argument(help="An index.", show_default=False)],
-    out: Annotated[Path, typer.Argument(help="The folder to make.", show_default=False)],
+    index: Annotated[Path, typer.Argument(help="Index of tgl build-moments.")],
+    out: Annotated[Path, typer.Argument(help="Folder to write.")],
     config: SelectConfig,
     run: RunOptions,
 ) -> None:
-    """Choose each sentence's moments with an image-text model: CLIP, SigLIP or BLIP-2.
+    """Select the moments of each sentence with an image-text model.
 
-    OUT/moments.parquet is what propagate --moments takes. Where the index has annotated moments,
-    the summary says how often the best frame lies in one (key-frame top-1).
+    OUT/moments.parquet can be given to tgl propagate --moments. If the index has annotated
+    moments, the summary shows how often the best frame is in one (key-frame top-1).
+
+    Examples:
+        tgl select-moments index selected
+        tgl select-moments index out --model google/siglip-base-patch16-224
     """
     from stages.tools.select_moments.stage import STAGE
 

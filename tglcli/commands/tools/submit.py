@@ -23,35 +23,36 @@ def submit(
     preds: Annotated[
         Path,
         typer.Argument(
-            help="Predictions, VIDEO/EXPRESSION/FRAME.png; or a .zip, which is then checked.",
-            show_default=False,
+            help="Predicted masks, VIDEO/EXPRESSION/FRAME.png; or a .zip, which is only checked.",
         ),
     ],
     meta: Annotated[
         Path,
-        typer.Option(help="The split's meta_expressions.json.", show_default=False),
+        typer.Option(help="The split's meta_expressions.json."),
     ],
     config: SubmitConfig,
     run: RunOptions,
-    out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="The zip to write.", show_default=False)
-    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Zip to write.")] = None,
     frames: Annotated[
         Path | None,
         typer.Option(
-            help="The split's frames, for the sizes that masks must have.",
-            show_default="JPEGImages beside the meta file, if there",
+            help="The split's frames, to check the sizes of the masks.",
+            show_default="JPEGImages beside the meta file, if it exists",
         ),
     ] = None,
     exclude: Annotated[
         Path | None,
         typer.Option(
-            help="A meta file whose videos are left out: for ref-youtube-vos, the test split's.",
-            show_default=False,
+            help="Meta file whose videos are left out: for ref-youtube-vos, the test split's.",
         ),
     ] = None,
 ) -> None:
-    """Write the zip that a server takes, or check one; every mask is looked at."""
+    """Write or check the zip of a challenge submission.
+
+    Examples:
+        tgl submit masks --meta mevis/valid/meta_expressions.json -o submission.zip
+        tgl submit submission.zip --meta mevis/valid/meta_expressions.json
+    """
     inputs = SubmitInputs(preds, meta, frames, exclude)
     if preds.suffix == _ZIP and not preds.is_dir():
         _check(inputs, config)
@@ -59,18 +60,16 @@ def submit(
     if out is None:
         raise ConfigError("is needed to write a submission", where="--out")
     from stages.tools.submit.writing import NAME, write_submission
-    from tglcli.progress import TerminalProgress
-    from tglcli.summary import print_outcome
 
     outcome = write_submission(
         config,
         inputs,
         out,
         runtime=run.runtime,
-        progress=TerminalProgress(quiet=run.quiet),
+        progress=run.progress(),
         force=run.force,
     )
-    print_outcome(NAME, outcome, quiet=run.quiet)
+    run.finish(NAME, outcome)
 
 
 def _check(inputs: SubmitInputs, config: SubmitConfig) -> None:
@@ -80,7 +79,7 @@ def _check(inputs: SubmitInputs, config: SubmitConfig) -> None:
         inputs.preds,
         inputs.meta,
         server=config.server,
-        pictures=inputs.pictures,
+        frames_dir=inputs.frames_dir,
         exclude=inputs.exclude,
     )
     for fault in faults[:_SHOWN_FAULTS]:
@@ -91,6 +90,6 @@ def _check(inputs: SubmitInputs, config: SubmitConfig) -> None:
         raise CorruptInput(
             f"{amount(len(faults), 'faults')} for the server of {config.server}",
             where=inputs.preds,
-            hint="are --server and --meta those that it was made for?",
+            hint="check that --server and --meta are those it was made for",
         )
     typer.echo(f"{shown(inputs.preds)}: no faults for the server of {config.server}")

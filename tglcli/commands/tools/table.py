@@ -3,67 +3,43 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from schemas.documents import load_object
-from schemas.errors import CorruptInput
-from schemas.layouts import SUMMARY_FILE
 from schemas.printable import printable
 from tglcli.summary import shown
-
-_PERCENT = 100
-_NOTHING = "-"
 
 
 def table(
     scores: Annotated[
         list[Path],
-        typer.Argument(help="Folders of tgl score --out; each gives a row.", show_default=False),
+        typer.Argument(metavar="FOLDER", help="Folders that tgl score --out wrote, one per run."),
     ],
 ) -> None:
-    """Show the scores of several runs side by side, a row a run."""
+    """Compare the scores of several runs in one table.
+
+    Examples:
+        tgl table scores/full scores/no-oss
+        tgl table scores/*
+    """
     from rich import box
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    rows = [(folder, _summary(folder)) for folder in scores]
-    caption = "J&F in per cent, means over sentences; then J&F by number of referents"
+    from stages.tools.table.scores import read_scores
+    from tglcli.score_tables import percent
+
+    rows = [(folder, read_scores(folder)) for folder in scores]
+    caption = "J&F in percent, averaged over sentences; then J&F by number of referents"
     grid = Table(box=box.SIMPLE_HEAD, caption=caption)
     grid.add_column("run", overflow="fold")
     for name in ("J&F", "J", "F", "1 referent", "several", "none", "n"):
         grid.add_column(name, justify="right")
     names = {folder.name for folder in scores}
-    for folder, summary in rows:
+    for folder, run in rows:
         name = folder.name if len(names) == len(scores) else shown(folder)
-        grid.add_row(Text(printable(name)), *_cells(summary))
+        values = (run.jf, run.j, run.f, run.one, run.several, run.none)
+        grid.add_row(Text(printable(name)), *map(percent, values), f"{run.expressions:,}")
     Console().print(grid)
-
-
-def _summary(folder: Path) -> dict[str, Any]:
-    path = folder / SUMMARY_FILE
-    summary = load_object(path, what="summary", hint="make it with tgl score --out")
-    try:
-        _cells(summary)
-    except (ValueError, KeyError, TypeError, OverflowError) as error:
-        raise CorruptInput("is not a summary of tgl score", where=path) from error
-    return summary
-
-
-def _cells(summary: dict[str, Any]) -> list[str]:
-    groups = {group["group"]: group["JF"] for group in summary["by_referents"]}
-    several = [
-        (group["JF"], group["expressions"])
-        for group in summary["by_referents"]
-        if group["group"] not in ("0", "1") and group["JF"] is not None
-    ]
-    weight = sum(count for _, count in several)
-    mean = sum(value * count for value, count in several) / weight if weight else None
-    values = [summary["JF"], summary["J"], summary["F"], groups.get("1"), mean, groups.get("0")]
-    return [*map(_percent, values), f"{summary['expressions']:,}"]
-
-
-def _percent(value: float | None) -> str:
-    return _NOTHING if value is None else f"{_PERCENT * value:.1f}"

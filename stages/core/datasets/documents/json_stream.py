@@ -1,4 +1,4 @@
-"""Streaming a huge JSON object one member at a time, in bounded memory."""
+"""Streaming a huge JSON object, one member at a time, in bounded memory."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from schemas.files import open_regular
 
 _CHUNK = 4 * 1024 * 1024
 _BLANKS = " \t\r\n"
-# One member larger than this is no mask track but a damaged file.
+# A member larger than this is not a mask track: the file is damaged.
 _LARGEST_MEMBER = 1024 * 1024 * 1024
 
 
 def stream_members(path: Path, *, chunk: int = _CHUNK) -> Iterator[tuple[str, Any]]:
-    """The members of the JSON object in `path` as (key, value), one at a time.
+    """Stream the members of the JSON object in `path` as (key, value).
 
-    Memory holds one member and one chunk, whatever the file's size.
+    Memory is bounded by one member and one chunk, whatever the size of the file.
 
     Raises:
         CorruptInput: not a JSON object, or cut off; the message gives the position in characters.
@@ -33,7 +33,7 @@ def stream_members(path: Path, *, chunk: int = _CHUNK) -> Iterator[tuple[str, An
 
 
 class _Reader:
-    """A window on the text: `_text[_at:]` is what has not been read."""
+    """A window on the text, of which `_text[_at:]` has not been parsed yet."""
 
     def __init__(self, file: TextIO, path: Path, chunk: int):
         self._file = file
@@ -58,31 +58,34 @@ class _Reader:
 
     def _member(self) -> tuple[str, Any]:
         if self._peek() != '"':
-            raise self._error("has no key where one should be")
+            raise self._error("has something else where a key is expected")
         key = self._value()
         self._expect(":")
         self._peek()
         return key, self._value()
 
     def _value(self) -> Any:
-        """One JSON value from the current position; reads on while it is not whole."""
+        """Parse one JSON value at the current position; reads on until it is complete."""
         step = self._chunk
         while True:
             try:
                 value, end = self._decoder.raw_decode(self._text, self._at)
-            except (ValueError, RecursionError) as error:  # plain for a number too long to read
+            except (
+                ValueError,
+                RecursionError,
+            ) as error:  # ValueError also for a number that is too long
                 if self._ended or len(self._text) - self._at > _LARGEST_MEMBER:
-                    raise self._error("is not whole or not JSON") from error
+                    raise self._error("is incomplete or not JSON") from error
             else:
-                # A number at the end of the window may go on behind it.
+                # A number at the end of the window may continue after it.
                 if end < len(self._text) or self._ended:
                     self._at = end
                     return value
             self._fill(step)
-            step *= 2  # a long member is parsed again few times, not once a chunk
+            step *= 2  # a long member is parsed again a few times, not once per chunk
 
     def _peek(self) -> str:
-        """The next character that is not blank; empty at the end of the file."""
+        """Return the next character that is not blank, "" at the end of the file."""
         while True:
             while self._at < len(self._text):
                 if self._text[self._at] not in _BLANKS:

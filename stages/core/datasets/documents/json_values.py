@@ -1,4 +1,4 @@
-"""Values in JSON documents from strangers, checked."""
+"""Checks of values in JSON documents of others."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from stages.core.media.frames import MAX_PIXELS
 
 
 def id_list(value: object, where: str) -> tuple[str, ...]:
-    """Ids as strings: a list of numbers or strings, a single one, or nothing.
+    """Return ids as strings; JSON has a list of numbers or strings, a single one, or null.
 
     Raises:
         CorruptInput: an id is neither a number nor a string.
@@ -23,7 +23,7 @@ def id_list(value: object, where: str) -> tuple[str, ...]:
 
 
 def whole_text(value: str, where: object) -> str:
-    """`value`, if it can be written as UTF-8; JSON may hold half of a surrogate pair.
+    """Return `value` if it can be encoded as UTF-8; JSON may have half of a surrogate pair.
 
     Raises:
         CorruptInput: it cannot.
@@ -32,16 +32,16 @@ def whole_text(value: str, where: object) -> str:
         value.encode()
     except UnicodeEncodeError as error:
         raise CorruptInput(
-            f"{value!r} is no text: half of a surrogate pair", where=where
+            f"{value!r} is not valid text: it has half of a surrogate pair", where=where
         ) from error
     return value
 
 
 def finite_numbers(value: object, where: object) -> list[float]:
-    """A list of finite numbers.
+    """Return `value` if it is a list of finite numbers.
 
     Raises:
-        CorruptInput: it is something else.
+        CorruptInput: it is not.
     """
     if not isinstance(value, list) or not all(_is_finite(item) for item in value):
         raise CorruptInput("a list of numbers is needed", where=where)
@@ -49,10 +49,10 @@ def finite_numbers(value: object, where: object) -> list[float]:
 
 
 def rle_size(value: object, where: object) -> tuple[int, int]:
-    """(height, width) of an RLE.
+    """Return the (height, width) of an RLE.
 
     Raises:
-        CorruptInput: it is no pair of whole numbers above 0, or more pixels than a mask may have.
+        CorruptInput: not a pair of whole numbers above 0, or more pixels than a mask may have.
     """
     fits = (
         isinstance(value, list)

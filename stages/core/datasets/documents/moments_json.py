@@ -1,4 +1,4 @@
-"""The JSON interchange form of moments: spans per expression and referent, half-open, in frames."""
+"""The JSON interchange form of moments: half-open spans of frames per expression and referent."""
 
 from __future__ import annotations
 
@@ -8,46 +8,35 @@ from typing import Any
 
 from schemas.documents import load_object
 from schemas.errors import CorruptInput, SchemaMismatch
-from schemas.vocabulary import ANNOTATED
+from stages.core.datasets.moment_rows import MomentRow
 from stages.core.media.spans import Span
 
 FORMAT = "tgl-moments"
 VERSION = 1
 ALL_REFERENTS = "ALL"
 
-Row = dict[str, Any]
-"""Half-open, in frames."""
 
-
-def read_moments_json(path: Path) -> Iterator[Row]:
-    """Rows of the moments table from a tgl-moments file.
+def read_moments_json(path: Path) -> Iterator[MomentRow]:
+    """Read the rows of the moments table from a tgl-moments file.
 
     Raises:
         TglError: as :func:`read_spans`.
     """
     for (video_id, expression_id), moments in read_spans(path):
         for referent, spans in moments.items():
-            for start, end in spans:
-                yield {
-                    "video_id": video_id,
-                    "expression_id": expression_id,
-                    "anno_id": None if referent == ALL_REFERENTS else referent,
-                    "start_frame": start,
-                    "end_frame": end,
-                    "source": ANNOTATED,
-                    "score": None,
-                }
+            anno_id = None if referent == ALL_REFERENTS else referent
+            yield from (MomentRow(video_id, expression_id, anno_id, *span) for span in spans)
 
 
 def read_spans(path: Path) -> Iterator[tuple[tuple[str, str], dict[str, list[Span]]]]:
-    """The spans of each referent by (video_id, expression_id), as a tgl-moments file lists them.
+    """Read the spans of each referent by (video_id, expression_id) from a tgl-moments file.
 
     An expression that is listed without a span is known to have no moment.
 
     Raises:
         MissingInput: no such file.
         SchemaMismatch: another format, version or unit.
-        CorruptInput: a span is no pair of frame numbers.
+        CorruptInput: a span is not a pair of frame numbers.
     """
     document = load_object(path, what="moments file")
     if document.get("format") != FORMAT or document.get("version") != VERSION:
@@ -91,5 +80,5 @@ def _spans(value: object, where: str) -> Iterator[Span]:
         if not fits or any(isinstance(n, bool) or not isinstance(n, int) for n in span):
             raise CorruptInput(f"{span!r} is not [start, end] in frames", where=where)
         if not 0 <= span[0] < span[1] <= 2**31 - 1:
-            raise CorruptInput(f"{span!r} is no half-open span of frames", where=where)
+            raise CorruptInput(f"{span!r} is not a half-open span of frames", where=where)
         yield span[0], span[1]

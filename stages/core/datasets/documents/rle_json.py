@@ -1,4 +1,4 @@
-"""COCO run-length masks from JSON, a track at a time, checked before any C code reads them."""
+"""Reading COCO run-length masks from JSON, one track at a time, checked before decoding."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from stages.core.media.rle_checks import check_length, check_runs, run_totals
 
 
 def read_track(values: object, *, where: str) -> list[Rle | None]:
-    """The masks of one object as compressed RLEs, None where it is not visible.
+    """Read the masks of one object as compressed RLEs, None where it is not visible.
 
     Args:
         values: a JSON list of null or RLE; counts are compressed text or a list of runs.
@@ -23,16 +23,16 @@ def read_track(values: object, *, where: str) -> list[Rle | None]:
             says which mask of the list.
     """
     if not isinstance(values, list):
-        raise CorruptInput("holds no list of masks", where=where)
+        raise CorruptInput("has no list of masks", where=where)
     masks = [_parse(value, f"{where}, mask {i}") for i, value in enumerate(values)]
-    seen = [i for i, mask in enumerate(masks) if mask is not None]
-    found = [mask for mask in masks if mask is not None]
-    totals = run_totals([mask["counts"] for mask in found], where=where, numbers=seen)
-    for i, mask, total in zip(seen, found, totals.tolist(), strict=True):
+    visible = {i: mask for i, mask in enumerate(masks) if mask is not None}
+    counts = [mask["counts"] for mask in visible.values()]
+    totals = run_totals(counts, where=where, numbers=list(visible))
+    for (i, mask), total in zip(visible.items(), totals.tolist(), strict=True):
         height, width = mask["size"]
         if total != height * width:
             raise CorruptInput(
-                f"the runs do not fill {height} x {width} pixels", where=f"{where}, mask {i}"
+                f"the runs do not fill {width}x{height} pixels", where=f"{where}, mask {i}"
             )
     return masks
 
@@ -56,14 +56,14 @@ def _ascii(counts: str, where: str) -> bytes:
     try:
         return counts.encode("ascii")
     except UnicodeEncodeError as error:
-        raise CorruptInput("the RLE holds a character outside its code", where=where) from error
+        raise CorruptInput("the RLE has a character outside its code", where=where) from error
 
 
 def _compress(counts: list[object], height: int, width: int, where: str) -> Rle:
     check_runs(len(counts), height * width, where=where)
     whole = all(isinstance(n, int) and not isinstance(n, bool) and n >= 0 for n in counts)
     if not whole or sum(counts) != height * width:  # type: ignore[arg-type]
-        raise CorruptInput(f"the runs do not fill {height} x {width} pixels", where=where)
-    # pycocotools has room for six characters a number: MAX_PIXELS keeps runs below 2**28.
+        raise CorruptInput(f"the runs do not fill {width}x{height} pixels", where=where)
+    # pycocotools has room for six characters per number: MAX_PIXELS keeps runs below 2**28.
     packed = coco.frPyObjects({"size": [height, width], "counts": counts}, height, width)
     return Rle(size=[height, width], counts=packed["counts"])

@@ -143,7 +143,7 @@ def test_a_lack_of_memory_is_one_line(
         fail()
         raise AssertionError("there was memory")
 
-    with pytest.raises(OutOfMemory, match=r"^copy: there is not enough memory \(.*less at once"):
+    with pytest.raises(OutOfMemory, match=r"^copy: not enough memory \(.*finished work is kept"):
         execute(
             replace(COPY, run=run),
             CopyConfig(),

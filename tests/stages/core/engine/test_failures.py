@@ -50,7 +50,7 @@ def test_a_part_waits_beside_the_whole_and_is_gone_on_with(world: TinyWorld, nam
     frame.write_bytes(b"no image")
     code, _, said = tgl(*COMMANDS[name](world))
     assert code == IncompleteRun.exit_code, said
-    assert "1 input failed, so the complete result of before was kept" in said
+    assert "1 input failed, so the previous complete result was kept" in said
     assert snapshot(out) == before
     shutil.copyfile(kept, frame)
     code, printed, said = tgl(*COMMANDS[name](world))

@@ -13,7 +13,7 @@ from killing import Step, run_in_child
 from tiny_world import OUTPUTS, Job, TinyWorld, other_settings, snapshot
 from toy_stage import COPY, CopyConfig, CopyInputs
 
-from schemas import publishing
+from schemas import directories
 from schemas.layouts import RECEIPT_FILE
 
 EARLY_POINTS = 3
@@ -70,7 +70,7 @@ class Bench:
         if self.exchange:
             self.job.execute(self.out)
         else:
-            with mock.patch.object(publishing, "_renameat2", return_value=None):
+            with mock.patch.object(directories, "_renameat2", return_value=None):
                 self.job.execute(self.out)
 
     def check_kill(self, state: Path, kill_at: int, *, after: bool, where: str) -> None:

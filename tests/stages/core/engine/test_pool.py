@@ -139,5 +139,5 @@ def test_no_scheduler_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("distributed")
     monkeypatch.setattr("stages.core.engine.pool._CONNECT_SECONDS", 0.5)
     runtime = Runtime(workers=1, scheduler="tcp://127.0.0.1:9")
-    with pytest.raises(ConfigError, match="no Dask scheduler answers"):
+    with pytest.raises(ConfigError, match="no Dask scheduler responds"):
         list(map_jobs(double, [1], runtime=runtime))

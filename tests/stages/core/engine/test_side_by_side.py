@@ -13,10 +13,9 @@ import pytest
 from killing import run_in_child
 from tiny_world import Job, TinyWorld, snapshot, tgl
 
-from schemas.directories import locked
+from schemas.directories import locked, publish
 from schemas.errors import CorruptInput, OutputBlocked, TglError
 from schemas.layouts import SCORES_TABLE
-from schemas.publishing import publish
 from stages.score import stage as score_stage
 
 _READS = 12

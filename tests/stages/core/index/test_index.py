@@ -85,6 +85,7 @@ def test_a_sound_index_opens(rows: Rows, written: Callable) -> None:
         ("videos", {"num_frames": 4}, CorruptInput, "3 frame names for 4"),
         ("videos", {"frame_names": [], "num_frames": 0}, CorruptInput, "are no video"),
         ("videos", {"height": -3}, CorruptInput, "are no video"),
+        ("videos", {"height": 2_000_000_000}, CorruptInput, "are too large"),
         ("videos", {"fps": float("inf")}, CorruptInput, "inf is no frame rate"),
         ("videos", {"frame_suffix": "/../x.jpg"}, CorruptInput, "is no suffix"),
         ("videos", {"frames_dir": "a\0b"}, CorruptInput, "is no folder's name"),

@@ -54,7 +54,7 @@ from stages.core.datasets.documents.rle_json import read_track
 from stages.core.media.rle import decode
 from stages.core.media import rle_checks as runs
 from stages.core.media.rle_checks import run_totals
-from stages.score.masks.rle import decode_runs
+from stages.score.masks.rle import pack_rle
 
 def grown():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -67,7 +67,7 @@ for side in (1080, 16384):
             lambda: decode({"size": size, "counts": code}, where="here"),
             lambda: read_track([{"size": size, "counts": text}], where="here"),
             lambda: run_totals([code], where="here", numbers=[0]),
-            lambda: decode_runs(text, side, side, where="here"),
+            lambda: pack_rle(text, (side, side), where="here"),
         )
         before = grown()
         for read in readers:

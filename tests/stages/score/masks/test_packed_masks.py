@@ -17,11 +17,10 @@ from pycocotools import mask as coco
 from skimage.morphology import disk
 
 from schemas.errors import CorruptInput
-from stages.score.masks import boundary as edges
-from stages.score.masks import packed_masks as regions
-from stages.score.masks.boundary import Target
-from stages.score.masks.packed_masks import Counts, pack, unpack
-from stages.score.masks.rle import decode_runs
+from stages.score.masks.boundary import TrueMask, dilate
+from stages.score.masks.packed_masks import PackedMask, boundary_radius, pack, unpack
+from stages.score.masks.rle import pack_rle
+from stages.score.results.frame_rows import frame_scores
 
 SHARED_DATA = Path(
     os.environ.get("TGL_SHARED_DATA", Path(__file__).resolve().parents[4] / "../shared/data")
@@ -44,7 +43,18 @@ def random_mask(
 
 def fast_counts(predicted: np.ndarray, true: np.ndarray) -> tuple[int, ...]:
     """Counts by the path under test."""
-    return tuple(Target(pack(true), true.shape[1]).compare(pack(predicted)))
+    return tuple(TrueMask(pack(true)).compare(pack(predicted)))
+
+
+def fast_scores(counts: tuple[int, ...]) -> tuple[float, float]:
+    """J and F by the path under test."""
+    j, f = frame_scores(np.array([counts]))
+    return float(j[0]), float(f[0])
+
+
+def dilated(mask: np.ndarray, radius: int) -> np.ndarray:
+    """A mask dilated by the path under test."""
+    return unpack(PackedMask(dilate(pack(mask).words, radius), mask.shape[1]))
 
 
 def official_counts(predicted: np.ndarray, true: np.ndarray) -> tuple[int, ...]:
@@ -81,8 +91,7 @@ def test_counts_equal_the_definition(height, width, densities, grain, seed):
     predicted, true = (random_mask(rng, height, width, d, grain) for d in densities)
     counts = fast_counts(predicted, true)
     assert counts == definition.counts(predicted, true)
-    j, f = definition.scores(predicted, true)
-    assert (regions.jaccard(Counts(*counts)), regions.f_measure(Counts(*counts))) == (j, f)
+    assert fast_scores(counts) == definition.scores(predicted, true)
 
 
 @pytest.mark.parametrize("size", [(480, 854), (1080, 1920), (1440, 2560), (2560, 1440)])
@@ -106,7 +115,7 @@ def test_dilation_is_by_the_exact_disk(radius):
     mask = rng.random((150, 170)) < 0.001
     mask[0, 0] = mask[-1, -1] = True
     wanted = cv2.dilate(mask.astype(np.uint8), disk(radius).astype(np.uint8)).astype(bool)
-    np.testing.assert_array_equal(unpack(edges.dilate(pack(mask), radius), 170), wanted)
+    np.testing.assert_array_equal(dilated(mask, radius), wanted)
 
 
 @pytest.mark.parametrize("radius", [63, 64, 65, 127, 128, 129])
@@ -115,14 +124,14 @@ def test_a_disk_wider_than_words_is_exact(radius):
     mask = np.zeros((90, 900), bool)
     mask[rng.integers(0, 90, 3), rng.integers(0, 900, 3)] = True
     wanted = definition.near(mask, radius)
-    np.testing.assert_array_equal(unpack(edges.dilate(pack(mask), radius), 900), wanted)
+    np.testing.assert_array_equal(dilated(mask, radius), wanted)
 
 
 def test_radius_is_the_rounded_up_share_of_the_diagonal():
     for height, width in [(1, 1), (480, 854), (600, 800), (300, 400), (1080, 1920), (75, 100)]:
-        assert regions.boundary_radius(height, width) == definition.radius(height, width)
+        assert boundary_radius(height, width) == definition.radius(height, width)
         exact = 0.008 * math.hypot(height, width)
-        assert 0 <= regions.boundary_radius(height, width) - exact < 1 + 1e-9
+        assert 0 <= boundary_radius(height, width) - exact < 1 + 1e-9
 
 
 def test_empty_cases():
@@ -131,8 +140,7 @@ def test_empty_cases():
     spot[5:9, 5:9] = True
 
     def pair(predicted: np.ndarray, true: np.ndarray) -> tuple[float, float]:
-        counts = Target(pack(true), 30).compare(pack(predicted))
-        return regions.jaccard(counts), regions.f_measure(counts)
+        return fast_scores(fast_counts(predicted, true))
 
     assert pair(empty, empty) == (1.0, 1.0)
     assert pair(empty, spot) == (0.0, 0.0)
@@ -143,8 +151,8 @@ def test_empty_cases():
 
 
 def test_another_shape_is_refused():
-    with pytest.raises(ValueError, match=r"expected rows \(20, 1\), got \(21, 1\)"):
-        Target(pack(np.zeros((20, 30), bool)), 30).compare(pack(np.zeros((21, 30), bool)))
+    with pytest.raises(ValueError, match=r"\(H, W\) \(20, 30\), got \(21, 30\)"):
+        TrueMask(pack(np.zeros((20, 30), bool))).compare(pack(np.zeros((21, 30), bool)))
 
 
 @settings(max_examples=150, deadline=None)
@@ -159,9 +167,9 @@ def test_runs_equal_pycocotools(height, width, density, grain, seed):
     mask = random_mask(np.random.default_rng(seed), height, width, density, grain)
     counts = coco.encode(np.asfortranarray(mask, dtype=np.uint8))["counts"]
     for form in (counts, counts.decode(), plain_runs(mask)):
-        rows = decode_runs(form, height, width, where="mask")
-        np.testing.assert_array_equal(unpack(rows, width), mask)
-        assert rows.shape == pack(mask).shape
+        packed = pack_rle(form, (height, width), where="mask")
+        np.testing.assert_array_equal(unpack(packed), mask)
+        assert packed.words.shape == pack(mask).words.shape
 
 
 def plain_runs(mask: np.ndarray) -> list[int]:
@@ -181,17 +189,17 @@ def plain_runs(mask: np.ndarray) -> list[int]:
 )
 def test_broken_runs_are_refused(counts):
     with pytest.raises(CorruptInput, match="anno 7"):
-        decode_runs(counts, 20, 30, where="anno 7")
+        pack_rle(counts, (20, 30), where="anno 7")
 
 
 @settings(max_examples=200, deadline=None)
 @given(counts=st.binary(max_size=12), height=st.integers(1, 5), width=st.integers(1, 5))
 def test_runs_from_strangers_give_a_mask_or_one_error(counts, height, width):
     try:
-        rows = decode_runs(counts, height, width, where="anno 7")
+        mask = pack_rle(counts, (height, width), where="anno 7")
     except CorruptInput:
         return
-    assert rows.shape == (height, 1)
+    assert mask.words.shape == (height, 1)
 
 
 @pytest.mark.skipif(not MASKLETS.is_file(), reason="needs the real masklets of TGL_SHARED_DATA")
@@ -201,8 +209,8 @@ def test_counts_on_real_masklets():
     for index in range(0, len(frames) - 3, 12):
         for now, later in zip(frames[index], frames[index + 3], strict=True):
             true, predicted = (coco.decode(rle).astype(bool) for rle in (now, later))
-            packed = [decode_runs(rle["counts"], *rle["size"], where=index) for rle in (now, later)]
-            counts = tuple(Target(packed[0], true.shape[1]).compare(packed[1]))
+            packed = [pack_rle(rle["counts"], rle["size"], where=index) for rle in (now, later)]
+            counts = tuple(TrueMask(packed[0]).compare(packed[1]))
             assert counts == official_counts(predicted, true)
             compared += 1
     assert compared >= 40

@@ -34,8 +34,7 @@ def ours(content: bytes, folder: Path) -> np.ndarray:
     """The foreground that tgl sees."""
     path = folder / "mask.png"
     path.write_bytes(content)
-    rows, width = read_mask(path)
-    return unpack(rows, width)
+    return unpack(read_mask(path))
 
 
 def random_samples(
@@ -213,8 +212,8 @@ def test_no_damage_escapes_as_another_error(tmp_path, place, value, cut):
 def test_another_size_is_told_apart(tmp_path):
     path = tmp_path / "mask.png"
     path.write_bytes(good_file())
-    assert read_mask(path, (40, 50))[0].shape == (40, 1)
-    with pytest.raises(WrongSize, match="50 x 40 pixels, the ground truth 60 x 40"):
+    assert read_mask(path, (40, 50)).size == (40, 50)
+    with pytest.raises(WrongSize, match="is 50x40, the ground truth 60x40"):
         read_mask(path, (40, 60))
     with pytest.raises(MissingInput):
         read_mask(tmp_path / "absent.png")

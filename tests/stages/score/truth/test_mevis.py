@@ -56,8 +56,10 @@ def test_a_file_cut_off_is_told_by_the_track_that_it_hits(tmp_path):
 
 META_FAULTS = {
     "is not readable JSON": lambda meta: "{",
-    "has no object of videos": lambda meta: json.dumps({"clips": {}}),
-    "is not as MeViS writes it": lambda meta: json.dumps({"videos": {"a": {"frames": ["0"]}}}),
+    "videos: a JSON object is needed": lambda meta: json.dumps({"clips": {}}),
+    "expressions of video a: a JSON object is needed": lambda meta: json.dumps(
+        {"videos": {"a": {"frames": ["0"]}}}
+    ),
     "a JSON object is needed, found list": lambda meta: "[]",
 }
 
@@ -73,7 +75,7 @@ def test_a_broken_meta_file_is_one_line(mevis, message):
 @pytest.mark.parametrize(("key", "value"), [("exp", "\ud800"), ("anno_id", "\ud800")])
 def test_half_a_surrogate_is_no_text(mevis, key, value):
     mevis.expression("a", "0")[key] = value
-    with pytest.raises(CorruptInput, match=r"video a: .* half of a surrogate pair"):
+    with pytest.raises(CorruptInput, match=r"video a, expression 0: .* half of a surrogate pair"):
         read_mevis(mevis.write())
 
 

@@ -14,6 +14,7 @@ from PIL import Image
 
 from schemas.directories import list_folder
 from schemas.errors import CorruptInput, MissingInput
+from schemas.layouts import RECEIPT_FILE
 from schemas.parquet import read_table, write_table
 from schemas.tables import MASKS, MOMENTS, VIDEOS
 from stages.build_moments.config import IndexConfig, IndexInputs
@@ -87,14 +88,14 @@ def test_every_fault_of_a_data_set_is_listed(mevis) -> None:
     found = _messages(_check(split))
     for words in (
         "expression 0: has no sentence",
-        "mask 1 of anno id 9 is 3 x 4, its video 12 x 16",
+        "mask 1 of anno id 9 is 4x3, its video 16x12",
         "the videos a and A differ by case alone",
-        "1 anno ids of the expressions have no masks, first 77",
+        "no masks for 1 track of the expressions, first 77",
         "'../c'",
         "the spans [0, 3) and [2, 5) of anno id 7 overlap",
-        "1 of 6 frames of video a are not there, first 00002.jpg",
+        "1 of 6 frames of video a are missing, first 00002.jpg",
         "00001.jpg: cannot be decoded",
-        "00002.jpg: is 5 x 5, the video 12 x 16",
+        "00002.jpg: is 5x5, the video 16x12",
     ):
         assert words in found, found
 
@@ -132,6 +133,15 @@ def test_a_sound_index_has_no_faults(index: Path) -> None:
     assert report.faults == (), _messages(report)
     assert report.kind == "index"
     assert report.counts["masks"] == 11
+    assert report.notes == ()
+
+
+def test_a_lack_of_receipt_is_noted(index: Path) -> None:
+    (index / RECEIPT_FILE).unlink()
+    report = _check(index)
+    assert report.faults == (), _messages(report)
+    (note,) = report.notes
+    assert note.startswith("no receipt.json: ")
 
 
 def test_faults_of_an_index(index: Path) -> None:
@@ -150,7 +160,7 @@ def test_faults_of_an_index(index: Path) -> None:
     found = _messages(report)
     for words in (
         "[1, 50) ends after the video's 6 frames",
-        "anno id 99 is no referent of it",
+        "anno id 99 is not a referent of it",
         "the data set has no such expression",
         "the runs do not fill 13 x 16 pixels",
         "is 13 x 16, its video 12 x 16",
@@ -231,7 +241,7 @@ def test_what_is_nothing_known(tmp_path: Path) -> None:
     with pytest.raises(MissingInput, match="no data set of a known layout"):
         _check(tmp_path / "empty")
     (tmp_path / "x.zip").touch()
-    assert "is not a whole zip" in _messages(_check(tmp_path / "x.zip"))
+    assert "is not a complete zip" in _messages(_check(tmp_path / "x.zip"))
 
 
 def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:

@@ -78,13 +78,13 @@ def test_the_layout_tells_the_server(tmp_path: Path, meta: Path, prefix: str, se
     ("change", "words"),
     [
         ({"a/1/00005.png": None}, "a/1/00005.png is missing"),
-        ({"a/1/00005.png": png((9, 12))}, "a/1/00005.png is 12 x 9 pixels, the video 12 x 8"),
-        ({"b/0/00000.png": png(value=7)}, "b/0/00000.png holds 12 pixels that are neither 0"),
+        ({"a/1/00005.png": png((9, 12))}, "a/1/00005.png is 12x9, the video 12x8"),
+        ({"b/0/00000.png": png(value=7)}, "b/0/00000.png has 12 pixels that are neither 0"),
         ({"b/0/00000.png": png(mode="RGB")}, "b/0/00000.png has three channels"),
-        ({"b/0/00000.png": b"GIF89a"}, "b/0/00000.png is not a PNG"),
+        ({"b/0/00000.png": b"GIF89a"}, "b/0/00000.png is not a PNG file"),
         ({"b/0/notes.txt": b"x"}, "b/0/notes.txt is not expected"),
         ({"readme.png": png()}, "readme.png is not expected"),
-        ({"../x/0/00000.png": png()}, "leads out of the folder"),
+        ({"../x/0/00000.png": png()}, "outside the folder"),
     ],
 )
 def test_faults_that_a_zip_shows_by_itself(
@@ -108,8 +108,8 @@ def test_what_only_the_meta_file_shows(tmp_path: Path, meta: Path) -> None:
 
 def test_the_wrong_server_and_an_empty_zip(tmp_path: Path) -> None:
     report = checked(tmp_path, entries(), server="ref-youtube-vos")
-    assert "holds no mask as Annotations/VIDEO" in report.faults[0].message
-    assert "holds no mask as VIDEO" in checked(tmp_path, {}).faults[0].message
+    assert "has no mask at Annotations/VIDEO" in report.faults[0].message
+    assert "has no mask at VIDEO" in checked(tmp_path, {}).faults[0].message
 
 
 def test_videos_of_the_test_split_are_not_expected(tmp_path: Path, meta: Path) -> None:

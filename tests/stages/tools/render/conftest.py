@@ -29,7 +29,7 @@ SENTENCES = {"0": "the square that moves", "1": "nothing of the kind", "2": "bot
 
 @dataclass(frozen=True)
 class World:
-    """Where everything lies; video `a` has all three sentences, video `b` the first."""
+    """Folder of the files; video `a` has all three sentences, video `b` the first."""
 
     root: Path
 
@@ -39,7 +39,7 @@ class World:
         return RenderInputs(self.root / "preds", self.root / "index")
 
     def frame(self, video: str, frame: int) -> Path:
-        """A picture of a video."""
+        """A frame of a video."""
         return self.root / "frames" / video / f"{frame:05d}.png"
 
     def mask(self, video: str, expression: str, frame: int) -> Path:

@@ -41,7 +41,7 @@ VISION = {
 AT_A_GLANCE = 25
 
 
-def seen(colour: tuple[int, int, int], vision: str) -> np.ndarray:
+def perceived(colour: tuple[int, int, int], vision: str) -> np.ndarray:
     """A colour in CIE Lab as a person with this vision sees it."""
     encoded = np.array(colour) / 255
     linear = np.where(encoded <= 0.04045, encoded / 12.92, ((encoded + 0.055) / 1.055) ** 2.4)
@@ -53,13 +53,13 @@ def seen(colour: tuple[int, int, int], vision: str) -> np.ndarray:
 
 @pytest.mark.parametrize("vision", VISION)
 def test_regions_and_background_are_told_apart(vision: str) -> None:
-    colours = [seen(colour, vision) for colour in (AGREEMENT, MISSED, EXTRA, BACKGROUND)]
+    colours = [perceived(colour, vision) for colour in (AGREEMENT, MISSED, EXTRA, BACKGROUND)]
     distances = [np.linalg.norm(a - b) for a, b in combinations(colours, 2)]
     assert min(distances) > AT_A_GLANCE
 
 
-def test_greys_of_the_regions_differ_too() -> None:
-    lightness = sorted(seen(colour, "full")[0] for colour in (AGREEMENT, EXTRA, MISSED))
+def test_lightness_of_the_regions_differs_too() -> None:
+    lightness = sorted(perceived(colour, "full")[0] for colour in (AGREEMENT, EXTRA, MISSED))
     assert min(np.diff(lightness)) > 5
 
 

@@ -1,4 +1,4 @@
-"""Captions, bars and legend around a picture."""
+"""Captions, timelines and legend around an image."""
 
 from __future__ import annotations
 
@@ -6,32 +6,32 @@ import numpy as np
 import pytest
 
 from stages.tools.render.palette import BACKGROUND, MARKER, TRACK
-from stages.tools.render.panel import Content, Key, Lane, Panel, runs
+from stages.tools.render.panel import LegendEntry, Panel, PanelContent, Timeline, colour_runs
 
 RED, GREEN = (250, 10, 10), (10, 250, 10)
 HEIGHT, WIDTH, FRAMES = 100, 400, 10
 
 
-def content(sentence: str = "a sentence") -> Content:
-    lane = Lane("annotated", tuple(RED if 2 <= t < 5 else None for t in range(FRAMES)))
-    return Content((sentence,), (lane,), (Key("agreement", GREEN),), "video / 0")
+def content(sentence: str = "a sentence") -> PanelContent:
+    timeline = Timeline("annotated", tuple(RED if 2 <= t < 5 else None for t in range(FRAMES)))
+    return PanelContent((sentence,), (timeline,), (LegendEntry("agreement", GREEN),), "video / 0")
 
 
-def pixels_of(picture: np.ndarray, colour: tuple[int, int, int]) -> np.ndarray:
-    return (picture == colour).all(axis=2)
+def pixels_of(image: np.ndarray, colour: tuple[int, int, int]) -> np.ndarray:
+    return (image == colour).all(axis=2)
 
 
-def test_the_picture_stands_unchanged_inside() -> None:
+def test_the_image_is_unchanged_inside() -> None:
     panel = Panel(content(), HEIGHT, WIDTH)
-    picture = np.random.default_rng(0).integers(0, 255, (HEIGHT, WIDTH, 3), dtype=np.uint8)
-    whole = panel.compose(picture, (0,), "frame 0")
+    image = np.random.default_rng(0).integers(0, 255, (HEIGHT, WIDTH, 3), dtype=np.uint8)
+    whole = panel.compose(image, (0,), "frame 0")
     assert whole.shape == (*panel.size, 3)
     windows = np.lib.stride_tricks.sliding_window_view(whole[:, :WIDTH], (HEIGHT, WIDTH, 3))
-    assert (windows == picture).all(axis=(-1, -2, -3)).any()
+    assert (windows == image).all(axis=(-1, -2, -3)).any()
 
 
 @pytest.mark.parametrize(("height", "width"), [(101, 399), (33, 17), (720, 1280), (500, 321)])
-def test_sizes_are_even_for_any_picture(height: int, width: int) -> None:
+def test_sizes_are_even_for_any_image(height: int, width: int) -> None:
     assert [side % 2 for side in Panel(content(), height, width).size] == [0, 0]
 
 
@@ -42,7 +42,7 @@ def test_long_sentences_grow_the_caption_up_to_a_limit() -> None:
     assert heights[0] < heights[1] < heights[2] == heights[3]
 
 
-def test_the_bar_is_coloured_in_its_spans_alone() -> None:
+def test_a_timeline_is_coloured_in_its_spans_only() -> None:
     panel = Panel(content(), HEIGHT, WIDTH)
     whole = panel.compose(np.zeros((HEIGHT, WIDTH, 3), np.uint8), ())
     rows, columns = np.nonzero(pixels_of(whole, RED))
@@ -54,11 +54,11 @@ def test_the_bar_is_coloured_in_its_spans_alone() -> None:
 
 def test_the_marker_moves_with_the_frame() -> None:
     panel = Panel(content(), HEIGHT, WIDTH)
-    places = []
+    columns = []
     for frame in range(FRAMES):
         whole = panel.compose(np.zeros((HEIGHT, WIDTH, 3), np.uint8), (frame,))
-        places.append(np.nonzero(pixels_of(whole[HEIGHT:], MARKER))[1].mean())
-    assert (np.diff(places) > 0).all()
+        columns.append(np.nonzero(pixels_of(whole[HEIGHT:], MARKER))[1].mean())
+    assert (np.diff(columns) > 0).all()
 
 
 def test_composing_leaves_no_trace_for_the_next_frame() -> None:
@@ -69,22 +69,28 @@ def test_composing_leaves_no_trace_for_the_next_frame() -> None:
     assert (panel.compose(black, (0,), "frame 0") == first).all()
 
 
-def test_many_lanes_and_long_labels_stay_inside() -> None:
-    lanes = tuple(Lane("moment of a rather long name " * 3, (RED,)) for _ in range(20))
-    keys = tuple(Key("an entry of the legend that is long " * 4, GREEN, True) for _ in range(4))
-    panel = Panel(Content((), lanes, keys), HEIGHT, WIDTH)
+def test_many_timelines_and_long_labels_stay_inside() -> None:
+    timelines = tuple(Timeline("moment of a rather long name " * 3, (RED,)) for _ in range(20))
+    keys = tuple(
+        LegendEntry("an entry of the legend that is long " * 4, GREEN, True) for _ in range(4)
+    )
+    panel = Panel(PanelContent((), timelines, keys), HEIGHT, WIDTH)
     whole = panel.compose(np.zeros((HEIGHT, WIDTH, 3), np.uint8), (0,))
     assert (whole[:, -3:][HEIGHT:] == BACKGROUND).all()
 
 
 def test_runs_are_half_open_and_join_equal_neighbours() -> None:
-    assert runs([None, RED, RED, GREEN, None, RED]) == [(1, 3, RED), (3, 4, GREEN), (5, 6, RED)]
-    assert runs([]) == []
+    assert colour_runs([None, RED, RED, GREEN, None, RED]) == [
+        (1, 3, RED),
+        (3, 4, GREEN),
+        (5, 6, RED),
+    ]
+    assert colour_runs([]) == []
 
 
-def test_a_hatched_colour_is_striped_in_its_lane() -> None:
-    lane = Lane("routed", (RED,) * 5 + (GREEN,) * 5, hatched=RED)
-    panel = Panel(Content((), (lane,), ()), HEIGHT, WIDTH)
+def test_a_hatched_colour_is_striped_in_its_timeline() -> None:
+    timeline = Timeline("routed", (RED,) * 5 + (GREEN,) * 5, hatched=RED)
+    panel = Panel(PanelContent((), (timeline,), ()), HEIGHT, WIDTH)
     whole = panel.compose(np.zeros((HEIGHT, WIDTH, 3), np.uint8), ())
     striped, even = pixels_of(whole, RED).sum(), pixels_of(whole, GREEN).sum()
     assert striped == pytest.approx(even / 2, rel=0.1)

@@ -1,4 +1,4 @@
-"""render through execute(): pictures, skip, rerun, resumption, damaged predictions."""
+"""render through execute(): overlays, skip, rerun, resumption, damaged predictions."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from stages.core.media.ffmpeg import ffmpeg_binary
 from stages.core.media.frames import read_frame
 from stages.tools.render.config import RenderConfig, RenderInputs
 from stages.tools.render.palette import AGREEMENT, EXTRA, MISSED, SENTENCES
-from stages.tools.render.source import find_clips
+from stages.tools.render.source import plan_render
 from stages.tools.render.stage import STAGE
 
 Run = Callable[..., Outcome]
@@ -35,8 +35,8 @@ def files_of(folder: Path) -> list[str]:
     )
 
 
-def has(picture: np.ndarray, colour: tuple[int, int, int]) -> bool:
-    return bool((picture == colour).all(axis=2).any())
+def has(image: np.ndarray, colour: tuple[int, int, int]) -> bool:
+    return bool((image == colour).all(axis=2).any())
 
 
 def decoded(video: Path, height: int, width: int) -> np.ndarray:
@@ -50,12 +50,12 @@ def decoded(video: Path, height: int, width: int) -> np.ndarray:
 def test_a_sheet_for_each_sentence_against_truth(run_stage: Run, world, tmp_path: Path) -> None:
     outcome = run_stage(STAGE, SHEET, world.inputs, tmp_path / "out")
     assert files_of(tmp_path / "out") == ["a/0.png", "a/1.png", "a/2.png", "b/0.png"]
-    assert outcome.counts["pictures"] == outcome.counts["expressions"] == 4
+    assert outcome.counts["overlays"] == outcome.counts["expressions"] == 4
     assert outcome.counts["frames drawn"] == 8
-    picture = read_frame(tmp_path / "out" / "a" / "0.png")
-    assert picture.shape[1] >= 2 * 256 * 40 / 30
-    assert has(picture, MISSED)
-    assert has(picture, EXTRA)
+    image = read_frame(tmp_path / "out" / "a" / "0.png")
+    assert image.shape[1] >= 2 * 256 * 40 / 30
+    assert has(image, MISSED)
+    assert has(image, EXTRA)
 
 
 def test_without_target_or_prediction_no_region_is_drawn(run_stage: Run, world, tmp_path) -> None:
@@ -64,15 +64,15 @@ def test_without_target_or_prediction_no_region_is_drawn(run_stage: Run, world, 
     assert not any(has(top, colour) for colour in (AGREEMENT, MISSED, EXTRA))
 
 
-def test_sentences_together_in_a_colour_each(run_stage: Run, world, tmp_path: Path) -> None:
+def test_sentences_together_each_in_its_colour(run_stage: Run, world, tmp_path: Path) -> None:
     config = replace(SHEET, compare="sentences", sentences=2)
     run_stage(STAGE, config, world.inputs, tmp_path / "out")
     names = ["a/sentences-0-to-1.png", "a/sentences-2.png", "b/sentences-0.png"]
     assert files_of(tmp_path / "out") == names
-    picture = read_frame(tmp_path / "out" / "a" / "sentences-0-to-1.png")
-    assert has(picture, SENTENCES[0])
-    assert has(picture, SENTENCES[1])
-    assert not has(picture, SENTENCES[2])
+    image = read_frame(tmp_path / "out" / "a" / "sentences-0-to-1.png")
+    assert has(image, SENTENCES[0])
+    assert has(image, SENTENCES[1])
+    assert not has(image, SENTENCES[2])
 
 
 def test_mp4_has_every_frame_and_the_videos_rate(run_stage: Run, world, tmp_path: Path) -> None:
@@ -100,8 +100,8 @@ def test_gif_has_every_frame_and_exact_legend_colours(run_stage: Run, world, tmp
     with Image.open(tmp_path / "out" / "b" / "0.gif") as image:
         assert image.n_frames == 5
         assert image.info["duration"] == 100
-        picture = np.asarray(image.convert("RGB"))
-    assert all(has(picture, colour) for colour in (AGREEMENT, MISSED, EXTRA))
+        image = np.asarray(image.convert("RGB"))
+    assert all(has(image, colour) for colour in (AGREEMENT, MISSED, EXTRA))
 
 
 def test_a_very_short_side_and_an_odd_size_are_honoured(run_stage: Run, world, tmp_path) -> None:
@@ -116,7 +116,7 @@ def test_second_run_skips_and_other_settings_draw_again(run_stage: Run, world, t
     assert not run_stage(STAGE, SHEET, world.inputs, tmp_path / "out").skipped
     again = run_stage(STAGE, SHEET, world.inputs, tmp_path / "out")
     assert again.skipped
-    assert again.counts["pictures"] == 4
+    assert again.counts["overlays"] == 4
     other = run_stage(STAGE, replace(SHEET, cells=3), world.inputs, tmp_path / "out")
     assert not other.skipped
     assert other.counts["frames drawn"] == 12
@@ -133,7 +133,7 @@ def test_the_bytes_depend_on_nothing_but_the_inputs(
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
 
 
-def test_a_killed_run_goes_on_where_it_was(run_stage: Run, killed_run, world, tmp_path) -> None:
+def test_a_killed_run_resumes(run_stage: Run, killed_run, world, tmp_path) -> None:
     killed_run(STAGE, SHEET, world.inputs, tmp_path / "out", 7)  # in the second video
     assert not (tmp_path / "out").exists()
     run_stage(STAGE, SHEET, world.inputs, tmp_path / "out")
@@ -174,13 +174,13 @@ def test_a_missing_frame_of_the_only_video_is_the_error(run_stage: Run, world, t
 
 def test_a_mask_of_another_size_is_refused(run_stage: Run, world, tmp_path: Path) -> None:
     Image.new("L", (20, 30)).save(world.mask("b", "0", 0))
-    with pytest.raises(CorruptInput, match="20 x 30 pixels, the video 40 x 30"):
+    with pytest.raises(CorruptInput, match="20x30 pixels, the video 40x30"):
         run_stage(STAGE, replace(SHEET, only=("b",)), world.inputs, tmp_path / "out")
 
 
 def test_a_frame_of_another_size_is_refused(run_stage: Run, world, tmp_path: Path) -> None:
     Image.new("RGB", (20, 30)).save(world.frame("b", 0))
-    with pytest.raises(CorruptInput, match="20 x 30 pixels, the video 40 x 30"):
+    with pytest.raises(CorruptInput, match="20x30 pixels, the video 40x30"):
         run_stage(STAGE, replace(SHEET, only=("b",)), world.inputs, tmp_path / "out")
 
 
@@ -228,8 +228,8 @@ def test_frames_of_a_bare_folder_go_by_their_numbers(run_stage: Run, world, tmp_
         for number, name in enumerate(renamed):
             (folder / f"{number:05d}.png").rename(folder / f"{name}.png")
     inputs = RenderInputs(world.root / "preds", world.root / "frames")
-    clips = {clip.video_id: clip for clip in find_clips(SHEET, inputs).clips}
-    assert [path.stem for path in clips["b"].frames] == renamed
+    videos = {video.video_id: video for video in plan_render(SHEET, inputs).videos}
+    assert [path.stem for path in videos["b"].frames] == renamed
     progress = SilentProgress()
     run_stage(STAGE, SHEET, inputs, tmp_path / "out", progress=progress)
     assert progress.warnings == [
@@ -243,7 +243,7 @@ def test_truth_needs_an_index_with_masks(run_stage: Run, world, tmp_path: Path) 
         inputs = RenderInputs(world.root / "preds", world.root / "frames")
         run_stage(STAGE, config, inputs, tmp_path / "out")
     write_table(world.root / "index" / MASKS_TABLE, MASKS.schema.empty_table(), MASKS)
-    with pytest.raises(ConfigError, match="holds no masks"):
+    with pytest.raises(ConfigError, match="has no masks"):
         run_stage(STAGE, config, world.inputs, tmp_path / "out")
     run_stage(STAGE, SHEET, world.inputs, tmp_path / "out")
     assert "a/sentences-0-to-2.png" in files_of(tmp_path / "out")
@@ -258,7 +258,7 @@ def test_predictions_of_a_longer_video_are_refused(run_stage: Run, world, tmp_pa
         run_stage(STAGE, SHEET, inputs, tmp_path / "out")
 
 
-def test_characters_that_the_font_lacks_are_told(run_stage: Run, world, tmp_path: Path) -> None:
+def test_characters_that_the_font_lacks_are_reported(run_stage: Run, world, tmp_path: Path) -> None:
     path = world.root / "index" / EXPRESSIONS_TABLE
     rows = read_table(path, EXPRESSIONS).to_pylist()
     rows[0]["expression"] = "牛が跳ぶ"
@@ -274,5 +274,5 @@ def test_a_broken_truth_names_its_track(run_stage: Run, world, tmp_path: Path) -
     for row in rows:
         row["height"], row["width"] = 15, 80
     write_table(path, rows_of(rows, MASKS), MASKS)
-    with pytest.raises(CorruptInput, match="anno id b0, frame 0: the true mask is 80 x 15"):
+    with pytest.raises(CorruptInput, match="anno id b0, frame 0: the true mask is 80x15"):
         run_stage(STAGE, replace(SHEET, only=("b",)), world.inputs, tmp_path / "out")

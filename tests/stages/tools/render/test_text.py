@@ -32,18 +32,18 @@ def test_lines_fit_and_keep_every_word(face: Face) -> None:
 
 
 @pytest.mark.parametrize("text", ["word " * 500, "x" * 3000, "a " + "y" * 400, "W" * 50 + " b"])
-def test_what_is_too_long_is_cut_with_dots(face: Face, text: str) -> None:
+def test_long_text_is_cut_with_dots(face: Face, text: str) -> None:
     lines = face.wrap(text, WIDTH, 2)
     assert len(lines) == 2
     assert lines[-1].endswith(ELLIPSIS)
     assert all(face.width(line) <= WIDTH for line in lines)
 
 
-def test_a_single_line_is_clipped_only_when_needed(face: Face) -> None:
-    assert face.clip("short", WIDTH) == "short"
-    clipped = face.clip("a rather long label for so little room", WIDTH)
-    assert clipped.endswith(ELLIPSIS)
-    assert face.width(clipped) <= WIDTH
+def test_a_single_line_is_shortened_only_when_needed(face: Face) -> None:
+    assert face.shorten("short", WIDTH) == "short"
+    short = face.shorten("a rather long label for so little room", WIDTH)
+    assert short.endswith(ELLIPSIS)
+    assert face.width(short) <= WIDTH
 
 
 def test_an_empty_sentence_is_one_empty_line(face: Face) -> None:
@@ -56,20 +56,20 @@ def test_no_width_at_all_still_ends(face: Face) -> None:
 
 
 def test_accents_are_dropped_and_other_scripts_counted(face: Face) -> None:
-    assert face.spell("Kühe, naïve \u2013 straße") == "Kuhe, naive - strasse"
+    assert face.transliterate("Kühe, naïve \u2013 straße") == "Kuhe, naive - strasse"
     assert face.missing("Kühe") == 0
-    assert face.spell("牛 why?") == "? why?"
+    assert face.transliterate("牛 why?") == "? why?"
     assert face.missing("牛が why?") == 2
 
 
-def test_a_file_that_is_no_font_is_named(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_font_is_named(tmp_path: Path) -> None:
     path = tmp_path / "font.ttf"
     path.write_bytes(b"no font")
-    with pytest.raises(CorruptInput, match=r"font\.ttf: is not a font"):
+    with pytest.raises(CorruptInput, match=r"font\.ttf: not a font"):
         Face(12, path)
 
 
-def test_a_pipe_in_place_of_a_font_is_not_waited_for(tmp_path: Path) -> None:
+def test_a_pipe_instead_of_a_font_does_not_block(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "font.ttf")
     with pytest.raises(CorruptInput, match=r"font\.ttf: is a pipe"):
         Face(16, tmp_path / "font.ttf")

@@ -1,4 +1,4 @@
-"""Tiny random image-text models, and one thread for their sums."""
+"""Tiny random image-text models, run in one thread."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tiny_selectors import save_selector
 
 @pytest.fixture(scope="session")
 def tiny_selector(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """`tiny_selector("clip" | "siglip" | "blip-2")`: a folder with a random model."""
+    """Folder of a random model by family: clip, siglip, siglip2 or blip-2."""
     made: dict[str, Path] = {}
 
     def make(family: str) -> Path:

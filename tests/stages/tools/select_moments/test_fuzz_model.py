@@ -1,4 +1,4 @@
-"""The files of a frame selector's folder spoilt at random: a TglError or success."""
+"""Files of a model's folder, spoilt at random, give a TglError or success."""
 
 from __future__ import annotations
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import shutil
+import struct
 import zipfile
+import zlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +28,11 @@ from stages.tools.submit.config import SubmitConfig, SubmitInputs
 from stages.tools.submit.writing import FORMAT, write_submission
 
 Write = Callable[..., Outcome]
+FLIPS = 30
+AFTER_IHDR = 33
+"""Bytes of a PNG up to the end of its first chunk."""
+UNPACKED_BYTES = 4_000_000
+"""More than Pillow unpacks of a text or a colour profile."""
 
 
 @pytest.fixture
@@ -128,7 +136,9 @@ def test_black_masks_need_a_size(write: Write, split) -> None:
     with zipfile.ZipFile(write(SubmitConfig(missing="black")).path) as archive:
         assert len(archive.namelist()) == 9
     shutil.rmtree(split.root / "preds" / "a")
-    with pytest.raises(MissingInput, match=r"no mask at all of 1 video, .*: a; name the split's"):
+    with pytest.raises(
+        MissingInput, match=r"all masks of 1 video are missing, .*: a; name the split's"
+    ):
         write(SubmitConfig(missing="black"))
 
 
@@ -136,7 +146,7 @@ def test_predictions_of_something_else_are_not_written_black(write: Write, split
     for video in ("a", "b"):
         (split.root / "preds" / video).rename(split.root / "preds" / f"other-{video}")
     for missing in ("black", "refuse"):
-        with pytest.raises(MissingInput, match=r"nothing here matches the meta file, .*2 videos"):
+        with pytest.raises(MissingInput, match=r"no mask here matches the meta file, .*2 videos"):
             write(SubmitConfig(missing=missing))
 
 
@@ -147,16 +157,16 @@ def save(path: Path, pixels: np.ndarray) -> None:
 @pytest.mark.parametrize(
     ("damage", "reason"),
     [
-        (lambda p: save(p, np.zeros((9, 8), np.uint8)), "is 8 x 9 pixels, the video 7 x 9"),
+        (lambda p: save(p, np.zeros((9, 8), np.uint8)), "is 8x9, the video 7x9"),
         (lambda p: save(p, np.zeros((9, 7, 3), np.uint8)), "has three channels"),
         (lambda p: save(p, np.zeros((9, 7), bool)), "has one bit"),
         (lambda p: Image.new("P", (7, 9)).save(p), "has a palette"),
         (
             lambda p: save(p, np.ones((9, 7), np.uint8)),
-            "holds 63 pixels that are neither 0 nor 255",
+            "has 63 pixels that are neither 0 nor 255",
         ),
         (lambda p: save(p, np.zeros((9, 7), np.uint16)), "has mode I;16"),
-        (lambda p: p.write_bytes(p.read_bytes()[:-30]), "cannot be decoded"),
+        (lambda p: p.write_bytes(p.read_bytes()[:-30]), "is a truncated PNG file"),
         (lambda p: p.write_bytes(b"text"), "is not a PNG"),
         (lambda p: p.write_bytes(b""), "is not a PNG"),
         (lambda p: Image.new("L", (7, 9)).save(p, "JPEG"), "is not a PNG"),
@@ -171,11 +181,35 @@ def test_what_a_server_would_refuse_is_named(write: Write, split, damage, reason
     assert "\n" not in str(caught.value)
 
 
+def test_every_flipped_bit_of_a_mask_is_refused(write: Write, split) -> None:
+    draw, path = random.Random(0), split.mask("a/0/00005.png")
+    whole = path.read_bytes()
+    for _ in range(FLIPS):
+        place = draw.randrange(8 * len(whole))
+        spoilt = bytearray(whole)
+        spoilt[place // 8] ^= 1 << place % 8
+        path.write_bytes(spoilt)
+        with pytest.raises(CorruptInput, match=r"1 mask .*: a/0/00005\.png"):
+            write()
+
+
+@pytest.mark.parametrize("kind", [b"zTXt", b"iCCP"])
+def test_what_unpacks_to_more_than_a_mask_is_never_unpacked(
+    write: Write, split, kind: bytes
+) -> None:
+    path = split.mask("a/0/00005.png")
+    whole = path.read_bytes()
+    content = kind + b"name\0\0" + zlib.compress(bytes(UNPACKED_BYTES))
+    chunk = struct.pack(">I", len(content) - 4) + content + struct.pack(">I", zlib.crc32(content))
+    path.write_bytes(whole[:AFTER_IHDR] + chunk + whole[AFTER_IHDR:])
+    assert write().counts["masks"] == 9
+
+
 def test_without_frames_the_masks_of_a_video_must_agree(write: Write, split) -> None:
     shutil.rmtree(split.root / "valid" / "JPEGImages")
     assert write().counts["videos whose size is not known from frames"] == 2
     save(split.mask("b/1/00010.png"), np.zeros((5, 5), np.uint8))
-    with pytest.raises(CorruptInput, match=r"b/1/00010\.png is 5 x 5 pixels, the video 20 x 12"):
+    with pytest.raises(CorruptInput, match=r"b/1/00010\.png is 5x5, the video 20x12"):
         write()
 
 
@@ -184,8 +218,8 @@ def test_what_nobody_expects_is_left_out_and_counted(write: Write, split) -> Non
     shutil.copytree(split.root / "preds" / "a", split.root / "preds" / "c")
     shutil.copytree(split.root / "preds" / "a" / "0", split.root / "preds" / "a" / "9")
     counts = write().counts
-    assert counts["files left out that nobody expects"] == 3
-    assert counts["folders left out that nobody expects"] == 1
+    assert counts["unexpected files left out"] == 3
+    assert counts["unexpected folders left out"] == 1
     assert counts["masks"] == 9
 
 
@@ -203,7 +237,7 @@ def test_frames_may_lie_elsewhere(write: Write, split) -> None:
     inputs = replace(split.inputs, frames=split.root / "pictures")
     assert write(inputs=inputs).counts["videos whose size is not known from frames"] == 0
     shutil.rmtree(split.root / "pictures" / "a")
-    with pytest.raises(MissingInput, match=r"a/00000\.jpg: the frame is not there"):
+    with pytest.raises(MissingInput, match=r"a/00000\.jpg: the frame is missing"):
         write(inputs=inputs)
 
 
@@ -212,10 +246,14 @@ def test_frames_may_lie_elsewhere(write: Write, split) -> None:
     [
         ("{", CorruptInput, "is not readable JSON"),
         ("[]", CorruptInput, "a JSON object is needed, found list"),
-        ('{"videos": {}}', CorruptInput, "expects no mask at all"),
-        ('{"videos": {"a": 3}}', CorruptInput, "video a: is no JSON object"),
+        ('{"videos": {}}', CorruptInput, "expects no masks at all"),
+        ('{"videos": {"a": 3}}', CorruptInput, "video a: a JSON object is needed"),
         ('{"videos": {"a": {"expressions": {}}}}', CorruptInput, "has no list of frames"),
-        ('{"videos": {"a": {"frames": ["0"]}}}', CorruptInput, "has no expressions"),
+        (
+            '{"videos": {"a": {"frames": ["0"]}}}',
+            CorruptInput,
+            "expressions of video a: a JSON object is needed",
+        ),
         ('{"videos": {"a": {"frames": [0, "0"], "expressions": {}}}}', CorruptInput, "frame twice"),
         ('{"videos": {"a/b": {"frames": ["0"]}}}', UnsafeName, "path separator"),
         (

@@ -158,7 +158,7 @@ def test_a_frame_of_another_size_is_named(own: TrainInputs) -> None:
 
     for path in (own.index / "frames").rglob("*.jpg"):
         Image.new("RGB", (20, 30)).save(path)
-    with pytest.raises(CorruptInput, match=r"0000\d\.jpg: is 30 x 20, the index says 64 x 64"):
+    with pytest.raises(CorruptInput, match=r"0000\d\.jpg: is 20x30, the index says 64x64"):
         dataset(own)[0]
 
 

@@ -1,0 +1,157 @@
+"""Masks blended over a frame: translucent fill, opaque outline, dark rim around it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from stages.tools.render.palette import AGREEMENT, EXTRA, MISSED, OUTLINE, Colour
+
+# The shorter side has this many pixels for each pixel of line width.
+_PIXELS_PER_LINE = 200
+_RIM_DARKNESS = 0.65
+_STRIPE_LINES = 4
+_STRIPE_STRONG, _STRIPE_WEAK = 1.5, 0.3
+# Shares of a frame's saturation and brightness that stay below the masks.
+_KEPT_COLOUR, _KEPT_LIGHT = 0.55, 0.85
+_LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
+_HALF = 127
+
+
+@dataclass(frozen=True)
+class MaskLayer:
+    """One region to fill and outline.
+
+    Attributes:
+        mask: bool (H, W).
+        hatched: filled with stripes.
+        outline: colour of its boundary; None takes `colour`.
+    """
+
+    mask: np.ndarray
+    colour: Colour
+    hatched: bool = False
+    outline: Colour | None = None
+
+
+def comparison_layers(prediction: np.ndarray, truth: np.ndarray) -> list[MaskLayer]:
+    """Agreement, missed and extra regions of two masks, bool (H, W)."""
+    return [
+        MaskLayer(prediction & truth, AGREEMENT, outline=OUTLINE),
+        MaskLayer(truth & ~prediction, MISSED, hatched=True),
+        MaskLayer(prediction & ~truth, EXTRA),
+    ]
+
+
+def fade(pixels: np.ndarray) -> np.ndarray:
+    """Reduce saturation and brightness of pixels (..., 3); float32."""
+    luma = (pixels @ _LUMA)[..., None]
+    mixed = pixels * np.float32(_KEPT_COLOUR) + luma * np.float32(1 - _KEPT_COLOUR)
+    return mixed * np.float32(_KEPT_LIGHT)
+
+
+def blend_layers(
+    image: np.ndarray, layers: Sequence[MaskLayer], opacity: float, *, dim: bool = False
+) -> np.ndarray:
+    """Blend layers over `image` (H, W, 3) uint8; colours mix where they overlap. A copy.
+
+    Args:
+        opacity: of the fill, from 0 to 1; outlines are always opaque.
+        dim: fade the whole image, not only what lies below the layers.
+    """
+    line = line_width(image.shape[0], image.shape[1])
+    covered = np.zeros(image.shape[:2], dtype=bool)
+    for layer in layers:
+        covered |= layer.mask
+    painted = _rounded(fade(image)) if dim and opacity else image.copy()
+    if opacity and covered.any():
+        _fill(painted, image, covered, layers, opacity)
+    rim = dilate(covered, line) & ~covered
+    painted[rim] = _rounded(painted[rim] * np.float32(1 - _RIM_DARKNESS))
+    _outline(painted, layers, line)
+    return painted
+
+
+def _rounded(values: np.ndarray) -> np.ndarray:
+    return values.round().astype(np.uint8)
+
+
+def _outline(painted: np.ndarray, layers: Sequence[MaskLayer], line: int) -> None:
+    """Outline the layers in `painted` (H, W, 3), in place; equal outlines share their pixels."""
+    bands = _bands(painted.shape[:2], line) % max(1, len(layers))
+    outlines = [layer.mask & dilate(~layer.mask, line) for layer in layers]
+    for layer, outline in zip(layers, outlines, strict=True):
+        painted[outline] = layer.outline or layer.colour
+    for number, (layer, outline) in enumerate(zip(layers, outlines, strict=True)):
+        painted[outline & (bands == number)] = layer.outline or layer.colour
+
+
+def _fill(
+    painted: np.ndarray,
+    image: np.ndarray,
+    covered: np.ndarray,
+    layers: Sequence[MaskLayer],
+    opacity: float,
+) -> None:
+    """Mix the layers' colours with `image` into `painted`, both (H, W, 3), where `covered`."""
+    line = line_width(*covered.shape)
+    pixels = np.nonzero(covered)  # rows and columns, (N,) each
+    total = np.zeros((len(pixels[0]), 3), dtype=np.float32)
+    weight = np.zeros((len(pixels[0]), 1), dtype=np.float32)
+    count = np.zeros((len(pixels[0]), 1), dtype=np.float32)
+    for layer in layers:
+        here = layer.mask[pixels][:, None]
+        strength = here * (_stripes(pixels, line) if layer.hatched else np.float32(1))
+        total += strength * np.array(layer.colour, dtype=np.float32)
+        weight += strength
+        count += here
+    alpha = np.minimum(opacity * weight / count, 1)
+    painted[pixels] = _rounded(fade(image[pixels]) * (1 - alpha) + total / weight * alpha)
+
+
+def _stripes(pixels: tuple[np.ndarray, ...], line: int) -> np.ndarray:
+    """Strength of diagonal stripes at N pixels given by row and column, float32 (N, 1)."""
+    strong = ((pixels[0] + pixels[1]) // (_STRIPE_LINES * line)) % 2 == 0
+    return np.where(strong, _STRIPE_STRONG, _STRIPE_WEAK).astype(np.float32)[:, None]
+
+
+def _bands(shape: tuple[int, ...], line: int) -> np.ndarray:
+    """Number of the diagonal band of each pixel, int (H, W)."""
+    rows, columns = np.indices(shape, sparse=True)
+    return (rows + columns) // (_STRIPE_LINES * line)
+
+
+def line_width(height: int, width: int) -> int:
+    """Width of an outline in an image of this size, in pixels."""
+    return max(1, round(min(height, width) / _PIXELS_PER_LINE + 0.25))
+
+
+def dilate(mask: np.ndarray, steps: int) -> np.ndarray:
+    """Dilate `mask` (H, W) by a diamond of radius `steps`."""
+    dilated = mask.copy()
+    for _ in range(steps):
+        last = dilated.copy()
+        dilated[1:] |= last[:-1]
+        dilated[:-1] |= last[1:]
+        dilated[:, 1:] |= last[:, :-1]
+        dilated[:, :-1] |= last[:, 1:]
+    return dilated
+
+
+def resize_image(image: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Resize uint8 (H, W, 3)."""
+    if image.shape[:2] == (height, width):
+        return image
+    resized = Image.fromarray(image).resize((width, height), Image.Resampling.LANCZOS)
+    return np.asarray(resized)
+
+
+def resize_mask(mask: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Resize a mask, bool (H, W); its outline is smoothed when it grows."""
+    if mask.shape == (height, width):
+        return mask
+    luma = Image.fromarray(mask.astype(np.uint8) * 255)
+    return np.asarray(luma.resize((width, height), Image.Resampling.BILINEAR)) > _HALF

@@ -1,0 +1,1 @@
+"""Scores of several runs, for `tgl table`."""

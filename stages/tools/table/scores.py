@@ -1,0 +1,67 @@
+"""The scores of a run in one row, read from the summary of `tgl score`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from schemas.documents import load_object
+from schemas.errors import CorruptInput
+from schemas.layouts import SUMMARY_FILE
+
+
+@dataclass(frozen=True)
+class RunScores:
+    """Scores of a run from 0 to 1; None if no expression has one.
+
+    Attributes:
+        jf, j, f: means over all expressions.
+        one, several, none: J&F of the expressions with so many referents.
+        expressions: how many there are.
+    """
+
+    jf: float | None
+    j: float | None
+    f: float | None
+    one: float | None
+    several: float | None
+    none: float | None
+    expressions: int
+
+
+def read_scores(folder: Path) -> RunScores:
+    """Read the scores of a run from the folder that `tgl score --out` wrote.
+
+    Raises:
+        MissingInput: there is no summary.
+        CorruptInput: the summary is not one of tgl score.
+    """
+    path = folder / SUMMARY_FILE
+    summary = load_object(path, what="summary", hint="make it with tgl score --out")
+    try:
+        return _scores(summary)
+    except (ValueError, KeyError, TypeError, OverflowError) as error:
+        raise CorruptInput("is not a summary of tgl score", where=path) from error
+
+
+def _scores(summary: Mapping[str, Any]) -> RunScores:
+    groups = {group["group"]: group for group in summary["by_referents"]}
+    several = [group for name, group in groups.items() if name not in ("0", "1")]
+    scored = [(_fraction(g["JF"]), int(g["expressions"])) for g in several]
+    weighted = [(score, count) for score, count in scored if score is not None]
+    total = sum(count for _, count in weighted)
+    return RunScores(
+        jf=_fraction(summary["JF"]),
+        j=_fraction(summary["J"]),
+        f=_fraction(summary["F"]),
+        one=_fraction(groups["1"]["JF"]) if "1" in groups else None,
+        several=sum(s * n for s, n in weighted) / total if total else None,
+        none=_fraction(groups["0"]["JF"]) if "0" in groups else None,
+        expressions=int(summary["expressions"]),
+    )
+
+
+def _fraction(value: Any) -> float | None:
+    return None if value is None else float(value)

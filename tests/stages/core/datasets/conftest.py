@@ -1,0 +1,3 @@
+"""Miniatures of the layouts beside MeViS, and frames as extract-frames leaves them."""
+
+from layout_minis import davis, frames_artifact, plain, youtube  # noqa: F401 (fixtures for all tests)
