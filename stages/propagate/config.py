@@ -131,7 +131,7 @@ class PropagateConfig(Settings):
 
 @dataclass(frozen=True)
 class PropagateInputs(Inputs):
-    """What the stage reads.
+    """Inputs of the stage.
 
     Attributes:
         index: from `tgl build-moments`.
@@ -157,37 +157,37 @@ class PropagateInputs(Inputs):
         return found
 
     def paths(self) -> list[Path]:
-        """What is named, and the frames that the index points to."""
+        """The inputs, and the frames that the index points to."""
         return [*super().paths(), *frame_folders(self.index)]
 
     def check(self, config: PropagateConfig) -> None:
-        """Raise ConfigError unless a moments file is named exactly when one is routed by."""
+        """Raise ConfigError unless a moments file is given exactly with --moments file."""
         if (config.moments == "file") != (self.moments is not None):
             raise ConfigError("a moments table and --moments file go together", where="--moments")
 
 
 def moments_table(text: str) -> Path:
-    """The moments table that --moments names: a file, or a folder of tgl with one in it.
+    """Return the moments table that --moments names: a file, or an artifact that contains one.
 
     Raises:
-        MissingInput: there is no such file, and no such way to route.
-        SchemaMismatch: moments of a form that only build-moments reads.
+        MissingInput: neither a file nor one of the choices.
+        SchemaMismatch: moments in a format that only build-moments reads.
     """
     path = Path(text)
     if path.is_dir():
         path /= MOMENTS_TABLE
         if not path.is_file():
-            raise MissingInput(f"holds no {MOMENTS_TABLE}", where=f"--moments {text}")
+            raise MissingInput(f"has no {MOMENTS_TABLE}", where=f"--moments {text}")
     words = [word for word in MOMENTS if word != FILE]
     if not path.is_file():
         raise MissingInput(
-            f"{text!r} is none of {', '.join(words)}, and no file",
+            f"{text!r} is neither a file nor one of {', '.join(words)}",
             where="--moments",
             hint=suggestion(text, words) or "name a moments table, as OUT of tgl select-moments",
         )
     if not looks_like_parquet(path):
         raise SchemaMismatch(
-            "is no moments table (Parquet)",
+            "is not a moments table (Parquet)",
             where=path,
             hint=f"tgl build-moments DATASET INDEX --moments {path.name} makes one, "
             f"INDEX/{MOMENTS_TABLE}",

@@ -39,7 +39,7 @@ class Job:
 
 
 def known_moments(index: Index, inputs: PropagateInputs, config: PropagateConfig) -> Known:
-    """Moments by sentence to route by: the index's, a file's, or none.
+    """Moments by sentence to route by: those of the index, of a file, or none.
 
     Raises:
         MissingInput: annotated moments are asked for, but the index has none at all.

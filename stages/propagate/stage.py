@@ -1,4 +1,4 @@
-"""The stage propagate: videos, sentences and a checkpoint in, masks out."""
+"""The stage propagate: masks of every sentence of an index from a checkpoint."""
 
 from __future__ import annotations
 
@@ -97,10 +97,10 @@ def together(
 
     Args:
         work: executes the stage with the same config, inputs and runtime; called in the first
-            process alone.
+            process only.
 
     Returns:
-        What `work` returned in the first process, None in the others.
+        The result of `work` in the first process, None in the others.
     """
 
     def follow(team: Team, order: dict[str, Any]) -> None:

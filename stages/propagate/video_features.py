@@ -1,4 +1,4 @@
-"""Features of one video's frames: each encoded once, as long as the memory allowed suffices."""
+"""Features of a video's frames, each encoded once as long as they fit the budget."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A TGL checkpoint: a folder of model.safetensors and config.json, loaded whole or not at all."""
+"""A TGL checkpoint: a folder with model.safetensors and config.json, loaded whole or not at all."""
 
 from __future__ import annotations
 
@@ -76,7 +76,9 @@ def _replace(path: Path, write: Callable[[Path], object]) -> None:
     temporary.touch()
     mode = temporary.stat().st_mode
     write(temporary)
-    temporary.chmod(mode)  # as the user's umask wants it: safetensors lets nobody else read
+    temporary.chmod(
+        mode
+    )  # as the user's umask says: safetensors makes files that only the owner can read
     temporary.replace(path)
 
 
@@ -133,7 +135,7 @@ def read_document(folder: Path) -> dict[str, Any]:
 
 
 def text_dim(document: dict[str, Any]) -> int:
-    """D of the text that a checkpoint was trained with."""
+    """D of the text embeddings that a checkpoint was trained with."""
     return document["text"]["dim"]
 
 

@@ -11,7 +11,7 @@ from stages.core.engine.settings import Settings, setting
 
 @dataclass(frozen=True)
 class ModelConfig(Settings):
-    """Architecture of the adapter: the sizes of its weights and how far it looks in time."""
+    """Architecture of the adapter: the sizes of its weights and its reach in time."""
 
     adapter_width: int = setting(
         128, "Channels of the adapter, a multiple of its heads.", panel="Adapter", low=8, high=2048
@@ -39,8 +39,8 @@ class ModelConfig(Settings):
 class SegmenterConfig(Settings):
     """How frames are segmented and remembered.
 
-    A checkpoint keeps those that it was trained with. The sizes of its weights do not depend on
-    them: a run of propagate may use others.
+    A checkpoint keeps the settings of its training. The sizes of its weights do not depend on
+    them, so a run of propagate may use others.
     """
 
     memory_frames: int = setting(

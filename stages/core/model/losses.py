@@ -20,8 +20,8 @@ def clip_losses(
 ) -> dict[str, Tensor]:
     """Named terms, unweighted, and their weighted sum.
 
-    Of several mask candidates the best one learns, as in SAM 2; their predicted IoU and the
-    object score learn everywhere. An empty target is a sample like any other.
+    Of several mask candidates only the best one is trained, as in SAM 2; the predicted IoU and the
+    object score are trained everywhere. An empty target is a sample like any other.
 
     Args:
         out: of E sentences and T frames.
@@ -79,8 +79,8 @@ def _candidate_losses(
     chance = candidates.sigmoid()
     if config.mask_loss == "focal":
         right = chance * truth + (1 - chance) * (1 - truth)
-        share = config.focal_alpha * truth + (1 - config.focal_alpha) * (1 - truth)
-        pixel = share * (1 - right) ** config.focal_gamma * pixel
+        weight = config.focal_alpha * truth + (1 - config.focal_alpha) * (1 - truth)
+        pixel = weight * (1 - right) ** config.focal_gamma * pixel
     overlap = (chance * truth).flatten(3).sum(dim=3)
     size = chance.flatten(3).sum(dim=3) + truth.flatten(3).sum(dim=3)
     dice = 1 - (2 * overlap + DICE_SMOOTHING) / (size + DICE_SMOOTHING)
@@ -88,7 +88,7 @@ def _candidate_losses(
 
 
 def heatmap_loss(heatmap: Tensor, targets: Tensor, guided: Tensor) -> Tensor:
-    """Cross-entropy of the coarse target map on guided frames; 0 if there is none.
+    """Cross-entropy of the heat map on guided frames; 0 if there are none.
 
     Args:
         heatmap: (E, T, h, h) logits.
@@ -98,5 +98,5 @@ def heatmap_loss(heatmap: Tensor, targets: Tensor, guided: Tensor) -> Tensor:
     truth = resize_masks(targets, heatmap.shape[-1])
     per_frame = F.binary_cross_entropy_with_logits(heatmap, truth, reduction="none")
     per_frame = per_frame.flatten(2).mean(dim=2)  # (E, T)
-    share = guided.to(per_frame.dtype)
-    return (per_frame * share).sum() / share.sum().clamp(min=1)
+    weight = guided.to(per_frame.dtype)
+    return (per_frame * weight).sum() / weight.sum().clamp(min=1)

@@ -129,7 +129,7 @@ class TglModel(nn.Module):
             relevant: (E, T) bool, the frames to guide.
             frames: (E, T) indices into ``features``; default: all sentences share frames 0..N-1.
             times: (E, T) or (T,) ascending frame numbers in the video; default 0..T-1.
-            mdp: False guides and writes every frame, in order of time, whatever ``relevant`` says.
+            mdp: False guides and writes every frame, in order of time, and ignores ``relevant``.
             per_moment: one bank per contiguous moment; default: as configured in eval mode,
                 one bank in training.
 

@@ -1,4 +1,4 @@
-"""The memories of a sentence while frames come: few, and each bounded."""
+"""The tracks of a sentence of a stream: few, each with a bounded memory bank."""
 
 from __future__ import annotations
 

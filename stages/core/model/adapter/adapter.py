@@ -21,10 +21,10 @@ from stages.core.model.config import ModelConfig
 from stages.core.model.text import TextBatch
 
 DIFFERENCES = (1, 2, 4)
-"""Distances, in frames of the clip, of the neighbours that each frame is compared with.
+"""Distances, in frames of the clip, to the neighbours that each frame is compared with.
 
-On the toy data set the coarse target map of an adapter trained alone met its target in 68 % of the
-held-out guided frames with these, in 46 to 49 % with the next neighbours only.
+On the toy data set the heat map of an adapter trained alone hit its target in 68 % of the held-out
+guided frames with these, in 46 to 49 % with the nearest neighbours only.
 """
 MOTION_BIAS = 2.0
 """Head start, as a logit, of marked motion words in the motion pooling."""
@@ -62,7 +62,7 @@ class EncodedText:
 
     Attributes:
         tokens: (E, 2 + N, d): context, motion, then the words.
-        mask: (E, 2 + N) True where there is a token.
+        mask: (E, 2 + N) True at tokens, False at padding.
         context: (E, d).
         motion: (E, d).
     """
@@ -73,7 +73,7 @@ class EncodedText:
     motion: Tensor
 
     def split(self, size: int) -> Iterator[EncodedText]:
-        """At most ``size`` sentences at a time."""
+        """Split into batches of at most ``size`` sentences."""
         parts = (self.tokens, self.mask, self.context, self.motion)
         for pieces in zip(*(part.split(size) for part in parts), strict=True):
             yield EncodedText(*pieces)
@@ -99,7 +99,7 @@ class ClipTokens:
 
 
 class TextReader(nn.Module):
-    """Projects the frozen text encoder's output; pools a context and a motion embedding."""
+    """Projects the output of the frozen text encoder; pools a context and a motion embedding."""
 
     def __init__(self, text_dim: int, width: int):
         super().__init__()
@@ -178,7 +178,7 @@ class Adapter(nn.Module):
 
         Args:
             features: of N frames.
-            frames: (V, T) indices into ``features``; V is E, or 1 if all share one clip.
+            frames: (V, T) indices into ``features``; V is E, or 1 for one clip for all.
             times: (V, T) frame numbers, ascending.
             text: of E sentences.
         """
@@ -188,7 +188,7 @@ class Adapter(nn.Module):
         """The part of ``encode_clip`` that depends on the sentences.
 
         Args:
-            embedded: (V, T, d, h, h) from ``embed_frames``; V is E, or 1 if all share one clip.
+            embedded: (V, T, d, h, h) from ``embed_frames``; V is E, or 1 for one clip for all.
             times: (V, T) frame numbers, ascending.
             text: of E sentences.
         """
@@ -214,7 +214,7 @@ class Adapter(nn.Module):
             (V, T, d, h, h); arguments as in ``encode_clip``.
         """
         levels = self.coarse_in(features.coarse) + self.middle_in(features.middle)  # (N, d, h, h)
-        # Small motions and rotations show at stride 4 and are gone at stride 16.
+        # Small motions and rotations are visible at stride 4 and lost at stride 16.
         levels = levels + self.fine_in(features.fine)
         levels = self.stem_norm(levels.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
         clip = levels[frames]  # (V, T, d, h, h)
@@ -227,7 +227,7 @@ class Adapter(nn.Module):
                 parts.append(clip - clip[:, other])
                 gaps.append((times - times[:, other]).abs())
         mixed = self.motion_in(torch.cat(parts, dim=2).flatten(0, 1)).view_as(clip)
-        # A difference means little without the time that lies between.
+        # A difference means little without the time between the frames.
         apart_in_time = torch.stack(gaps, dim=2).to(clip.dtype).log1p()  # (V, T, 6)
         mixed = mixed + self.gap_in(apart_in_time)[..., None, None]
         return F.gelu(mixed) + clip

@@ -22,13 +22,13 @@ def zero_output(layer: Layer) -> Layer:
 
 
 def band_mask(length: int, radius: int, device: torch.device) -> Tensor:
-    """(T, T) True where two frames are at most ``radius`` places apart in their clip."""
+    """(T, T) True where two frames of a clip are at most ``radius`` positions apart."""
     place = torch.arange(length, device=device)
     return (place.unsqueeze(0) - place.unsqueeze(1)).abs() <= radius
 
 
 def sided_bias(heads: int, radius: int) -> Tensor:
-    """(heads, 2 * radius + 1) biases of signed distances with which attention over time starts.
+    """(heads, 2 * radius + 1) initial biases of signed distances in attention over time.
 
     Every other head prefers later frames, the others earlier ones, and all of them near ones:
     attention alone cannot tell an order in time, and a direction of motion is one.
@@ -76,8 +76,8 @@ class Attention(nn.Module):
 
         Args:
             x: (B, Q, d).
-            other: (B, N, d) tokens to read; ``x`` itself if none.
-            mask: (B, N) True where ``other`` has a token.
+            other: (B, N, d) tokens to attend to; default ``x``.
+            mask: (B, N) True at tokens of ``other``, False at padding.
             times: (V, Q) frame numbers, V divides B: row i of V serves the i-th B/V rows.
             band: (Q, Q) True where attention over time is allowed.
         """
@@ -104,8 +104,8 @@ class Attention(nn.Module):
     def _read_few(self, x: Tensor, other: Tensor, mask: Tensor) -> Tensor:
         """As ``forward`` with a mask, for many queries (B, Q, d) and few tokens (B, N, d).
 
-        A query meets the keys through two matrices and the values leave through two more; with
-        fewer keys than channels each pair is multiplied once, before the queries come.
+        Queries meet keys through two matrices, and values meet the output through two more; with
+        fewer keys than channels it is cheaper to multiply each pair of matrices first.
         """
         b, n, d = other.shape
         heads, c = self.heads, d // self.heads
@@ -116,10 +116,10 @@ class Attention(nn.Module):
         bias = bias.masked_fill(~mask.unsqueeze(1), -torch.inf).flatten(1).unsqueeze(2)
         # Queries last: a softmax over the last dimension would be slow for few tokens.
         score = torch.baddbmm(bias.to(x.dtype), into, self.norm(x).transpose(1, 2))  # (B, HN, Q)
-        share = score.unflatten(1, (heads, n)).softmax(dim=2).flatten(1, 2)
+        weight = score.unflatten(1, (heads, n)).softmax(dim=2).flatten(1, 2)
         out_weight = self.out.weight.view(d, heads, c)
         out = torch.einsum("bhnc,dhc->bhnd", value, out_weight).flatten(1, 2)  # (B, HN, d)
-        return torch.baddbmm(self.out.bias.view(1, 1, d), share.transpose(1, 2), out)
+        return torch.baddbmm(self.out.bias.view(1, 1, d), weight.transpose(1, 2), out)
 
     def _split(self, x: Tensor) -> Tensor:
         """(B, N, d) to (B, heads, N, d / heads)."""
@@ -168,7 +168,7 @@ class ClipBlock(nn.Module):
             x: (E, T, hh, d).
             side: (h, h).
             text: (E, N, d) tokens.
-            text_mask: (E, N) True where there is a token.
+            text_mask: (E, N) True at tokens, False at padding.
             sentence: (E, 2 d) context and motion; they scale and shift the channels.
             times: (V, T) frame numbers, V is E or 1.
             band: (T, T) frames that attend to each other.

@@ -3,7 +3,7 @@
 The session runs under ``inference_mode`` and keeps state; here every step is a function of its
 arguments, so that gradients flow from a frame through the memory into earlier frames and several
 sentences run as one batch.
-``tests/stages/core/model/backbones/test_parity.py`` holds both to the same numbers.
+``tests/stages/core/model/backbones/test_parity.py`` checks that both give the same numbers.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from stages.core.model.backbones.records import Decoded, MemoryTokens, Prompts
 from stages.core.model.backbones.shared_attention import attend_shared
 
 NO_OBJECT = -1024.0
-"""The mask logit that SAM 2 writes where its object score says that nothing is there."""
+"""The mask logit of frames whose object score says that the object is absent."""
 MASK_SCALE, MASK_BIAS = 20.0, -10.0
-"""SAM 2 turns a given mask of 0 and 1 into logits with these."""
+"""Turn a given mask of 0 and 1 into logits, as SAM 2 does."""
 SINE_TEMPERATURE = 10_000.0
 NUM_LEVELS = 3
 NO_PROMPT_TOKENS = 2
@@ -314,9 +314,9 @@ class Backbone(nn.Module):
 
     def _point_at(self, token: Tensor, visible: Tensor) -> Tensor:
         """(B, C) pointers from mask tokens (B, C), for the rows that ``visible`` (B,) names."""
-        share = visible.to(token.dtype).unsqueeze(1)  # (B, 1)
+        shown = visible.to(token.dtype).unsqueeze(1)  # (B, 1)
         return (
-            share * self.sam.object_pointer_proj(token) + (1 - share) * self.sam.no_object_pointer
+            shown * self.sam.object_pointer_proj(token) + (1 - shown) * self.sam.no_object_pointer
         )
 
     def remember(
@@ -328,7 +328,7 @@ class Backbone(nn.Module):
             coarse: (B, C, h, h) features of the frames, as the image encoder gave them.
             mask: (B, m, m) logits of any side m.
             object_score: (B,) logits.
-            gate: treat items with a score at or below 0 as "nothing there".
+            gate: treat items with a score at or below 0 as absent.
             binarise: write a hard mask, as SAM 2 does for prompted frames.
 
         Returns:
@@ -365,7 +365,7 @@ class Backbone(nn.Module):
         """Positions of object pointers.
 
         Args:
-            offsets: (P,) distance in time as a share of the longest one.
+            offsets: (P,) distances in time, as fractions of the longest one.
 
         Returns:
             (P, Cm).

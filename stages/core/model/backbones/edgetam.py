@@ -1,8 +1,8 @@
 """EdgeTAM's video model behind the interface of the backbone.
 
 EdgeTAM (arXiv 2501.07256) is SAM 2 with a small image encoder and a small memory. A perceiver
-condenses each remembered frame into a fixed number of latents: the first ones ("1-D") look at the
-whole frame, each of the others ("2-D") at one window of it. Only the latter have a place in the
+condenses each remembered frame into a fixed number of latents: the first ones ("1-D") attend to the
+whole frame, each of the others ("2-D") to one window of it. Only the latter have a position in the
 frame, and only they are rotated in memory attention.
 """
 
@@ -57,7 +57,7 @@ class EdgeTamBackbone(Backbone):
 
     @property
     def latent_side(self) -> int:
-        """n: the 2-D latents look at n x n windows of a frame."""
+        """n: the 2-D latents attend to n x n windows of a frame."""
         return _root(self.sam.spatial_perceiver.num_latents_2d)
 
     @property
@@ -103,7 +103,7 @@ class EdgeTamBackbone(Backbone):
         return torch.cat(latents, dim=1)
 
     def memory_position(self, side: tuple[int, int], like: Tensor) -> Tensor:
-        """(N, Cm): none for 1-D latents, sine positions of the n x n windows for the others."""
+        """(N, Cm): zeros for 1-D latents, sine positions of the n x n windows for the others."""
         n = self.latent_side
         perceiver = self.sam.spatial_perceiver
         shape = torch.Size((1, self.memory_channels, n, n))
@@ -131,11 +131,11 @@ def _check_latents(sam: Any) -> None:
     if count < 1 or grid != [n, n] or n * n != count:
         raise ConfigError(
             f"{count} 2-D latents do not fit memory_attention_rope_k_sizes {grid}",
-            hint="their number is the product of two equal sides",
+            hint="their number must be the square of the side of the grid",
         )
     sides = sam.prompt_encoder.image_embedding_size
     if any(side % n for side in sides):
         raise ConfigError(
-            f"a frame of {sides[0]} x {sides[1]} places cannot be cut into {n} x {n} windows",
+            f"features of {sides[1]}x{sides[0]} cannot be cut into {n}x{n} windows",
             hint="choose an image size that gives a multiple of them",
         )

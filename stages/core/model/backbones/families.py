@@ -113,6 +113,6 @@ def load_backbone(folder: Path | str) -> Backbone:
     """
     folder = Path(folder)
     document = read_config(folder)
-    _family(document, folder / CONFIG_NAME)  # told before a lack of weights
+    _family(document, folder / CONFIG_NAME)  # a wrong family is reported before missing weights
     build = partial(backbone_of, document, folder / CONFIG_NAME)
     return load_fitting(build, folder, part=lambda backbone: backbone.published)

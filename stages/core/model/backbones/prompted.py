@@ -24,7 +24,7 @@ class TrackedFrame:
     Attributes:
         frame: its index in the clip.
         decoded: raw candidates, IoU and object score.
-        prompted: its mask was given, or clicked.
+        prompted: its mask came from a prompt.
     """
 
     frame: int
@@ -33,7 +33,7 @@ class TrackedFrame:
 
     @property
     def gated_logits(self) -> Tensor:
-        """(B, s, s) mask logits; absent objects are -1024 everywhere, as the session returns."""
+        """(B, s, s) mask logits; absent objects are -1024 everywhere, as in the session."""
         shown = self.decoded.object_score.view(-1, 1, 1) > 0
         return torch.where(shown, self.decoded.mask_logits, NO_OBJECT)
 
@@ -45,7 +45,7 @@ class PromptedTracker:
     Args:
         backbone: the model.
         total_frames: frames of the whole video (it scales the pointers' positions).
-        gate: SAM 2's hard gate by the object score; off in training, where it kills gradients.
+        gate: SAM 2's hard gate by the object score; off in training, where it stops gradients.
         memory_dtype: type that memories are kept in; SAM 2's session uses bfloat16.
     """
 
@@ -66,12 +66,12 @@ class PromptedTracker:
         reverse: bool = False,
         write: bool = True,
     ) -> TrackedFrame:
-        """One frame.
+        """Track the objects to one frame.
 
         Args:
-            frame: its index; on the first call ``prompts`` are needed.
+            frame: its index.
             features: of B frames, one per object (repeat a frame for objects of one clip).
-            prompts: for all B objects, or none.
+            prompts: for all B objects; needed for the first frame.
             reverse: tracking runs backwards.
             write: remember the frame.
 

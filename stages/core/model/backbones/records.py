@@ -17,7 +17,7 @@ class Decoded:
         iou: (B, M) predicted IoU, 0..1.
         tokens: (B, M, C) mask tokens, from which object pointers are made.
         object_score: (B,) logit of "the object is visible".
-        pointer: (B, C) ready object pointer where a mask was given; otherwise made from the token.
+        pointer: (B, C) object pointers where masks were given; otherwise made from the token.
     """
 
     candidates: Tensor
@@ -51,7 +51,7 @@ class Prompts:
     """Prompts for B objects on one frame: a mask each, or points and boxes.
 
     Attributes:
-        mask: (B, S, S) of 0 and 1: taken as the result, and as the object's first memory.
+        mask: (B, S, S) of 0 and 1: the result itself, and the object's first memory.
         points: (B, P, 2) pixel coordinates x, y in the S x S image, with ``labels``.
         labels: (B, P) 1 inside, 0 outside, -1 no point.
         boxes: (B, 4) x0, y0, x1, y1 in pixels of the S x S image.

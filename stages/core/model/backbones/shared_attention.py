@@ -1,9 +1,10 @@
 """SAM 2's memory attention for inference, where many frames may read the same memories.
 
-The unguided frames of a moment read one and the same set of memories. transformers' module wants a
-copy of it for each frame and projects and rotates the copies again and again; here keys and values
-are made once, and rotated in place as complex numbers. The layers are the module's own;
-``tests/stages/core/model/backbones/test_shared_attention.py`` holds both to the same numbers.
+The unguided frames around a moment read the same set of memories. transformers' module needs a
+copy of it per frame, and projects and rotates every copy; here keys and values are computed once
+and rotated as complex numbers. The layers are the module's own;
+``tests/stages/core/model/backbones/test_shared_attention.py`` checks that both give the same
+numbers.
 """
 
 from __future__ import annotations
@@ -69,7 +70,7 @@ def rotary_freqs(attention: Any, x: Tensor) -> Tensor:
 
 
 def _self_attention(module: Any, x: Tensor, freqs: Tensor) -> Tensor:
-    """(B, hw, C) from itself."""
+    """Self-attention of (B, hw, C)."""
     heads = module.num_attention_heads
     query = apply_rotary(_heads(module.q_proj(x), heads), freqs, x.shape[1])
     key = apply_rotary(_heads(module.k_proj(x), heads), freqs, x.shape[1])
@@ -93,8 +94,8 @@ def _cross_attention(
         readers: how many items read each of the G memories.
     """
     keys, values = memories
-    heads, places = module.num_attention_heads, x.shape[1]
-    query = apply_rotary(_heads(module.q_proj(x), heads), freqs, places)  # (B, heads, hw, d)
+    heads, length = module.num_attention_heads, x.shape[1]
+    query = apply_rotary(_heads(module.q_proj(x), heads), freqs, length)  # (B, heads, hw, d)
     key = apply_rotary(_heads(module.k_proj(keys), heads), freqs, keys.shape[1] - pointer_tokens)
     value = _heads(module.v_proj(values), heads)  # (G, heads, L, d)
     if set(readers) == {1}:
@@ -106,7 +107,7 @@ def _cross_attention(
         out = F.scaled_dot_product_attention(
             flat, key[group].unsqueeze(0), value[group].unsqueeze(0), scale=module.scaling
         )
-        parts.append(out[0].unflatten(1, (-1, places)).permute(1, 2, 0, 3))  # (n, hw, heads, d)
+        parts.append(out[0].unflatten(1, (-1, length)).permute(1, 2, 0, 3))  # (n, hw, heads, d)
     return module.o_proj(torch.cat(parts).flatten(2))
 
 
@@ -116,7 +117,7 @@ def _heads(x: Tensor, heads: int) -> Tensor:
 
 
 def apply_rotary(x: Tensor, freqs: Tensor, count: int) -> Tensor:
-    """Rotate the first ``count`` of N tokens (B, heads, N, d): one frame of places after another.
+    """Rotate the first ``count`` of N tokens (B, heads, N, d), which are those of whole frames.
 
     As in transformers, in float32.
     """

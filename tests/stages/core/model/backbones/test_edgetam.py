@@ -212,7 +212,7 @@ def test_weights_that_do_not_fit_are_refused_with_their_names(folder: Path) -> N
                 "memory_attention_rope_k_sizes": [3, 3],
             },
             SchemaMismatch,
-            "a frame of 4 x 4 places cannot be cut into 3 x 3 windows",
+            "features of 4x4 cannot be cut into 3x3 windows",
         ),
         (
             {"num_maskmem": "many"},

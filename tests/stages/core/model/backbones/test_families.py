@@ -17,5 +17,5 @@ def test_random_backbones_share_one_position_matrix() -> None:
 
 
 def test_preset_sizes() -> None:
-    with pytest.raises(ConfigError, match="no multiple of 32"):
+    with pytest.raises(ConfigError, match="not a multiple of 32"):
         toy_preset(100)

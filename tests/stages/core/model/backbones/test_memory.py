@@ -93,10 +93,10 @@ def test_collated_tokens_stand_in_the_order_read(backbone: Backbone) -> None:
     assert tokens.memory[32::splits, 1, 0].tolist() == [2, 1]
 
 
-def test_items_that_read_differently_much_do_not_collate(backbone: Backbone) -> None:
+def test_items_that_read_different_numbers_do_not_collate(backbone: Backbone) -> None:
     bank = filled([1, 2])
     reads = [read_nearest(bank, 0, 1, backbone), read_nearest(bank, 0, 2, backbone)]
-    with pytest.raises(ValueError, match="read differently much"):
+    with pytest.raises(ValueError, match="read different numbers of memories"):
         collate(reads, backbone, SIDE)
 
 
