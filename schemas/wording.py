@@ -8,10 +8,10 @@ from collections.abc import Iterable, Sequence
 
 # Words of counts and messages; others, such as "unless", keep their s.
 _NOUNS = (
-    *("archives", "clips", "entries", "expressions", "faults", "files", "folders", "frames"),
-    *("images", "inputs", "keys", "lines", "masks", "moments", "names", "objects", "pictures"),
-    *("pixels", "predictions", "rows", "runs", "samples", "sentences", "sizes", "spans", "steps"),
-    *("tensors", "texts", "tracks", "videos", "words", "characters", "overlays"),
+    *("archives", "characters", "clips", "entries", "errors", "expressions", "faults", "files"),
+    *("folders", "frames", "images", "inputs", "keys", "lines", "masks", "moments", "names"),
+    *("objects", "overlays", "pictures", "pixels", "predictions", "rows", "runs", "samples"),
+    *("sentences", "sizes", "spans", "steps", "tensors", "texts", "tracks", "videos", "words"),
 )
 _LISTED = 3
 _PLURAL = re.compile(rf"\b({'|'.join(_NOUNS)})\b")

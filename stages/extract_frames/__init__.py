@@ -1,1 +1,1 @@
-"""extract-frames: videos become folders of pictures and a table of exact time stamps."""
+"""extract-frames: videos to folders of frames and a table of exact time stamps."""

@@ -22,7 +22,7 @@ REF_YOUTUBE_VOS = "ref-youtube-vos"
 
 @dataclass(frozen=True)
 class ExtractConfig(Settings):
-    """What is taken from each video, and how it is stored."""
+    """Frames to take from each video, and their format."""
 
     fps: float = setting(
         0.0, "Resample to this frame rate; 0 keeps every frame.", panel="Frames", low=0
@@ -66,13 +66,15 @@ class ExtractConfig(Settings):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.size is not None and self.short_side:
-            raise ConfigError("excludes --short-side", where="--size", hint="give one of them")
+            raise ConfigError(
+                "cannot be combined with --short-side", where="--size", hint="give one of them"
+            )
         self.exact_size()
         if self.end and self.end <= self.start:
             raise ConfigError(f"{self.end} is not after --start {self.start}", where="--end")
 
     def exact_size(self) -> tuple[int, int] | None:
-        """(width, height) of `size`, None where the size is not fixed.
+        """(width, height) of `size`, None if it is not set.
 
         Raises:
             ConfigError: it is not WIDTHxHEIGHT.
@@ -86,7 +88,7 @@ class ExtractConfig(Settings):
 
     @property
     def number_step(self) -> int:
-        """From one picture's number in its file name to the next one's."""
+        """Difference of the numbers of consecutive frames in file names."""
         return self.stride if self.frame_names == REF_YOUTUBE_VOS else 1
 
 
@@ -101,10 +103,10 @@ class ExtractInputs(Inputs):
 
         Raises:
             ConfigError: there is no video, or two have the same id.
-            UnsafeName: a name cannot be a folder's.
+            UnsafeName: a file name cannot be a folder name.
         """
         if not self.videos:
-            raise ConfigError("no video is named", where="VIDEO")
+            raise ConfigError("no video given", where="VIDEO")
         found: dict[str, Path] = {}
         for path in self.videos:
             video_id = video_name(path.stem, where=path)
@@ -116,7 +118,7 @@ class ExtractInputs(Inputs):
         return found
 
     def digests(self) -> dict[str, str]:
-        """SHA-256 of every video, several read at a time."""
+        """SHA-256 of every video, read in parallel."""
         videos = self.by_id()
         with ThreadPoolExecutor(usable_cores()) as pool:
             return dict(zip(videos, pool.map(_digest, videos.values()), strict=True))

@@ -1,4 +1,4 @@
-"""One ffmpeg call that decodes a video once, writes its frames and tells their time stamps."""
+"""One ffmpeg call that decodes a video, writes its frames and reports their time stamps."""
 
 from __future__ import annotations
 
@@ -31,25 +31,54 @@ def decode_video(
     on_frame: Callable[[], None],
     on_header: Callable[[float, float], None],
 ) -> Log:
-    """Write the frames of `video` as `folder/<00000>.jpg`; the log has a stamp for each.
+    """Write the frames of `video` as `folder/<00000>.jpg`; the log has a time stamp for each.
 
-    Sound is ignored, rotation metadata is honoured, frames are neither doubled nor dropped to even
-    out a variable rate, and 10-bit pictures become 8-bit ones.
+    Sound is ignored, rotation metadata is applied, frames are neither doubled nor dropped to even
+    out a variable rate, and 10-bit frames become 8-bit ones.
 
     Args:
         folder: exists and is empty.
         threads: of decoder, filters and encoder; 0 lets ffmpeg choose.
-        on_frame: called for every frame that goes to be encoded and written.
-        on_header: called once with the video's seconds and its frames a second, if it says them.
+        on_frame: called for every frame before it is encoded and written.
+        on_header: called once with the video's duration in seconds and its frame rate, if the
+            header has them.
 
     Raises:
-        CorruptInput: ffmpeg cannot read all of it, or not without errors unless
+        CorruptInput: ffmpeg cannot decode all of it, or not without errors unless
             `config.keep_damaged`; the message has ffmpeg's first error.
         OutputBlocked: the disk is full.
     """
+    log, exit_code = _run(_command(video, config, threads), folder, Log(on_frame, on_header))
+    if not log.stamps and log.seconds is not None and config.start >= log.seconds:
+        raise CorruptInput(
+            f"has no frame after --start {config.start:g}, it is {log.seconds:g} s long",
+            where=video,
+        )
+    if exit_code != 0:
+        raise failure(log.errors, video, folder)
+    if log.mixed:
+        log.damage = decoding_errors(video, **_timing(config))
+    if log.damage and not config.keep_damaged:
+        raise damage(log.damage, video)
+    return log
+
+
+def decoding_errors(video: Path, **timing: float) -> list[str]:
+    """Decode `video` for its messages about damage alone, without the filter that logs frames.
+
+    Args:
+        timing: options of the input, as of ffmpeg.
+    """
+    output = open_video(video, **timing)["v:0"].output("-", f="null", fps_mode="passthrough")
+    command = output.global_args(*_GLOBAL).compile(cmd=ffmpeg_binary())
+    return _run(command, Path.cwd(), Log())[0].damage
+
+
+def _run(command: list[str], folder: Path, log: Log) -> tuple[Log, int]:
+    """Run ffmpeg in `folder`; returns its messages and exit code."""
     with child(
-        _command(video, config, threads),
-        cwd=folder,  # a relative pattern: a % in the folder's name is then no pattern
+        command,
+        cwd=folder,  # so that the output is relative, and a % in the folder's name no pattern
         stdin=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
@@ -57,30 +86,16 @@ def decode_video(
         errors="replace",
     ) as process:
         assert process.stderr is not None
-        log = Log(on_frame, on_header).read(process.stderr)
-    if not log.stamps and log.seconds is not None and config.start >= log.seconds:
-        raise CorruptInput(
-            f"has no frame after --start {config.start:g}, it is {log.seconds:g} s long",
-            where=video,
-        )
-    if process.returncode != 0:
-        raise failure(log.errors, video, folder)
-    if log.damage and not config.keep_damaged:
-        raise damage(log.damage, video)
-    return log
+        log.read(process.stderr)
+    return log, process.returncode
 
 
 def _command(video: Path, config: ExtractConfig, threads: int) -> list[str]:
-    timing = {}
-    if config.start:
-        timing["ss"] = config.start
-    if config.end:
-        timing["to"] = config.end
-    source = open_video(video, **timing, **({"threads": threads} if threads else {}))
+    source = open_video(video, **_timing(config), **({"threads": threads} if threads else {}))
     stream = _filtered(source["v:0"], config).filter("showinfo", checksum=0)
     options: dict[str, object] = {"fps_mode": "passthrough", "start_number": 0, "f": "image2"}
     if config.format == "jpg":
-        # Fitted tables need every picture coded twice; the pixels are the same with the standard's.
+        # Optimal tables need every frame coded twice; the pixels are the same.
         tables = "optimal" if config.optimize else "default"
         options |= {"c:v": "mjpeg", "qscale:v": config.quality, "huffman": tables}
     else:
@@ -89,6 +104,12 @@ def _command(video: Path, config: ExtractConfig, threads: int) -> list[str]:
         options |= {"threads": threads}
     output = stream.output(f"%0{config.digits}d.{config.format}", **options)
     return output.global_args(*_GLOBAL).compile(cmd=ffmpeg_binary())
+
+
+def _timing(config: ExtractConfig) -> dict[str, float]:
+    """Options of the input for the part of the video to decode."""
+    options = {"ss": config.start, "to": config.end}
+    return {name: seconds for name, seconds in options.items() if seconds}
 
 
 def _filtered(stream: Any, config: ExtractConfig) -> Any:

@@ -1,6 +1,6 @@
-"""How many frames will come: an estimate for the time left, that grows better as videos are opened.
+"""An estimate of the total number of frames, which improves as videos are opened.
 
-It costs no call of ffmpeg: each video's header is told by the call that decodes it.
+It costs no ffmpeg call of its own: the call that decodes a video reports its header.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from stages.extract_frames.config import ExtractConfig
 
 
 class FrameEstimate:
-    """Frames of all videos together, from those that are known; the others go by their bytes."""
+    """Frames of all videos together, extrapolated by bytes from the videos that are known."""
 
     def __init__(self, videos: Sequence[Path]):
         self._bytes = {video: max(1, video.stat().st_size) for video in videos}
@@ -21,7 +21,7 @@ class FrameEstimate:
         self._lock = Lock()
 
     def learn(self, video: Path, frames: int) -> int:
-        """Take in what `video` gives; returns about how many frames all will give."""
+        """Record the number of frames of `video`; returns the estimate for all videos."""
         with self._lock:
             self._frames[video] = frames
             known = sum(self._bytes[path] for path in self._frames)
@@ -29,11 +29,11 @@ class FrameEstimate:
 
 
 def frames_of_header(seconds: float, rate: float, config: ExtractConfig) -> int:
-    """About how many pictures a video gives.
+    """Estimate the number of frames to extract from a video.
 
     Args:
-        seconds: its length.
-        rate: its frames a second.
+        seconds: its duration.
+        rate: its frames per second.
     """
     end = min(seconds, config.end) if config.end else seconds
     taken = max(0.0, end - config.start)

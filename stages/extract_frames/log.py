@@ -1,4 +1,4 @@
-"""What ffmpeg tells while it decodes: the video's header, a line for each frame, errors."""
+"""The log of ffmpeg while it decodes: the video's header, a line for each frame, errors."""
 
 from __future__ import annotations
 
@@ -8,9 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from schemas.errors import CorruptInput, TglError, disk_full, says_disk_full
+from schemas.wording import amount
 from stages.core.media.ffmpeg import NOT_ONE_FILE
 
-_FRAME = re.compile(r"\] n: *(\d+) pts: *(-?\d+|NOPTS) .*? s:(\d+)x(\d+) ")
+_FRAME = re.compile(r"\bn: *(\d+) pts: *(-?\d+|NOPTS) .*? s:(\d+)x(\d+) ")
+# showinfo writes its lines piece by piece. If another thread logs in between, its message stands
+# there without its level.
+_SHOWINFO = re.compile(r"Parsed_showinfo\S* @ \S+\] \[info\] *(n:.*|color_range:.*)")
+_WHOLE = re.compile(
+    r"n: *\d+ pts:[^\[!]* type:\S *"
+    r"|color_range:[\w-]+ color_space:[\w-]+ color_primaries:[\w-]+ color_trc:[\w-]+ *"
+)
 _TIME_BASE = re.compile(r"config in time_base: (\d+)/(\d+)")
 _DURATION = re.compile(r"Duration: (\d+):(\d\d):(\d\d(?:\.\d+)?)")
 _RATE = re.compile(r"Video: .*?([\d.]+)(k?) (?:fps|tbr)")
@@ -18,17 +26,17 @@ _THOUSAND = 1000
 _ERROR = re.compile(r"\[(?:error|fatal|panic)\] *(.*)")
 # What an ffmpeg of any age prints after the real reason.
 _CONCEALED = re.compile(r"\[warning\] *((?:\S+: )?corrupt (?:decoded frame|input packet).*)")
-# Said of frames that are whole: after a seek into an open group of pictures, and of metadata.
+# Logged for intact frames: after a seek into an open group of pictures (GOP), and for metadata.
 _HARMLESS = ("co located POCs unavailable", "mmco: unref short failure", "SEI type", "APP fields")
 _NOISE = ("Task finished", "Terminating thread", "Conversion failed", "Error while")
 _DECODING = "Stream mapping:"
-"""What ffmpeg says between the header and the first frame; errors before it come again later."""
+"""Logged between the header and the first frame; errors before it are repeated later."""
 _NO_VIDEO = "matches no streams"
 
 
 @dataclass(frozen=True)
 class Stamp:
-    """A frame that left the filters: its time (None if the container has none) and size."""
+    """A filtered frame: its time (None if the container has none) and size."""
 
     seconds: float | None
     width: int
@@ -40,15 +48,17 @@ class Log:
 
     Args:
         on_frame: called for every frame.
-        on_header: called once with the video's seconds and its frames a second, if it says them.
+        on_header: called once with the video's duration in seconds and its frame rate, if the
+            header has them.
 
     Attributes:
         stamps: one per frame.
-        errors: ffmpeg's messages of the level error and above.
-        damage: messages about what could not be decoded as it was encoded: errors that came after
-            the header, and frames or packets that ffmpeg calls corrupt.
-        seconds: the length that the header names.
-        rate: frames a second that the header names.
+        errors: messages of level error and above.
+        damage: messages about what could not be decoded as it was encoded: errors after the
+            header, and frames or packets that ffmpeg calls corrupt.
+        mixed: a message stands within another one, so that `damage` may lack it.
+        seconds: the duration in the header.
+        rate: the frames per second in the header.
     """
 
     def __init__(
@@ -62,18 +72,16 @@ class Log:
         self._on_header = on_header
         self._tick = 1, 1  # of the time stamps, in seconds: numerator and denominator
         self.damage: list[str] = []
+        self.mixed = False
         self.seconds: float | None = None
         self.rate: float | None = None
         self._decoding = False
 
     def read(self, lines: Iterable[str]) -> Log:
-        """Take in all `lines`, as they come."""
+        """Parse `lines` as they come."""
         for line in lines:
-            if found := _FRAME.search(line):
-                self.stamps.append(self._stamp(found))
-                if self._on_frame is not None:
-                    self._on_frame()
-            elif found := _TIME_BASE.search(line):
+            self._read_frame(line)
+            if found := _TIME_BASE.search(line):
                 self._tick = int(found[1]), int(found[2])
             elif found := _ERROR.search(line):
                 self.errors.append(found[1].strip())
@@ -84,6 +92,14 @@ class Log:
             else:
                 self._read_header(line)
         return self
+
+    def _read_frame(self, line: str) -> None:
+        if found := _FRAME.search(line):
+            self.stamps.append(self._stamp(found))
+            if self._on_frame is not None:
+                self._on_frame()
+        if found := _SHOWINFO.search(line):
+            self.mixed |= _WHOLE.fullmatch(found[1].strip()) is None
 
     def _stamp(self, found: re.Match[str]) -> Stamp:
         # A quotient of whole numbers is rounded once, however large they are.
@@ -98,21 +114,21 @@ class Log:
             hours, minutes, seconds = (float(part) for part in found.groups())
             self.seconds = (hours * 60 + minutes) * 60 + seconds
         elif self.rate is None and (found := _RATE.search(line)):
-            # Once: what follows tells of the frames that are written.
+            # Only once: later lines describe the frames that are written.
             self.rate = float(found[1]) * (_THOUSAND if found[2] else 1)
             if self._on_header is not None and self.seconds is not None:
                 self._on_header(self.seconds, self.rate)
 
 
 def failure(errors: list[str], video: Path, folder: Path) -> TglError:
-    """What to raise where ffmpeg gave up on `video` while it wrote to `folder`."""
+    """The error for a `video` that ffmpeg could not decode into `folder`."""
     if any(map(says_disk_full, errors)):
         return disk_full(folder)
     if any(_NO_VIDEO in line for line in errors):
-        return CorruptInput("holds no video, only sound or subtitles", where=video)
+        return CorruptInput("has no video stream, only sound or subtitles", where=video)
     if any(NOT_ONE_FILE in line for line in errors):
         return CorruptInput(
-            "is a playlist or another list of files, which is not followed",
+            "is a playlist or another list of files, which tgl does not follow",
             where=video,
             hint="convert it to one video file with ffmpeg first",
         )
@@ -124,10 +140,9 @@ def failure(errors: list[str], video: Path, folder: Path) -> TglError:
 
 
 def damage(messages: list[str], video: Path) -> CorruptInput:
-    """What to raise where `video` was decoded with errors that ffmpeg concealed."""
-    count = f"{len(messages):,} decoding error{'' if len(messages) == 1 else 's'}"
+    """The error for a `video` that was decoded with errors that ffmpeg concealed."""
     return CorruptInput(
-        f"cannot be decoded without {count}, first: {messages[0].rstrip('.')}",
+        f"has {amount(len(messages), 'decoding errors')}, first: {messages[0].rstrip('.')}",
         where=video,
         hint="copy or download it again, or keep what can be decoded with "
         "tgl extract-frames --keep-damaged",

@@ -1,4 +1,4 @@
-"""From what a user names (videos, folders, globs, list files) to the videos themselves."""
+"""Finding the videos that arguments name: files, folders, glob patterns, list files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 from schemas.errors import CorruptInput, MissingInput
 from schemas.files import read_regular
 
-# What is taken from a folder; a file that is named itself may end as it likes.
+# Of videos in a folder; a file that is named itself may have any suffix.
 _VIDEO_SUFFIX = re.compile(
     r"\.(3gp|asf|avi|flv|gif|m2ts|m4v|mkv|mov|mp4|mpe?g|mts|mxf|ogv|ts|webm|wmv|y4m)",
     re.IGNORECASE,
@@ -23,23 +23,23 @@ _COMMENT = "#"
 
 
 def find_videos(names: Sequence[str | Path]) -> tuple[Path, ...]:
-    """Every video that `names` mean, in their order, each once.
+    """Expand `names` to videos, in their order, each once.
 
     Args:
         names: each a video, a folder (its videos, sorted by name, without subfolders), a glob
-            pattern, or `@FILE`, a text file with one such name a line; names in it are relative
+            pattern, or `@FILE`, a text file with one such name per line; names in it are relative
             to it, empty lines and lines that begin with # are ignored.
 
     Raises:
-        MissingInput: a name that stands for no video.
-        CorruptInput: a list file that is not UTF-8 text, or names another list file.
+        MissingInput: a name expands to no video.
+        CorruptInput: a list file is not UTF-8 text, or names another list file.
     """
     found: dict[Path, None] = {}
     for name in names:
         try:
             found |= dict.fromkeys(_expand(str(name)))
         except (OSError, ValueError, RuntimeError) as error:  # too long, a NUL, no such ~user
-            raise MissingInput(f"cannot be a file's name ({error})", where=repr(name)) from error
+            raise MissingInput(f"cannot be a file name ({error})", where=repr(name)) from error
     return tuple(found)
 
 
@@ -53,9 +53,9 @@ def _expand(name: str) -> Iterator[Path]:
 def _named(name: str) -> Iterator[Path]:
     path = Path(name).expanduser()
     if path.is_dir():
-        yield from _required(_in_folder(path), path, "holds no video")
+        yield from _required(_in_folder(path), path, "contains no videos")
     elif path.exists() or not glob.has_magic(name):
-        yield path  # one that is not there is reported with all inputs' digests
+        yield path  # a missing one is reported with the digests of all inputs
     else:
         matches = (Path(match) for match in _matches(str(path)))
         yield from _required(matches, path, "matches no file")
@@ -69,7 +69,7 @@ def _in_folder(folder: Path) -> list[Path]:
     """The videos of a folder.
 
     Raises:
-        MissingInput: something has the name of a video and is no file.
+        MissingInput: a name with the suffix of a video is not a file.
     """
     found = sorted(path for path in folder.iterdir() if _VIDEO_SUFFIX.fullmatch(path.suffix))
     faults = [(path, fault) for path in found if (fault := not_a_file(path)) is not None]
@@ -81,7 +81,7 @@ def _in_folder(folder: Path) -> list[Path]:
 
 
 def not_a_file(path: Path) -> str | None:
-    """Say why `path` cannot be read as a file, without opening it; None where it can."""
+    """The reason why `path` cannot be read as a file, without opening it; None if it can."""
     try:
         mode = path.stat().st_mode
     except FileNotFoundError:

@@ -14,6 +14,7 @@ from schemas.errors import CorruptInput, TglError
 from schemas.layouts import FRAMES_FOLDER, FRAMES_TABLE
 from schemas.parquet import concatenate, rows_of
 from schemas.tables import FRAMES
+from schemas.wording import amount
 from stages.core.engine.failures import input_failure, nothing_done
 from stages.core.engine.pool import map_jobs
 from stages.core.engine.progress import Progress, Task
@@ -24,7 +25,7 @@ from stages.extract_frames.config import ExtractConfig, ExtractInputs
 from stages.extract_frames.decoding import decode_video
 from stages.extract_frames.estimate import FrameEstimate, frames_of_header
 from stages.extract_frames.log import Stamp
-from stages.extract_frames.pictures import Picture, WrittenPictures, picture_name
+from stages.extract_frames.written_frames import FrameFile, WrittenFrames, frame_name
 
 _ERRORS = "decoding_errors"
 """A column of a damaged video's unit, not of the frames table."""
@@ -32,7 +33,7 @@ _ERRORS = "decoding_errors"
 
 @dataclass(frozen=True)
 class _Job:
-    """One video to be worked, maybe in another process or on another machine."""
+    """A video to extract, perhaps in another process or on another machine."""
 
     video_id: str
     video: Path
@@ -42,7 +43,7 @@ class _Job:
 
     @property
     def folder(self) -> Path:
-        """Where the video's pictures go."""
+        """The folder of the video's frames."""
         return self.root / FRAMES_FOLDER / self.video_id
 
 
@@ -59,7 +60,6 @@ def run(
     keys = inputs.digests()
     tables = {name: out.finished(name, keys[name]) for name in videos}
     waiting = [name for name, rows in tables.items() if rows is None]
-    kept = len(videos) - len(waiting)
     jobs = [
         _Job(name, videos[name], out.path, config, threads)
         for name, threads in _plan(waiting, videos, runtime.workers)
@@ -69,22 +69,18 @@ def run(
     for job, rows in _work(jobs, runtime, progress):
         if isinstance(rows, TglError):
             failures.append(input_failure(rows))
-            remove_tree(job.folder)
-            tables[job.video_id] = out.keep_previous(job.video_id)
-            earlier = tables[job.video_id] is not None
-            lines.append(
-                f"{rows}; its frames of the earlier run are kept" if earlier else str(rows)
-            )
+            tables[job.video_id], line = _earlier_frames(job, rows, out)
+            lines.append(line)
         else:
             files = [out.path / path for path in rows.column("path").to_pylist()]
             out.finish(job.video_id, keys[job.video_id], rows, files)
             tables[job.video_id] = rows
     if len(failures) == len(videos):
         raise nothing_done(failures, "video")
-    found = [rows for rows in tables.values() if rows is not None]
-    table = concatenate((_without_errors(rows) for rows in found), FRAMES)
+    found = {name: rows for name, rows in tables.items() if rows is not None}
+    table = concatenate(map(_without_errors, found.values()), FRAMES)
     out.write_table(FRAMES_TABLE, table, FRAMES)
-    damaged = [(name, errors) for name, rows in tables.items() if (errors := _errors_of(rows))]
+    damaged = [(name, errors) for name, rows in found.items() if (errors := _errors_of(rows))]
     _warn_of_damage(damaged, progress)
     counts = {
         "videos": len(videos) - len(failures),
@@ -94,36 +90,44 @@ def run(
         "damaged videos": len(damaged),
         "decoding errors": sum(errors for _, errors in damaged),
     }
-    return Result(counts, tuple(lines), {"videos kept from before": kept})
+    return Result(counts, tuple(lines), {"videos kept from before": len(videos) - len(waiting)})
+
+
+def _earlier_frames(job: _Job, error: TglError, out: Workspace) -> tuple[pa.Table | None, str]:
+    """The rows of a failed video from an earlier run, if any, and the line that reports it."""
+    remove_tree(job.folder)
+    rows = out.keep_previous(job.video_id)
+    kept = "" if rows is None else "; its frames of the earlier run are kept"
+    return rows, f"{error}{kept}"
 
 
 STAGE = Stage("extract-frames", 1, ExtractConfig, ExtractInputs, run)
 
 
 def _plan(waiting: list[str], videos: dict[str, Path], workers: int) -> Iterator[tuple[str, int]]:
-    """Videos in the order of work, each with its threads; 0 lets ffmpeg take every core.
+    """Order the videos, and give each a number of threads; 0 lets ffmpeg use every core.
 
-    Several side by side are faster with one thread each. The largest come first, so that no worker
-    is left with a long one, and those at the end that are too few for all workers take every core.
+    Videos in parallel are faster with one thread each. The largest come first, so that no worker is
+    left with a long one; those at the end that are too few for all workers use every core.
     """
     if workers == 1:
         yield from ((name, 0) for name in waiting)
         return
     ordered = sorted(waiting, key=lambda name: videos[name].stat().st_size, reverse=True)
-    side_by_side = len(ordered) - len(ordered) % workers
+    in_parallel = len(ordered) - len(ordered) % workers
     for position, name in enumerate(ordered):
-        yield name, 1 if position < side_by_side else 0
+        yield name, 1 if position < in_parallel else 0
 
 
 def _work(
     jobs: list[_Job], runtime: Runtime, progress: Progress
 ) -> Iterator[tuple[_Job, pa.Table | TglError]]:
-    """Extract all `jobs`; progress is counted in frames."""
+    """Extract all `jobs`, with progress in frames."""
     if not jobs:
         return
     estimate = FrameEstimate([job.video for job in jobs])
     with progress.task("extract-frames", None, "frame") as task:
-        # A frame that another machine writes cannot be seen from here: count video by video.
+        # Frames that another machine writes are counted when their video is done.
         remote = runtime.scheduler is not None
         extract = _extract if remote else partial(_extract, task=task, estimate=estimate)
         for job, rows in map_jobs(extract, jobs, runtime=runtime, kind="thread"):
@@ -134,15 +138,16 @@ def _work(
 
 
 def _warn_of_damage(damaged: list[tuple[str, int]], progress: Progress) -> None:
-    """One line for all videos that were kept with errors."""
+    """Print one line for all videos that were kept with errors."""
     if damaged:
         name, errors = damaged[0]
-        more = f", and {len(damaged) - 1} more" if len(damaged) > 1 else ""
-        progress.warn(f"--keep-damaged: frames may be damaged in {name} ({errors:,} errors){more}")
+        count = amount(errors, "errors")
+        more = f", and {amount(len(damaged) - 1, 'videos')} more" if len(damaged) > 1 else ""
+        progress.warn(f"--keep-damaged: frames may be damaged in {name} ({count}){more}")
 
 
 def _with_errors(rows: pa.Table, errors: int) -> pa.Table:
-    """Note in a video's rows how many decoding errors it had, for this run and the next ones."""
+    """Store a video's number of decoding errors in its rows, for this run and later ones."""
     return rows.append_column(_ERRORS, pa.array([errors] * rows.num_rows, pa.int64()))
 
 
@@ -150,8 +155,8 @@ def _without_errors(rows: pa.Table) -> pa.Table:
     return rows.drop_columns(_ERRORS) if _ERRORS in rows.column_names else rows
 
 
-def _errors_of(rows: pa.Table | None) -> int:
-    if rows is None or _ERRORS not in rows.column_names:
+def _errors_of(rows: pa.Table) -> int:
+    if _ERRORS not in rows.column_names:
         return 0
     return int(rows.column(_ERRORS)[0].as_py())
 
@@ -162,14 +167,14 @@ def _extract(
     """Decode one video into its folder and return its rows of the frames table.
 
     Args:
-        task, estimate: where frames are counted as they come, if in this process.
+        task, estimate: count frames as they come, in this process.
     """
     remove_tree(job.folder)
     job.folder.mkdir(parents=True)
-    written = WrittenPictures(job.folder, job.config)
+    written = WrittenFrames(job.folder, job.config)
 
     def on_frame() -> None:
-        written.take_whole()
+        written.read_whole()
         if task is not None:
             task.advance()
 
@@ -186,43 +191,44 @@ def _extract(
         on_frame=on_frame,
         on_header=on_header,
     )
-    pictures = written.take_all()
-    if not pictures:
-        raise CorruptInput("holds no frame in the chosen range", where=job.video)
-    if len(pictures) != len(log.stamps):
+    frames = written.read_all()
+    if not frames:
+        raise CorruptInput("has no frame in the chosen range", where=job.video)
+    if len(frames) != len(log.stamps):
         raise CorruptInput(
-            f"gave {len(pictures)} pictures for {len(log.stamps)} time stamps", where=job.video
+            f"gave {amount(len(frames), 'frames')} for {len(log.stamps)} time stamps",
+            where=job.video,
         )
-    rows = rows_of(_rows(job, _renumber(pictures, job), log.stamps), FRAMES)
+    rows = rows_of(_rows(job, _renumber(frames, job), log.stamps), FRAMES)
     return _with_errors(rows, len(log.damage)) if log.damage else rows
 
 
-def _renumber(pictures: list[Picture], job: _Job) -> list[Picture]:
-    """Give the pictures the numbers of the video's frames where the names ask for it."""
+def _renumber(frames: list[FrameFile], job: _Job) -> list[FrameFile]:
+    """Rename the files by the numbers of the video's frames, if the settings say so."""
     step = job.config.number_step
     if step == 1:
-        return pictures
+        return frames
     renamed = [
-        replace(picture, name=picture_name(number * step, job.config))
-        for number, picture in enumerate(pictures)
+        replace(frame, name=frame_name(number * step, job.config))
+        for number, frame in enumerate(frames)
     ]
-    # From the last on, since numbers only grow: no picture takes the place of a waiting one.
-    for picture, target in reversed(list(zip(pictures, renamed, strict=True))):
-        (job.folder / picture.name).rename(job.folder / target.name)
+    # Numbers only grow: from the last to the first, no file replaces one that is still to rename.
+    for frame, target in reversed(list(zip(frames, renamed, strict=True))):
+        (job.folder / frame.name).rename(job.folder / target.name)
     return renamed
 
 
-def _rows(job: _Job, pictures: list[Picture], stamps: list[Stamp]) -> Iterator[dict[str, object]]:
+def _rows(job: _Job, frames: list[FrameFile], stamps: list[Stamp]) -> Iterator[dict[str, object]]:
     folder = job.folder.relative_to(job.root).as_posix()
-    for frame, (picture, stamp) in enumerate(zip(pictures, stamps, strict=True)):
+    for number, (frame, stamp) in enumerate(zip(frames, stamps, strict=True)):
         yield {
             "video_id": job.video_id,
-            "frame": frame,
-            "name": picture.name.removesuffix(f".{job.config.format}"),
-            "path": f"{folder}/{picture.name}",
+            "frame": number,
+            "name": frame.name.removesuffix(f".{job.config.format}"),
+            "path": f"{folder}/{frame.name}",
             "pts_seconds": stamp.seconds,
             "width": stamp.width,
             "height": stamp.height,
-            "bytes": picture.bytes,
-            "sha256": picture.sha256,
+            "bytes": frame.bytes,
+            "sha256": frame.sha256,
         }

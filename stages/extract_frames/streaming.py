@@ -1,6 +1,6 @@
-"""Frames that come once, in order: of a video file, of pictures, or as raw video through a pipe.
+"""Frames that come once, in order: from a video file, images, or raw video through a pipe.
 
-A stream gives uint8 RGB arrays (H, W, 3), all of one size, and holds no more than one of them.
+A stream yields uint8 RGB arrays (H, W, 3), all of one size, and keeps no more than one of them.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from schemas.errors import CorruptInput
 from stages.core.media.children import child
 from stages.core.media.ffmpeg import ffmpeg_binary, open_video
 from stages.core.media.frames import MAX_PIXELS, read_upright
+from stages.extract_frames.decoding import decoding_errors
 from stages.extract_frames.log import Log, damage, failure
 
 CHANNELS = 3
@@ -33,18 +34,18 @@ _END: Any = object()
 
 
 class Stream(Protocol):
-    """Where frames come from."""
+    """A source of frames."""
 
     @property
     def fps(self) -> float | None:
-        """Frames a second; None if nobody says, known at the latest with the first frame."""
+        """Frames per second, None if unknown; set at the latest with the first frame."""
 
     @property
     def seconds(self) -> float | None:
-        """Time stamp of the frame that was given last; None if it has none."""
+        """Time stamp of the last frame that was yielded; None if it has none."""
 
     def name(self, frame: int) -> str:
-        """What files about a frame are called, without suffix."""
+        """The name of files about a frame, without suffix."""
 
     def __iter__(self) -> Iterator[np.ndarray]:
         """Every frame once, uint8 (H, W, 3).
@@ -55,35 +56,35 @@ class Stream(Protocol):
 
 
 class _Numbered:
-    """Frames that have no names."""
+    """Frames that have numbers for names."""
 
     def name(self, frame: int) -> str:
         """As extract-frames names them."""
         return f"{frame:0{NAME_DIGITS}d}"
 
 
-class PictureStream:
-    """Pictures in order, upright.
+class ImageStream:
+    """Images in order, upright.
 
     Args:
-        pictures: their files.
-        names: one a picture, for files about it.
+        images: their files.
+        names: one per image, for files about it.
     """
 
     fps = None
     seconds = None
 
-    def __init__(self, pictures: Sequence[Path], names: Sequence[str]):
-        self._pictures = pictures
+    def __init__(self, images: Sequence[Path], names: Sequence[str]):
+        self._images = images
         self._names = names
 
     def name(self, frame: int) -> str:
-        """The picture's own."""
+        """The image's own name."""
         return self._names[frame]
 
     def __iter__(self) -> Iterator[np.ndarray]:
         size = None
-        for path in self._pictures:
+        for path in self._images:
             frame = read_upright(path)
             size = _same_size(frame, size, path)
             yield frame
@@ -95,7 +96,7 @@ class RawStream(_Numbered):
     Args:
         pipe: open for reading bytes.
         height, width: of its frames in pixels.
-        fps: frames a second.
+        fps: frames per second.
     """
 
     seconds = None
@@ -113,7 +114,7 @@ class RawStream(_Numbered):
                 height, width, _ = self._shape
                 raise CorruptInput(
                     f"ends in the middle of frame {frame}, with {len(data):,} of the {size:,} "
-                    f"bytes that {width} x {height} pixels take",
+                    f"bytes of {width}x{height} pixels",
                     where="standard input",
                     hint="check --size, and that it is -f rawvideo -pix_fmt rgb24",
                 )
@@ -151,13 +152,13 @@ class VideoStream(_Numbered):
             yield from self._frames(process, log, iter(stamps.get, _END))
         if process.returncode != 0:
             raise failure(log.errors, self._video, self._video.parent)
-        if log.damage:
-            raise damage(log.damage, self._video)
+        if errors := decoding_errors(self._video) if log.mixed else log.damage:
+            raise damage(errors, self._video)
 
     def _frames(
         self, process: subprocess.Popen[bytes], log: Log, stamps: Iterator[float | None]
     ) -> Iterator[np.ndarray]:
-        """Frames as ffmpeg writes them, which tells of each before it writes it."""
+        """Frames as ffmpeg writes them; it logs each before it writes it."""
         assert process.stdout is not None
         size = None
         while (frame := _read_ppm(process.stdout, self._video)) is not None:
@@ -167,7 +168,7 @@ class VideoStream(_Numbered):
 
     def _command(self) -> list[str]:
         source = open_video(self._video)
-        # PPM tells each frame's size, after rotation, which a header of the video does not.
+        # PPM has the size of each frame after rotation, which the video's header has not.
         output = (
             source["v:0"]
             .filter("showinfo", checksum=0)
@@ -182,7 +183,7 @@ class VideoStream(_Numbered):
 def _reading(
     process: subprocess.Popen[bytes], log: Log, at_end: Callable[[], None]
 ) -> Iterator[None]:
-    """While it lasts, a thread takes ffmpeg's messages into `log`; after it, all are there."""
+    """Read ffmpeg's messages into `log` in a thread; at the end of the block all are read."""
     assert process.stdout is not None
     assert process.stderr is not None
     messages = io.TextIOWrapper(process.stderr, "utf-8", errors="replace")
@@ -201,18 +202,18 @@ def _reading(
         process.kill()
         raise
     finally:
-        process.stdout.close()  # ffmpeg ends, should it still write, and with it its messages
+        process.stdout.close()  # ffmpeg ends if it still writes, and with it its messages
         reader.join()
 
 
 def _read_ppm(pipe: IO[bytes], video: Path) -> np.ndarray | None:
-    """The next picture; None at the end, also in the middle of one (ffmpeg then says why)."""
+    """The next frame; None at the end, even in the middle of one (ffmpeg then logs why)."""
     magic, size, depth = (pipe.readline().split() for _ in range(3))
     if magic != [_PPM] or len(size) != len("WH") or depth != [_PPM_DEPTH]:
         return None
     width, height = int(size[0]), int(size[1])
     if width * height > MAX_PIXELS:
-        raise CorruptInput(f"{width} x {height} pixels are too many", where=video)
+        raise CorruptInput(f"{width}x{height} pixels are too many", where=video)
     data = _read_exactly(pipe, width * height * CHANNELS)
     if len(data) < width * height * CHANNELS:
         return None
@@ -233,8 +234,8 @@ def _same_size(frame: np.ndarray, size: tuple[int, int] | None, where: object) -
     height, width, _ = frame.shape
     if size is not None and size != (height, width):
         raise CorruptInput(
-            f"a frame is {width} x {height} pixels, those before it {size[1]} x {size[0]}",
+            f"a frame is {width}x{height} pixels, those before it {size[1]}x{size[0]}",
             where=where,
-            hint="frames of one video have one size",
+            hint="all frames of a video must have one size",
         )
     return height, width

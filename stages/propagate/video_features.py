@@ -10,9 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from schemas.errors import CorruptInput
+from stages.core.index.frame_files import read_video_frame
 from stages.core.index.index import Video
-from stages.core.media.frames import read_frame
 from stages.core.model import budgets
 from stages.core.model.backbones.features import FrameFeatures
 from stages.core.model.backbones.preprocess import normalise, resize_frames
@@ -147,16 +146,9 @@ def read_resized(video: Video, frame: int, size: int) -> Tensor:
     """Read one frame as uint8 (3, S, S), resized at once so that large frames never gather.
 
     Raises:
-        CorruptInput: its size is not the one in the index.
+        MissingInput, CorruptInput: see ``read_video_frame``.
     """
-    path = video.frame_path(frame)
-    pixels = read_frame(path)
-    if pixels.shape[:2] != (video.height, video.width):
-        raise CorruptInput(
-            f"the frame is {pixels.shape[1]}x{pixels.shape[0]} pixels, "
-            f"the index says {video.width}x{video.height}",
-            where=path,
-        )
+    pixels = read_video_frame(video, frame)
     return resize_frames(np.ascontiguousarray(pixels)[None], size)[0]
 
 

@@ -1,7 +1,7 @@
-"""One training step's arithmetic: clips in, losses out, all inside one forward.
+"""From a batch of clips to its losses, all in one forward.
 
-Distributed data parallelism hooks into a forward; the loop over a clip's frames therefore must not
-leave it.
+Distributed data parallelism hooks into `forward`, so the loop over a clip's frames must not leave
+it.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from stages.core.model.backbones.features import FrameFeatures
 from stages.core.model.config import LossConfig
 from stages.core.model.losses import clip_losses, heatmap_loss
+from stages.core.model.masks import mask_iou, resize_masks
 from stages.core.model.text import TextBatch
 from stages.core.model.tgl import TglModel
 from stages.train.data.dataset import Sample
@@ -128,13 +129,8 @@ def mean_iou(masks: Tensor, targets: Tensor) -> Tensor:
         masks: bool (E, T, s, s).
         targets: (E, T, S, S); compared at the side of `masks`.
     """
-    side = masks.shape[-1]
-    if targets.shape[-1] != side:
-        targets = F.adaptive_avg_pool2d(targets.float(), side)
-    truth = targets >= HALF
-    intersection = (masks & truth).flatten(2).sum(2)
-    union = (masks | truth).flatten(2).sum(2)
-    return torch.where(union > 0, intersection / union.clamp(min=1), 1.0).mean()
+    truth = resize_masks(targets, masks.shape[-1]) >= _HALF
+    return mask_iou(masks, truth).mean()
 
 
-HALF = 0.5
+_HALF = 0.5

@@ -36,22 +36,25 @@ from stages.train.validate import Score
 SAVE_SHARE = 0.05
 """Share of the time that may go into saving the state; it does not change the result."""
 
-_SHOWN_STEPS = 20
-_SEED_STRIDE = 1_000_003  # a prime, so that seeds of neighbouring runs do not meet
+_AVERAGED_STEPS = 20
+"""Steps that the values beside the progress bar are means over."""
+_SEED_STRIDE = 1_000_003  # a prime, so that runs with neighbouring seeds share no random numbers
+
+Metrics = dict[str, float]
 
 
 @dataclass(frozen=True)
 class Trainer:
-    """Everything a run is made of.
+    """A training run.
 
     Attributes:
         learner: the model with its losses, not yet wrapped for several processes.
-        groups: parameters by kind and name, as ``TglModel.parameter_groups`` gives them.
-        validate: scores the model as it is; None without a held-out index.
-        save_model: writes a checkpoint of the model as it is into a folder.
-        autocast: context for the network's arithmetic.
-        keep: folder of the resumable state; None in all processes but the first.
-        workers: processes that make batches beside this one.
+        groups: parameters by kind and name, as ``TglModel.parameter_groups`` returns them.
+        validate: scores the current model; None without a held-out index.
+        save_model: writes a checkpoint of the current model into a folder.
+        autocast: makes the context that the network runs in.
+        keep: folder of the resumable state; None in all processes but the main one.
+        workers: number of processes that load batches; 0 loads them in this one.
     """
 
     config: TrainConfig
@@ -68,12 +71,12 @@ class Trainer:
 
     @cached_property
     def trained(self) -> dict[str, Parameter]:
-        """Parameters that have a gradient, by name."""
+        """Parameters that are trained, by name."""
         named = {name: p for group in self.groups.values() for name, p in group.items()}
         return {name: parameter for name, parameter in named.items() if parameter.requires_grad}
 
     def run(self, progress: Progress) -> TrainState:
-        """Train to the last step; afterwards the model holds the weights to write.
+        """Train to the last step; afterwards the model has the weights to write.
 
         Raises:
             TrainingDiverged: a loss or a gradient is not finite; names step, video and sentence.
@@ -92,21 +95,21 @@ class Trainer:
         ):
             task.advance(state.step)
             batches = self._batches(state.step)
-            shown: deque[dict[str, float]] = deque(maxlen=_SHOWN_STEPS)
+            recent: deque[Metrics] = deque(maxlen=_AVERAGED_STEPS)
             for step in range(state.step, self.config.total_steps):
-                figures = self._step(step, batches, learner, optimizer)
+                metrics = self._step(step, batches, learner, optimizer)
                 if average is not None:
                     average.update(self.trained)
-                figures["seconds"] = clock.lap()
+                metrics["seconds"] = clock.lap()
                 state.step = step + 1
-                _record(state, figures)
+                _record(state, metrics)
                 self._validate(state, average)
-                self.accelerator.log(_last_figures(state), step=state.step)
+                self.accelerator.log(_last_metrics(state), step=state.step)
                 if clock.save_is_due():
                     with clock.saving():
                         self._save(state, optimizer, average)
-                shown.append(figures)
-                _show(task, shown, figures["lr"])
+                recent.append(metrics)
+                _show(task, recent, metrics["lr"])
         self._save(state, optimizer, average)
         if average is not None:
             average.swap(self.trained)
@@ -118,11 +121,15 @@ class Trainer:
         batches: Iterator[list[Sample]],
         learner: torch.nn.Module,
         optimizer: torch.optim.Optimizer,
-    ) -> dict[str, float]:
-        """One optimiser step; the mean of its loss terms over all clips of all processes."""
+    ) -> Metrics:
+        """Take one optimiser step.
+
+        Returns:
+            means of the loss terms over the step's clips of all processes, the norm of the
+            gradient, and the learning rates.
+        """
         config, accelerator = self.config, self.accelerator
-        adapter_only = step < config.adapter_steps
-        factor = _factor(step, config)
+        factor = _rate_factor(step, config)
         set_rates(optimizer, factor)
         torch.manual_seed(
             (config.seed * _SEED_STRIDE + step) * accelerator.num_processes
@@ -130,63 +137,68 @@ class Trainer:
         )
         optimizer.zero_grad(set_to_none=True)
         learner.train()
-        taken: list[ClipBatch] = []
-        met: list[Sample] = []
-        sums: dict[str, Tensor] = {}
-        for part in range(config.accumulate):
+        terms, clips = self._accumulate(step, batches, learner)
+        metrics = self._mean_over_processes(terms)
+        metrics["norm"] = self._clip_gradients()
+        if not (math.isfinite(metrics["total"]) and math.isfinite(metrics["norm"])):
+            raise self._diverged(step, clips, metrics)
+        optimizer.step()
+        return metrics | {"lr": config.lr * factor, "lr_new": config.lr_new * factor}
+
+    def _accumulate(
+        self, step: int, batches: Iterator[list[Sample]], learner: torch.nn.Module
+    ) -> tuple[dict[str, Tensor], list[tuple[list[Sample], ClipBatch]]]:
+        """Add up the gradients of the batches of one step.
+
+        Returns:
+            means of the loss terms over the batches, and the batches with their samples.
+        """
+        count, accelerator = self.config.accumulate, self.accelerator
+        means: dict[str, Tensor] = {}
+        clips = []
+        for number in range(count):
             samples = next(batches)
             batch = ClipBatch.of(samples, self.features.of_batch(samples), accelerator.device)
-            last = part == config.accumulate - 1
+            clips.append((samples, batch))
+            last = number == count - 1
             with nullcontext() if last else accelerator.no_sync(learner):
                 with self.autocast():
-                    terms = learner(batch, adapter_only=adapter_only)
-                accelerator.backward(terms["total"] / config.accumulate)
+                    terms = learner(batch, adapter_only=step < self.config.adapter_steps)
+                accelerator.backward(terms["total"] / count)
             for name, value in terms.items():
-                sums[name] = sums.get(name, 0) + value.detach().float() / config.accumulate
-            taken.append(batch)
-            met.extend(samples)
-        figures = self._mean_over_processes(sums)
-        figures["norm"] = self._clip_gradients()
-        if not (math.isfinite(figures["total"]) and math.isfinite(figures["norm"])):
-            raise self._diverged(step, taken, met, figures)
-        optimizer.step()
-        return figures | {"lr": config.lr * factor, "lr_new": config.lr_new * factor}
+                means[name] = means.get(name, 0) + value.detach().float() / count
+        return means, clips
 
-    def _mean_over_processes(self, sums: dict[str, Tensor]) -> dict[str, float]:
-        values = torch.stack(list(sums.values()))
+    def _mean_over_processes(self, terms: dict[str, Tensor]) -> Metrics:
+        values = torch.stack(list(terms.values()))
         values = self.accelerator.reduce(values, reduction="mean")
-        return dict(zip(sums, values.tolist(), strict=True))
+        return dict(zip(terms, values.tolist(), strict=True))
 
     def _clip_gradients(self) -> float:
-        """Clip the gradient's norm where asked; the norm before."""
+        """Clip the norm of the gradient, if the settings say so; returns the norm before."""
         limit = self.config.clip_norm or math.inf
         return float(torch.nn.utils.clip_grad_norm_(list(self.trained.values()), limit))
 
+    @torch.no_grad()
     def _diverged(
-        self,
-        step: int,
-        batches: Sequence[ClipBatch],
-        samples: Sequence[Sample],
-        figures: dict[str, float],
+        self, step: int, clips: Sequence[tuple[list[Sample], ClipBatch]], metrics: Metrics
     ) -> TrainingDiverged:
-        """Name the first clip whose own loss is not finite, else all of the step's."""
-        guilty = []
+        """The error that names the first clip whose own loss is not finite, else all clips."""
         adapter_only = step < self.config.adapter_steps
-        with torch.no_grad():
-            for part, batch in enumerate(batches):
-                for number in range(len(batch.times)):
-                    with self.autocast():
-                        total = self.learner(batch.clip(number), adapter_only=adapter_only)["total"]
-                    if not torch.isfinite(total):
-                        guilty.append(samples[part * self.config.batch + number])
-        named = guilty[:1] or samples
-        clips = ", ".join(f"video {s.video_id} expression {s.expression_id}" for s in named)
-        what = "loss" if not math.isfinite(figures["total"]) else "gradient"
+        diverged = []
+        for samples, batch in clips:
+            for number, sample in enumerate(samples):
+                with self.autocast():
+                    total = self.learner(batch.clip(number), adapter_only=adapter_only)["total"]
+                if not torch.isfinite(total):
+                    diverged.append(sample)
+        named = diverged[:1] or [sample for samples, _ in clips for sample in samples]
+        what = "loss" if not math.isfinite(metrics["total"]) else "gradient"
         return TrainingDiverged(
             f"the {what} of step {step + 1} is not finite",
-            where=clips,
-            hint="lower --lr and --lr-new, lengthen --warmup, or look at this clip; the same"
-            " command goes on from the last saved step",
+            where=", ".join(f"video {s.video_id} expression {s.expression_id}" for s in named),
+            hint="lower --lr and --lr-new, lengthen --warmup, or inspect this clip; a rerun resumes"
+            " from the last saved step",
         )
 
     def _batches(self, step: int) -> Iterator[list[Sample]]:
@@ -200,7 +212,7 @@ class Trainer:
         return load_batches(self.dataset, numbers, self.workers, held=self.config.accumulate + 1)
 
     def _resume(self, optimizer: torch.optim.Optimizer) -> TrainState:
-        """The state that the first process finds, in every process; weights put in place."""
+        """Load the saved state in every process, and its weights into the model."""
         found = load_state(self.keep) if self.keep is not None else None
         state = broadcast_object(found, self.accelerator) or TrainState()
         if state.step:
@@ -211,6 +223,7 @@ class Trainer:
         return state
 
     def _average(self, state: TrainState) -> AveragedWeights | None:
+        """The averaged weights of the state, None without EMA."""
         if not self.config.ema:
             return None
         average = AveragedWeights.start(self.config.ema, self.trained)
@@ -219,7 +232,7 @@ class Trainer:
         return average
 
     def _validate(self, state: TrainState, average: AveragedWeights | None) -> None:
-        """Score the weights that would be written now, where it is time, and keep the best."""
+        """Score the weights that would be written now, if validation is due; save the best."""
         last = state.step == self.config.total_steps
         due = self.config.valid_every and state.step % self.config.valid_every == 0
         if self.validate is None or not (due or last):
@@ -242,6 +255,7 @@ class Trainer:
         optimizer: torch.optim.Optimizer,
         average: AveragedWeights | None,
     ) -> None:
+        """Save the state, in the main process."""
         if self.keep is None:
             return
         state.weights = {name: p.detach() for name, p in self.trained.items()}
@@ -251,16 +265,16 @@ class Trainer:
 
 
 def best_folder(keep: Path, step: int) -> Path:
-    """Where the checkpoint of the best validation waits for the end of the run."""
+    """The folder of the checkpoint with the best validation, until the run ends."""
     return keep / f"best-{step}"
 
 
 class _Clock:
-    """Time of single steps, and since the last save."""
+    """Times of steps and of saves."""
 
     def __init__(self) -> None:
         self._lap = self._saved = time.monotonic()
-        self._cost = 0.0
+        self._save_seconds = 0.0
 
     def lap(self) -> float:
         """Seconds since the last call."""
@@ -268,43 +282,43 @@ class _Clock:
         return self._lap - before
 
     def save_is_due(self) -> bool:
-        """Whether a save as dear as the last one stays within its share of the time."""
-        return (time.monotonic() - self._saved) * SAVE_SHARE >= self._cost
+        """Return whether a save as long as the last one stays within its share of the time."""
+        return (time.monotonic() - self._saved) * SAVE_SHARE >= self._save_seconds
 
     @contextmanager
     def saving(self) -> Iterator[None]:
-        """Take the time of a save."""
+        """Measure the time of a save."""
         started = time.monotonic()
         yield
         self._saved = time.monotonic()
-        self._cost = self._saved - started
+        self._save_seconds = self._saved - started
 
 
-def _record(state: TrainState, figures: dict[str, float]) -> None:
-    """Add a step's figures to the history, the weighted sum under the name `loss`."""
+def _record(state: TrainState, metrics: Metrics) -> None:
+    """Add a step's metrics to the history, the weighted sum under the name `loss`."""
     names = {"total": "loss"}
-    state.history += [(state.step, names.get(name, name), value) for name, value in figures.items()]
+    state.history += [(state.step, names.get(name, name), value) for name, value in metrics.items()]
 
 
-def _factor(step: int, config: TrainConfig) -> float:
+def _rate_factor(step: int, config: TrainConfig) -> float:
     """Share of the full learning rate: a warm-up and a cosine for each of the two parts."""
-    first, whole = config.adapter_steps, config.steps
-    if step < first:
-        return schedule_factor(step, warmup=config.warmup, steps=first)
-    return schedule_factor(step - first, warmup=config.warmup, steps=whole)
+    adapter_steps = config.adapter_steps
+    if step < adapter_steps:
+        return schedule_factor(step, warmup=config.warmup, steps=adapter_steps)
+    return schedule_factor(step - adapter_steps, warmup=config.warmup, steps=config.steps)
 
 
-def _last_figures(state: TrainState) -> dict[str, float]:
+def _last_metrics(state: TrainState) -> Metrics:
     """The history's rows of the last step, for a tracker."""
     rows = itertools.takewhile(lambda row: row[0] == state.step, reversed(state.history))
     return {name: value for _, name, value in rows}
 
 
-def _show(task: Task, shown: Sequence[dict[str, float]], rate: float) -> None:
-    """Count a step; the figures beside the bar are means over the last steps that have them."""
+def _show(task: Task, recent: Sequence[Metrics], rate: float) -> None:
+    """Advance the progress bar; the values beside it are means over recent steps that have them."""
     means = {}
     for label, name in (("loss", "total"), ("J", "J")):
-        values = [figures[name] for figures in shown if name in figures]
+        values = [metrics[name] for metrics in recent if name in metrics]
         if values:
             means[label] = sum(values) / len(values)
     task.advance(1, **means, lr=rate)

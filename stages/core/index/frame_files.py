@@ -1,6 +1,6 @@
-"""The frame files that an index points to: their digest, and whether they are as they were made.
+"""The frame files that an index points to: their digests, and checks that they are unchanged.
 
-An index holds no pixels: whoever reads frames through it depends on files that may change while its
+An index has no pixels: what reads frames through it depends on files that may change while the
 tables stay the same.
 """
 
@@ -20,13 +20,15 @@ from schemas.receipts import canonical_json
 from stages.core.engine.digest import artifact_digest, settle, state_text, text_digest
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from stages.core.index.index import Video
 
 # Settings import this module, and stay light: tables are loaded where they are read.
 
 
 class _Extracted(NamedTuple):
-    """What extract-frames recorded of a frame, and when it wrote the table (after the frame)."""
+    """The record of a frame in a frames table, and when the table was written (after the frame)."""
 
     bytes: int
     sha256: str
@@ -45,9 +47,8 @@ class _Frames:
 def index_digest(folder: Path) -> str:
     """Digest of an index and of the frames that it points to.
 
-    Frames of tgl extract-frames count by the SHA-256 that was taken when they were written, as long
-    as size and time say that they are the same files, and by their time stamps; others by size,
-    time and inode.
+    It covers frames of tgl extract-frames by the SHA-256 from when they were written, as long as
+    size and time show the same files, and by their time stamps; others by size, time and inode.
 
     Raises:
         MissingInput: no such folder.
@@ -57,20 +58,39 @@ def index_digest(folder: Path) -> str:
     return text_digest(canonical_json([artifact_digest(folder), parts]))
 
 
+def read_video_frame(video: Video, frame: int) -> np.ndarray:
+    """Read a frame of a video as uint8 RGB of shape (H, W, 3).
+
+    Raises:
+        MissingInput: its file does not exist.
+        CorruptInput: it cannot be decoded, or its size is not the one in the index.
+    """
+    from stages.core.media.frames import read_frame
+
+    path = video.frame_path(frame)
+    pixels = read_frame(path)
+    height, width = pixels.shape[:2]
+    if (height, width) != (video.height, video.width):
+        raise CorruptInput(
+            f"is {width}x{height}, the index says {video.width}x{video.height}", where=path
+        )
+    return pixels
+
+
 def frames_digest(video: Video) -> str:
     """Digest of one video's frames; see :func:`index_digest`."""
     return _digest(_of(video))
 
 
 def frame_folders(folder: Path) -> list[Path]:
-    """The folders of frames that an index points to, and the artifacts that they belong to."""
+    """The frame folders that an index points to, and the artifacts that they belong to."""
     folders = {frames.folder: None for _, frames in _videos(folder)}
     artifacts = {path.parent.parent: None for path in folders if _recorded(path)}
     return [*artifacts, *folders]
 
 
 def require_unchanged(video: Video) -> None:
-    """As :func:`require_as_extracted`, for the frames of a video."""
+    """Check the frames of a video with :func:`require_as_extracted`."""
     frames = _of(video)
     require_as_extracted([frames.folder / name for name in frames.files])
 
@@ -78,8 +98,8 @@ def require_unchanged(video: Video) -> None:
 def require_as_extracted(paths: Sequence[Path]) -> None:
     """Check that frames are those that extract-frames wrote, before they are read.
 
-    Size and time are compared; a file whose time is later than the frames table's is read and
-    compared by SHA-256. Frames that tgl did not write are taken as they are.
+    Size and time are compared, and the SHA-256 of a file that is newer than the frames table.
+    Frames that tgl did not write are not checked.
 
     Args:
         paths: of one folder.
@@ -99,12 +119,12 @@ def require_as_extracted(paths: Sequence[Path]) -> None:
             raise CorruptInput(
                 "was changed since tgl extract-frames wrote it",
                 where=path,
-                hint="run the same tgl extract-frames again, it restores what was changed",
+                hint="rerun the same tgl extract-frames, it restores changed frames",
             )
 
 
 def faults_of_frames(video: Video) -> list[CorruptInput]:
-    """A fault for each frame whose SHA-256 is not the one that extract-frames recorded."""
+    """Faults of all frames whose SHA-256 differs from the one that extract-frames recorded."""
     frames = _of(video)
     recorded = _recorded(frames.folder)
     paths = ((frames.folder / name, recorded.get(name)) for name in frames.files)
@@ -150,15 +170,12 @@ def _digest(frames: _Frames) -> str:
 
 
 def _is_as_written(status: os.stat_result, known: _Extracted) -> bool:
-    """Whether size and time speak for the file that extract-frames recorded.
-
-    A file that is later than the table was touched since.
-    """
+    """Return whether size and time match the record; a file newer than the table was touched."""
     return status.st_size == known.bytes and status.st_mtime_ns <= known.written_ns
 
 
 def _recorded(folder: Path) -> dict[str, _Extracted]:
-    """What extract-frames recorded of a folder's frames by file name; empty of other folders."""
+    """Records of a folder's frames by file name; empty if extract-frames did not write it."""
     real = Path(os.path.realpath(folder))
     table = real.parent.parent / FRAMES_TABLE
     if real.parent.name != FRAMES_FOLDER or not table.is_file():
@@ -169,7 +186,7 @@ def _recorded(folder: Path) -> dict[str, _Extracted]:
 
 @lru_cache(maxsize=4)
 def _frames_table(path: Path, size: int, changed_ns: int) -> dict[str, dict[str, _Extracted]]:
-    """Rows of a frames table by video and file name; read again only when the file has changed."""
+    """Rows of a frames table by video and file name, cached until the file changes."""
     from schemas.parquet import read_table
     from schemas.tables import FRAMES
 

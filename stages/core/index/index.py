@@ -40,7 +40,7 @@ class Video:
 
     Attributes:
         frame_names: file names without suffix, in the order of the data set.
-        frames_dir: the folder with this video's pictures.
+        frames_dir: the folder with this video's frames.
     """
 
     video_id: str
@@ -59,7 +59,7 @@ class Video:
 
 @dataclass(frozen=True)
 class Expression:
-    """A sentence about a video; `anno_ids` are the mask tracks of its referents (maybe none)."""
+    """A sentence about a video; `anno_ids` are the tracks of its referents (maybe none)."""
 
     video_id: str
     expression_id: str
@@ -69,7 +69,7 @@ class Expression:
 
     @property
     def key(self) -> tuple[str, str]:
-        """The pair that identifies a result; a sentence alone does not."""
+        """(video_id, expression_id), which identifies a result; the sentence alone does not."""
         return self.video_id, self.expression_id
 
 
@@ -99,8 +99,8 @@ class Index:
         """Read the small tables of an index; masks stay on disk.
 
         Raises:
-            MissingInput: a table is not there.
-            CorruptInput: an expression or a moment names a video or an object that is not there.
+            MissingInput: a table is missing.
+            CorruptInput: an expression or a moment names an unknown video or object.
         """
         if not folder.is_dir():
             raise MissingInput(
@@ -117,22 +117,22 @@ class Index:
         return self._by_video.get(video_id, [])
 
     def moments(self, video_id: str, expression_id: str) -> Moments:
-        """Spans by referent (None = all referents together); empty where none are known."""
+        """Spans by referent (None: all referents together); empty if none are known."""
         return self._moments.get((video_id, expression_id), {})
 
     def relevant(self, video_id: str, expression_id: str) -> np.ndarray:
-        """M+: bool (T,), true in the frames of any referent's spans."""
+        """M+: bool (T,), true in the spans of any referent."""
         spans = [s for group in self.moments(video_id, expression_id).values() for s in group]
         return span_mask(spans, self.videos[video_id].num_frames)
 
     def require_frames(self, *, every_video: bool = False) -> None:
-        """Find before the work that the index was moved away from its frames.
+        """Check that the frames of the index exist, as they do not once it was moved.
 
         Args:
-            every_video: whether a single video without frames is too much.
+            every_video: the frames of every video must exist, not only of one.
 
         Raises:
-            MissingInput: no video's folder of frames exists, or with `every_video` one does not.
+            MissingInput: they do not.
         """
         absent = [video for video in self.videos.values() if not video.frames_dir.is_dir()]
         if absent and (every_video or len(absent) == len(self.videos)):
@@ -140,7 +140,7 @@ class Index:
                 f"no frames of {len(absent):,} of {amount(len(self.videos), 'videos')}, first "
                 f"{os.path.normpath(absent[0].frames_dir)}",
                 where=self.folder,
-                hint="build the index again, with --frames FOLDER",
+                hint="rebuild the index with --frames FOLDER",
             )
 
     @cached_property
@@ -150,7 +150,7 @@ class Index:
 
 
 def read_moments(path: Path) -> dict[tuple[str, str], Moments]:
-    """A moments table by (video_id, expression_id) and referent, spans in order of their start."""
+    """Read a moments table: sorted spans by (video_id, expression_id) and referent."""
     columns = ["video_id", "expression_id", "anno_id", "start_frame", "end_frame"]
     table = read_table(path, MOMENTS, columns=columns)
     result: dict[tuple[str, str], Moments] = {}
@@ -174,7 +174,7 @@ def _read_videos(folder: Path) -> dict[str, Video]:
     for row in read_table(path, VIDEOS).to_pylist():
         video_id = video_name(row["video_id"], where=path)
         names = tuple(safe_name(name, where=f"{path}, {video_id}") for name in row["frame_names"])
-        _check_pictures(row, f"{path}, {video_id}")
+        _check_video(row, f"{path}, {video_id}")
         if len(names) != row["num_frames"]:
             raise CorruptInput(
                 f"video {video_id} lists {len(names)} frame names for {row['num_frames']} frames",
@@ -193,23 +193,21 @@ def _read_videos(folder: Path) -> dict[str, Video]:
     return videos
 
 
-def _check_pictures(row: dict[str, Any], where: str) -> None:
-    """What a video's row says of its pictures can be true."""
+def _check_video(row: dict[str, Any], where: str) -> None:
+    """Raise CorruptInput if the row of a video has an impossible value."""
+    size = f"{row['width']}x{row['height']}"
     if min(row["num_frames"], row["height"], row["width"]) < 1:
         raise CorruptInput(
-            f"{row['num_frames']} frames of {row['height']} x {row['width']} are no video",
-            where=where,
+            f"a video cannot have {row['num_frames']} frames of {size} pixels", where=where
         )
     if row["height"] * row["width"] > MAX_PIXELS:
-        raise CorruptInput(
-            f"frames of {row['width']} x {row['height']} pixels are too large", where=where
-        )
+        raise CorruptInput(f"frames of {size} pixels are too large", where=where)
     if row["fps"] is not None and not 0 < row["fps"] < math.inf:
-        raise CorruptInput(f"{row['fps']} is no frame rate", where=where)
+        raise CorruptInput(f"{row['fps']} is not a frame rate", where=where)
     if not _SUFFIX.fullmatch(row["frame_suffix"]):
-        raise CorruptInput(f"{row['frame_suffix']!r} is no suffix of pictures", where=where)
+        raise CorruptInput(f"{row['frame_suffix']!r} is not an image suffix", where=where)
     if not row["frames_dir"].isprintable():
-        raise CorruptInput(f"{row['frames_dir']!r} is no folder's name", where=where)
+        raise CorruptInput(f"{row['frames_dir']!r} is not a folder name", where=where)
 
 
 def _read_expressions(folder: Path, videos: dict[str, Video]) -> list[Expression]:
@@ -241,7 +239,8 @@ def _check_moments(
         for anno, spans in spans_by_anno.items():
             if anno is not None and anno not in referents[video, name]:
                 raise CorruptInput(
-                    f"anno id {anno} is no referent of video {video}, expression {name}", where=path
+                    f"anno id {anno} is not a referent of video {video}, expression {name}",
+                    where=path,
                 )
             if spans[-1][1] > videos[video].num_frames:
                 raise CorruptInput(

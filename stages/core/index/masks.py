@@ -1,7 +1,7 @@
 """Masks of an index, read at random from masks.parquet without loading the rest.
 
-The table is sorted by (anno_id, frame) in small row groups; the footer's statistics say which
-groups can hold a track, so a look-up reads those groups alone.
+The table is sorted by (anno_id, frame) in small row groups; a look-up reads only the groups that
+can hold the track by the statistics in the footer.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from schemas.tables import MASKS
 from stages.core.media.rle import Rle, decode
 
 _CACHED_TRACKS = 64
-
 
 Track = dict[int, Rle]
 
@@ -46,20 +45,20 @@ class MaskStore:
 
     @property
     def has_rows(self) -> bool:
-        """Whether the table holds any mask; the index of a test split holds none."""
+        """Whether the table has any mask; the index of a test split has none."""
         return bool(self._groups)
 
     def rle(self, anno_id: str, frame: int) -> Rle | None:
-        """The mask of an object in a frame; None where it is not visible or not known."""
+        """The mask of an object in a frame; None if it is not visible or not known."""
         return self.frames_of(anno_id).get(frame)
 
     def mask(self, anno_id: str, frame: int) -> np.ndarray | None:
-        """As :meth:`rle`, decoded: uint8 (H, W) of 0 and 1."""
+        """The decoded mask, uint8 (H, W) of 0 and 1; None as of :meth:`rle`."""
         rle = self.rle(anno_id, frame)
         return None if rle is None else decode(rle, where=f"{self._path} {anno_id} {frame}")
 
     def frames_of(self, anno_id: str) -> Track:
-        """All masks of one object by frame; empty where the object has none."""
+        """All masks of an object by frame; empty if it has none."""
         if anno_id in self._cache:
             self._cache.move_to_end(anno_id)
             return self._cache[anno_id]
@@ -124,7 +123,7 @@ class MaskStore:
             raise CorruptInput(
                 f"cannot be read as Parquet ({str(error).splitlines()[0]})", where=self._path
             ) from error
-        # A foreign file may hold nulls and other types; a look-up in our own should not pay for it.
+        # A foreign file may have nulls and other types; look-ups in our own skip the conversion.
         if self._typed and not any(column.null_count for column in rows.columns):
             return rows
         return validate(rows, MASKS, where=self._path, columns=columns, check_key=False)

@@ -19,12 +19,12 @@ from stages.core.index.bfloat16 import from_bfloat16
 
 @dataclass(frozen=True)
 class TextEmbedding:
-    """What a text encoder says of one sentence.
+    """The embedding of a sentence.
 
     Attributes:
         tokens: L strings.
-        embeddings: float32 (L, D), one row a token.
-        pooled: float32 (D,), the sentence.
+        embeddings: float32 (L, D), one row per token.
+        pooled: float32 (D,), the whole sentence.
         motion: bool (L,), true for tokens of motion words.
     """
 
@@ -48,7 +48,7 @@ class TextStore:
         """Open `folder/texts.parquet`.
 
         Raises:
-            MissingInput: it is not there.
+            MissingInput: it does not exist.
             CorruptInput: it is empty, or its rows differ in width.
         """
         path = folder / TEXTS_TABLE
@@ -64,10 +64,10 @@ class TextStore:
         return expression in self._rows
 
     def require(self, expressions: Iterable[str]) -> None:
-        """Find before the work what would stop it later.
+        """Check that all sentences were encoded.
 
         Raises:
-            MissingInput: a sentence was not encoded.
+            MissingInput: one was not.
         """
         sentences = set(expressions)
         absent = sorted(sentence for sentence in sentences if sentence not in self)
@@ -80,7 +80,7 @@ class TextStore:
             )
 
     def get(self, expression: str) -> TextEmbedding:
-        """The embedding of a sentence, exactly as the index spells it.
+        """The embedding of a sentence, spelled exactly as in the index.
 
         Raises:
             MissingInput: the sentence was not encoded.
@@ -112,7 +112,7 @@ class TextStore:
 
 
 def read_texts(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
-    """The rows of texts.parquet, in whichever of the two number formats it holds.
+    """Read texts.parquet in either of its two number formats.
 
     Raises:
         TglError: as :func:`schemas.parquet.read_table`.

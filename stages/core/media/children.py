@@ -1,4 +1,4 @@
-"""Programs that tgl starts: none of them outlives the process that started it."""
+"""Starting programs so that none of them outlives the process that started it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
-# Reads "+PID" and "-PID" lines; when the pipe closes, its writer has ended, however that came.
+# Reads "+PID" and "-PID" lines; when the pipe closes, its writer has ended in some way.
 _WATCHDOG = """
 import os, signal, sys
 for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -31,14 +31,14 @@ _watchdog: subprocess.Popen[str] | None = None
 
 @contextmanager
 def child(command: Sequence[str], **options: Any) -> Iterator[subprocess.Popen[Any]]:
-    """Run a program while the context lasts, and wait for its end there.
+    """Run a program in a context, which ends when the program has ended.
 
-    It is killed where an exception leaves the context, where :func:`kill_children` is called, and
-    where this process is killed.
+    It is killed when an exception leaves the context, :func:`kill_children` is called, or this
+    process is killed.
 
     Args:
-        options: as of subprocess.Popen. The program gets a session of its own: Ctrl-C is for this
-            process, which ends its children in order.
+        options: as of subprocess.Popen. The program gets its own session: Ctrl-C goes to this
+            process alone, which ends its children in order.
     """
     process = subprocess.Popen(command, start_new_session=True, **options)
     with _lock:
@@ -58,14 +58,14 @@ def child(command: Sequence[str], **options: Any) -> Iterator[subprocess.Popen[A
 
 
 def kill_children() -> None:
-    """Kill every program that this process has running, in whichever thread."""
+    """Kill every program that any thread of this process has started."""
     with _lock:
         for process in _running:
             process.kill()
 
 
 def _tell(line: str) -> None:
-    """Send a line to the watchdog, which is started first where there is none."""
+    """Send a line to the watchdog; start it first if it is not running."""
     global _watchdog
     if _watchdog is None or _watchdog.poll() is not None:
         _watchdog = subprocess.Popen(

@@ -1,4 +1,4 @@
-"""Finding ffmpeg, opening a video with it, and writing one: the same bytes every time."""
+"""Finding ffmpeg, opening a video with it, and writing a video, always with the same bytes."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ _AS_TIMED = {
 
 @lru_cache(maxsize=1)
 def ffmpeg_binary() -> str:
-    """The ffmpeg on the PATH, else the one that the wheel imageio-ffmpeg carries.
+    """The path of ffmpeg: on the PATH, else in the wheel imageio-ffmpeg.
 
     Raises:
-        MissingInput: there is neither.
+        MissingInput: both are missing.
     """
     found = shutil.which("ffmpeg")
     if found:
@@ -57,7 +57,7 @@ def ffmpeg_binary() -> str:
 
 
 _LOCAL_ONLY = "file,pipe"
-# Demuxers that read other files than the one they are given, or no file at all.
+# Demuxers that read other files than the one given, or no file at all.
 _OPEN_OTHERS = frozenset(
     (
         *("avisynth", "concat", "dash", "dvdvideo", "hls", "applehttp", "imf", "lavfi", "mlv"),
@@ -67,18 +67,18 @@ _OPEN_OTHERS = frozenset(
 _IMAGE_SEQUENCES = frozenset(("image2", "alias_pix", "brender_pix"))
 _DEMUXER = re.compile(r"^ D(?P<device>[ d.]*) (?P<names>[\w,]+) ", re.MULTILINE)
 NOT_ONE_FILE = "not on whitelist"
-"""In ffmpeg's message about a file that :func:`open_video` does not let it follow."""
+"""In ffmpeg's message about another file, which :func:`open_video` does not let it open."""
 
 
 def open_video(path: Path, **options: object) -> Any:
-    """Open a user's file as an input of ffmpeg-python: this one file, nothing that it names.
+    """Open a user's file as an input of ffmpeg-python: this file alone, not those it refers to.
 
     Args:
         options: of the input, such as `ss`.
     """
     path = path.absolute()
     formats = _demuxers()
-    if "%" in str(path):  # image2 would take the name for a pattern
+    if "%" in str(path):  # image2 would take the name as a pattern
         formats -= _IMAGE_SEQUENCES
     return ffmpeg.input(
         f"file:{path}",
@@ -118,17 +118,17 @@ def write_h264(
     """Write frames as an H.264 file, byte for byte the same every time.
 
     Args:
-        frames: uint8 RGB arrays (H, W, 3) of `size`, taken one after the other.
+        frames: uint8 RGB arrays (H, W, 3) of `size`, consumed one by one.
         size: (height, width), both even.
-        fps: frames a second; not used with `times`.
-        times: seconds at which each frame is shown, then the end's, to 10 microseconds.
+        fps: frames per second; not used with `times`.
+        times: seconds at which each frame is shown, then the end, to 10 microseconds.
         quality: x264's constant rate factor, 0 is lossless.
         convert: filters between the frames and the encoder, on a stream of ffmpeg-python.
-        options: of the output, beside those that every video gets.
+        options: of the output, beside those of every video.
 
     Raises:
-        MissingInput: there is no ffmpeg.
-        DiskFull: there is no room for the file.
+        MissingInput: ffmpeg is missing.
+        DiskFull: the disk is full.
         TglError: ffmpeg failed; the message is its last line.
     """
     height, width = size
@@ -143,7 +143,7 @@ def write_h264(
         options = options | _AS_TIMED
     target = convert(source).output(f"file:{path}", crf=quality, **_H264, **options)
     command = target.overwrite_output().global_args("-loglevel", "error")
-    # A file takes the messages: a pipe could fill while we are still writing frames.
+    # Messages go to a file: a pipe could fill while we are still writing frames.
     with tempfile.TemporaryFile() as messages:
         with child(
             command.compile(cmd=ffmpeg_binary()), stdin=subprocess.PIPE, stderr=messages
@@ -151,15 +151,18 @@ def write_h264(
             _feed(process, pieces)
         if process.returncode != 0:
             messages.seek(0)
-            text = messages.read().decode(errors="replace")
-            if says_disk_full(text):
-                raise disk_full(path)
-            lines = text.strip().splitlines()
-            raise TglError(
-                f"ffmpeg could not write the video ({lines[-1] if lines else 'no message'})",
-                where=path,
-                hint="an ffmpeg with libx264 is needed; the wheel imageio-ffmpeg carries one",
-            )
+            raise _not_written(path, messages.read().decode(errors="replace"))
+
+
+def _not_written(path: Path, messages: str) -> TglError:
+    if says_disk_full(messages):
+        return disk_full(path)
+    lines = messages.strip().splitlines()
+    return TglError(
+        f"ffmpeg could not write the video ({lines[-1] if lines else 'no message'})",
+        where=path,
+        hint="it needs libx264, as in the wheel imageio-ffmpeg",
+    )
 
 
 def _feed(process: subprocess.Popen[bytes], pieces: Iterable[bytes | memoryview]) -> None:
@@ -169,4 +172,4 @@ def _feed(process: subprocess.Popen[bytes], pieces: Iterable[bytes | memoryview]
             for piece in pieces:
                 pipe.write(piece)
     except BrokenPipeError:
-        pass  # ffmpeg has ended early: its exit code and its message say why
+        pass  # ffmpeg has ended early; its exit code and messages say why

@@ -20,7 +20,7 @@ MAX_PIXELS = 16384 * 16384
 
 
 def read_frame(path: Path) -> np.ndarray:
-    """A frame as uint8 RGB of shape (H, W, 3).
+    """Read a frame as uint8 RGB of shape (H, W, 3).
 
     Raises:
         MissingInput: no such file.
@@ -34,7 +34,7 @@ def read_frame(path: Path) -> np.ndarray:
 
 
 def read_upright(path: Path) -> np.ndarray:
-    """As :func:`read_frame`, turned as the picture's orientation tag wants it shown."""
+    """Read a frame as :func:`read_frame`, rotated by its orientation tag."""
     with _opened(path) as image:
         try:
             return np.asarray(upright(image).convert("RGB"))
@@ -50,24 +50,24 @@ def frame_size(path: Path) -> tuple[int, int]:
 
 
 def upright(image: Image.Image) -> Image.Image:
-    """The picture as its orientation tag wants it shown."""
+    """An image rotated by its orientation tag."""
     return ImageOps.exif_transpose(image)
 
 
 def _opened(path: Path) -> Image.Image:
-    content = read_regular(path, missing="the frame is not there")
+    content = read_regular(path, missing="the frame is missing")
     if content.startswith(PNG_SIGNATURE):
         content = checked_png(content, where=path)
     try:
         with warnings.catch_warnings():
-            # Pillow warns of large pictures and refuses huge ones; the limit here is our own.
+            # Pillow warns of large images and refuses huge ones; the limit here is our own.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             image = Image.open(io.BytesIO(content))
     except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError) as error:
         raise _unreadable(path, error) from error
     if image.width * image.height > MAX_PIXELS:
         image.close()
-        raise CorruptInput(f"{image.width} x {image.height} pixels are too many", where=path)
+        raise CorruptInput(f"{image.width}x{image.height} pixels are too many", where=path)
     return image
 
 

@@ -22,7 +22,7 @@ _BITS = 5
 _MOST_DIGITS = 7  # 35 bits: a run of _MOST_PIXELS with its sign
 MOST_PIXELS = 2**32
 MOST_CHARACTERS = 2**23
-"""Of one mask; noise at 4096 x 4096 pixels takes so many, an outline at 16384 x 16384 a tenth."""
+"""Of one mask; noise at 4096x4096 pixels takes so many, an outline at 16384x16384 a tenth."""
 _RUNS_PER_PIXEL = 4  # one would do, but some programs write empty runs between the others
 _TOGETHER = 2**20  # characters decoded in one go, at about 60 bytes each
 

@@ -13,8 +13,8 @@ Span = tuple[int, int]
 def spans_of(inside: Sequence[bool] | np.ndarray) -> list[Span]:
     """Maximal spans of the True values of (T,) bool, in order."""
     padded = np.concatenate([[False], np.asarray(inside, bool), [False]])
-    edges = np.flatnonzero(padded[1:] != padded[:-1])
-    return [(int(start), int(end)) for start, end in edges.reshape(-1, 2)]
+    bounds = np.flatnonzero(padded[1:] != padded[:-1])
+    return [(int(start), int(end)) for start, end in bounds.reshape(-1, 2)]
 
 
 def span_mask(spans: Iterable[Span], num_frames: int) -> np.ndarray:

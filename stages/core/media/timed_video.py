@@ -1,4 +1,4 @@
-"""Raw frames with a time stamp each, as a Matroska stream that ffmpeg reads from a pipe."""
+"""Raw frames with time stamps, as a Matroska stream that ffmpeg reads from a pipe."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ _CLUSTER, _TIME, _GROUP, _BLOCK, _DURATION = 0x1F43B675, 0xE7, 0xA0, 0xA1, 0x9B
 def matroska(
     frames: Iterable[np.ndarray], times: Iterable[float], size: tuple[int, int]
 ) -> Iterator[bytes]:
-    """Pack frames into pieces of one stream, each as soon as the next frame's time is known.
+    """Yield pieces of one stream, each as soon as the time of the next frame is known.
 
     Args:
         frames: uint8 RGB arrays (H, W, 3) of `size`.
-        times: seconds of each frame, increasing; rounded to :data:`TICKS_PER_SECOND`. One more
-            than there are frames: the last one is the end.
+        times: seconds of each frame, increasing, then of the end; rounded to
+            :data:`TICKS_PER_SECOND`.
         size: (height, width).
     """
     yield _header(size)
@@ -44,7 +44,7 @@ def matroska(
 
 
 def end_time(times: Sequence[float]) -> float:
-    """Seconds at which a video ends: its last frame is shown as long as the one before it."""
+    """The end of a video in seconds: its last frame is shown as long as the one before it."""
     return times[-1] + (times[-1] - times[-2] if len(times) > 1 else 1.0)
 
 

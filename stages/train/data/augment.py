@@ -1,4 +1,4 @@
-"""Augmentations that keep the sentence true."""
+"""Augmentations under which the sentence stays true."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _PAIRS = (
     ("clockwise", "anti-clockwise"),
 )
 MIRRORED = {b: a for a, b in _PAIRS} | dict(reversed(_PAIRS))
-"""A word and what it becomes in a mirror; of several spellings the first pair's is taken."""
+"""Words and their mirrored forms; of several spellings the first pair's is used."""
 
 _WORDS = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
 _COLOUR_WORDS = re.compile(
@@ -28,20 +28,20 @@ _COLOUR_WORDS = re.compile(
     r"|yellow)(d?ish)?\b"
 )
 
-# ITU-R BT.601, the weights of the greyscale that saturation is measured from.
+# Weights of the luma (ITU-R BT.601) that saturation is relative to.
 _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 _WHITE = 255.0
 
 
 def mirrored_sentence(sentence: str) -> str:
-    """The sentence that is true of the mirrored clip: left and right change places."""
+    """The sentence for the mirrored clip, with left and right exchanged."""
 
     def swap(found: re.Match[str]) -> str:
         word = found.group()
-        other = MIRRORED.get(word.lower())
-        if other is None:
+        mirrored = MIRRORED.get(word.lower())
+        if mirrored is None:
             return "-".join(_cased(p, MIRRORED.get(p.lower(), p)) for p in word.split("-"))
-        return _cased(word, other)
+        return _cased(word, mirrored)
 
     return _WORDS.sub(swap, sentence)
 
@@ -66,17 +66,17 @@ class ColourChange:
         return ColourChange(*(float(rng.uniform(low, high)) for _ in range(3)))
 
     def apply(self, frames: np.ndarray) -> np.ndarray:
-        """Changed frames, uint8 (T, H, W, 3) to the same; contrast turns about the clip's mean."""
-        image = frames.astype(np.float32) * self.brightness
-        grey = image @ _LUMA  # (T, H, W)
-        image = grey[..., None] + (image - grey[..., None]) * self.saturation
-        mean = grey.mean()
-        image = mean + (image - mean) * self.contrast
-        return np.clip(np.rint(image), 0, _WHITE).astype(np.uint8)
+        """Change frames, uint8 (T, H, W, 3); contrast is relative to the clip's mean luma."""
+        pixels = frames.astype(np.float32) * self.brightness
+        luma = pixels @ _LUMA  # (T, H, W)
+        pixels = luma[..., None] + (pixels - luma[..., None]) * self.saturation
+        mean = luma.mean()
+        pixels = mean + (pixels - mean) * self.contrast
+        return np.clip(np.rint(pixels), 0, _WHITE).astype(np.uint8)
 
 
-def _cased(word: str, other: str) -> str:
-    """`other` with the capitals of `word`."""
+def _cased(word: str, replacement: str) -> str:
+    """`replacement` with the case of `word`."""
     if word.isupper():
-        return other.upper()
-    return other.capitalize() if word[:1].isupper() else other
+        return replacement.upper()
+    return replacement.capitalize() if word[:1].isupper() else replacement

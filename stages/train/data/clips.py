@@ -1,4 +1,4 @@
-"""Which frames of a video make a training clip. Pure functions of a seeded generator, no torch."""
+"""Drawing the frames of a training clip: pure functions of a seeded generator, without torch."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class ClipRules:
-    """How frames are drawn.
+    """Rules for drawing frames.
 
     Attributes:
         frames: T, the length of every clip.
@@ -25,12 +25,12 @@ class ClipRules:
 
 
 def sample_generator(seed: int, *words: int) -> np.random.Generator:
-    """A generator that depends on the seed and the words alone, not on who draws or when."""
+    """A generator that depends on the seed and the words alone, not on the process or the time."""
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, *words])))
 
 
 def random_clip(num_frames: int, rules: ClipRules, rng: np.random.Generator) -> np.ndarray:
-    """Frames of a clip drawn without any look at moments.
+    """Draw the frames of a clip regardless of moments.
 
     Returns:
         int64 (T,), ascending; a video shorter than the clip repeats frames evenly.
@@ -41,11 +41,11 @@ def random_clip(num_frames: int, rules: ClipRules, rng: np.random.Generator) -> 
 
 
 def moment_clip(relevant: np.ndarray, rules: ClipRules, rng: np.random.Generator) -> np.ndarray:
-    """n+ frames of the moment and n- frames outside it (paper, section 3).
+    """Draw n+ frames of the moment and n- frames outside it (paper, section 3).
 
     The relevant frames are a strided run through the list of relevant frames, so that a clip
-    usually meets one span; the others lie around it at the same stride, or anywhere. Where one
-    kind has too few frames the other fills up.
+    usually meets one span; the others lie around it at the same stride, or anywhere. If the video
+    has too few frames of one kind, the clip has more of the other.
 
     Args:
         relevant: bool (num_frames,), t in M+; at least one is true.
@@ -58,31 +58,31 @@ def moment_clip(relevant: np.ndarray, rules: ClipRules, rng: np.random.Generator
         raise ValueError("a moment clip needs a relevant frame")
     stride, spread = _manner(rules, rng)
     wanted = max(min(rules.relevant, len(inside)), rules.frames - len(outside))
-    guided = _draw(inside, min(wanted, len(inside)), stride, spread=False, rng=rng)
-    missing = min(rules.frames - len(guided), len(outside))
+    chosen = _draw(inside, min(wanted, len(inside)), stride, spread=False, rng=rng)
+    missing = min(rules.frames - len(chosen), len(outside))
     if spread:
         others = rng.choice(outside, missing, replace=False) if missing else outside[:0]
     else:
-        others = _around(outside, guided, missing, stride, rng)
-    return stretch(np.sort(np.concatenate([guided, others])), rules.frames)
+        others = _around(outside, chosen, missing, stride, rng)
+    return stretch(np.sort(np.concatenate([chosen, others])), rules.frames)
 
 
 def stretch(frames: np.ndarray, length: int) -> np.ndarray:
-    """`frames` repeated evenly, in order, where they are fewer than `length`; int64 (length,)."""
+    """Repeat `frames` evenly, in order, if they are fewer than `length`; int64 (length,)."""
     if len(frames) >= length:
         return frames
     return frames[np.arange(length) * len(frames) // length]
 
 
 def _manner(rules: ClipRules, rng: np.random.Generator) -> tuple[int, bool]:
-    """Stride of the clip, and whether its frames come from anywhere."""
+    """Draw the stride of the clip, and whether its frames come from anywhere."""
     return int(rng.integers(1, rules.max_stride + 1)), bool(rng.random() < rules.spread)
 
 
 def _draw(
     pool: np.ndarray, count: int, stride: int, spread: bool, rng: np.random.Generator
 ) -> np.ndarray:
-    """`count` of the frames of `pool` (all if there are fewer), ascending."""
+    """Draw `count` frames of `pool` (all if there are fewer), ascending."""
     count = min(count, len(pool))
     if spread:
         return np.sort(rng.choice(pool, count, replace=False))
@@ -94,20 +94,22 @@ def _draw(
 
 def _around(
     outside: np.ndarray,
-    guided: np.ndarray,
+    relevant: np.ndarray,
     count: int,
     stride: int,
     rng: np.random.Generator,
 ) -> np.ndarray:
-    """`count` irrelevant frames at `stride` before, between and behind the relevant ones.
+    """Draw `count` irrelevant frames at `stride` before, between and after the relevant ones.
 
-    How many lie before is drawn; where a side has too few, the other gives more.
+    The number of frames before is drawn; if a side has too few, the other has more.
     """
-    before = outside[outside < guided[0]][::-1]  # nearest first
-    behind = outside[outside > guided[0]]
-    left = int(rng.integers(0, count + 1))
-    left = min(max(left, count - len(behind)), len(before))
-    return np.concatenate([_strided(before, left, stride), _strided(behind, count - left, stride)])
+    before = outside[outside < relevant[0]][::-1]  # nearest first
+    after = outside[outside > relevant[0]]
+    number = int(rng.integers(0, count + 1))
+    number = min(max(number, count - len(after)), len(before))
+    return np.concatenate(
+        [_strided(before, number, stride), _strided(after, count - number, stride)]
+    )
 
 
 def _strided(pool: np.ndarray, count: int, stride: int) -> np.ndarray:

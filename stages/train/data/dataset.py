@@ -1,7 +1,6 @@
 """Training samples: a clip of a video, its sentence, its path labels and its targets.
 
-Sample i of a run is a pure function of (index, config, i): which process or worker makes it, and
-when, changes nothing.
+Sample i of a run is a pure function of (index, config, i), whichever process makes it, and when.
 """
 
 from __future__ import annotations
@@ -17,9 +16,9 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from schemas.errors import CorruptInput
+from stages.core.index.frame_files import read_video_frame
 from stages.core.index.index import Expression, Index, Video
 from stages.core.index.texts import TextEmbedding, TextStore
-from stages.core.media.frames import read_frame
 from stages.core.media.rle import decode
 from stages.core.model.backbones.preprocess import resize_frames
 from stages.train.config import TrainConfig
@@ -42,8 +41,8 @@ class Sample:
         targets: uint8 (T, S, S), the union of the supervised referents, 0 or 1.
         relevant: bool (T,), t in M+: the label of the relevance loss.
         guided: bool (T,), frames that take the language path under MDP. They differ from
-            `relevant` in sentences without target: there is no moment, yet the language path has
-            to learn to answer with nothing, so n+ frames are guided.
+            `relevant` in sentences without target: these have no moment, but the language path has
+            to learn empty masks, so n+ frames are guided.
     """
 
     video_id: str
@@ -62,8 +61,8 @@ class ClipDataset(Dataset[Sample]):
 
     Args:
         index_folder: opened again in every worker process.
-        size: S, the side in pixels of pixels and targets.
-        with_pixels: False leaves the frames undecoded.
+        size: S, the side of pixels and targets.
+        with_pixels: False does not decode the frames.
     """
 
     def __init__(
@@ -86,7 +85,7 @@ class ClipDataset(Dataset[Sample]):
         self._order: tuple[int, np.ndarray] | None = None
 
     def __getstate__(self) -> dict[str, object]:
-        """Open files stay behind when a worker process gets its copy."""
+        """The state without open files, for a worker's copy."""
         return {k: v for k, v in self.__dict__.items() if k not in ("index", "texts")}
 
     @cached_property
@@ -98,13 +97,13 @@ class ClipDataset(Dataset[Sample]):
         return TextStore.open(self._text_folder)
 
     def expression(self, number: int) -> Expression:
-        """The sentence of a sample: every epoch is a new permutation of all of them."""
+        """The sentence of a sample; every epoch is a new permutation of all sentences."""
         expressions = self.index.expressions
-        epoch, place = divmod(number, len(expressions))
+        epoch, position = divmod(number, len(expressions))
         if self._order is None or self._order[0] != epoch:
             rng = sample_generator(self._config.seed, _ORDER_STREAM, epoch)
             self._order = epoch, rng.permutation(len(expressions))
-        return expressions[self._order[1][place]]
+        return expressions[self._order[1][position]]
 
     def __getitem__(self, number: int) -> Sample:
         rng = sample_generator(self._config.seed, _CLIP_STREAM, number)
@@ -129,7 +128,7 @@ class ClipDataset(Dataset[Sample]):
         )
 
     def _moments(self, expression: Expression, video: Video) -> Mapping[str | None, Spans]:
-        """Spans by referent; the whole video where they are unknown or must not be looked at."""
+        """Spans by referent; the whole video if they are unknown or must not be used."""
         if self._config.reads_moments:
             moments = self.index.moments(*expression.key)
             if moments or not expression.anno_ids:
@@ -150,7 +149,7 @@ class ClipDataset(Dataset[Sample]):
         return random_clip(video.num_frames, self._rules, rng)
 
     def _guided(self, expression: Expression, relevant: np.ndarray) -> np.ndarray:
-        """The language path's frames; evenly spaced ones where the sentence has no target."""
+        """Frames of the language path; evenly spaced ones if the sentence has no target."""
         if expression.anno_ids:
             return relevant
         guided = np.zeros(len(relevant), dtype=bool)
@@ -159,7 +158,7 @@ class ClipDataset(Dataset[Sample]):
         return guided
 
     def _mirror(self, sentence: str, rng: np.random.Generator) -> tuple[bool, str]:
-        """Whether the clip is mirrored, and the sentence that is then true of it."""
+        """Decide whether to mirror the clip; returns that, and the sentence true of the clip."""
         if rng.random() >= self._config.flip:
             return False, sentence
         mirrored = mirrored_sentence(sentence)
@@ -175,12 +174,12 @@ class ClipDataset(Dataset[Sample]):
         flipped: bool,
         rng: np.random.Generator,
     ) -> Tensor:
-        """uint8 (T, 3, S, S); frames that repeat in the clip are decoded once."""
+        """Decode the frames, uint8 (T, 3, S, S), repeated ones once."""
         change = None
         if self._config.colour and not names_colour(sentence):
             change = ColourChange.draw(self._config.colour, rng)
-        distinct, places = np.unique(frames, return_inverse=True)
-        pixels = read_pixels(video, distinct, self._size, change)[torch.from_numpy(places)]
+        distinct, inverse = np.unique(frames, return_inverse=True)
+        pixels = read_pixels(video, distinct, self._size, change)[torch.from_numpy(inverse)]
         return pixels.flip(-1) if flipped else pixels
 
     def _targets(
@@ -201,7 +200,7 @@ def referent_masks(
     """The union of the referents' masks in each frame, uint8 (T, size, size).
 
     Raises:
-        CorruptInput: the index holds no mask of a referent, or one that cannot be decoded.
+        CorruptInput: the index has no mask of a referent, or one that cannot be decoded.
     """
     tracks = [index.masks.frames_of(anno_id) for anno_id in anno_ids]
     for anno_id, track in zip(anno_ids, tracks, strict=True):
@@ -224,11 +223,11 @@ def referent_masks(
 def read_pixels(
     video: Video, frames: np.ndarray, size: int, change: ColourChange | None = None
 ) -> Tensor:
-    """Decode frames at the training size.
+    """Decode frames, resized to the training size.
 
     Args:
         frames: int (T,) positions in the video.
-        change: of the colours, before resizing.
+        change: applied to the colours before resizing.
 
     Returns:
         uint8 (T, 3, size, size).
@@ -236,16 +235,6 @@ def read_pixels(
     Raises:
         MissingInput, CorruptInput: naming the file.
     """
-    pictures = []
-    for frame in frames:
-        path = video.frame_path(int(frame))
-        picture = read_frame(path)
-        if picture.shape[:2] != (video.height, video.width):
-            raise CorruptInput(
-                f"is {picture.shape[1]}x{picture.shape[0]}, the index says "
-                f"{video.width}x{video.height}",
-                where=path,
-            )
-        pictures.append(picture)
-    stacked = np.stack(pictures)
+    images = [read_video_frame(video, int(frame)) for frame in frames]
+    stacked = np.stack(images)
     return resize_frames(stacked if change is None else change.apply(stacked), size)

@@ -1,4 +1,4 @@
-"""Features of a batch's frames: encoded anew, or kept on disk where the encoder is frozen."""
+"""Features of the frames of a batch: encoded when needed, or cached on disk."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ from stages.core.model.backbones.preprocess import normalise
 from stages.train.data.dataset import Sample, read_pixels
 
 Encode = Callable[[Tensor], FrameFeatures]
-"""Normalised pixels float32 (T, 3, S, S) to the features of T frames, without gradient."""
+"""From normalised pixels, float32 (T, 3, S, S), to features of T frames, without gradient."""
 
 CHUNK_FRAMES = 8
 _GIGABYTE = 1e9
 
 
 class FeatureSource(Protocol):
-    """Where the trainer gets features from."""
+    """A source of features."""
 
     def of_batch(self, samples: Sequence[Sample]) -> FrameFeatures:
-        """Features of all frames of all clips, clip after clip: E * T frames."""
+        """Features of the E * T frames of all clips, clip after clip."""
 
     def of_video(self, video: Video, frames: np.ndarray) -> FrameFeatures:
-        """Features of some frames of a video, as they are; T frames."""
+        """Features of T frames of a video, without augmentation."""
 
 
 class LiveFeatures:
-    """Encodes every clip when it comes."""
+    """Encodes every clip when it is needed."""
 
     def __init__(self, encode: Encode, size: int, device: torch.device):
         self._encode = encode
@@ -43,7 +43,7 @@ class LiveFeatures:
         self._device = device
 
     def of_batch(self, samples: Sequence[Sample]) -> FrameFeatures:
-        """As in :class:`FeatureSource`; the samples hold their pixels."""
+        """As in :class:`FeatureSource`; the samples have pixels."""
         pixels = torch.cat([sample.pixels for sample in samples if sample.pixels is not None])
         return self._encode(normalise(pixels.to(self._device)))
 
@@ -58,27 +58,27 @@ class LiveFeatures:
 
 @dataclass
 class DiskBudget:
-    """Bytes that caches may still write."""
+    """Number of bytes that caches may still write."""
 
     free: int
 
     @staticmethod
     def of(gigabytes: float) -> DiskBudget:
-        """A budget as the user states it."""
+        """A budget in gigabytes."""
         return DiskBudget(int(gigabytes * _GIGABYTE))
 
 
 class CachedFeatures:
     """Features on disk as float16, chunk by chunk, up to a budget.
 
-    A chunk is always encoded whole, so its numbers do not depend on which clip asked first: a run
-    that was killed and goes on sees the same ones. When the budget is spent, or the disk is full,
-    further chunks are encoded whenever they are needed.
+    A chunk is always encoded whole, so its numbers do not depend on the clip that needs it first: a
+    resumed run reads the same ones. When the budget is spent, or the disk is full, further chunks
+    are encoded whenever they are needed.
 
     Args:
         folder: of the chunks; processes may share it.
-        index: whose frames are read.
-        budget: shared by all caches of a run; what `folder` holds already is taken from it.
+        index: of the videos.
+        budget: shared by all caches of a run; files that `folder` already has count towards it.
     """
 
     def __init__(
@@ -123,9 +123,9 @@ class CachedFeatures:
     def _fill(self, rows: np.ndarray, video: Video, frames: np.ndarray, flipped: bool) -> None:
         """Write the features of `frames` (T,) into `rows` (T, row)."""
         for chunk in np.unique(frames // CHUNK_FRAMES):
-            places = np.flatnonzero(frames // CHUNK_FRAMES == chunk)
-            rows[places] = self._chunk(video, int(chunk), flipped)[
-                frames[places] - chunk * CHUNK_FRAMES
+            chosen = np.flatnonzero(frames // CHUNK_FRAMES == chunk)
+            rows[chosen] = self._chunk(video, int(chunk), flipped)[
+                frames[chosen] - chunk * CHUNK_FRAMES
             ]
 
     def _chunk(self, video: Video, chunk: int, flipped: bool) -> np.ndarray:
@@ -150,7 +150,7 @@ class CachedFeatures:
             temporary.replace(path)
             self._budget.free -= rows.nbytes
         except OSError:
-            # A cache is no reason to stop: without room for it the run is only slower.
+            # A full disk is no reason to stop: without a cache the run is only slower.
             temporary.unlink(missing_ok=True)
             self._budget.free = 0
 

@@ -1,4 +1,4 @@
-"""What a training clip supervises: which referents, and their masks."""
+"""The targets of a training clip: supervised referents and their masks."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from functools import reduce
 
 import numpy as np
 
-Spans = Sequence[tuple[int, int]]
+from stages.core.media.spans import Span
+
+Spans = Sequence[Span]
 
 
-def frames_in(spans: Iterable[tuple[int, int]], frames: np.ndarray) -> np.ndarray:
-    """Which of `frames` lie in one of the half-open spans; bool (T,)."""
+def frames_in(spans: Iterable[Span], frames: np.ndarray) -> np.ndarray:
+    """Bool (T,): whether each of `frames` lies in one of the spans."""
     inside = np.zeros(len(frames), dtype=bool)
     for start, end in spans:
         inside |= (frames >= start) & (frames < end)
@@ -19,7 +21,7 @@ def frames_in(spans: Iterable[tuple[int, int]], frames: np.ndarray) -> np.ndarra
 
 
 def relevant_frames(moments: Mapping[str | None, Spans], frames: np.ndarray) -> np.ndarray:
-    """t in M+ for each of `frames`: the union over all referents; bool (T,)."""
+    """Bool (T,): t in M+ for each of `frames`, the union over all referents."""
     return frames_in((span for spans in moments.values() for span in spans), frames)
 
 
@@ -32,14 +34,14 @@ def target_referents(
 ) -> tuple[str, ...]:
     """The referents that a clip supervises (paper, object-level selective supervision).
 
-    A_c = {o : span(o) meets the clip's frames in M+}. A referent's own frames in M+ are the clip's
-    frames in its spans, because M+ is the union of all spans. Spans under the key None belong to
-    every referent.
+    A_c = {o : span(o) meets the clip's frames in M+}. M+ is the union of all spans, so these are
+    the referents with a clip frame in their spans. Spans under the key None belong to every
+    referent.
 
     Args:
         anno_ids: all referents of the sentence.
         frames: int (T,) frames of the clip.
-        oss: False takes all referents, and `moments` is not looked at.
+        oss: False returns all referents and ignores `moments`.
     """
     if not oss:
         return tuple(anno_ids)
@@ -52,10 +54,10 @@ def target_referents(
 
 
 def union_mask(masks: Sequence[np.ndarray], size: int) -> np.ndarray:
-    """The union of masks (H, W), uint8 of 0 and 1, at the training size: the same (size, size).
+    """The union of masks (H, W), uint8 of 0 and 1, resized to (size, size).
 
-    A pixel is on where at least half of its area in the source is, and the pixel that covers the
-    mask best is on in any case: a small object does not vanish.
+    A pixel is 1 if at least half of its area in the source is. The pixel that covers the mask best
+    is always 1, so that a small object does not vanish.
     """
     full = reduce(np.bitwise_or, masks, np.zeros((), np.uint8))
     if not full.any():

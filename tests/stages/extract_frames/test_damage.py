@@ -60,9 +60,7 @@ def test_a_damaged_video_fails_with_the_number_of_errors(
     whole, _ = extract(run_stage, tmp_path / "whole", video)
     assert whole.counts["decoding errors"] == 0
     flipped(video)
-    with pytest.raises(
-        CorruptInput, match=r"cannot be decoded without \d+ decoding errors?, first: \w"
-    ):
+    with pytest.raises(CorruptInput, match=r"has \d+ decoding errors?, first: \w"):
         extract(run_stage, tmp_path / "frames", video)
     outcome, warnings = extract(run_stage, tmp_path / "kept", video, keep_damaged=True)
     assert outcome.counts["decoding errors"] > 0
@@ -94,7 +92,7 @@ def test_real_videos_that_are_damaged(
     video.write_bytes(content if damage == "flip" else content[: len(content) * 3 // 5])
     if damage == "flip":
         flipped(video, 2000)
-    with pytest.raises(CorruptInput, match="cannot be decoded without"):
+    with pytest.raises(CorruptInput, match=r"has [\d,]+ decoding error"):
         extract(run_stage, tmp_path / "out", video, short_side=72, stride=20)
 
 
@@ -102,7 +100,7 @@ def test_a_damaged_stream_says_so(make_video: MakeVideo) -> None:
     # No packet of it is refused, so that ffmpeg alone would call it whole.
     video = flipped(make_video("a.mkv", frames=30, options=("-c:v", "ffv1")), 20)
     frames = iter(VideoStream(video))
-    with pytest.raises(CorruptInput, match=r"a\.mkv: cannot be decoded"):
+    with pytest.raises(CorruptInput, match=r"a\.mkv: has 1 decoding error, first: slice CRC"):
         list(frames)
 
 

@@ -1,4 +1,4 @@
-"""What each setting does to the pictures, and which videos can be read."""
+"""The effect of each setting on the frames, and videos that can be read."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ LOSSLESS = ("-c:v", "libx264", "-preset", "ultrafast", "-qp", "0")
 
 @pytest.fixture
 def rows(run_stage: Callable, tmp_path: Path) -> Callable:
-    """`rows(video, **settings)`: the frames table as dictionaries, with `picture` arrays."""
+    """`rows(video, **settings)`: the frames table as dictionaries, with `pixels` arrays."""
 
     def extract(video: Path, **settings: object) -> list[dict]:
         out = tmp_path / f"out{len(list(tmp_path.iterdir()))}"
         run_stage(STAGE, ExtractConfig(**settings), ExtractInputs((video,)), out)
         found = read_table(out / FRAMES_TABLE, FRAMES).to_pylist()
-        return [{**row, "picture": read_frame(out / row["path"])} for row in found]
+        return [{**row, "pixels": read_frame(out / row["path"])} for row in found]
 
     return extract
 
@@ -75,7 +75,7 @@ def test_fps_within_a_part(make_video: MakeVideo, rows: Callable) -> None:
 )
 def test_sizes(make_video: MakeVideo, rows: Callable, settings: dict, size: tuple) -> None:
     row = rows(make_video("a.mp4", frames=1), **settings)[0]
-    assert (row["height"], row["width"]) == row["picture"].shape[:2] == size
+    assert (row["height"], row["width"]) == row["pixels"].shape[:2] == size
 
 
 def test_png_is_lossless(make_video: MakeVideo, rows: Callable) -> None:
@@ -84,7 +84,7 @@ def test_png_is_lossless(make_video: MakeVideo, rows: Callable) -> None:
     command = [ffmpeg_binary(), "-v", "error", "-i", str(video), "-f", "rawvideo"]
     raw = subprocess.run([*command, "-pix_fmt", "rgb24", "-"], capture_output=True, check=True)
     truth = np.frombuffer(raw.stdout, np.uint8).reshape(2, 48, 64, 3)
-    found = np.stack([row["picture"] for row in rows(video, format="png")])
+    found = np.stack([row["pixels"] for row in rows(video, format="png")])
     assert np.array_equal(found, truth)
 
 
@@ -98,7 +98,7 @@ def test_pixels_are_ffmpegs(
     subprocess.run([*bare, str(tmp_path / "bare" / "%05d.jpg")], check=True)
     for number, row in enumerate(rows(video, quality=7, optimize=optimize), start=1):
         truth = tmp_path / "bare" / f"{number:05d}.jpg"
-        assert np.array_equal(row["picture"], read_frame(truth))
+        assert np.array_equal(row["pixels"], read_frame(truth))
         same_bytes = row["sha256"] == hashlib.sha256(truth.read_bytes()).hexdigest()
         assert same_bytes is optimize
         assert row["bytes"] >= truth.stat().st_size
@@ -113,24 +113,24 @@ def test_rotation_metadata_is_honoured(
     subprocess.run([*command, "-c", "copy", str(turned)], check=True)
     row = rows(turned, format="png")[0]
     assert (row["height"], row["width"]) == (64, 48)
-    truth = np.rot90(rows(upright, format="png")[0]["picture"])
-    assert np.abs(row["picture"].astype(int) - truth).mean() < 2  # chroma is resampled
+    truth = np.rot90(rows(upright, format="png")[0]["pixels"])
+    assert np.abs(row["pixels"].astype(int) - truth).mean() < 2  # chroma is resampled
 
 
 HDR = "setparams=color_primaries=bt2020:color_trc=smpte2084:colorspace=bt2020nc"
 
 
-@pytest.mark.parametrize("picture_format", ["jpg", "png"])
+@pytest.mark.parametrize("image_format", ["jpg", "png"])
 @pytest.mark.parametrize("filters", ["null", HDR], ids=["sdr", "hdr"])
 def test_ten_bit_and_hdr_become_eight_bit(
-    make_video: MakeVideo, rows: Callable, filters: str, picture_format: str
+    make_video: MakeVideo, rows: Callable, filters: str, image_format: str
 ) -> None:
     options = (*LOSSLESS, "-pix_fmt", "yuv420p10le")
     video = make_video("ten.mp4", frames=2, filters=filters, options=options)
-    found = rows(video, format=picture_format)
+    found = rows(video, format=image_format)
     assert len(found) == 2
-    assert found[0]["picture"].dtype == np.uint8
-    assert found[0]["picture"].std() > 20  # a picture, not a grey field
+    assert found[0]["pixels"].dtype == np.uint8
+    assert found[0]["pixels"].std() > 20  # not a grey field
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ def test_containers_and_codecs(
 ) -> None:
     found = rows(make_video(name, frames=5, rate="25", options=options))
     assert len(found) >= 5
-    assert found[0]["picture"].shape == (48, 64, 3)
+    assert found[0]["pixels"].shape == (48, 64, 3)
     seconds = [row["pts_seconds"] for row in found]
     assert abs(seconds[0]) < 0.01  # containers that begin later than 0 are shifted
     assert np.allclose(np.diff(seconds[:5]), 1 / 25, atol=0.011)  # gif counts in 1/100 s

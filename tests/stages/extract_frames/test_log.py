@@ -12,8 +12,8 @@ from stages.core.engine.progress import SilentProgress
 from stages.extract_frames.config import ExtractConfig, ExtractInputs
 from stages.extract_frames.estimate import FrameEstimate, frames_of_header
 from stages.extract_frames.log import Log
-from stages.extract_frames.pictures import WrittenPictures
 from stages.extract_frames.stage import STAGE
+from stages.extract_frames.written_frames import WrittenFrames
 
 HEADER = """[info] Input #0, mov,mp4,m4a,3gp,3g2,mj2, from 'file:/a.mp4':
 [info]   Duration: 00:01:10.50, start: 0.000000, bitrate: 28 kb/s
@@ -46,6 +46,29 @@ def test_a_header_without_a_length_says_nothing() -> None:
     assert headers == []
 
 
+FRAME = "[Parsed_showinfo_0 @ 0x1] [info] n:   0 pts:      0 pts_time:0 s:64x48 i:P iskey:1 type:I "
+COLOUR = (
+    "[Parsed_showinfo_0 @ 0x1] [info] color_range:tv color_space:unknown color_primaries:bt470bg "
+    "color_trc:iec61966-2-1"
+)
+ERROR = "[ffv1 @ 0x1] [error] slice CRC mismatch E4EF812!"
+
+
+@pytest.mark.parametrize(
+    ("lines", "mixed", "errors"),
+    [
+        ([FRAME, COLOUR], False, 0),
+        ([FRAME, ERROR + "at 1.4 seconds", COLOUR], False, 1),
+        ([FRAME + "slice CRC mismatch E4EF812!at 1.4 seconds", COLOUR], True, 0),
+        ([FRAME, COLOUR.replace("bt470", "slice CRC mismatch")], True, 0),
+        ([ERROR + FRAME.partition("[info] ")[2], "at 1.4 seconds", COLOUR], False, 1),
+    ],
+)
+def test_a_message_within_another_is_noticed(lines: list[str], mixed: bool, errors: int) -> None:
+    log = Log().read(["[info] Stream mapping:", *lines])
+    assert (len(log.stamps), log.mixed, len(log.damage)) == (1, mixed, errors)
+
+
 @pytest.mark.parametrize(
     ("settings", "frames"),
     [({}, 250), ({"stride": 4}, 62), ({"fps": 5.0}, 50), ({"start": 4.0}, 150), ({"end": 2.0}, 50),
@@ -66,16 +89,16 @@ def test_unknown_videos_are_estimated_by_their_bytes(tmp_path: Path) -> None:
     assert estimate.learn(paths[2], 1) == 81
 
 
-def test_pictures_are_taken_when_they_are_whole(tmp_path: Path) -> None:
-    written = WrittenPictures(tmp_path, ExtractConfig(digits=3))
-    written.take_whole()
+def test_frames_are_read_when_they_are_whole(tmp_path: Path) -> None:
+    written = WrittenFrames(tmp_path, ExtractConfig(digits=3))
+    written.read_whole()
     (tmp_path / "000.jpg").write_bytes(b"half")
-    written.take_whole()
+    written.read_whole()
     (tmp_path / "000.jpg").write_bytes(b"whole")
     (tmp_path / "001.jpg").write_bytes(b"half of the next")
-    written.take_whole()
+    written.read_whole()
     (tmp_path / "001.jpg").write_bytes(b"the next")
-    found = written.take_all()
+    found = written.read_all()
     assert [(p.name, p.bytes) for p in found] == [("000.jpg", 5), ("001.jpg", 8)]
     assert found[0].sha256 != found[1].sha256
 

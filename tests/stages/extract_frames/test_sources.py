@@ -52,11 +52,11 @@ def test_what_stands_for_nothing_is_refused(folder: Path) -> None:
     with pytest.raises(MissingInput, match="matches no file"):
         find_videos([str(folder / "*.webm")])
     (folder / "empty").mkdir()
-    with pytest.raises(MissingInput, match="holds no video"):
+    with pytest.raises(MissingInput, match="contains no videos"):
         find_videos([str(folder / "empty")])
     with pytest.raises(MissingInput, match="no such list"):
         find_videos([f"@{folder / 'absent.txt'}"])
-    with pytest.raises(ConfigError, match="no video is named"):
+    with pytest.raises(ConfigError, match="no video given"):
         ExtractInputs(find_videos([])).digests()
 
 

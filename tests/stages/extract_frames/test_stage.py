@@ -31,7 +31,7 @@ def _videos(make_video: MakeVideo, count: int) -> ExtractInputs:
     return ExtractInputs(tuple(make_video(f"v{n}.mp4", frames=4 + n) for n in range(count)))
 
 
-def test_writes_pictures_and_a_row_for_each(
+def test_writes_frames_and_a_row_for_each(
     run_stage: Run, make_video: MakeVideo, tmp_path: Path
 ) -> None:
     inputs = _videos(make_video, 2)
@@ -84,7 +84,7 @@ def test_killed_run_resumes_with_the_same_artifact(
     assert list_folder(out) == list_folder(tmp_path / "whole")
 
 
-def test_a_lost_picture_is_mended(run_stage: Run, make_video: MakeVideo, tmp_path: Path) -> None:
+def test_a_lost_frame_is_restored(run_stage: Run, make_video: MakeVideo, tmp_path: Path) -> None:
     inputs = _videos(make_video, 2)
     run_stage(STAGE, ExtractConfig(), inputs, tmp_path / "frames")
     before = list_folder(tmp_path / "frames")
@@ -156,13 +156,13 @@ def test_audio_is_ignored(run_stage: Run, make_video: MakeVideo, tmp_path: Path)
     assert outcome.counts["frames"] == 5
 
 
-def test_a_file_without_pictures_is_refused(run_stage: Run, tmp_path: Path) -> None:
+def test_a_file_without_frames_is_refused(run_stage: Run, tmp_path: Path) -> None:
     tone = tmp_path / "tone.wav"
     command = [ffmpeg_binary(), "-v", "error", "-f", "lavfi", "-i", "sine=duration=1", str(tone)]
     subprocess.run(command, check=True)
-    with pytest.raises(CorruptInput, match=r"tone\.wav: holds no video, only sound"):
+    with pytest.raises(CorruptInput, match=r"tone\.wav: has no video stream, only sound"):
         run_stage(STAGE, ExtractConfig(), ExtractInputs((tone,)), tmp_path / "frames")
-    with pytest.raises(CorruptInput, match=r"tone\.wav: holds no video, only sound"):
+    with pytest.raises(CorruptInput, match=r"tone\.wav: has no video stream, only sound"):
         next(iter(VideoStream(tone)))
 
 
@@ -208,7 +208,7 @@ def test_workers_do_not_change_the_artifact(
 def test_real_videos(
     run_stage: Run, real_video: Callable[[str], Path], tmp_path: Path, name: str, frames: int
 ) -> None:
-    config = ExtractConfig(short_side=72)  # decoding is the point; small pictures are quick
+    config = ExtractConfig(short_side=72)  # decoding is the point; small frames are quick
     video = real_video(name)
     outcome = run_stage(STAGE, config, ExtractInputs((video,)), tmp_path / "frames")
     assert outcome.counts["frames"] == frames

@@ -1,19 +1,25 @@
-"""Streams: one and the same video as a file, as pictures and raw; and how each breaks off."""
+"""Streams: the same video as a file, as images and raw, and streams that end early."""
 
 from __future__ import annotations
 
 import io
+import signal
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from schemas.errors import CorruptInput
+from stages.core.media.children import child
 from stages.core.media.ffmpeg import ffmpeg_binary
+from stages.extract_frames import streaming
 from stages.extract_frames.log import Log
-from stages.extract_frames.streaming import PictureStream, RawStream, Stream, VideoStream
+from stages.extract_frames.streaming import ImageStream, RawStream, Stream, VideoStream
 
 FRAMES, HEIGHT, WIDTH, FPS = 12, 48, 64, 12.5
 FRAME_BYTES = HEIGHT * WIDTH * 3
@@ -42,16 +48,16 @@ def pixels(stream: Stream) -> np.ndarray:
     return np.stack(list(stream))
 
 
-def test_file_pictures_and_raw_video_are_the_same_frames(
+def test_file_images_and_raw_video_are_the_same_frames(
     video: Path, raw: bytes, tmp_path: Path
 ) -> None:
     ffmpeg("-i", video, "-start_number", 0, tmp_path / "%02d.png")
-    pictures = sorted(tmp_path.glob("*.png"))
+    images = sorted(tmp_path.glob("*.png"))
     file = VideoStream(video)
     frames = pixels(file)
     assert frames.shape == (FRAMES, HEIGHT, WIDTH, 3)
     assert len({frame.tobytes() for frame in frames}) == FRAMES
-    named = PictureStream(pictures, [path.stem for path in pictures])
+    named = ImageStream(images, [path.stem for path in images])
     assert np.array_equal(frames, pixels(named))
     assert np.array_equal(frames, pixels(RawStream(io.BytesIO(raw), HEIGHT, WIDTH, FPS)))
     assert file.fps == FPS
@@ -81,10 +87,24 @@ def test_each_frame_of_a_file_comes_with_its_time(
     assert logs[0].stamps == []  # taken out as they came
 
 
-def test_a_video_that_is_left_early_ends_its_decoder(video: Path) -> None:
+def test_a_video_that_is_left_early_ends_its_decoder(
+    video: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoders: list[subprocess.Popen[bytes]] = []
+
+    @contextmanager
+    def watched(*given: Any, **more: Any) -> Iterator[subprocess.Popen[bytes]]:
+        with child(*given, **more) as process:
+            decoders.append(process)
+            yield process
+
+    monkeypatch.setattr(streaming, "child", watched)
     frames = iter(VideoStream(video))
     next(frames)
-    frames.close()  # type: ignore[attr-defined]  # would hang or raise if the decoder lived on
+    (decoder,) = decoders
+    assert decoder.poll() is None  # the other frames do not fit the pipe
+    frames.close()  # type: ignore[attr-defined]
+    assert decoder.returncode == -signal.SIGKILL
 
 
 def test_a_pipe_that_gives_bytes_in_pieces_is_read_whole(raw: bytes) -> None:
@@ -115,26 +135,26 @@ def test_a_truncated_file_gives_what_it_has(video: Path, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("content", [b"", b"text"])
-def test_what_is_no_video_is_one_line(tmp_path: Path, content: bytes) -> None:
+def test_a_file_without_video_is_one_line(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "none.mp4"
     path.write_bytes(content)
     with pytest.raises(CorruptInput, match=r"none\.mp4: cannot be decoded"):
         next(iter(VideoStream(path)))
 
 
-def test_pictures_of_two_sizes_are_one_line(tmp_path: Path) -> None:
+def test_images_of_two_sizes_are_one_line(tmp_path: Path) -> None:
     paths = [tmp_path / "a.png", tmp_path / "b.png"]
     for path, width in zip(paths, (8, 9), strict=True):
         Image.new("RGB", (width, 5)).save(path)
-    stream = iter(PictureStream(paths, ["a", "b"]))
+    stream = iter(ImageStream(paths, ["a", "b"]))
     assert next(stream).shape == (5, 8, 3)
-    with pytest.raises(CorruptInput, match=r"b\.png: a frame is 9 x 5 pixels, those before it 8"):
+    with pytest.raises(CorruptInput, match=r"b\.png: a frame is 9x5 pixels, those before it 8x5"):
         next(stream)
 
 
-def test_a_turned_picture_comes_upright(tmp_path: Path) -> None:
+def test_a_rotated_image_comes_upright(tmp_path: Path) -> None:
     turned = Image.Exif()
     turned[0x0112] = 6
     Image.new("RGB", (5, 8)).save(tmp_path / "phone.jpg", exif=turned)
-    (frame,) = PictureStream([tmp_path / "phone.jpg"], ["phone"])
+    (frame,) = ImageStream([tmp_path / "phone.jpg"], ["phone"])
     assert frame.shape == (5, 8, 3)

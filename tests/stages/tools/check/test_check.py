@@ -165,7 +165,7 @@ def test_faults_of_an_index(index: Path) -> None:
         "the runs do not fill 13 x 16 pixels",
         "is 13 x 16, its video 12 x 16",
         "frame 40: its video has 6 frames",
-        "00000.jpg: the frame is not there",
+        "00000.jpg: the frame is missing",
         "files were lost or changed",
     ):
         assert words in found, found
