@@ -31,17 +31,19 @@ from stages.core.engine.runtime import Runtime
 from stages.core.index.index import Expression, Video
 from stages.core.index.texts import TextEmbedding
 from stages.core.media.frames import read_frame
-from stages.core.model import segmenter
+from stages.core.model import budgets
 from stages.core.model.backbones.families import build_backbone
 from stages.core.model.backbones.preprocess import preprocess
 from stages.core.model.backbones.presets import PUBLISHED, sam21_preset, toy_preset
 from stages.core.model.config import ModelConfig
 from stages.core.model.device import pick_device
+from stages.core.model.dual_path import segmenter
 from stages.core.model.tgl import TglModel
-from stages.propagate import answers, frames
-from stages.propagate.answers import MaskWriter
+from stages.propagate import masks, video_features
 from stages.propagate.config import PropagateConfig
-from stages.propagate.video import Job, VideoRunner
+from stages.propagate.jobs import Job
+from stages.propagate.masks import MaskWriter
+from stages.propagate.runner import OfflineRunner
 
 TEXT_DIM, WORDS = 64, 8
 SESSION_OBJECTS = 2
@@ -115,7 +117,7 @@ class Bench:
             ThreadPoolExecutor(self.runtime.workers) as decoders,
             ThreadPoolExecutor(1) as writers,
         ):
-            runner = VideoRunner(
+            runner = OfflineRunner(
                 self.model,
                 Texts(),  # type: ignore[arg-type]
                 config,
@@ -140,7 +142,7 @@ class Bench:
             return original(reads, backbone, side)
 
         with (
-            mock.patch.object(segmenter, "ITEMS_PER_CALL", 1),
+            mock.patch.object(budgets, "ITEMS_PER_BATCH", 1),
             mock.patch.object(segmenter, "collate", collate),
         ):
             for expression, known in zip(self.job.expressions, self.job.known, strict=True):
@@ -201,16 +203,16 @@ def timed_parts(model: TglModel, device: torch.device) -> Iterator[Counter[str]]
 
     backbone, adapter = model.backbone, model.adapter
     parts = [
-        (frames, "read_resized", "decode and resize frames"),
+        (video_features, "read_resized", "decode and resize frames"),
         (backbone, "encode", "image encoder"),
-        (adapter, "stem", "adapter"),
-        (adapter, "read", "adapter"),
+        (adapter, "embed_frames", "adapter"),
+        (adapter, "fuse_text", "adapter"),
         (adapter, "guide", "adapter"),
         (backbone, "attend", "memory attention"),
         (backbone, "decode", "mask decoder"),
         (backbone, "remember", "memory encoder"),
-        (answers, "enlarge", "enlarge masks"),
-        (answers, "_write", "PNG"),
+        (masks, "enlarge_masks", "enlarge masks"),
+        (masks, "_write", "PNG"),
     ]
     with ExitStack() as stack:
         for owner, name, title in parts:

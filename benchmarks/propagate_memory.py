@@ -23,10 +23,10 @@ from propagate import Texts, make_job, make_model, make_video  # benchmarks/prop
 
 from stages.core.engine.runtime import Runtime
 from stages.core.index.index import Video
-from stages.propagate.answers import MaskWriter
 from stages.propagate.config import PropagateConfig
+from stages.propagate.masks import MaskWriter
 from stages.propagate.online.runner import OnlineRunner
-from stages.propagate.video import VideoRunner
+from stages.propagate.runner import OfflineRunner
 
 DISTINCT_FRAMES = 16
 KIBIBYTE, MEBIBYTE = 1024, 1024**2
@@ -45,7 +45,7 @@ def run(frames: int, expressions: int, megabytes: float, *, online: bool) -> Non
         config = PropagateConfig(
             moments="annotated", feature_memory=megabytes / 1000, online=online
         )
-        kind = OnlineRunner if online else VideoRunner
+        kind = OnlineRunner if online else OfflineRunner
         with ThreadPoolExecutor(1) as decoders, ThreadPoolExecutor(1) as writers:
             runner = kind(
                 make_model("toy", 128),

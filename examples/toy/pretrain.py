@@ -41,12 +41,13 @@ from windows import (
     draw_prompts,
 )
 
-from stages.core.model.backbones.backbone import Backbone, Prompts
+from stages.core.model.backbones.backbone import Backbone
 from stages.core.model.backbones.families import build_backbone, load_backbone
 from stages.core.model.backbones.features import FrameFeatures
 from stages.core.model.backbones.preprocess import normalise
 from stages.core.model.backbones.presets import toy_preset
 from stages.core.model.backbones.prompted import PromptedTracker, TrackedFrame
+from stages.core.model.backbones.records import Prompts
 from stages.core.model.weights import CONFIG_NAME, WEIGHTS_NAME, read_weights
 from stages.tools.toy.clip import ToyClip, make_clip
 from stages.tools.toy.config import ToyConfig

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from stages.core.model.backbones.backbone import Prompts
 from stages.core.model.backbones.preprocess import normalise
+from stages.core.model.backbones.records import Prompts
 from stages.tools.toy.clip import make_clip
 from stages.tools.toy.config import ToyConfig
 

@@ -19,7 +19,7 @@ from stages.extract_frames.streaming import ImageStream, RawStream, Stream, Vide
 from stages.propagate.config import PropagateConfig
 from stages.propagate.online.routing import MomentFinder
 from stages.propagate.online.segmenter import OnlineSegmenter
-from stages.propagate.stage import STAGE, compile_parts, load_model
+from stages.propagate.stage import STAGE, load_model
 from stages.tools.segment.frame_source import find_frame_source, image_names
 from stages.tools.segment.request import SegmentRequest, SegmentResult
 from stages.tools.segment.run import SegmentRun
@@ -70,11 +70,8 @@ def _segmenter_maker(run: SegmentRun, texts: Path) -> MakeSegmenter:
     """
     config, runtime = run.config, run.runtime
     store = TextStore.open(texts)
-    model = load_model(run.request.checkpoint, config, store)
     device = pick_device(runtime.device)
-    model.to(device)
-    if runtime.compile:
-        compile_parts(model)
+    model = load_model(run.request.checkpoint, store, runtime, device)
     embeddings = [store.get(sentence) for sentence in run.request.sentences]
 
     def make(size: tuple[int, int]) -> OnlineSegmenter:

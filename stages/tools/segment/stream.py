@@ -26,7 +26,8 @@ from stages.core.media.mask_png import encode_mask
 from stages.core.media.spans import Span
 from stages.core.model.backbones.preprocess import resize_frames
 from stages.extract_frames.streaming import Stream
-from stages.propagate.online.segmenter import FrameAnswer, OnlineSegmenter
+from stages.propagate.online.frame_result import FrameResult
+from stages.propagate.online.segmenter import OnlineSegmenter
 from stages.tools.render.config import RenderConfig
 from stages.tools.render.live_overlay import LiveOverlay
 from stages.tools.render.timestamps import stream_timestamps
@@ -34,7 +35,6 @@ from stages.tools.render.writing import write_mp4
 from stages.tools.segment.results import describe_moments
 from stages.tools.segment.stream_tables import (
     frame_segments,
-    propagation_rows,
     propagation_table,
     segments_table,
 )
@@ -46,7 +46,7 @@ MOST_MOMENTS = 20
 
 MakeSegmenter = Callable[[tuple[int, int]], OnlineSegmenter]
 """Makes the segmenter for frames of (H, W)."""
-Sink = Callable[[FrameAnswer], None]
+Sink = Callable[[FrameResult], None]
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ class _SegmentedFrame(NamedTuple):
 
     image: np.ndarray
     seconds: float | None
-    result: FrameAnswer
+    result: FrameResult
 
 
 class StreamRun:
@@ -207,15 +207,16 @@ class StreamRun:
         if outputs.masks is None:
             return
         root = outputs.masks
-        for number in range(len(self._sentences)):
-            (root / self._name / str(number)).mkdir(parents=True)
+        names = [str(number) for number in range(len(self._sentences))]
+        for name in names:
+            (root / self._name / name).mkdir(parents=True)
         table = stack.enter_context(propagation_table(root / PROPAGATION_TABLE))
 
-        def save(result: FrameAnswer) -> None:
-            for number, mask in enumerate(result.masks):
-                path = mask_path(root, self._name, str(number), self._stream.name(result.frame))
+        def save(result: FrameResult) -> None:
+            for name, mask in zip(names, result.masks, strict=True):
+                path = mask_path(root, self._name, name, self._stream.name(result.frame))
                 path.write_bytes(encode_mask(mask))
-            table.add(propagation_rows(self._name, result))
+            table.add(result.rows(self._name, names).table())
 
         yield save
 
@@ -225,13 +226,13 @@ class StreamRun:
             return
         table = stack.enter_context(segments_table(outputs.table))
 
-        def add(result: FrameAnswer) -> None:
+        def add(result: FrameResult) -> None:
             name = self._stream.name(result.frame)
             table.add(frame_segments(self._name, self._sentences, result, name))
 
         yield add
 
-    def _count(self, result: FrameAnswer) -> None:
+    def _count(self, result: FrameResult) -> None:
         self.frames += 1
         for summary, mask, route in zip(self.summaries, result.masks, result.routes, strict=True):
             summary.add(result.frame, relevant=route == LANGUAGE, visible=bool(mask.any()))

@@ -6,13 +6,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 
 from schemas.parquet import TableWriter
 from schemas.tables import PROPAGATION
 from schemas.vocabulary import LANGUAGE
-from stages.propagate.online.segmenter import FrameAnswer
+from stages.propagate.online.frame_result import FrameResult
 from stages.tools.segment.segments import segment_rows, segments_writer
 
 FRAMES_PER_GROUP = 256
@@ -61,23 +60,8 @@ def segments_table(path: Path) -> Iterator[BufferedTable]:
         table.flush()
 
 
-def propagation_rows(video_id: str, result: FrameAnswer) -> pa.Table:
-    """Rows of one frame in the propagation table; sentences are numbered from 0."""
-    count = len(result.routes)
-    columns = {
-        "video_id": [video_id] * count,
-        "expression_id": [str(number) for number in range(count)],
-        "frame": [result.frame] * count,
-        "route": result.routes,
-        "relevance": result.relevance,
-        "object_score": pa.array(result.scores, pa.float32(), mask=np.isnan(result.scores)),
-        "mask_area": result.masks.sum(axis=(1, 2)),
-    }
-    return pa.table(columns, schema=PROPAGATION.schema)
-
-
 def frame_segments(
-    video_id: str, sentences: Sequence[str], result: FrameAnswer, name: str
+    video_id: str, sentences: Sequence[str], result: FrameResult, name: str
 ) -> pa.Table:
     """Rows of one frame in the table of moments and masks."""
     count = len(sentences)
