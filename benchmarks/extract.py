@@ -1,15 +1,15 @@
-"""tgl extract-frames against the bare ffmpeg command: one video, and eight.
+"""tgl extract-frames against the bare ffmpeg command, on one video and on eight.
 
     python benchmarks/extract.py [VIDEO] [--rounds 5] [--videos 1 8]
 
-Without VIDEO a 720p clip of 10 s is made. In each round both sides run, in turns, into new folders
-on a disk with nothing left to write; nothing is removed before the last round (1.3 GB each), since
-a file system may search long for a place among files just removed. For eight videos bare ffmpeg
-runs one after another (with all its threads) and tgl with one worker a core. The time of tgl is
-that of the whole stage: digests of the videos and of the pictures, table, receipt, publication.
-Pixels are compared, every one. Prints the medians, the median of the rounds' ratios, the least and
-the largest, and how many bytes tgl's JPEGs take, those of ffmpeg being 1: its default fits the
-Huffman tables to each picture, which --optimize does too.
+Without VIDEO a 720p clip of 10 s is made. In each round both sides run, in alternating order, into
+new folders after pending writes are flushed; nothing is removed before the last round (1.3 GB per
+round), since a file system may be slow to reuse blocks of files just removed. For eight videos bare
+ffmpeg runs on one after another (with all its threads) and tgl with one worker per core. The time
+of tgl is that of the whole stage: digests of videos and frames, table, receipt, publication. All
+pixels are compared. Prints the medians, the median, least and largest of the rounds' ratios, and
+the bytes of tgl's JPEGs relative to ffmpeg's, which fits the Huffman tables to each frame by
+default, as --optimize does.
 """
 
 from __future__ import annotations
@@ -40,12 +40,14 @@ SECONDS = 10
 
 
 def main() -> None:
-    """Run both sides on one and on eight videos."""
+    """Run both sides on each number of videos."""
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("video", type=Path, nargs="?")
     options.add_argument("--rounds", type=int, default=5)
     options.add_argument("--videos", type=int, nargs="+", default=[1, VIDEOS])
-    options.add_argument("--optimize", action="store_true", help="the same bytes, too")
+    options.add_argument(
+        "--optimize", action="store_true", help="fit Huffman tables, for equal bytes"
+    )
     given = options.parse_args()
     with tempfile.TemporaryDirectory(prefix="tgl-extract-") as folder:
         root = Path(folder)
@@ -60,7 +62,7 @@ def main() -> None:
 
 
 def compare(root: Path, videos: list[Path], rounds: int, config: ExtractConfig) -> None:
-    """Print seconds of both sides, their ratio, and whether the pictures are the same."""
+    """Print the times of both sides, their ratio, and whether the frames are equal."""
     ours_run = partial(run_ours, config=config)
     bare, ours = [], []
     for number in range(rounds):
@@ -70,7 +72,7 @@ def compare(root: Path, videos: list[Path], rounds: int, config: ExtractConfig) 
             os.sync()
             times.append(run(folder, videos))
     ratios = [b / a for a, b in zip(bare, ours, strict=True)]
-    same = all(same_pictures(written, video) for video in videos)
+    same = all(same_frames(written, video) for video in videos)
     print(
         f"{len(videos)} video{'s' if len(videos) > 1 else ''}: ffmpeg {median(bare):.3f} s, "
         f"tgl {median(ours):.3f} s, ratio {median(ratios):.3f} "
@@ -80,7 +82,7 @@ def compare(root: Path, videos: list[Path], rounds: int, config: ExtractConfig) 
 
 
 def run_bare(folder: Path, videos: list[Path]) -> float:
-    """Seconds of `ffmpeg -i V -q:v 2 %05d.jpg`, one video after another."""
+    """Time `ffmpeg -i V -q:v 2 %05d.jpg` on one video after another, in seconds."""
     for video in videos:
         (folder / video.stem).mkdir(parents=True)
     started = time.perf_counter()
@@ -92,14 +94,14 @@ def run_bare(folder: Path, videos: list[Path]) -> float:
 
 
 def run_ours(folder: Path, videos: list[Path], config: ExtractConfig) -> float:
-    """Seconds of the stage, hashing, table and publication included."""
+    """Time the stage with hashing, table and publication, in seconds."""
     started = time.perf_counter()
     execute(STAGE, config, ExtractInputs(tuple(videos)), folder,
             runtime=Runtime(), progress=SilentProgress())  # fmt: skip
     return time.perf_counter() - started
 
 
-def same_pictures(root: Path, video: Path) -> bool:
+def same_frames(root: Path, video: Path) -> bool:
     """Whether both sides wrote the same number of frames with the same pixels."""
     bare = sorted((root / "bare" / video.stem).iterdir())
     ours = sorted((root / "ours" / "JPEGImages" / video.stem).iterdir())
@@ -110,16 +112,16 @@ def same_pictures(root: Path, video: Path) -> bool:
 
 
 def size_ratio(root: Path) -> float:
-    """Bytes of tgl's JPEGs by those of ffmpeg's."""
+    """Bytes of tgl's JPEGs relative to ffmpeg's."""
     ours, bare = (
-        sum(picture.stat().st_size for picture in (root / side).rglob("*.jpg"))
+        sum(frame.stat().st_size for frame in (root / side).rglob("*.jpg"))
         for side in ("ours", "bare")
     )
     return ours / bare
 
 
 def make_video(path: Path) -> Path:
-    """Ten seconds of moving test picture with noise, H.264, 720p, 25 frames a second."""
+    """Write ten seconds of a moving test pattern with noise, H.264, 720p, 25 frames per second."""
     source = f"testsrc2=size=1280x720:rate=25:duration={SECONDS},noise=alls=12:allf=t"
     command = [ffmpeg_binary(), "-v", "error", "-f", "lavfi", "-i", source, "-c:v", "libx264"]
     subprocess.run([*command, "-pix_fmt", "yuv420p", str(path)], check=True)

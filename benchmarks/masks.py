@@ -3,11 +3,11 @@
     python benchmarks/masks.py [--videos 1000] [--folder DIR [--only generate|measure]]
 
 Generates 1,000 videos of 100 frames with 4 objects each: 400,000 masks of ragged blobs at 1080p,
-2.5 kB each (1,000 distinct ones, in an order of its own for every track, so that they pack no
-better side by side than alone). Prints seconds and peak resident memory of the whole stage and of
-json.load, each in a process of its own, and the time of 1,000 random masks, as RLE and decoded:
-from masks.parquet, freshly opened, and from the loaded dict with pycocotools; of reads also the
-time of the processor, which the load of the machine changes less.
+2.5 kB each (1,000 distinct ones in a different order for every track, so that neighbours do not
+compress together). Prints time and peak resident memory of the whole stage and of json.load, each
+in its own process, and the time to read 1,000 random masks, as RLE and decoded: from masks.parquet,
+freshly opened, and from the loaded dict with pycocotools. For reads it also prints CPU time, which
+depends less on the load of the machine.
 """
 
 from __future__ import annotations
@@ -48,9 +48,9 @@ def main() -> None:
     """Generate, measure, print, remove."""
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--videos", type=int, default=1000)
-    options.add_argument("--folder", type=Path, help="where the gigabyte may lie for a minute")
+    options.add_argument("--folder", type=Path, help="temporary folder for the gigabyte")
     options.add_argument(
-        "--only", choices=("generate", "measure"), help="half of the work; --folder is kept"
+        "--only", choices=("generate", "measure"), help="run one half only and keep --folder"
     )
     given = options.parse_args()
     if given.only:
@@ -68,10 +68,10 @@ def main() -> None:
 
 
 def report(split: Path, index: Path, videos: int) -> None:
-    """Run each part in a process of its own and print its figures."""
+    """Run each part in its own process and print its figures."""
     size = (split / "mask_dict.json").stat().st_size
     masks = videos * FRAMES * OBJECTS
-    print(f"mask_dict.json: {size / 1e6:.0f} MB, {masks:,} masks of {HEIGHT} x {WIDTH}")
+    print(f"mask_dict.json: {size / 1e6:.0f} MB, {masks:,} masks of {WIDTH}x{HEIGHT}")
     shutil.rmtree(index, ignore_errors=True)
     built = measured(build, split, index)
     print(
@@ -80,14 +80,14 @@ def report(split: Path, index: Path, videos: int) -> None:
     loaded = measured(load_and_read, split, videos)
     print(f"json.load:          {loaded[2][0]:6.1f} s, peak {loaded[1]:.0f} MB")
     ours = measured(read_ours, index, videos)
-    print(f"{READS} random masks, decoded, milliseconds each:")
+    print(f"{READS} random masks, decoded, milliseconds per mask:")
     opening, decoded, alone = ours[2]
     print(f"  masks.parquet:    {decoded} (opening it: {opening:.3f} s, peak {ours[1]:.0f} MB)")
-    print(f"  of it RLE only:   {alone}")
+    print(f"  RLE only:         {alone}")
     print(f"  loaded dict:      {loaded[2][1]} (after {loaded[2][0]:.1f} s of loading)")
     table = (index / "masks.parquet").stat().st_size
     print(f"masks.parquet: {table / 1e6:.0f} MB")
-    print(f"memory: {loaded[1] / built[1]:.1f} times less than json.load")
+    print(f"memory: 1/{loaded[1] / built[1]:.1f} of json.load")
 
 
 def measured(function: Any, *arguments: Any) -> tuple[float, float, Any, float]:
@@ -106,20 +106,20 @@ def _timed(function: Any, arguments: tuple[Any, ...]) -> tuple[float, float, Any
 
 
 def build(split: Path, index: Path) -> None:
-    """The whole stage."""
+    """Run the whole stage."""
     execute(STAGE, IndexConfig(), IndexInputs(split), index, runtime=Runtime(workers=1),
             progress=SilentProgress())  # fmt: skip
 
 
-def places(videos: int) -> list[tuple[str, int]]:
-    """Random objects and frames, the same for both sides."""
+def random_reads(videos: int) -> list[tuple[str, int]]:
+    """Random (annotation id, frame) pairs, the same for both sides."""
     chosen = random.Random(0)
     tracks = videos * OBJECTS
     return [(str(chosen.randrange(tracks)), chosen.randrange(FRAMES)) for _ in range(READS)]
 
 
 class Stopwatch:
-    """Milliseconds of one of READS reads, of the wall clock and of the processor."""
+    """Wall and CPU time of READS reads, in milliseconds per read."""
 
     def __init__(self) -> None:
         self._started = time.perf_counter(), time.process_time()
@@ -128,45 +128,45 @@ class Stopwatch:
         return self._text
 
     def stop(self) -> Stopwatch:
-        """Take the time."""
-        wall, processor = time.perf_counter() - self._started[0], time.process_time()
-        used = (processor - self._started[1]) * 1000 / READS
-        self._text = f"{wall * 1000 / READS:6.2f}, {used:.2f} of the processor"
+        """Stop and keep the result."""
+        wall = time.perf_counter() - self._started[0]
+        used = (time.process_time() - self._started[1]) * 1000 / READS
+        self._text = f"{wall * 1000 / READS:6.2f}, {used:.2f} of CPU"
         return self
 
 
 def load_and_read(split: Path, videos: int) -> tuple[float, Stopwatch]:
-    """Seconds to load the dict, milliseconds of a mask."""
+    """Time to load the dict in seconds, and to decode masks of it."""
     started = time.perf_counter()
     document = json.loads((split / "mask_dict.json").read_bytes())
     loading = time.perf_counter() - started
     watch = Stopwatch()
-    for anno_id, frame in places(videos):
+    for anno_id, frame in random_reads(videos):
         coco.decode(document[anno_id][frame])
     return loading, watch.stop()
 
 
 def read_ours(index: Path, videos: int) -> tuple[float, Stopwatch, Stopwatch]:
-    """Seconds to open the table; milliseconds of a mask, decoded and as RLE."""
+    """Time to open the table in seconds, and to read masks, decoded and as RLE."""
     started = time.perf_counter()
     store = MaskStore(index / "masks.parquet")
     opening = time.perf_counter() - started
     decoded = Stopwatch()
-    for anno_id, frame in places(videos):
+    for anno_id, frame in random_reads(videos):
         assert store.mask(anno_id, frame) is not None
     decoded.stop()
     store = MaskStore(index / "masks.parquet")
     alone = Stopwatch()
-    for anno_id, frame in places(videos):
+    for anno_id, frame in random_reads(videos):
         store.rle(anno_id, frame)
     return opening, decoded, alone.stop()
 
 
 def generate(root: Path, videos: int) -> Path:
-    """Write a MeViS split; its pictures are links to a few files."""
+    """Write a MeViS split whose frames are links to a few files."""
     split = root / "train"
     root.mkdir(exist_ok=True)
-    link_pictures(root, split, videos)
+    link_frames(root, split, videos)
     pool = [blob(np.random.default_rng(number)) for number in range(DISTINCT)]
     chosen = random.Random(0)
     meta: dict[str, Any] = {}
@@ -188,8 +188,8 @@ def generate(root: Path, videos: int) -> Path:
     return split
 
 
-def link_pictures(root: Path, split: Path, videos: int) -> None:
-    """100 pictures a video without the gigabytes they would take."""
+def link_frames(root: Path, split: Path, videos: int) -> None:
+    """Link FRAMES frames per video, which would take gigabytes as files."""
     source = root / "0.jpg"
     Image.new("RGB", (WIDTH, HEIGHT)).save(source)
     for number in range(videos * FRAMES):
@@ -204,7 +204,7 @@ def link_pictures(root: Path, split: Path, videos: int) -> None:
 
 
 def blob(generator: np.random.Generator) -> str:
-    """The JSON of one RLE: an ellipse with a wavy outline."""
+    """JSON of an RLE: an ellipse with a wavy outline."""
     rows, columns = np.mgrid[0:HEIGHT:4, 0:WIDTH:4]
     middle = generator.uniform(0.25, 0.75, 2) * (HEIGHT, WIDTH)
     radii = generator.uniform(0.19, 0.37, 2) * (HEIGHT, WIDTH)

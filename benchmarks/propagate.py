@@ -4,9 +4,9 @@
     python benchmarks/propagate.py --size 128 --frames 60 --expressions 8
     python benchmarks/propagate.py --model base-plus --size 1024 --frames 4 --expressions 2
 
-The plain loop is what public code does: for every sentence the frames are decoded and encoded
-again, one at a time. Weights are random: they change no time. Half of each sentence's frames are
-relevant. The session tracks one object a sentence from a mask, without language.
+The plain loop works as public code does: for every sentence the frames are decoded and encoded
+again, one at a time. Weights are random, which does not affect the time. Half of the frames are
+relevant for each sentence. The session tracks one object per sentence from a mask, without text.
 """
 
 from __future__ import annotations
@@ -31,21 +31,23 @@ from stages.core.engine.runtime import Runtime
 from stages.core.index.index import Expression, Video
 from stages.core.index.texts import TextEmbedding
 from stages.core.media.frames import read_frame
-from stages.core.model import segmenter
+from stages.core.model import budgets
 from stages.core.model.backbones.families import build_backbone
 from stages.core.model.backbones.preprocess import preprocess
 from stages.core.model.backbones.presets import PUBLISHED, sam21_preset, toy_preset
 from stages.core.model.config import ModelConfig
 from stages.core.model.device import pick_device
+from stages.core.model.dual_path import segmenter
 from stages.core.model.tgl import TglModel
-from stages.propagate import answers, frames
-from stages.propagate.answers import MaskWriter
+from stages.propagate import masks, video_features
 from stages.propagate.config import PropagateConfig
-from stages.propagate.video import Job, VideoRunner
+from stages.propagate.jobs import Job
+from stages.propagate.masks import MaskWriter
+from stages.propagate.runner import OfflineRunner
 
 TEXT_DIM, WORDS = 64, 8
 SESSION_OBJECTS = 2
-"""The session runs objects one after another; two of them give the time of one."""
+"""The session runs objects one after another: the time of one follows from two."""
 
 
 class Texts:
@@ -60,21 +62,21 @@ class Texts:
 
 
 def make_video(folder: Path, count: int, height: int, width: int) -> Video:
-    """A square that moves over noise, as JPEGs."""
+    """Write a square that moves over noise, as JPEGs."""
     generator = np.random.default_rng(0)
     small = generator.integers(0, 255, (height // 8 + 1, width // 8 + 1, 3), np.uint8)
     noise = np.kron(small, np.ones((8, 8, 1), np.uint8))[:height, :width]
     names = tuple(f"{frame:05d}" for frame in range(count))
     for frame, name in enumerate(names):
-        picture = noise.copy()
+        image = noise.copy()
         left = (width - height // 3) * frame // max(1, count - 1)
-        picture[height // 3 : 2 * height // 3, left : left + height // 3] = (250, 200, 30)
-        Image.fromarray(picture).save(folder / f"{name}.jpg", quality=90)
+        image[height // 3 : 2 * height // 3, left : left + height // 3] = (250, 200, 30)
+        Image.fromarray(image).save(folder / f"{name}.jpg", quality=90)
     return Video("bench", count, height, width, None, names, ".jpg", folder)
 
 
 def make_job(video: Video, expressions: int) -> Job:
-    """Sentences with moments of half the video, in different places."""
+    """Make sentences whose moments are different halves of the video."""
     sentences, known = [], []
     for number in range(expressions):
         moment = np.zeros(video.num_frames, bool)
@@ -87,21 +89,21 @@ def make_job(video: Video, expressions: int) -> Job:
 
 
 def make_model(kind: str, size: int) -> TglModel:
-    """Random weights of toy or real size."""
+    """Make a model of toy or real size with random weights."""
     torch.manual_seed(0)
     config = toy_preset(size) if kind == "toy" else sam21_preset(kind, size)
     return TglModel(ModelConfig(), build_backbone(config), TEXT_DIM).eval()
 
 
 class Bench:
-    """One video, one model, measured in several ways.
+    """One video and one model, measured in several ways.
 
     Args:
         model: on its device.
         job: video and sentences.
         runtime: precision and threads.
         device: of the model.
-        out: where masks go.
+        out: folder of the masks.
     """
 
     def __init__(
@@ -115,7 +117,7 @@ class Bench:
             ThreadPoolExecutor(self.runtime.workers) as decoders,
             ThreadPoolExecutor(1) as writers,
         ):
-            runner = VideoRunner(
+            runner = OfflineRunner(
                 self.model,
                 Texts(),  # type: ignore[arg-type]
                 config,
@@ -126,11 +128,11 @@ class Bench:
             deque(runner.run(job, MaskWriter(self.out, writers)), maxlen=0)
 
     def together(self) -> None:
-        """As `tgl propagate` runs."""
+        """Run as `tgl propagate` does."""
         self._run(self.job)
 
     def plain(self) -> None:
-        """Every sentence alone; every frame decoded, encoded and segmented one at a time.
+        """Run every sentence alone; decode, encode and segment one frame at a time.
 
         Memory attention is transformers' own module, as public code calls it.
         """
@@ -140,19 +142,19 @@ class Bench:
             return original(reads, backbone, side)
 
         with (
-            mock.patch.object(segmenter, "ITEMS_PER_CALL", 1),
+            mock.patch.object(budgets, "ITEMS_PER_BATCH", 1),
             mock.patch.object(segmenter, "collate", collate),
         ):
             for expression, known in zip(self.job.expressions, self.job.known, strict=True):
                 self._run(Job(self.job.video, [expression], [known]), chunk_frames=1)
 
     def session(self) -> float:
-        """Seconds of transformers' session for E objects: it runs them one by one."""
+        """Seconds of transformers' session, which runs E objects one by one."""
         sam, size = self.model.backbone.sam, self.model.backbone.image_size
         video = self.job.video
         start = time.perf_counter()
-        pictures = [read_frame(video.frame_path(frame)) for frame in range(video.num_frames)]
-        pixels = preprocess(np.stack(pictures), size)
+        images = [read_frame(video.frame_path(frame)) for frame in range(video.num_frames)]
+        pixels = preprocess(np.stack(images), size)
         first = torch.zeros(1, 1, size, size)
         first[..., size // 3 : size // 2, : size // 3] = 1
         objects = min(SESSION_OBJECTS, len(self.job.expressions))
@@ -184,33 +186,33 @@ class Bench:
 
 @contextmanager
 def timed_parts(model: TglModel, device: torch.device) -> Iterator[Counter[str]]:
-    """Seconds spent in each part while the context lasts."""
+    """Measure the seconds spent in each part."""
     seconds: Counter[str] = Counter()
 
     def timed(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
         def call(*args: Any, **kwargs: Any) -> Any:
-            _settle(device)
+            _synchronize(device)
             start = time.perf_counter()
             try:
                 return function(*args, **kwargs)
             finally:
-                _settle(device)
+                _synchronize(device)
                 seconds[name] += time.perf_counter() - start
 
         return call
 
     backbone, adapter = model.backbone, model.adapter
     parts = [
-        (frames, "read_resized", "decode and resize frames"),
+        (video_features, "read_resized", "decode and resize frames"),
         (backbone, "encode", "image encoder"),
-        (adapter, "stem", "adapter"),
-        (adapter, "read", "adapter"),
+        (adapter, "embed_frames", "adapter"),
+        (adapter, "fuse_text", "adapter"),
         (adapter, "guide", "adapter"),
         (backbone, "attend", "memory attention"),
         (backbone, "decode", "mask decoder"),
         (backbone, "remember", "memory encoder"),
-        (answers, "enlarge", "enlarge masks"),
-        (answers, "_write", "PNG"),
+        (masks, "enlarge_masks", "enlarge masks"),
+        (masks, "_write", "PNG"),
     ]
     with ExitStack() as stack:
         for owner, name, title in parts:
@@ -218,26 +220,27 @@ def timed_parts(model: TglModel, device: torch.device) -> Iterator[Counter[str]]
         yield seconds
 
 
-def _settle(device: torch.device) -> None:
+def _synchronize(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
 
 def measure(function: Callable[[], None], device: torch.device, repeats: int) -> float:
-    """Best of several runs, after one to warm up if there are several."""
+    """Best time of several runs in seconds, after a warm-up run if there are several."""
     if repeats > 1:
         function()
     times = []
     for _ in range(repeats):
-        _settle(device)
+        _synchronize(device)
         start = time.perf_counter()
         function()
-        _settle(device)
+        _synchronize(device)
         times.append(time.perf_counter() - start)
     return min(times)
 
 
 def main() -> None:
+    """Parse, make the video and the model, measure."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", choices=("toy", *PUBLISHED), default="toy")
     parser.add_argument("--size", type=int, default=128)
@@ -248,7 +251,7 @@ def main() -> None:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--precision", default="fp32")
     parser.add_argument("--repeats", type=int, default=2)
-    parser.add_argument("--threads", type=int, default=0, help="0: as torch chooses")
+    parser.add_argument("--threads", type=int, default=0, help="0 lets torch choose")
     options = parser.parse_args()
     if options.threads:
         torch.set_num_threads(options.threads)
@@ -282,7 +285,7 @@ def report(bench: Bench, device: torch.device, options: argparse.Namespace) -> N
         start = time.perf_counter()
         bench.together()
         whole = time.perf_counter() - start
-    print(f"  shares of {whole:.2f} s (decoding and PNG run beside the network)")
+    print(f"  shares of {whole:.2f} s (decoding and PNG run in parallel with the network)")
     for name, seconds in seconds_of.most_common():
         print(f"    {name:26} {seconds:7.3f} s {100 * seconds / whole:5.1f} %")
 

@@ -1,9 +1,9 @@
-"""Peak memory of propagation for short and long videos, each in a process of its own.
+"""Peak memory of propagation for short and long videos, each in its own process.
 
     python benchmarks/propagate_memory.py                 # 200 and 2,000 frames, 128 px
     python benchmarks/propagate_memory.py --online        # frames once, in order, delay 8
 
-The frames of the long video are links to a few files: only their number matters here.
+Frames of the long video repeat a few files: only their number matters here.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import torch
-from propagate import Texts, make_job, make_model, make_video  # the benchmark beside this one
+from propagate import Texts, make_job, make_model, make_video  # benchmarks/propagate.py
 
 from stages.core.engine.runtime import Runtime
 from stages.core.index.index import Video
-from stages.propagate.answers import MaskWriter
 from stages.propagate.config import PropagateConfig
+from stages.propagate.masks import MaskWriter
 from stages.propagate.online.runner import OnlineRunner
-from stages.propagate.video import VideoRunner
+from stages.propagate.runner import OfflineRunner
 
 DISTINCT_FRAMES = 16
 KIBIBYTE, MEBIBYTE = 1024, 1024**2
 
 
 def run(frames: int, expressions: int, megabytes: float, *, online: bool) -> None:
-    """One video; prints seconds and the peak resident memory."""
+    """Propagate one video; print seconds and peak resident memory."""
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
@@ -45,7 +45,7 @@ def run(frames: int, expressions: int, megabytes: float, *, online: bool) -> Non
         config = PropagateConfig(
             moments="annotated", feature_memory=megabytes / 1000, online=online
         )
-        kind = OnlineRunner if online else VideoRunner
+        kind = OnlineRunner if online else OfflineRunner
         with ThreadPoolExecutor(1) as decoders, ThreadPoolExecutor(1) as writers:
             runner = kind(
                 make_model("toy", 128),
@@ -63,6 +63,7 @@ def run(frames: int, expressions: int, megabytes: float, *, online: bool) -> Non
 
 
 def main() -> None:
+    """Run each length in its own process and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--frames", type=int, nargs="+", default=[200, 2000])
     parser.add_argument("--expressions", type=int, default=4)

@@ -1,17 +1,17 @@
-"""Seconds per 1,000 frame pairs at 480 x 854: tgl score, vos-benchmark, TrackEval, the same masks.
+"""Seconds per 1,000 frame pairs at 854x480: tgl score, vos-benchmark and TrackEval on equal masks.
 
     python benchmarks/score.py --peer-python PEERS/bin/python [--pairs 10000] [--peer trackeval]
 
-The peers live in an environment of their own, since they bring other versions of the same packages:
+The peers need their own environment, since they require other versions of the same packages:
 
     python -m venv PEERS && PEERS/bin/pip install vos-benchmark trackeval tabulate matplotlib scipy
 
 Every figure is the wall time of a whole command, start-up included, with two processes, on moving
-blobs written as PNG by Pillow; tgl is run three times and the middle one counts. Scores are
-compared before times are. Truth is PNG too, as the peers read it; a second row scores the same
-masks against run lengths, as MeViS has them. What the very first run on a machine takes longer,
-since it compiles, is measured with an empty cache and printed apart. The limit that is printed last
-is what inflating the PNG files alone takes, with nothing else done.
+blobs written as PNG by Pillow; the median of three runs of tgl counts. Scores are compared before
+times are. Ground truth is PNG too, as the peers read it; a second row scores the same masks against
+run lengths, as MeViS has them. The first run on a machine also compiles; that time is measured with
+an empty cache and printed apart. The limit printed last is the time to inflate the PNG files, with
+nothing else done.
 """
 
 from __future__ import annotations
@@ -66,11 +66,11 @@ json.dump({"J": float(total["J-Mean"]), "F": float(total["F-Mean"])}, open(out, 
 """
 
 PEERS = {"trackeval": TRACKEVAL, "vos-benchmark": VOS_BENCHMARK}
-TOLERANCE = 1e-9  # of a share; the peers add in another order
+TOLERANCE = 1e-9  # the peers add in another order
 
 
 def blob(rng: np.random.Generator, frames: int) -> np.ndarray:
-    """A blob with a lobed outline that drifts and turns, bool (frames, H, W)."""
+    """Draw a blob with a lobed outline that drifts and rotates, bool (frames, H, W)."""
     ys, xs = np.mgrid[:HEIGHT, :WIDTH].astype(np.float32)
     centre = rng.uniform((140, 200), (340, 650))
     drift = rng.uniform(-1.5, 1.5, 2)
@@ -86,7 +86,7 @@ def blob(rng: np.random.Generator, frames: int) -> np.ndarray:
 
 
 def make_video(root: Path, number: int) -> None:
-    """Ground truth and predictions of one video: <tree>/<video>/0/<frame>.png."""
+    """Write ground truth and predictions of one video: <tree>/<video>/0/<frame>.png."""
     rng = np.random.default_rng(number)
     true = blob(rng, FRAMES)
     predicted = np.roll(true, rng.integers(-6, 7, 2), axis=(1, 2))
@@ -100,36 +100,25 @@ def make_video(root: Path, number: int) -> None:
 
 
 def make_data(root: Path, videos: int) -> None:
-    """Videos that are not there yet, and the flat trees of the peers as links."""
+    """Make the missing videos."""
     todo = [n for n in range(videos) if not (root / "preds" / f"video{n:03}").exists()]
     with ProcessPoolExecutor(PROCESSES) as pool:
         list(pool.map(make_video, [root] * len(todo), todo))
 
 
-def flat_tree(root: Path, tree: str, videos: int) -> Path:
-    """`videos` videos as <video>/<frame>.png, as the peers want them."""
-    flat = root / f"{tree}-flat-{videos}"
-    flat.mkdir(exist_ok=True)
+def linked_tree(root: Path, tree: str, videos: int, *, flat: bool = False) -> Path:
+    """Link `videos` videos as <video>/0/<frame>.png; flat as <video>/<frame>.png, for the peers."""
+    folder = root / f"{tree}-{'flat-' if flat else ''}{videos}"
+    folder.mkdir(exist_ok=True)
     for number in range(videos):
-        link = flat / f"video{number:03}"
+        link = folder / f"video{number:03}"
         if not link.exists():
-            link.symlink_to((root / tree / link.name / "0").resolve())
-    return flat
-
-
-def nested_tree(root: Path, tree: str, videos: int) -> Path:
-    """`videos` videos as <video>/0/<frame>.png."""
-    nested = root / f"{tree}-{videos}"
-    nested.mkdir(exist_ok=True)
-    for number in range(videos):
-        link = nested / f"video{number:03}"
-        if not link.exists():
-            link.symlink_to((root / tree / link.name).resolve())
-    return nested
+            link.symlink_to((root / tree / link.name / ("0" if flat else "")).resolve())
+    return folder
 
 
 def mevis_split(root: Path, videos: int) -> Path:
-    """The same truth as a MeViS split: run lengths in one JSON file, as MeViS is scored."""
+    """Write the same ground truth as a MeViS split, run lengths in one JSON file."""
     from pycocotools import mask as coco
 
     split = root / f"gt-mevis-{videos}"
@@ -153,7 +142,7 @@ def mevis_split(root: Path, videos: int) -> Path:
 
 
 class Run(NamedTuple):
-    """A command: wall and processor seconds, of its children too, and the scores it printed."""
+    """A command's wall and CPU seconds, with its children's, and the scores that it printed."""
 
     wall: float
     used: float
@@ -161,14 +150,14 @@ class Run(NamedTuple):
 
 
 def timed(command: list[str], **variables: str) -> tuple[float, float, str]:
-    """Wall and processor seconds of a command and its children, and what it printed."""
+    """Run a command; wall and CPU seconds, with its children's, and its output."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", **variables}
     before, start = os.times(), time.perf_counter()
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     wall = time.perf_counter() - start
     with contextlib.suppress(ChildProcessError):
         while True:
-            os.wait()  # processes that the command left behind for a moment count too
+            os.wait()  # processes that outlive the command for a moment count too
     after = os.times()
     if done.returncode:
         raise SystemExit(f"{command[:3]} failed:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
@@ -177,36 +166,36 @@ def timed(command: list[str], **variables: str) -> tuple[float, float, str]:
 
 
 def run_tgl(preds: Path, gt: Path, **variables: str) -> Run:
-    """The whole command `tgl score preds gt`."""
+    """Run the whole command `tgl score preds gt`."""
     tgl = str(Path(sys.executable).with_name("tgl"))
     options = ["--workers", str(PROCESSES), "--json"]
     wall, used, printed = timed([tgl, "score", str(preds), str(gt), *options], **variables)
     return Run(wall, used, json.loads(printed))
 
 
-def middle_run(preds: Path, gt: Path) -> Run:
-    """The run of median wall time out of some."""
+def median_run(preds: Path, gt: Path) -> Run:
+    """The run of median wall time out of REPEATS."""
     runs = [run_tgl(preds, gt) for _ in range(REPEATS)]
     return next(run for run in runs if run.wall == statistics.median_low(r.wall for r in runs))
 
 
 def run_peer(python: str, code: str, root: Path, videos: int, out: Path) -> Run:
-    """A peer's whole command on the first `videos` videos."""
-    trees = [str(flat_tree(root, tree, videos)) for tree in ("gt", "preds")]
+    """Run a peer's whole command on the first `videos` videos."""
+    trees = [str(linked_tree(root, tree, videos, flat=True)) for tree in ("gt", "preds")]
     wall, used, _ = timed([python, "-c", code, *trees, str(out)])
     return Run(wall, used, json.loads(out.read_text()))
 
 
 def compile_seconds(root: Path) -> float:
-    """What a first run takes longer than a second one, since it compiles."""
-    trees = [nested_tree(root, tree, 1) for tree in ("preds", "gt")]
+    """Compile time: a first run's seconds minus a second one's."""
+    trees = [linked_tree(root, tree, 1) for tree in ("preds", "gt")]
     with tempfile.TemporaryDirectory() as cache:
         first, second = (run_tgl(*trees, NUMBA_CACHE_DIR=cache).wall for _ in range(2))
     return first - second
 
 
 def inflate_seconds(root: Path, videos: int) -> float:
-    """Processor seconds that reading and inflating all PNG files takes, and nothing else."""
+    """CPU seconds to read and inflate all PNG files."""
     from zlib_ng import zlib_ng
 
     start = time.process_time()
@@ -224,20 +213,20 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--pairs", type=int, default=10_000)
-    parser.add_argument("--peer-python", help="a Python that has vos-benchmark and trackeval")
+    parser.add_argument("--peer-python", help="a Python with vos-benchmark and trackeval")
     parser.add_argument("--peer", choices=PEERS, nargs="*", default=list(PEERS))
     options = parser.parse_args()
     videos = options.pairs // FRAMES
     ctypes.CDLL(None).prctl(BECOME_SUBREAPER, 1, 0, 0, 0)
     WORK.mkdir(parents=True, exist_ok=True)
     make_data(WORK, videos)
-    preds, gt = (nested_tree(WORK, tree, videos) for tree in ("preds", "gt"))
+    preds, gt = (linked_tree(WORK, tree, videos) for tree in ("preds", "gt"))
     split = mevis_split(WORK, videos)
-    print(f"a first run compiles for {compile_seconds(WORK):.1f} s; that is counted apart")
+    print(f"compilation in a first run, not counted below: {compile_seconds(WORK):.1f} s")
     print(f"{'command':<18}{'pairs':>8}{'wall s':>9}{'cpu s':>9}{'s per 1,000':>13}{'ratio':>8}")
-    ours = middle_run(preds, gt)
+    ours = median_run(preds, gt)
     _row("tgl score", options.pairs, ours, ours)
-    _row("tgl, MeViS truth", options.pairs, middle_run(preds, split), ours)
+    _row("tgl, MeViS truth", options.pairs, median_run(preds, split), ours)
     for name in options.peer if options.peer_python else ():
         with tempfile.TemporaryDirectory() as scratch:
             file = Path(scratch) / "scores.json"
@@ -248,7 +237,7 @@ def main() -> None:
         _row(name, options.pairs, peer, ours)
     limit = inflate_seconds(WORK, videos)
     print(
-        f"limit: inflating the {2 * options.pairs} PNG files takes {limit:.2f} s of processor "
+        f"limit: inflating the {2 * options.pairs} PNG files takes {limit:.2f} s of CPU "
         f"time, {limit / ours.used:.0%} of the command's {ours.used:.2f} s"
     )
 

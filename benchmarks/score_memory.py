@@ -2,8 +2,8 @@
 
     python benchmarks/score_memory.py [--frames 1000]
 
-The truth is a MeViS split with two objects; the masks are blobs of which 25 distinct ones repeat.
-A fresh process scores the video; its peak is what the system reports (ru_maxrss).
+The ground truth is a MeViS split with two objects, whose masks repeat 25 distinct blobs. A new
+process scores the video; its peak is the one that the system reports (ru_maxrss).
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ print(sum(len(result.counts) for result in results), before, after)
 
 
 def blob(number: int) -> np.ndarray:
-    """A large lobed blob, uint8 (H, W)."""
+    """Draw a large lobed blob, uint8 (H, W)."""
     rng = np.random.default_rng(number)
     ys, xs = np.mgrid[:HEIGHT, :WIDTH].astype(np.float32)
     y, x = rng.uniform((300, 500), (780, 1420))
@@ -53,7 +53,7 @@ def blob(number: int) -> np.ndarray:
 
 
 def make_data(root: Path, frames: int) -> None:
-    """A split with one video, and predictions for its sentences."""
+    """Write a split with one video, and predictions for its sentences."""
     (root / "gt").mkdir()
     names = [f"{frame:05}" for frame in range(frames)]
     masks = [blob(number) for number in range(DISTINCT)]
@@ -85,7 +85,7 @@ def main() -> None:
         )
     pairs, before, after = map(int, done.stdout.split())
     print(
-        f"{pairs} pairs of {WIDTH} x {HEIGHT}: peak {after / 1024:.0f} MB, "
+        f"{pairs} pairs of {WIDTH}x{HEIGHT}: peak {after / 1024:.0f} MB, "
         f"of which {before / 1024:.0f} MB before the first frame"
     )
 

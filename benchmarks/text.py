@@ -2,9 +2,9 @@
 
     python benchmarks/text.py [--sentences 5000] [--encoder FOLDER]
 
-The sentences are made of MeViS-like phrases; about half of them stand there more than once.
-Without --encoder a RoBERTa of random weights is made: 4 layers of width 256, as small as the
-encoders that people still use. The plain way encodes each sentence as it comes, repeats included.
+The sentences consist of MeViS-like phrases and contain many repeats. Without --encoder a RoBERTa of
+random weights is made: 4 layers of width 256, as small as the encoders in use. The plain way
+encodes each sentence as it comes, repeats included.
 """
 
 from __future__ import annotations
@@ -56,12 +56,12 @@ def main() -> None:
             float(np.abs(store.get(s).embeddings - vectors[s]).max())
             for s in list(vectors)[:CHECKED]
         )
-    print(f"one call a sentence: {plain:.1f} s, tgl {ours:.1f} s, ratio {plain / ours:.1f}")
-    print(f"largest difference of a vector's number (stored as float16): {worst:.1e}")
+    print(f"one call per sentence: {plain:.1f} s, tgl {ours:.1f} s, ratio {plain / ours:.1f}")
+    print(f"largest difference of an embedding value (stored as float16): {worst:.1e}")
 
 
 def run_ours(root: Path, encoder: str, sentences: list[str]) -> float:
-    """Seconds of the whole stage, loading the encoder and writing the table included."""
+    """Time the whole stage, with loading the encoder and writing the table, in seconds."""
     rows = [
         {
             "video_id": "v",
@@ -83,7 +83,7 @@ def run_ours(root: Path, encoder: str, sentences: list[str]) -> float:
 
 @torch.inference_mode()
 def run_plain(encoder: str, sentences: list[str]) -> tuple[float, dict[str, np.ndarray]]:
-    """Seconds of a call for each sentence, and its vectors (L, D); nothing is written."""
+    """Time one call per sentence, in seconds, and the vectors (L, D); nothing is written."""
     started = time.perf_counter()
     tokenizer = AutoTokenizer.from_pretrained(encoder)
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -97,13 +97,13 @@ def run_plain(encoder: str, sentences: list[str]) -> tuple[float, dict[str, np.n
 
 
 def make_sentences(count: int) -> list[str]:
-    """MeViS-like sentences, drawn with repeats from half as many."""
+    """Draw MeViS-like sentences with repeats from half as many."""
     chosen = random.Random(0)
     parts = itertools.product(SUBJECTS, VERBS, PLACES, DESCRIPTIONS)
-    all_of_them = [" ".join(f"{d} {s} {v} {p}".split()) for s, v, p, d in parts]
+    phrases = [" ".join(f"{d} {s} {v} {p}".split()) for s, v, p, d in parts]
     distinct = [
         f"{a} and {b}" if n % 2 else a
-        for n, (a, b) in enumerate(zip(all_of_them, reversed(all_of_them), strict=True))
+        for n, (a, b) in enumerate(zip(phrases, reversed(phrases), strict=True))
     ]
     more = [f"{s}, {n}th from the left" for n in range(1, 3) for s in distinct]
     pool = chosen.sample(distinct + more, count // 2)
@@ -111,7 +111,7 @@ def make_sentences(count: int) -> list[str]:
 
 
 def make_encoder(folder: Path, sentences: list[str]) -> Path:
-    """A RoBERTa of random weights with a tokenizer of these sentences' words."""
+    """Save a RoBERTa of random weights with a tokenizer of these sentences' words."""
     words = sorted({word for s in sentences for word in s.replace(",", " ,").split()})
     known = {word: n for n, word in enumerate(["<s>", "<pad>", "</s>", "<unk>", *words])}
     tokenizer = Tokenizer(models.WordLevel(known, unk_token="<unk>"))

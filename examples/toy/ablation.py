@@ -1,11 +1,11 @@
-"""What each switch of the method does: arms, seeds, three ways to route, with intervals.
+"""Effect of each switch of the method: arms, seeds and three routes, with intervals.
 
     python examples/toy/ablation.py WORK --seeds 3 --jobs 2 --write docs/ablation.md
 
 Every arm is trained and run by the commands that a user types, on the toy data set, from the same
 backbone, with the same masks, texts and number of steps. Each command skips what is up to date and
-resumes what was interrupted, so the script can be stopped and repeated; the report is written anew
-after every arm, from what is there.
+resumes what was interrupted, so the script can be stopped and rerun; the report is rewritten after
+every arm, from the results so far.
 """
 
 from __future__ import annotations
@@ -38,18 +38,19 @@ TRAINED_ON, SCORED_ON = "train", "valid"
 
 TGL_PROGRAM = f"{sys.executable} -m tglcli"
 TRAINING = Path(__file__).with_name("train.options")
-"""What suits the toy data set and its backbone, as the demo uses it (docs/training.md)."""
+"""Training options for the toy data set and its backbone, as in the demo (docs/training.md)."""
 
 
 @dataclass(frozen=True)
 class Ablation:
-    """Where everything is, and the program that does it.
+    """Settings that all arms share.
 
     Attributes:
+        tgl: the program, as words of a command line.
         work: folder of all artifacts.
-        split: that the arms are compared on.
-        options: of every training, the same for all arms.
-        threads: of every command, so that arms that run side by side share the cores.
+        split: split that the arms are compared on.
+        options: further options of every training.
+        threads: per command, so that arms in parallel share the cores.
     """
 
     tgl: tuple[str, ...]
@@ -60,14 +61,14 @@ class Ablation:
     threads: int
 
     def command(self, *words: object) -> None:
-        """Run one tgl command; its own message tells what went wrong."""
+        """Run one tgl command; it prints its own errors."""
         line = [*self.tgl, *map(str, words)]
         environment = os.environ | {"OMP_NUM_THREADS": str(self.threads)}
         if subprocess.run(line, check=False, env=environment).returncode:
             sys.exit(f"failed: {shlex.join(line)}")
 
     def prepare(self, clips: dict[str, int]) -> None:
-        """Data, indexes, texts and trivial references."""
+        """Make data, indexes, texts and trivial references."""
         data = self.work / "data"
         sizes = [word for name, count in clips.items() for word in (f"--{name}-clips", count)]
         self.command("toy", data, *sizes, "--quiet")
@@ -88,7 +89,7 @@ class Ablation:
             self._score(masks, self.scores(kind))
 
     def run(self, arm: str, seed: int) -> None:
-        """Train one arm with one seed, and run it on the split in every way that it can."""
+        """Train one arm with one seed, and run it on the split by each of its routes."""
         folder = Path(f"{_slug(arm)}-{seed}")
         checkpoint = self.work / "checkpoint" / folder
         self.command(
@@ -114,18 +115,18 @@ class Ablation:
             self._score(masks, self.scores(str(name)))
 
     def result(self, arm: str, seed: int) -> list[Run]:
-        """What an arm came to with a seed, as far as it is done."""
+        """Scores of an arm with a seed, as far as they exist."""
         folder = f"{_slug(arm)}-{seed}"
-        found = []
+        runs = []
         for route in routes(arm):
             scores = self.scores(f"{folder}/{route}") / "scores.parquet"
             if scores.is_file():
                 history = self.work / "checkpoint" / folder / "history.parquet"
-                found.append(Run.read(arm, route, seed, scores, history))
-        return found
+                runs.append(Run.read(arm, route, seed, scores, history))
+        return runs
 
     def references(self) -> list[Run]:
-        """The trivial answers."""
+        """Scores of the trivial references."""
         tables = [(kind, self.scores(kind) / "scores.parquet") for kind in REFERENCES]
         return [Run.read(kind, "", 0, path, None) for kind, path in tables if path.is_file()]
 
@@ -143,7 +144,7 @@ class Ablation:
 
 
 def routes(arm: str) -> tuple[str, ...]:
-    """How an arm can be run: the baseline has no relevance head that was trained."""
+    """Routes of an arm: the baseline has no trained relevance head."""
     return tuple(route for route in ROUTES if arm != BASE or route != "predicted")
 
 
@@ -152,20 +153,26 @@ def _slug(arm: str) -> str:
 
 
 def main() -> None:
-    """Parse, prepare, run what is missing, report."""
+    """Parse, prepare, run what is missing, write the report."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("work", type=Path, help="folder of everything that is made")
-    parser.add_argument("--tgl", default=TGL_PROGRAM, help="the program, if not this Python's")
+    parser.add_argument("work", type=Path, help="folder of all artifacts")
+    parser.add_argument(
+        "--tgl", default=TGL_PROGRAM, help="the program, if not that of this Python"
+    )
     parser.add_argument("--backbone", default="toy")
     parser.add_argument("--arms", nargs="+", default=list(ARMS), choices=list(ARMS))
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--split", default=SCORED_ON, choices=("valid", "dev"))
     parser.add_argument("--train-clips", type=int, default=160)
-    parser.add_argument("--clips", type=int, default=50, help="of the split that is scored")
-    parser.add_argument("--steps", type=int, help="of the whole model, if not as in the demo")
+    parser.add_argument("--clips", type=int, default=50, help="clips of the scored split")
+    parser.add_argument(
+        "--steps", type=int, help="training steps of the whole model; default: as in the demo"
+    )
     parser.add_argument("--train", default="", help="further options of tgl train, for all arms")
-    parser.add_argument("--jobs", type=int, default=1, help="arms that run side by side")
-    parser.add_argument("--write", type=Path, help="the report, a .md; its plot stands beside it")
+    parser.add_argument("--jobs", type=int, default=1, help="arms to run in parallel")
+    parser.add_argument(
+        "--write", type=Path, help="the report, a .md file; its plot goes beside it"
+    )
     given = parser.parse_args()
     options = [*shlex.split(TRAINING.read_text()), *shlex.split(given.train)]
     if given.steps is not None:
@@ -185,7 +192,7 @@ def main() -> None:
 
 
 def _run_all(ablation: Ablation, given: argparse.Namespace) -> None:
-    """Every arm with every seed, a report after each; the first failure ends the script."""
+    """Run every arm with every seed and report after each; the first failure ends the script."""
 
     def timed(arm: str, seed: int) -> float:
         started = time.monotonic()
@@ -209,7 +216,7 @@ def _run_all(ablation: Ablation, given: argparse.Namespace) -> None:
 
 
 def _report(ablation: Ablation, given: argparse.Namespace) -> None:
-    """Print the table of what is there so far, and write the report where asked."""
+    """Print the table of the results so far, and write the report if asked to."""
     runs = [r for arm in given.arms for s in range(given.seeds) for r in ablation.result(arm, s)]
     sentences = read_sentences(ablation.index(ablation.split))
     command = shlex.join(["python", "examples/toy/ablation.py", *sys.argv[1:]])

@@ -16,15 +16,15 @@ RESAMPLES = 4000
 CONFIDENCE = 0.95
 LATE, SHORT = 0.5, 0.3
 BASELINE, BASELINE_ROUTE = "BASE", "all"
-SECONDS_A_MINUTE = 60.0
+SECONDS_PER_MINUTE = 60.0
 
 
 @dataclass(frozen=True)
 class Sentence:
-    """What the rows of the report group by.
+    """Properties of a sentence that the report groups by.
 
     Attributes:
-        referents: how many objects it refers to.
+        referents: number of objects it refers to.
         start: first frame of its moment as a share of the video; None without a moment.
         share: relevant frames as a share of the video; None without a moment.
     """
@@ -36,7 +36,7 @@ class Sentence:
 
 @dataclass(frozen=True)
 class Run:
-    """Scores of one arm, one seed and one way to route.
+    """Scores of one arm, one seed and one route.
 
     Attributes:
         figures: J, F and J&F of each sentence.
@@ -51,7 +51,7 @@ class Run:
 
     @staticmethod
     def read(arm: str, route: str, seed: int, scores: Path, history: Path | None) -> Run:
-        """From scores.parquet and the training's history.parquet."""
+        """Read scores.parquet and the training's history.parquet."""
         rows = pq.read_table(scores, columns=["video_id", "expression_id", "J", "F", "JF"])
         figures = {
             (row["video_id"], row["expression_id"]): (row["J"], row["F"], row["JF"])
@@ -60,7 +60,7 @@ class Run:
         minutes = None
         if history is not None:
             table = pq.read_table(history, filters=[("name", "=", "seconds")])
-            minutes = sum(table.column("value").to_pylist()) / SECONDS_A_MINUTE
+            minutes = sum(table.column("value").to_pylist()) / SECONDS_PER_MINUTE
         return Run(arm, route, seed, figures, minutes)
 
     def mean(self, keys: Iterable[Key] | None = None) -> tuple[float, float, float]:
@@ -83,22 +83,22 @@ class Interval:
 
 
 def read_sentences(index: Path) -> dict[Key, Sentence]:
-    """The sentences of an index by key."""
+    """Read the sentences of an index by key."""
     videos = pq.read_table(index / "videos.parquet", columns=["video_id", "num_frames"])
     length = dict(zip(*(videos.column(n).to_pylist() for n in videos.column_names), strict=True))
     spans: dict[Key, list[tuple[int, int]]] = {}
     for row in pq.read_table(index / "moments.parquet").to_pylist():
         key = row["video_id"], row["expression_id"]
         spans.setdefault(key, []).append((row["start_frame"], row["end_frame"]))
-    found = {}
+    sentences = {}
     for row in pq.read_table(index / "expressions.parquet").to_pylist():
         key = row["video_id"], row["expression_id"]
         frames = {f for start, end in spans.get(key, ()) for f in range(start, end)}
         total = length[row["video_id"]]
         start = min(frames) / total if frames else None
         share = len(frames) / total if frames else None
-        found[key] = Sentence(len(row["anno_ids"]), start, share)
-    return found
+        sentences[key] = Sentence(len(row["anno_ids"]), start, share)
+    return sentences
 
 
 def paired_difference(
@@ -107,10 +107,10 @@ def paired_difference(
     """Mean difference of J&F between two arms over the same sentences and seeds.
 
     The interval is a bootstrap over videos, because sentences of a video share its difficulties;
-    the seeds of an arm are averaged before.
+    the seeds of an arm are averaged first.
 
     Raises:
-        ValueError: there is nothing to compare.
+        ValueError: nothing to compare.
     """
     seeds = sorted({run.seed for run in ours} & {run.seed for run in theirs})
     if not seeds or not keys:
@@ -121,8 +121,8 @@ def paired_difference(
         mean[name] = np.mean([[by_seed[s].figures[k][2] for k in keys] for s in seeds], axis=0)
     difference = mean["ours"] - mean["theirs"]
     videos = sorted({video for video, _ in keys})
-    place = {video: number for number, video in enumerate(videos)}
-    owner = np.array([place[video] for video, _ in keys])
+    number_of = {video: number for number, video in enumerate(videos)}
+    owner = np.array([number_of[video] for video, _ in keys])
     totals = np.bincount(owner, weights=difference, minlength=len(videos))
     counts = np.bincount(owner, minlength=len(videos))
     drawn = np.random.default_rng(seed).integers(0, len(videos), (RESAMPLES, len(videos)))
@@ -133,7 +133,7 @@ def paired_difference(
 
 
 def groups(sentences: dict[Key, Sentence]) -> dict[str, list[Key]]:
-    """Rows of the second table: sentences by referents, and by place and length of the moment."""
+    """Groups of the second table: by number of referents, and by start and length of the moment."""
     kinds: dict[str, Callable[[Sentence], bool]] = {
         "with a target": lambda s: s.referents > 0,
         "no referent": lambda s: s.referents == 0,
@@ -157,7 +157,7 @@ def write_report(
     path: Path | None,
     command: str,
 ) -> None:
-    """Print the main table; write everything to `path` (and a plot beside it) where given."""
+    """Print the main table; write the report to `path`, and a plot beside it, if given."""
     main = _main_table(runs, references, list(sentences))
     print(main, flush=True)
     if path is None:
@@ -165,7 +165,7 @@ def write_report(
     plot = path.with_suffix(".svg")
     plot.write_text(_plot(runs, references), encoding="utf-8")
     parts = [
-        "# What each switch does",
+        "# Effect of each switch",
         _intro(runs, sentences, command),
         f"![J&F of every arm and route]({plot.name})",
         main,
@@ -184,25 +184,25 @@ def _intro(runs: Sequence[Run], sentences: dict[Key, Sentence], command: str) ->
     videos = len({video for video, _ in sentences})
     return (
         f"Made by `{command}`. {len(sentences)} sentences of {videos} toy videos, at most {seeds} "
-        f"{'seed' if seeds == 1 else 'seeds'} an arm; every arm starts from the same backbone and "
+        f"{'seed' if seeds == 1 else 'seeds'} per arm; every arm starts from the same backbone and "
         "takes the same number of steps over the same clips' videos, masks and texts. *Annotated*: "
         "routed by the true moments (oracle). *Predicted*: by the model's own relevance head. "
-        "*All*: every frame guided. BASE sees no moment in training, so it has no relevance to "
-        f"predict with. Differences are paired, to {BASELINE} with all frames guided; brackets are "
+        "*All*: every frame takes the language path. BASE sees no moments in training, so it "
+        f"cannot predict relevance. Differences are paired, to {BASELINE} with *all*; brackets are "
         f"{CONFIDENCE:.0%} bootstrap intervals over videos (seeds that both arms have are averaged "
-        "first; they say nothing of other seeds: see the standard deviation). The references "
-        "answer with true masks and read no sentence: a score means something above them. Routed "
-        "by annotated moments, a sentence without target is answered with nothing by construction; "
-        "the column *with a target* leaves these out."
+        "first; they do not cover other seeds: see the standard deviation). The references predict "
+        "true masks without reading the sentence: only scores above theirs mean something. Routed "
+        "by annotated moments, a sentence without target has empty masks by construction; the "
+        "column *with a target* leaves these out."
     )
 
 
 def _by_arm(runs: Sequence[Run]) -> dict[tuple[str, str], list[Run]]:
-    """Runs of each (arm, route), in order of appearance."""
-    found: dict[tuple[str, str], list[Run]] = {}
+    """Runs by (arm, route), in order of their first run."""
+    grouped: dict[tuple[str, str], list[Run]] = {}
     for run in runs:
-        found.setdefault((run.arm, run.route), []).append(run)
-    return found
+        grouped.setdefault((run.arm, run.route), []).append(run)
+    return grouped
 
 
 def _main_table(runs: Sequence[Run], references: Sequence[Run], keys: Sequence[Key]) -> str:
@@ -234,7 +234,7 @@ def _group_table(
 
 
 def _difference_table(runs: Sequence[Run], kinds: dict[str, list[Key]]) -> str:
-    """TGL against BASE and against its sampling alone, and what OSS adds, in each group."""
+    """Table of TGL against BASE and against its sampling alone, and of OSS, by group."""
     by_arm = _by_arm(runs)
     pairs = [
         (("TGL", "annotated"), (BASELINE, BASELINE_ROUTE)),
@@ -268,7 +268,7 @@ def _numbers(values: Iterable[float]) -> list[str]:
 
 
 def _table(rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table; the first row is the head."""
+    """Format a Markdown table; the first row is its header."""
     head, *body = rows
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in body])
@@ -280,7 +280,7 @@ COLOURS = {"annotated": "#0072b2", "predicted": "#e69f00", "all": "#000000"}
 
 
 def _plot(runs: Sequence[Run], references: Sequence[Run]) -> str:
-    """J&F of every (arm, route): a dot a seed, a bar at the mean; references as dashed lines."""
+    """Plot J&F of every (arm, route): a dot per seed, a bar at the mean, references dashed."""
     by_arm = _by_arm(runs)
     height = TOP + ROW * len(by_arm) + ROW + LINE * (len(references) + 1)
     values = [run.mean()[2] for run in (*runs, *references)]
@@ -294,7 +294,7 @@ def _plot(runs: Sequence[Run], references: Sequence[Run]) -> str:
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}" '
         'font-family="sans-serif" font-size="13">',
         f'<rect width="{WIDTH}" height="{height}" fill="white"/>',
-        f'<text x="{LEFT}" y="18" font-weight="bold">J&amp;F, a dot a seed</text>',
+        f'<text x="{LEFT}" y="18" font-weight="bold">J&amp;F, a dot per seed</text>',
     ]
     bottom = TOP + ROW * len(by_arm)
     for tick in np.arange(round(low * 10), round(high * 10) + 1) / 10:
@@ -304,13 +304,7 @@ def _plot(runs: Sequence[Run], references: Sequence[Run]) -> str:
             f'text-anchor="middle">{tick:.1f}</text>'
         )
     for number, run in enumerate(references):
-        value, foot = x(run.mean()[2]), bottom + ROW + LINE * (number + 1)
-        parts.append(
-            f'<line x1="{value:.1f}" x2="{value:.1f}" y1="{TOP - 12}" y2="{foot}" '
-            'stroke="#999999" stroke-dasharray="4 4"/>'
-            f'<text x="{value + 3:.1f}" y="{foot}" fill="#777777" '
-            f'font-size="11">{run.arm}</text>'
-        )
+        parts.append(_reference_line(run.arm, x(run.mean()[2]), bottom + ROW + LINE * (number + 1)))
     for number, ((arm, route), same) in enumerate(by_arm.items()):
         y = TOP + ROW * number + ROW / 2
         points = [run.mean()[2] for run in same]
@@ -325,3 +319,11 @@ def _plot(runs: Sequence[Run], references: Sequence[Run]) -> str:
             for p in points
         ]
     return "\n".join([*parts, "</svg>"]) + "\n"
+
+
+def _reference_line(label: str, x: float, foot: float) -> str:
+    return (
+        f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{TOP - 12}" y2="{foot}" '
+        'stroke="#999999" stroke-dasharray="4 4"/>'
+        f'<text x="{x + 3:.1f}" y="{foot}" fill="#777777" font-size="11">{label}</text>'
+    )

@@ -1,11 +1,11 @@
-"""What waiting buys: `--online` with several delays, and offline, on the toy dev split.
+"""Effect of the delay: `--online` with several delays, and offline, on the toy dev split.
 
     python examples/toy/online.py WORK [CHECKPOINT] --delays 0 4 8 16
 
-Runs every mode by the commands that a user types, with predicted moments, and prints a row a mode:
-J&F of all sentences, of those with a target, and of these within their moment, from its start on
-and before it (means over sentences, in per cent), then the tIoU of found and true moments. Each
-command skips what is up to date, so the script can be stopped and repeated.
+Runs every mode by the commands that a user types, with predicted moments, and prints a table row
+per mode: J&F of all sentences, of those with a target, and of these within their moment, from its
+start on and before it (means over sentences, in percent), then the tIoU of predicted and true
+moments. Each command skips what is up to date, so the script can be stopped and rerun.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from statistics import fmean
 
 import pyarrow.parquet as pq
 
-from tglcli.commands.tools.segment import TOY_CHECKPOINT
+from stages.core.model.hub import TOY_CHECKPOINT
 
 SPLIT = "dev"
 NO_TARGET = ("--no-target-threshold", "0.5")
@@ -50,11 +50,11 @@ def main() -> None:
         masks, scores = (given.work / kind / name.strip("`") for kind in ("masks", "scores"))
         tgl("propagate", index, text, given.checkpoint, masks, *NO_TARGET, *options)
         tgl("score", masks, index, "--out", scores)
-        print("|", " | ".join([name, *map(per_cent, figures(scores))]), "|", flush=True)
+        print("|", " | ".join([name, *map(percent, figures(scores))]), "|", flush=True)
 
 
 def prepare(work: Path, clips: int) -> tuple[Path, Path]:
-    """Index and texts of the split."""
+    """Make the index and the texts of the split."""
     data, index, text = work / "data", work / "index", work / "text"
     tgl("toy", data, "--train-clips", 0, "--valid-clips", 0, f"--{SPLIT}-clips", clips)
     tgl("build-moments", data / SPLIT, index)
@@ -63,14 +63,14 @@ def prepare(work: Path, clips: int) -> tuple[Path, Path]:
 
 
 def tgl(command: str, *words: object) -> None:
-    """Run one command; its own message tells what went wrong."""
+    """Run one command; it prints its own errors."""
     line = [sys.executable, "-m", "tglcli", command, "--quiet", *map(str, words)]
     if subprocess.run(line, check=False).returncode:
         sys.exit(f"failed: {' '.join(line)}")
 
 
 def figures(scores: Path) -> list[float | None]:
-    """A row of the table, as shares; None where no sentence has such frames."""
+    """Figures of a row, as shares; None where no sentence has such frames."""
     sentences = pq.read_table(scores / "scores.parquet").to_pylist()
     target = [row for row in sentences if row["referents"]]
     frames: dict[tuple[str, str], list[tuple[float, bool]]] = defaultdict(list)
@@ -79,24 +79,24 @@ def figures(scores: Path) -> list[float | None]:
         frames[key].append(((row["J"] + row["F"]) / 2, bool(row["relevant"])))
     within, after, before = [], [], []
     for sentence in target:
-        seen = frames[sentence["video_id"], sentence["expression_id"]]
-        start = next((at for at, (_, relevant) in enumerate(seen) if relevant), len(seen))
-        within.append(mean(score for score, relevant in seen if relevant))
-        after.append(mean(score for score, _ in seen[start:]))
-        before.append(mean(score for score, _ in seen[:start]))
+        own = frames[sentence["video_id"], sentence["expression_id"]]
+        start = next((number for number, (_, relevant) in enumerate(own) if relevant), len(own))
+        within.append(mean(score for score, relevant in own if relevant))
+        after.append(mean(score for score, _ in own[start:]))
+        before.append(mean(score for score, _ in own[:start]))
     whole = [mean(row["JF"] for row in rows) for rows in (sentences, target)]
     overlap = mean(row["span_tiou"] for row in sentences)
     return [*whole, mean(within), mean(after), mean(before), overlap]
 
 
 def mean(values: Iterable[float | None]) -> float | None:
-    """Of the values that are known; None where there is none."""
+    """Mean of the known values; None without any."""
     known = [value for value in values if value is not None]
     return fmean(known) if known else None
 
 
-def per_cent(share: float | None) -> str:
-    """As the table shows it."""
+def percent(share: float | None) -> str:
+    """Format a share for the table."""
     return "-" if share is None else f"{100 * share:.1f}"
 
 

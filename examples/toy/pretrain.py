@@ -1,15 +1,15 @@
 """Pretrain the tiny SAM 2 of the toy pipeline from random weights, on one CPU core.
 
-It learns what SAM 2's published weights know of real videos, on moving shapes: to segment what a
-mask, a box or a few clicks point at in one frame, and to follow it through the clip by memory. No
-sentence and no moment is used. Clips are made on the fly and are never those of the data set's
-splits.
+On moving shapes it learns what SAM 2's published weights can do on real videos: segment the object
+that a mask, a box or a few clicks point at in one frame, and track it through the clip by memory.
+Neither sentences nor moments are used. Clips are made on the fly and are never those of the data
+set's splits.
 
     python examples/toy/pretrain.py runs/pretrain --minutes 60
     python examples/toy/pretrain.py runs/pretrain --evaluate valid --clips 60
     python examples/toy/pretrain.py runs/pretrain --export stages/core/model/toy_backbone
 
-The first command can be interrupted and repeated; it writes OUT/state.pt every few minutes and the
+The first command can be interrupted and rerun; it writes OUT/state.pt every few minutes and the
 averaged weights to OUT/backbone, a folder that `tgl train --backbone` takes. The second one prints
 the propagation IoU of OUT/backbone on a split. The third one copies OUT/backbone at half precision.
 """
@@ -37,22 +37,23 @@ from windows import (
     PHASES,
     TRACK_FRAMES,
     ClipPool,
-    Tracks,
+    TrackBatch,
     draw_prompts,
 )
 
-from stages.core.model.backbones.backbone import Backbone, Prompts
+from stages.core.model.backbones.backbone import Backbone
 from stages.core.model.backbones.families import build_backbone, load_backbone
 from stages.core.model.backbones.features import FrameFeatures
 from stages.core.model.backbones.preprocess import normalise
 from stages.core.model.backbones.presets import toy_preset
 from stages.core.model.backbones.prompted import PromptedTracker, TrackedFrame
+from stages.core.model.backbones.records import Prompts
 from stages.core.model.weights import CONFIG_NAME, WEIGHTS_NAME, read_weights
-from stages.tools.toy.clip import Clip, make_clip
+from stages.tools.toy.clip import ToyClip, make_clip
 from stages.tools.toy.config import ToyConfig
 
 GATE_FROM = 0.3
-"""Share of the training after which absent objects blank the memory, as at inference."""
+"""Share of the training after which absent objects blank their memory, as at inference."""
 PEAK_RATE, LAST_RATE = 5e-4, 5e-6
 BETAS = (0.9, 0.98)
 WARM_UP_STEPS = 200
@@ -61,7 +62,7 @@ LAYER_SCALE, CODE_DEVIATION, NECK_GAIN = 0.1, 0.02, 0.25
 AVERAGE_DECAY = 0.998
 PIXEL_WEIGHT = 3.0
 FIRST_FOREGROUND, BALANCED_FROM = 5.0, 0.15
-"""Objects are small: at first a foreground pixel counts this often, from that share on once."""
+"""Objects are small: the weight of a foreground pixel falls from this to 1 by that share."""
 IOU_WEIGHT, OBJECT_WEIGHT = 0.5, 0.5
 SAVE_SECONDS = 120
 CHECK_SECONDS = 480
@@ -72,7 +73,7 @@ LOG_STEPS = 25
 def track(
     backbone: Backbone, features: FrameFeatures, frames: Tensor, prompts: Prompts, *, gate: bool
 ) -> Iterator[TrackedFrame]:
-    """Answers for B objects, frame by frame, from prompts on the first of their frames (B, T)."""
+    """Track B objects frame by frame from prompts on the first of their frames (B, T)."""
     tracker = PromptedTracker(backbone, TRACK_FRAMES, gate)
     for time_index in range(frames.shape[1]):
         given = prompts if time_index == 0 else None
@@ -81,22 +82,22 @@ def track(
 
 @dataclass(frozen=True)
 class Score:
-    """Loss and IoU of answers, both scalars."""
+    """Loss and IoU of predictions, both scalars."""
 
     loss: Tensor
     iou: Tensor
 
 
 def batch_score(
-    backbone: Backbone, tracks: Tracks, prompts: Prompts, *, foreground: float, gate: bool
+    backbone: Backbone, tracks: TrackBatch, prompts: Prompts, *, foreground: float, gate: bool
 ) -> Score:
-    """Means over all answers that were not given."""
+    """Mean scores over all predictions but those of frames prompted with their mask."""
     features = backbone.encode(tracks.pixels)
-    answers = track(backbone, features, tracks.frames, prompts, gate=gate)
+    predictions = track(backbone, features, tracks.frames, prompts, gate=gate)
     scores = [
-        frame_score(answer, tracks.masks[:, answer.frame], foreground)
-        for answer in answers
-        if not (answer.prompted and prompts.mask is not None)
+        frame_score(prediction, tracks.masks[:, prediction.frame], foreground)
+        for prediction in predictions
+        if not (prediction.prompted and prompts.mask is not None)
     ]
     return Score(
         torch.stack([score.loss for score in scores]).mean(),
@@ -104,12 +105,15 @@ def batch_score(
     )
 
 
-def frame_score(answer: TrackedFrame, masks: Tensor, foreground: float) -> Score:
-    """Score of one frame's answers against masks (B, S, S); foreground pixels count so often.
+def frame_score(prediction: TrackedFrame, masks: Tensor, foreground: float) -> Score:
+    """Score one frame's predictions against masks (B, S, S).
 
-    Every candidate learns the whole object: a toy object has no parts that one could mean instead.
+    Every candidate learns the whole object: toy objects have no parts that a prompt could mean.
+
+    Args:
+        foreground: weight of a foreground pixel.
     """
-    decoded = answer.decoded
+    decoded = prediction.decoded
     logits = F.interpolate(
         decoded.candidates, size=masks.shape[-2:], mode="bilinear", align_corners=False
     )  # (B, M, S, S)
@@ -117,8 +121,9 @@ def frame_score(answer: TrackedFrame, masks: Tensor, foreground: float) -> Score
     entropy = F.binary_cross_entropy_with_logits(
         logits, target, pos_weight=torch.tensor(foreground)
     )
-    chance = logits.sigmoid()
-    overlap, total = (chance * target).sum((2, 3)), (chance + target).sum((2, 3))
+    probability = logits.sigmoid()
+    overlap = (probability * target).sum((2, 3))
+    total = (probability + target).sum((2, 3))
     dice = 1 - (2 * overlap + 1) / (total + 1)
     with torch.no_grad():
         true_iou = iou(logits > 0, target > 0)
@@ -133,7 +138,7 @@ def frame_score(answer: TrackedFrame, masks: Tensor, foreground: float) -> Score
 
 
 def iou(first: Tensor, second: Tensor) -> Tensor:
-    """(...,) overlap of boolean masks (..., S, S); 1 where both are empty."""
+    """IoU of boolean masks (..., S, S), (...,); 1 where both are empty."""
     union = (first | second).sum((-2, -1)).float()
     both = (first & second).sum((-2, -1)).float()
     return torch.where(union > 0, both / union.clamp(min=1), torch.ones_like(union))
@@ -141,19 +146,19 @@ def iou(first: Tensor, second: Tensor) -> Tensor:
 
 @torch.no_grad()
 def evaluate(backbone: Backbone, config: ToyConfig, split: str, clips: int) -> dict[str, float]:
-    """Propagation IoU: every object, from its true mask in the first frame it is whole enough.
+    """Mean IoU of objects that are tracked from their true mask in the first clearly visible frame.
 
-    The mean is over the frames after the prompted one; absent and found absent counts as 1.
-    `visible` leaves out the frames in which the object is not to be seen.
+    The mean is over the frames after the prompted one; an absent object without a mask counts as 1.
+    `iou_visible` leaves out frames in which the object is hidden.
     """
     backbone.eval()
-    found: list[Tensor] = []
+    every: list[Tensor] = []
     shown: list[Tensor] = []
     for index in range(clips):
         values, visible = _evaluate_clip(backbone, make_clip(config, split, index))
-        found.append(values)
+        every.append(values)
         shown.append(values[visible])
-    values, visible = torch.cat(found), torch.cat(shown)
+    values, visible = torch.cat(every), torch.cat(shown)
     return {
         "clips": clips,
         "frames": len(values),
@@ -162,34 +167,35 @@ def evaluate(backbone: Backbone, config: ToyConfig, split: str, clips: int) -> d
     }
 
 
-def _evaluate_clip(backbone: Backbone, clip: Clip) -> tuple[Tensor, Tensor]:
+def _evaluate_clip(backbone: Backbone, clip: ToyClip) -> tuple[Tensor, Tensor]:
     """IoU and visibility, both (frames,), of all objects after their prompts."""
     features = backbone.encode(normalise(torch.from_numpy(clip.frames).permute(0, 3, 1, 2)))
     masks = torch.from_numpy(np.stack(list(clip.masks.values())))  # (B, T, S, S)
     first = [int((track.flatten(1).sum(1) >= LEAST_AREA).int().argmax()) for track in masks]
-    found, visible = [], []
+    values, visible = [], []
     for start in sorted(set(first)):
         truth = masks[[row for row, frame in enumerate(first) if frame == start], start:]
         frames = torch.arange(start, masks.shape[1]).expand(len(truth), -1)
         prompts = Prompts(mask=truth[:, 0].float())
-        for answer in track(backbone, features, frames, prompts, gate=True):
-            if not answer.prompted:
+        for prediction in track(backbone, features, frames, prompts, gate=True):
+            if not prediction.prompted:
                 size = truth.shape[-2:]
-                logits = F.interpolate(answer.gated_logits[:, None], size=size, mode="bilinear")
-                found.append(iou(logits[:, 0] > 0, truth[:, answer.frame]))
-                visible.append(truth[:, answer.frame].flatten(1).any(1))
-    return torch.cat(found), torch.cat(visible)
+                logits = prediction.gated_logits[:, None]
+                logits = F.interpolate(logits, size=size, mode="bilinear")
+                values.append(iou(logits[:, 0] > 0, truth[:, prediction.frame]))
+                visible.append(truth[:, prediction.frame].flatten(1).any(1))
+    return torch.cat(values), torch.cat(visible)
 
 
 @torch.no_grad()
 def start_weights(backbone: Backbone) -> None:
-    """Draw the weights anew, at scales with which a model this narrow starts to learn at once.
+    """Reinitialise the weights at scales with which a model this narrow learns from the start.
 
-    The library draws all weights with a deviation of 0.02, meant for wide pretrained models: masks
-    are then products of vanishing numbers, and training stands still for long. Queries and keys of
-    the decoder start equal, so that a prompt attends to its own place from the first step; pictures
-    start quiet beside the code of places for the same reason. Codes and layer scales that start at
-    zero get small values.
+    transformers draws all weights with a deviation of 0.02, meant for wide pretrained models: masks
+    are then products of vanishing numbers, and training stalls. Queries and keys of the decoder
+    start equal, so that a prompt attends to its own position from the first step; image features
+    start small beside position encodings for the same reason. Encodings and layer scales that start
+    at zero get small values.
     """
     for module in backbone.modules():
         if isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
@@ -209,7 +215,7 @@ def start_weights(backbone: Backbone) -> None:
 
 
 class Pretraining:
-    """The state of a run: weights, their running average, optimiser, steps and seconds done."""
+    """State of a run: weights, their running average, optimiser, steps and seconds so far."""
 
     def __init__(self, out: Path, size: int, seed: int, minutes: float):
         torch.manual_seed(seed)
@@ -232,7 +238,7 @@ class Pretraining:
 
     @property
     def share(self) -> float:
-        """How much of the time is used, 0 to 1."""
+        """Share of the time that is used, 0 to 1."""
         return min(1.0, self.elapsed / self.seconds)
 
     def run(self) -> None:
@@ -293,8 +299,8 @@ class Pretraining:
         """Move the average towards the weights, faster at the beginning."""
         decay = min(AVERAGE_DECAY, self.step / (self.step + 10))
         pairs = zip(self.average.parameters(), self.backbone.parameters(), strict=True)
-        for kept, new in pairs:
-            kept.lerp_(new, 1 - decay)
+        for average, weight in pairs:
+            average.lerp_(weight, 1 - decay)
 
     def _check(self) -> None:
         config = ToyConfig(seed=self.seed, size=self.size, frames=TRACK_FRAMES)
@@ -303,7 +309,7 @@ class Pretraining:
         print(json.dumps(self.history[-1]), flush=True)
 
     def save(self) -> None:
-        """Write the state under another name and move it; then the averaged weights."""
+        """Write the state to a temporary file and move it; then write the averaged weights."""
         state: dict[str, Any] = {
             "backbone": self.backbone.state_dict(),
             "average": self.average.state_dict(),
@@ -340,8 +346,10 @@ def main() -> None:
     """Parse, then train or evaluate."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("out", type=Path, help="folder for the run's state and weights")
-    parser.add_argument("--minutes", type=float, default=60.0, help="time to train in all")
-    parser.add_argument("--size", type=int, default=128, help="side of the pictures in pixels")
+    parser.add_argument("--minutes", type=float, default=60.0, help="training time in all")
+    parser.add_argument(
+        "--size", type=int, default=128, help="width and height of the clips in pixels"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--evaluate", metavar="SPLIT", help="only evaluate OUT/backbone on a split")
     parser.add_argument("--export", metavar="FOLDER", type=Path, help="only copy OUT/backbone")

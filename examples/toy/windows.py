@@ -1,4 +1,4 @@
-"""What the toy backbone is pretrained on: windows of synthetic clips, with prompts on them."""
+"""Training data of the toy backbone: windows of synthetic clips, with prompts."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from stages.core.model.backbones.backbone import Prompts
 from stages.core.model.backbones.preprocess import normalise
+from stages.core.model.backbones.records import Prompts
 from stages.tools.toy.clip import make_clip
 from stages.tools.toy.config import ToyConfig
 
@@ -20,24 +20,24 @@ FRESH_EVERY = 2
 PLAIN_SHARE = 0.15
 LONGEST_STRIDE = 3
 LEAST_AREA = 30
-"""Pixels of an object that is worth a prompt."""
+"""Fewest visible pixels of an object to prompt."""
 TRACK_FRAMES = 24
-"""Length that the pointers' positions are scaled by, as if the window were part of a clip."""
+"""Clip length that the pointers' positions are scaled by."""
 BOX_SHARE = 0.5
-"""Of the prompts that are no masks; the others are clicks."""
+"""Share of boxes in the prompts that are not masks; the others are clicks."""
 BOX_JITTER = 0.1
 MOST_CLICKS = 3
 
 
 @dataclass(frozen=True)
 class Phase:
-    """What a step looks like from a share of the training on.
+    """Composition of the steps from a point of the training on.
 
     Attributes:
-        start: the share of the training.
-        frames: of a window.
-        clips: windows a step.
-        objects: most objects a window.
+        start: share of the training after which the phase begins.
+        frames: per window.
+        clips: windows per step.
+        objects: most objects per window.
         masks: share of the steps whose prompts are masks.
     """
 
@@ -48,7 +48,7 @@ class Phase:
     masks: float
 
 
-# Single pictures first: they teach at a tenth of the cost what an object is and where a prompt is.
+# Single frames first: for a tenth of the cost they teach what an object and what a prompt is.
 PHASES = (
     Phase(0.0, frames=1, clips=6, objects=5, masks=0.0),
     Phase(0.12, frames=2, clips=4, objects=4, masks=0.6),
@@ -59,12 +59,12 @@ PHASES = (
 
 
 @dataclass(frozen=True)
-class Tracks:
-    """A batch: windows of clips, and objects to follow in them.
+class TrackBatch:
+    """Windows of clips, and objects to track in them.
 
     Attributes:
         pixels: (N * T, 3, S, S), N windows one after another.
-        masks: (B, T, S, S) float, the visible truth of B objects.
+        masks: (B, T, S, S) float, visible masks of B objects.
         frames: (B, T) index into `pixels` of each object's frames.
     """
 
@@ -74,7 +74,7 @@ class Tracks:
 
 
 class ClipPool:
-    """Clips in memory, renewed one by one; seed and first step decide what it yields."""
+    """Clips in memory, replaced one by one; batches depend on the seed and the first step only."""
 
     def __init__(self, size: int, seed: int, step: int):
         self.rng = np.random.default_rng([seed, step])
@@ -92,8 +92,8 @@ class ClipPool:
         """Replace one clip."""
         self._clips[self.rng.integers(len(self._clips))] = self._make()
 
-    def batch(self, phase: Phase) -> Tracks:
-        """The windows of a step."""
+    def batch(self, phase: Phase) -> TrackBatch:
+        """Draw the windows of a step."""
         parts: list[tuple[Tensor, Tensor, Tensor]] = []
         while len(parts) < phase.clips:
             window = self._window(phase)
@@ -101,46 +101,46 @@ class ClipPool:
                 pixels, masks = window
                 rows = torch.arange(phase.frames) + len(parts) * phase.frames
                 parts.append((pixels, masks, rows.expand(len(masks), -1)))
-        return Tracks(*(torch.cat(part) for part in zip(*parts, strict=True)))
+        return TrackBatch(*(torch.cat(part) for part in zip(*parts, strict=True)))
 
     def _window(self, phase: Phase) -> tuple[Tensor, Tensor] | None:
-        """Pixels (T, 3, S, S) and masks (B, T, S, S) of a window; None if nothing is prompted."""
+        """Draw pixels (T, 3, S, S) and masks (B, T, S, S) of a window; None without an object."""
         rng = self.rng
-        pictures, labels = self._clips[rng.integers(len(self._clips))]
+        frames, labels = self._clips[rng.integers(len(self._clips))]
         stride = rng.integers(1, LONGEST_STRIDE + 1)
         start = rng.integers(len(labels) - stride * (phase.frames - 1))
         times = start + stride * np.arange(phase.frames)
         if rng.random() < 1 / 2:
             times = times[::-1]
-        pictures, labels = _turn(pictures[times], labels[times], rng)
-        seen = np.bincount(labels[0].ravel())
-        present = [label for label in range(1, len(seen)) if seen[label] >= LEAST_AREA]
+        frames, labels = _transform(frames[times], labels[times], rng)
+        areas = np.bincount(labels[0].ravel())
+        present = [label for label in range(1, len(areas)) if areas[label] >= LEAST_AREA]
         if not present:
             return None
         chosen = rng.permutation(present)[: phase.objects]
         masks = labels[None] == chosen[:, None, None, None]
-        pixels = normalise(torch.from_numpy(_recolour(pictures, rng)).permute(0, 3, 1, 2))
+        pixels = normalise(torch.from_numpy(_recolour(frames, rng)).permute(0, 3, 1, 2))
         return pixels, torch.from_numpy(masks).float()
 
 
-def _turn(
-    pictures: np.ndarray, labels: np.ndarray, rng: np.random.Generator
+def _transform(
+    frames: np.ndarray, labels: np.ndarray, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """One of the square's eight symmetries, for pictures (T, S, S, 3) and labels (T, S, S)."""
-    turns, flip = int(rng.integers(4)), rng.random() < 1 / 2
-    pictures, labels = np.rot90(pictures, turns, (1, 2)), np.rot90(labels, turns, (1, 2))
-    return (pictures[:, :, ::-1], labels[:, :, ::-1]) if flip else (pictures, labels)
+    """Apply a symmetry of the square to frames (T, S, S, 3) and labels (T, S, S)."""
+    rotations, flip = int(rng.integers(4)), rng.random() < 1 / 2
+    frames, labels = np.rot90(frames, rotations, (1, 2)), np.rot90(labels, rotations, (1, 2))
+    return (frames[:, :, ::-1], labels[:, :, ::-1]) if flip else (frames, labels)
 
 
-def _recolour(pictures: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Other colours and another brightness, so that more than the named colours are known."""
-    mixed = pictures[..., rng.permutation(3)] if rng.random() < 1 / 2 else pictures
+def _recolour(frames: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Change colours and brightness, so that not only the named colours are learnt."""
+    mixed = frames[..., rng.permutation(3)] if rng.random() < 1 / 2 else frames
     bright = mixed * rng.uniform(0.7, 1.15) + rng.uniform(-15, 15)
     return np.clip(bright, 0, 255).astype(np.uint8)
 
 
 def draw_prompts(masks: Tensor, mask_share: float, rng: np.random.Generator) -> Prompts:
-    """Masks, boxes or clicks for B objects from their masks (B, S, S), one kind a batch."""
+    """Draw masks, boxes or clicks for B objects from their masks (B, S, S), one kind per batch."""
     if rng.random() < mask_share:
         return Prompts(mask=masks)
     if rng.random() < BOX_SHARE:
@@ -151,7 +151,7 @@ def draw_prompts(masks: Tensor, mask_share: float, rng: np.random.Generator) -> 
 
 
 def _box(mask: Tensor, rng: np.random.Generator) -> Tensor:
-    """(4,) x0, y0, x1, y1 around a mask (S, S), a little off."""
+    """Box x0, y0, x1, y1, (4,), around a mask (S, S), slightly off."""
     rows, columns = torch.nonzero(mask, as_tuple=True)
     low = torch.stack([columns.min(), rows.min()]).float()
     high = torch.stack([columns.max(), rows.max()]).float() + 1
@@ -160,6 +160,6 @@ def _box(mask: Tensor, rng: np.random.Generator) -> Tensor:
 
 
 def _clicks(mask: Tensor, count: int, rng: np.random.Generator) -> Tensor:
-    """(P, 2) x, y of points inside a mask (S, S)."""
+    """Points x, y, (P, 2), inside a mask (S, S)."""
     inside = torch.nonzero(mask)
     return inside[torch.from_numpy(rng.integers(len(inside), size=count))].flip(1).float() + 0.5

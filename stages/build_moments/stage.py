@@ -25,12 +25,13 @@ from stages.core.datasets.consistency import checked_moments, track_shapes
 from stages.core.datasets.faults import strict
 from stages.core.datasets.layouts.registry import open_dataset
 from stages.core.datasets.moment_rows import MomentRow, moments_table
-from stages.core.datasets.records import Dataset, RawExpression
+from stages.core.datasets.records import Dataset, has_target
 from stages.core.datasets.video_frames import VideoFrames, find_frames
 from stages.core.engine.progress import Progress
 from stages.core.engine.runtime import Runtime
 from stages.core.engine.stage import Result, Stage
 from stages.core.engine.workspace import Workspace
+from stages.core.index.index import Expression
 from stages.core.index.masks import MaskStore
 from stages.core.media.spans import spans_of
 from stages.core.moment_formats.context import MomentContext, Timing
@@ -67,7 +68,7 @@ def run(
         {
             "videos": len(videos),
             "expressions": len(expressions),
-            "without target": sum(not expression.has_target for expression in expressions),
+            "without target": sum(not has_target(expression) for expression in expressions),
             "moments": moments.num_rows,
             "without moment": _without_moment(expressions, moments),
             "tracks": counts.tracks,
@@ -99,7 +100,7 @@ def _write_videos(out: Workspace, videos: dict[str, VideoFrames], fps: float | N
     out.write_table(VIDEOS_TABLE, rows_of(rows, VIDEOS), VIDEOS)
 
 
-def _write_expressions(out: Workspace, expressions: list[RawExpression]) -> None:
+def _write_expressions(out: Workspace, expressions: list[Expression]) -> None:
     rows = (
         {
             "video_id": expression.video_id,
@@ -118,7 +119,7 @@ def _moments(
     inputs: IndexInputs,
     dataset: Dataset,
     root: Path,
-    expressions: list[RawExpression],
+    expressions: list[Expression],
     videos: dict[str, VideoFrames],
     progress: Progress,
 ) -> pa.Table:
@@ -138,7 +139,7 @@ def _moments(
 
 
 def _warn_of_gaps(
-    path: Path, moments: pa.Table, expressions: list[RawExpression], progress: Progress
+    path: Path, moments: pa.Table, expressions: list[Expression], progress: Progress
 ) -> None:
     """Warn of a moments file without moments, and of videos that a folder has no file of.
 
@@ -147,7 +148,7 @@ def _warn_of_gaps(
     if not moments.num_rows:
         progress.warn(f"{path}: has no moments")
     elif path.is_dir():
-        videos = {expression.video_id for expression in expressions if expression.has_target}
+        videos = {expression.video_id for expression in expressions if has_target(expression)}
         absent = sorted(videos - set(moments.column("video_id").to_pylist()))
         if absent:
             progress.warn(f"{path}: no moments of {listing(absent, 'videos')}")
@@ -157,7 +158,7 @@ def _timing(found: VideoFrames, fps: float) -> Timing:
     return Timing(len(found.frame_names), fps or found.fps, found.height, found.width)
 
 
-def _visible_moments(root: Path, expressions: list[RawExpression]) -> Iterator[MomentRow]:
+def _visible_moments(root: Path, expressions: list[Expression]) -> Iterator[MomentRow]:
     """Yield a moment for every run of frames in which a referent has a mask."""
     store = MaskStore(root / MASKS_TABLE)
     for expression in expressions:
@@ -170,7 +171,7 @@ def _visible_moments(root: Path, expressions: list[RawExpression]) -> Iterator[M
     store.close()
 
 
-def _without_moment(expressions: list[RawExpression], moments: pa.Table) -> int:
+def _without_moment(expressions: list[Expression], moments: pa.Table) -> int:
     columns = (moments.column(name).to_pylist() for name in ("video_id", "expression_id"))
     found = set(zip(*columns, strict=True))
     return sum(expression.key not in found for expression in expressions if expression.object_ids)

@@ -11,8 +11,8 @@ import torch
 from transformers import MODEL_MAPPING, AutoConfig, AutoModel, AutoTokenizer
 
 from stages.core.engine.runtime import Runtime
-from stages.core.model.device import arithmetic, pick_device
-from stages.core.model.pretrained import foreign_model, load_pretrained, load_pretrained_model
+from stages.core.model.device import autocast, pick_device
+from stages.core.model.pretrained import load_pretrained, load_pretrained_model, model_errors
 from stages.precompute_text.config import ENCODER_OPTION
 from stages.precompute_text.encoding import Encoded
 
@@ -38,7 +38,7 @@ class TransformerEncoder:
         self._pooling = pooling
         self._encoder = encoder
         self._tokenizer = load_pretrained(AutoTokenizer, encoder, option=ENCODER_OPTION)
-        with foreign_model(encoder, "is no text encoder"):
+        with model_errors(encoder, "is no text encoder"):
             self._model = _text_model(encoder).to(self._device).eval()
             config = self._model.config
             self.dim = int(config.hidden_size)
@@ -53,16 +53,16 @@ class TransformerEncoder:
         """Encode a batch, padded to its longest sentence; padding is masked and removed."""
         found = self._tokens(sentences)
         inputs = {k: found[k] for k in ("input_ids", "attention_mask")}
-        with foreign_model(self._encoder, _UNFIT):
+        with model_errors(self._encoder, _UNFIT):
             batch = self._tokenizer.pad(inputs, return_tensors="pt").to(self._device)
-            with arithmetic(self._precision, self._device):
+            with autocast(self._precision, self._device):
                 states = self._model(**batch).last_hidden_state
         vectors = states.float().cpu().numpy()  # (B, N, D)
         padding_left = self._tokenizer.padding_side == "left"
         return [self._one(found, i, vectors[i], padding_left) for i in range(len(sentences))]
 
     def _tokens(self, sentences: Sequence[str]) -> Any:
-        with foreign_model(self._encoder, _UNFIT):
+        with model_errors(self._encoder, _UNFIT):
             return self._tokenizer(
                 list(sentences),
                 truncation=True,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from schemas.errors import ConfigError, MissingInput, SchemaMismatch
 from schemas.layouts import CHECKPOINT_CONFIG, MOMENTS_TABLE, WEIGHTS_FILE, looks_like_parquet
@@ -12,6 +13,7 @@ from stages.core.engine.digest import artifact_digest, file_digest, require_file
 from stages.core.engine.settings import Settings, setting
 from stages.core.engine.stage import Inputs
 from stages.core.index.frame_files import frame_folders, index_digest
+from stages.core.model.config import SegmenterConfig
 
 FILE = "file"
 MOMENTS = ("annotated", "predicted", "all", FILE)
@@ -113,10 +115,23 @@ class PropagateConfig(Settings):
         only_with="online",
     )
 
+    def segmenter(self, trained: SegmenterConfig) -> SegmenterConfig:
+        """Return the checkpoint's settings, changed where this run says so."""
+        changes: dict[str, Any] = {}
+        if self.memory_frames:
+            changes["memory_frames"] = self.memory_frames
+        if self.irrelevant_memory != UNCHANGED:
+            changes["irrelevant_memory"] = self.irrelevant_memory
+        if self.banks != UNCHANGED:
+            changes["per_moment_banks"] = self.banks == "moment"
+        if not self.object_gate:
+            changes["object_gate"] = "never"
+        return replace(trained, **changes)
+
 
 @dataclass(frozen=True)
 class PropagateInputs(Inputs):
-    """What the stage reads.
+    """Inputs of the stage.
 
     Attributes:
         index: from `tgl build-moments`.
@@ -142,37 +157,37 @@ class PropagateInputs(Inputs):
         return found
 
     def paths(self) -> list[Path]:
-        """What is named, and the frames that the index points to."""
+        """The inputs, and the frames that the index points to."""
         return [*super().paths(), *frame_folders(self.index)]
 
     def check(self, config: PropagateConfig) -> None:
-        """Raise ConfigError unless a moments file is named exactly when one is routed by."""
+        """Raise ConfigError unless a moments file is given exactly with --moments file."""
         if (config.moments == "file") != (self.moments is not None):
             raise ConfigError("a moments table and --moments file go together", where="--moments")
 
 
 def moments_table(text: str) -> Path:
-    """The moments table that --moments names: a file, or a folder of tgl with one in it.
+    """Return the moments table that --moments names: a file, or an artifact that contains one.
 
     Raises:
-        MissingInput: there is no such file, and no such way to route.
-        SchemaMismatch: moments of a form that only build-moments reads.
+        MissingInput: neither a file nor one of the choices.
+        SchemaMismatch: moments in a format that only build-moments reads.
     """
     path = Path(text)
     if path.is_dir():
         path /= MOMENTS_TABLE
         if not path.is_file():
-            raise MissingInput(f"holds no {MOMENTS_TABLE}", where=f"--moments {text}")
+            raise MissingInput(f"has no {MOMENTS_TABLE}", where=f"--moments {text}")
     words = [word for word in MOMENTS if word != FILE]
     if not path.is_file():
         raise MissingInput(
-            f"{text!r} is none of {', '.join(words)}, and no file",
+            f"{text!r} is neither a file nor one of {', '.join(words)}",
             where="--moments",
             hint=suggestion(text, words) or "name a moments table, as OUT of tgl select-moments",
         )
     if not looks_like_parquet(path):
         raise SchemaMismatch(
-            "is no moments table (Parquet)",
+            "is not a moments table (Parquet)",
             where=path,
             hint=f"tgl build-moments DATASET INDEX --moments {path.name} makes one, "
             f"INDEX/{MOMENTS_TABLE}",

@@ -1,4 +1,4 @@
-"""Which frames of a sentence are guided by language (M+), and which only read the memory (M-)."""
+"""Routing: the frames of a sentence that take the language path (M+), and the others (M-)."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from stages.propagate.config import PropagateConfig
 
 @dataclass(frozen=True)
 class Route:
-    """How one sentence's frames go.
+    """The route of one sentence's frames.
 
     Attributes:
         guided: (T,) bool, M+; all False if the sentence has no target.
-        source: what decided: annotated, file, predicted, best frame, all, or no target.
+        source: annotated, file, predicted, best frame, all, or no target.
     """
 
     guided: np.ndarray
@@ -25,11 +25,11 @@ class Route:
 
     @property
     def empty(self) -> bool:
-        """Nothing is guided, so that nothing can be found: all masks are empty."""
+        """No frame is guided: all masks are empty."""
         return not self.guided.any()
 
     def words(self) -> list[str]:
-        """One of language, propagated, empty for each frame."""
+        """The word of each frame, as the propagation table has it."""
         if self.empty:
             return [EMPTY] * len(self.guided)
         return [LANGUAGE if guided else PROPAGATED for guided in self.guided]
@@ -38,8 +38,8 @@ class Route:
 def predicted_route(relevance: np.ndarray, config: PropagateConfig) -> Route:
     """Route by the relevance head.
 
-    Gaps are closed before short spans are dropped, so that a moment in pieces is not lost. If
-    nothing is left, the best frame alone is guided.
+    Gaps are filled before short spans are dropped, so that a moment in pieces is not lost. If
+    no span is left, the best frame alone is guided.
 
     Args:
         relevance: (T,) probabilities.
@@ -67,8 +67,8 @@ def choose_route(
 
     Args:
         relevance: (T,) probabilities.
-        known: (T,) bool, the moment from the index or the file; None where it names none.
-        has_target: the index names a referent (only ``annotated`` looks at it).
+        known: (T,) bool, the moment from the index or the file; None if they have none.
+        has_target: the index names a referent (only ``annotated`` uses it).
         config: what to route by.
     """
     frames = len(relevance)

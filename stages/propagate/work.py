@@ -1,7 +1,7 @@
-"""The videos of a run: which process works them, and what is kept of them.
+"""The work of one process: which videos it takes, and the sentences that are finished.
 
-A unit of work that is kept is one sentence of one video. Videos are taken whole, because their
-sentences share the encoded frames; in a run of several processes the longest first.
+A unit of work is one sentence of one video. Videos are taken whole, because their sentences share
+the encoded frames; in a run of several processes the longest first.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from itertools import groupby
-from typing import Any, Protocol
+from typing import Any
 
 import pyarrow as pa
 
@@ -28,37 +28,23 @@ from stages.core.engine.workspace import Workspace
 from stages.core.index.frame_files import frames_digest, require_unchanged
 from stages.core.index.index import Expression
 from stages.core.index.texts import TextStore
-from stages.propagate.answers import MaskWriter
-from stages.propagate.video import Job
+from stages.propagate.jobs import Job
+from stages.propagate.masks import MaskWriter
+from stages.propagate.runner import Runner
 
 _NEXT_VIDEO, _SENTENCES = "video", "sentences"
 
 
-class Runner(Protocol):
-    """Segments the sentences of a video."""
-
-    @property
-    def routes(self) -> dict[str, int]:
-        """What routed how many sentences so far."""
-
-    def run(self, job: Job, writer: MaskWriter) -> Iterator[pa.Table]:
-        """Write the masks of a video; gives the rows of some whole sentences at a time.
-
-        Raises:
-            MissingInput, CorruptInput: a frame or a sentence's embedding cannot be read.
-        """
-
-
 @dataclass
-class Share:
-    """What one process did of a run.
+class WorkerStats:
+    """Counts of one process.
 
     Attributes:
-        videos: worked, in part or whole.
-        videos_before: that earlier runs had finished.
-        sentences_before: likewise, also of videos that were not whole.
-        failures: of videos that failed, one line each.
-        routes: what routed how many sentences.
+        videos: segmented, in part or whole.
+        videos_before: finished by earlier runs.
+        sentences_before: finished by earlier runs, also of videos that were not whole.
+        failures: one line per failed video.
+        routes: number of sentences by what routed them.
     """
 
     videos: int = 0
@@ -68,13 +54,13 @@ class Share:
     routes: dict[str, int] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON holds it."""
+        """The counts as JSON values."""
         return asdict(self)
 
     @staticmethod
-    def sum(parts: Sequence[Share]) -> Share:
-        """What all processes did."""
-        whole = Share()
+    def sum(parts: Sequence[WorkerStats]) -> WorkerStats:
+        """The counts of all processes together."""
+        whole = WorkerStats()
         routes: Counter[str] = Counter()
         for part in parts:
             whole.videos += part.videos
@@ -86,11 +72,11 @@ class Share:
         return whole
 
 
-class Kept:
+class FinishedUnits:
     """Finished sentences in a workspace.
 
     Args:
-        out: where they are.
+        out: the workspace.
         texts: embeddings of the sentences.
         weights: digest of the checkpoint.
     """
@@ -102,96 +88,100 @@ class Kept:
         self._keys: dict[tuple[str, str], str] = {}
 
     def rows(self, job: Job) -> list[pa.Table | None]:
-        """The rows of each sentence of a video; None of those that are to be worked."""
+        """The rows of each sentence of a video; None for those that are not finished."""
         if any(expression.key not in self._keys for expression in job.expressions):
-            self._learn_keys(job)
+            self._add_keys(job)
         return [
             self.out.finished(_unit(expression), self._keys[expression.key])
             for expression in job.expressions
         ]
 
-    def _learn_keys(self, job: Job) -> None:
-        """Digests of everything that a sentence's masks depend on beside the config."""
+    def _add_keys(self, job: Job) -> None:
+        """Compute digests of everything that a sentence's masks depend on beside the config."""
         video = [job.video.video_id, job.video.height, job.video.width, frames_digest(job.video)]
         for expression, known in zip(job.expressions, job.known, strict=True):
             spans = None if known is None else known.tobytes().hex()
             about = [expression.expression_id, expression.text, bool(expression.anno_ids), spans]
-            said = _text_digest(self._texts, expression.text)
+            text = _text_digest(self._texts, expression.text)
             self._keys[expression.key] = text_digest(
-                canonical_json([self._weights, video, about, said])
+                canonical_json([self._weights, video, about, text])
             )
 
     def add(self, expression: Expression, rows: pa.Table, writer: MaskWriter) -> None:
-        """Keep a sentence whose masks are on disk; :meth:`rows` was called for its video."""
+        """Mark a sentence whose masks are on disk; :meth:`rows` was called for its video."""
         files = writer.take_files(expression)
         self.out.finish(_unit(expression), self._keys[expression.key], rows, files)
 
     def discard(self, job: Job) -> None:
-        """Keep nothing of a video."""
+        """Remove everything of a video."""
         for expression in job.expressions:
             self.out.discard(_unit(expression))
         remove_tree(self.out.path / job.video.video_id)
 
 
-def work_videos(
+def process_videos(
     jobs: Sequence[Job],
     runner: Runner,
-    kept: Kept,
+    finished: FinishedUnits,
     team: Team,
     writers: ThreadPoolExecutor,
     task: Task,
-) -> Share:
-    """This process's share of all videos; one that fails does not stop the others.
+) -> WorkerStats:
+    """Segment this process's part of all videos; one that fails does not stop the others.
 
     Args:
         jobs: the same in every process.
-        task: advances by the sentences that all processes have done.
+        task: advances by the sentences that all processes have finished.
     """
-    share, shown = Share(), 0
+    stats, shown = WorkerStats(), 0
     order = sorted(jobs, key=_size, reverse=True) if team.place.count > 1 else list(jobs)
     while (number := team.take(_NEXT_VIDEO)) < len(order) and not team.dismissed:
-        for sentences in _work_video(order[number], runner, kept, writers, share):
+        for sentences in _process_video(order[number], runner, finished, writers, stats):
             done = team.count(_SENTENCES, sentences)
             task.advance(done - shown)
             shown = done
-    share.routes = runner.routes
-    return share
+    stats.routes = dict(runner.routes)
+    return stats
 
 
 def _size(job: Job) -> int:
     return job.video.num_frames * len(job.expressions)
 
 
-def _work_video(
-    job: Job, runner: Runner, kept: Kept, writers: ThreadPoolExecutor, share: Share
+def _process_video(
+    job: Job,
+    runner: Runner,
+    finished: FinishedUnits,
+    writers: ThreadPoolExecutor,
+    stats: WorkerStats,
 ) -> Iterator[int]:
-    """Work what is not finished of a video; gives numbers of sentences as they are done."""
-    missing = [row for row, rows in enumerate(kept.rows(job)) if rows is None]
+    """Segment the unfinished sentences of a video; yields numbers of sentences as they finish."""
+    missing = [row for row, rows in enumerate(finished.rows(job)) if rows is None]
     before = len(job.expressions) - len(missing)
-    share.sentences_before += before
-    share.videos_before += not missing
+    stats.sentences_before += before
+    stats.videos_before += not missing
     yield before
     if not missing:
         return
-    writer = MaskWriter(kept.out.path, writers)
+    writer = MaskWriter(finished.out.path, writers)
     by_id = {expression.expression_id: expression for expression in job.expressions}
     try:
         require_unchanged(job.video)
         for rows in runner.run(job.only(missing), writer):
             own = rows_by_expression(rows)
             for name, part in own.items():
-                kept.add(by_id[name], part, writer)
+                finished.add(by_id[name], part, writer)
             yield len(own)
     except INPUT_FAILURES as error:
         writer.wait()
-        kept.discard(job)
-        share.failures[job.video.video_id] = f"video {job.video.video_id}: {error}"
+        finished.discard(job)
+        stats.failures[job.video.video_id] = f"video {job.video.video_id}: {error}"
     else:
-        share.videos += 1
+        stats.videos += 1
 
 
 def rows_by_expression(rows: pa.Table) -> dict[str, pa.Table]:
-    """Rows of some sentences of a video, one sentence after another, apart."""
+    """Split rows of some sentences, which stand one sentence after another."""
     parts, start = {}, 0
     for name, group in groupby(rows.column("expression_id").to_pylist()):
         length = sum(1 for _ in group)
@@ -200,22 +190,24 @@ def rows_by_expression(rows: pa.Table) -> dict[str, pa.Table]:
     return parts
 
 
-def finished_rows(jobs: Sequence[Job], kept: Kept, failed: dict[str, str]) -> Iterator[pa.Table]:
+def finished_rows(
+    jobs: Sequence[Job], finished: FinishedUnits, failed: dict[str, str]
+) -> Iterator[pa.Table]:
     """The rows of every video that did not fail, in the order of the jobs.
 
     Raises:
-        TglError: a sentence that was worked is not there.
+        TglError: a finished sentence is missing.
     """
     for job in jobs:
         if job.video.video_id in failed:
             continue
         parts = []
-        for expression, rows in zip(job.expressions, kept.rows(job), strict=True):
+        for expression, rows in zip(job.expressions, finished.rows(job), strict=True):
             if rows is None:
                 raise TglError(
                     f"the masks of video {job.video.video_id}, expression "
-                    f"{expression.expression_id} were lost or changed while the run went on",
-                    where=kept.out.path,
+                    f"{expression.expression_id} were lost or changed during the run",
+                    where=finished.out.path,
                     hint="run the same command again; finished work is kept",
                 )
             parts.append(rows)

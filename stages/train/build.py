@@ -18,10 +18,10 @@ from stages.core.engine.pool import start_forkserver
 from stages.core.engine.runtime import Runtime
 from stages.core.index.index import Index
 from stages.core.index.texts import TextStore
+from stages.core.model import device
 from stages.core.model.backbones.families import load_backbone
 from stages.core.model.backbones.features import FrameFeatures
 from stages.core.model.checkpoint import save_checkpoint
-from stages.core.model.device import arithmetic
 from stages.core.model.tgl import TglModel
 from stages.train.config import TrainConfig, TrainInputs
 from stages.train.data.dataset import ClipDataset
@@ -87,8 +87,8 @@ def build_trainer(
     freeze_parts(groups, config.freeze)
     model.to(accelerator.device)
     if runtime.compile:
-        _compile(model)
-    autocast = partial(arithmetic, runtime.precision, accelerator.device)
+        model.backbone.compile_parts()
+    autocast = partial(device.autocast, runtime.precision, accelerator.device)
     source = _Features(config, model, autocast, accelerator, broadcast_object(keep, accelerator))
     validator = _validator(config, inputs, model, source)
     return Trainer(
@@ -154,7 +154,7 @@ def _model(config: TrainConfig, inputs: TrainInputs, text_dim: int) -> TglModel:
     """The backbone with a new adapter, its weights drawn from the seed."""
     backbone = load_backbone(inputs.backbone)
     torch.manual_seed(config.seed)
-    return TglModel(config.model_config(), backbone, text_dim)
+    return TglModel(config.model_config(), backbone, text_dim, config.segmenter_config())
 
 
 def _dataset(config: TrainConfig, inputs: TrainInputs, size: int) -> ClipDataset:
@@ -175,10 +175,3 @@ def _validator(
 def _encode(model: TglModel, autocast: Autocast, pixels: Tensor) -> FrameFeatures:
     with autocast():
         return model.encode(pixels)
-
-
-def _compile(model: TglModel) -> None:
-    """Compile the parts that run without graph breaks, each alone."""
-    sam = model.backbone.sam
-    for part in (sam.vision_encoder, sam.memory_attention, sam.mask_decoder, sam.memory_encoder):
-        part.compile()

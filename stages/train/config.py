@@ -11,7 +11,7 @@ from stages.core.engine.digest import artifact_digest, weights_digest
 from stages.core.engine.settings import Settings, setting
 from stages.core.engine.stage import Inputs
 from stages.core.index.frame_files import frame_folders, index_digest
-from stages.core.model.config import LossConfig, ModelConfig
+from stages.core.model.config import LossConfig, ModelConfig, SegmenterConfig
 
 SAMPLINGS = ("moment", "random")
 VALIDATION = "Validation"
@@ -21,7 +21,7 @@ _Part = TypeVar("_Part", bound=Settings)
 
 
 @dataclass(frozen=True)
-class TrainConfig(ModelConfig, LossConfig):
+class TrainConfig(SegmenterConfig, ModelConfig, LossConfig):
     """How a model is trained, with the model's and the losses' own settings.
 
     The defaults are TGL on real data: every switch of the paper on, and the learning rates of its
@@ -149,8 +149,12 @@ class TrainConfig(ModelConfig, LossConfig):
         return any(0 < steps <= self.warmup for steps in (self.adapter_steps, self.steps))
 
     def model_config(self) -> ModelConfig:
-        """What the checkpoint keeps."""
+        """The adapter's architecture, which the checkpoint keeps."""
         return _part(self, ModelConfig)
+
+    def segmenter_config(self) -> SegmenterConfig:
+        """How clips are segmented, which the checkpoint keeps."""
+        return _part(self, SegmenterConfig)
 
     def loss_config(self) -> LossConfig:
         """The loss weights that apply: no relevance loss for an arm that reads no moments."""

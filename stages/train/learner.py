@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 from stages.core.model.backbones.features import FrameFeatures
 from stages.core.model.config import LossConfig
-from stages.core.model.losses import clip_losses, heatmap_loss, resize_masks
+from stages.core.model.losses import clip_losses, heatmap_loss
+from stages.core.model.masks import mask_iou, resize_masks
 from stages.core.model.text import TextBatch
 from stages.core.model.tgl import TglModel
 from stages.train.data.dataset import Sample
@@ -108,7 +109,9 @@ class ClipLearner(nn.Module):
     def _adapter_terms(
         self, batch: ClipBatch, frames: Tensor, guided: Tensor, relevant: Tensor | None
     ) -> dict[str, Tensor]:
-        view, _ = self.model.look(batch.features, batch.text, frames=frames, times=batch.times)
+        view, _ = self.model.encode_clip(
+            batch.features, batch.text, frames=frames, times=batch.times
+        )
         terms = {"heatmap": heatmap_loss(view.heatmap, batch.targets, guided)}
         total = terms["heatmap"] * self._losses.heatmap_weight
         if relevant is not None:
@@ -127,9 +130,7 @@ def mean_iou(masks: Tensor, targets: Tensor) -> Tensor:
         targets: (E, T, S, S); compared at the side of `masks`.
     """
     truth = resize_masks(targets, masks.shape[-1]) >= _HALF
-    intersection = (masks & truth).flatten(2).sum(2)
-    union = (masks | truth).flatten(2).sum(2)
-    return torch.where(union > 0, intersection / union.clamp(min=1), 1.0).mean()
+    return mask_iou(masks, truth).mean()
 
 
 _HALF = 0.5

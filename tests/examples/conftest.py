@@ -15,7 +15,7 @@ TOY = Path(__file__).parents[2] / "examples" / "toy"
 
 @pytest.fixture(scope="session")
 def load_script() -> Callable[[str], ModuleType]:
-    """A function of a script's name that gives its module."""
+    """Load a script by name as a module."""
 
     def load(name: str) -> ModuleType:
         spec = importlib.util.spec_from_file_location(name, TOY / f"{name}.py")

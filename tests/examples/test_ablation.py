@@ -1,4 +1,4 @@
-"""The ablation from end to end in small: two arms side by side, a report, then nothing to do."""
+"""The whole ablation on a few clips: two arms in parallel, a report, then nothing to do."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FEW = "--steps 2 --adapter-steps 1 --batch 2 --cache-features 0 --adapter-width 
 
 
 def ablation(work: Path) -> str:
-    """What the script prints."""
+    """Run the script; its output."""
     words = ["--arms", "BASE", "TGL", "--seeds", "1", "--jobs", "2", "--train-clips", "3"]
     words += ["--clips", "1", "--train", FEW, "--write", str(work / "ablation.md")]
     done = subprocess.run(
@@ -30,12 +30,12 @@ def ablation(work: Path) -> str:
 
 
 def weights_times(work: Path) -> dict[Path, int]:
-    """When each checkpoint was written; a receipt's time is that of the last run, for make."""
+    """Modification times of the checkpoints; a receipt's time is that of the last run, for make."""
     return {path: path.stat().st_mtime_ns for path in work.glob("checkpoint/*/*.safetensors")}
 
 
 @pytest.mark.slow
-def test_arms_run_side_by_side_and_once(tmp_path: Path) -> None:
+def test_arms_run_in_parallel_and_once(tmp_path: Path) -> None:
     first = ablation(tmp_path)
     assert "BASE, seed 0" in first
     assert "TGL, seed 0" in first

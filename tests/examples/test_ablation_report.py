@@ -34,7 +34,7 @@ def test_a_constant_difference_has_no_width(report: ModuleType) -> None:
     assert (found.mean, found.low, found.high) == pytest.approx((0.25, 0.25, 0.25))
 
 
-def test_the_interval_covers_the_truth_as_often_as_it_says(report: ModuleType) -> None:
+def test_the_interval_covers_the_true_difference_as_often_as_stated(report: ModuleType) -> None:
     """Videos differ more than their sentences: an interval over sentences would be too narrow."""
     rng = np.random.default_rng(1)
     hits = 0
@@ -74,7 +74,7 @@ def test_sentences_are_grouped_by_their_moments(report: ModuleType) -> None:
     }
 
 
-def test_the_report_holds_every_arm_and_a_plot(report: ModuleType, tmp_path: Path) -> None:
+def test_the_report_has_every_arm_and_a_plot(report: ModuleType, tmp_path: Path) -> None:
     rng = np.random.default_rng(2)
     runs = [
         make_run(report, arm, route, seed, rng.random((4, 3)))
@@ -93,6 +93,6 @@ def test_the_report_holds_every_arm_and_a_plot(report: ModuleType, tmp_path: Pat
     ET.fromstring((tmp_path / "ablation.svg").read_text())
 
 
-def test_no_run_at_all_is_still_a_report(report: ModuleType, tmp_path: Path) -> None:
+def test_a_report_without_runs_is_written(report: ModuleType, tmp_path: Path) -> None:
     report.write_report([], [], {}, tmp_path / "ablation.md", "command")
     assert (tmp_path / "ablation.md").is_file()

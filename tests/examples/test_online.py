@@ -1,4 +1,4 @@
-"""The table of delays: its figures from scores made by hand, and the whole script in small."""
+"""The table of delays: figures from scores written by hand, and the whole script on one clip."""
 
 from __future__ import annotations
 
@@ -48,16 +48,16 @@ def test_figures_of_frames_before_within_and_after(online: ModuleType, tmp_path:
     assert found == pytest.approx([0.5, 0.375, within, after, 0.75, 0.5])
 
 
-def test_what_no_sentence_has_is_a_dash(online: ModuleType, tmp_path: Path) -> None:
+def test_missing_figures_are_a_dash(online: ModuleType, tmp_path: Path) -> None:
     sentences = [{"expression_id": "0", "referents": 1, "JF": 0.5, "span_tiou": 1.0}]
     found = online.figures(write(tmp_path, sentences, [("0", 0, 0.5, True)]))
     assert found[4] is None
-    assert online.per_cent(found[4]) == "-"
-    assert online.per_cent(0.1234) == "12.3"
+    assert online.percent(found[4]) == "-"
+    assert online.percent(0.1234) == "12.3"
 
 
 @pytest.mark.slow
-def test_the_table_has_a_row_a_mode(tmp_path: Path) -> None:
+def test_the_table_has_a_row_per_mode(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, str(SCRIPT), str(tmp_path), "--clips", "1", "--delays", "0", "2"],
         capture_output=True,

@@ -1,4 +1,4 @@
-"""The pretraining script of the toy backbone, in small."""
+"""The pretraining script of the toy backbone, on a few small clips."""
 
 import importlib
 import math
@@ -39,7 +39,7 @@ def run(pretrain, tmp_path_factory):
     return pretrain.Pretraining(tmp_path_factory.mktemp("run"), SIZE, 0, minutes=60)
 
 
-def test_windows_hold_frames_and_the_masks_of_objects_seen_first(windows):
+def test_windows_have_frames_and_masks_of_objects_visible_in_the_first(windows):
     phase = windows.Phase(0.0, frames=3, clips=4, objects=2, masks=1.0)
     tracks = windows.ClipPool(SIZE, 0, 0).batch(phase)
     count = 3 * phase.clips
@@ -92,7 +92,7 @@ def test_every_kind_of_prompt_teaches_encoder_memory_and_decoder(
         assert sum(moved) > 0
 
 
-def test_a_run_goes_on_from_its_state_and_exports_what_train_loads(pretrain, windows, run):
+def test_a_run_resumes_from_its_state_and_exports_what_train_loads(pretrain, windows, run):
     pool = windows.ClipPool(SIZE, 0, 0)
     for _ in range(2):
         run._train(pool)

@@ -1,4 +1,4 @@
-"""The toy pipeline of examples/toy, in small: every stage in turn, then nothing left to do."""
+"""The pipeline of examples/toy on a few clips: every stage in turn, then nothing left to do."""
 
 from __future__ import annotations
 

@@ -18,11 +18,10 @@ from schemas.tables import FRAMES
 from stages.core.datasets.layouts.registry import open_dataset
 from stages.core.datasets.moment_rows import MomentRow
 from stages.core.datasets.palette import read_numbers
-from stages.core.datasets.records import RawExpression
 from stages.core.engine.progress import SilentProgress
 from stages.core.engine.runtime import Runtime
 from stages.core.index.frame_files import require_as_extracted
-from stages.core.index.index import Index
+from stages.core.index.index import Expression, Index
 from stages.core.index.texts import TextStore
 from stages.core.media.frames import read_frame
 from stages.core.moment_formats.context import MomentContext, Timing
@@ -39,7 +38,7 @@ from stages.tools.submit.writing import write_submission
 
 _RUNTIME = Runtime(workers=1, device="cpu")
 _EXPRESSIONS = tuple(
-    RawExpression("a", str(number), text, ("1",), ("7",))
+    Expression("a", str(number), text, ("1",), ("7",))
     for number, text in enumerate(("the left one jumps", "two that run"))
 )
 _CONTEXT = MomentContext(_EXPRESSIONS, {"a": Timing(40, 8.0, 32, 48)}, "refuse")

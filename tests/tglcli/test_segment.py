@@ -1,4 +1,4 @@
-"""tgl segment: one command from a video, a picture or a folder to overlay, masks and spans."""
+"""tgl segment: one command from a video, an image or a folder to overlay, masks and spans."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SENTENCES = ["the ball that jumps", "a cube"]
 
 @pytest.fixture(scope="session")
 def made_video(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Six frames of a test picture, 5 a second."""
+    """Six frames of a test pattern, 5 per second."""
     path = tmp_path_factory.mktemp("videos") / "clip.mp4"
     source = f"testsrc=size={WIDTH}x{HEIGHT}:rate=5"
     arguments = ["-f", "lavfi", "-i", source, "-frames:v", str(FRAMES), "-pix_fmt", "yuv420p"]
@@ -37,13 +37,13 @@ def made_video(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def video(made_video: Path, tmp_path: Path) -> Path:
-    """The video, to be damaged if need be."""
+    """A copy of the video, which a test may damage."""
     return Path(shutil.copy(made_video, tmp_path / "clip.mp4"))
 
 
 @pytest.fixture
-def pictures(tmp_path: Path) -> Path:
-    """A folder of three pictures."""
+def images(tmp_path: Path) -> Path:
+    """A folder of three images."""
     (tmp_path / "shots").mkdir()
     for number in range(3):
         pixels = np.full((HEIGHT, WIDTH, 3), 60 * number, np.uint8)
@@ -82,7 +82,7 @@ def test_a_video_becomes_an_overlay_masks_and_spans(
     video: Path, checkpoint: Path, tmp_path: Path
 ) -> None:
     out, masks, table = (tmp_path / name for name in ("out.mp4", "masks", "found.json"))
-    said = succeed(video, out, "--checkpoint", checkpoint, "--masks", masks, "--table", table)
+    output = succeed(video, out, "--checkpoint", checkpoint, "--masks", masks, "--table", table)
     frames, height, width = facts(out)
     assert frames == FRAMES
     assert width == 8 * WIDTH  # 48 grows by whole numbers to at least 360
@@ -91,9 +91,9 @@ def test_a_video_becomes_an_overlay_masks_and_spans(
     assert files == [f"{frame:05d}.png" for frame in range(FRAMES)]
     with Image.open(masks / "clip" / "0" / files[0]) as image:
         assert (image.mode, image.size) == ("L", (WIDTH, HEIGHT))
-    assert f"{FRAMES} frames -> " in said
-    assert '"the ball that jumps": moment frame' in said
-    assert not list(tmp_path.glob(".*"))  # nothing of the work is left
+    assert f"{FRAMES} frames -> " in output
+    assert '"the ball that jumps": moment frame' in output
+    assert not list(tmp_path.glob(".*"))  # the work folder is removed
 
     document = json.loads(table.read_text())
     assert [entry["sentence"] for entry in document["sentences"]] == SENTENCES
@@ -102,8 +102,8 @@ def test_a_video_becomes_an_overlay_masks_and_spans(
         assert len(entry["masks"]) == len(entry["relevance"]) == FRAMES
         for frame, rle in enumerate(entry["masks"]):
             saved = np.asarray(Image.open(masks / "clip" / str(number) / files[frame])) > 0
-            told = np.zeros((HEIGHT, WIDTH)) if rle is None else coco.decode(rle)
-            assert (told == saved).all()
+            listed = np.zeros((HEIGHT, WIDTH)) if rle is None else coco.decode(rle)
+            assert (listed == saved).all()
             inside = any(start <= frame < end for start, end in entry["visible"])
             assert inside == saved.any()
 
@@ -131,9 +131,7 @@ def stamps(video: Path) -> Iterator[float]:
             yield float(line.split(" pts_time:")[1].split()[0])
 
 
-def test_the_same_again_in_a_kept_folder_skips(
-    video: Path, checkpoint: Path, tmp_path: Path
-) -> None:
+def test_a_rerun_in_a_kept_work_folder_skips(video: Path, checkpoint: Path, tmp_path: Path) -> None:
     options = ("--checkpoint", checkpoint, "--work", tmp_path / "work")
     succeed(video, tmp_path / "one.mp4", *options)
     stamps = _stamps(tmp_path / "work")
@@ -151,11 +149,11 @@ def _stamps(work: Path) -> dict[str, int]:
     return {name: (work / name).stat().st_ino for name in names}
 
 
-def test_a_folder_of_pictures_becomes_a_gif_and_a_table(
-    pictures: Path, checkpoint: Path, tmp_path: Path
+def test_a_folder_of_images_becomes_a_gif_and_a_table(
+    images: Path, checkpoint: Path, tmp_path: Path
 ) -> None:
     options = ("--checkpoint", checkpoint, "--table", tmp_path / "found.parquet", "--fps", "4")
-    succeed(pictures, tmp_path / "out.gif", *options)
+    succeed(images, tmp_path / "out.gif", *options)
     with Image.open(tmp_path / "out.gif") as image:
         assert image.n_frames == 3
         assert image.info["duration"] == 250
@@ -168,20 +166,20 @@ def test_a_folder_of_pictures_becomes_a_gif_and_a_table(
     assert any(row["in_moment"] for row in rows)
 
 
-def test_a_picture_that_a_phone_turned_is_shown_upright(checkpoint: Path, tmp_path: Path) -> None:
-    turned = Image.Exif()
-    turned[0x0112] = 6
-    Image.new("RGB", (HEIGHT, WIDTH)).save(tmp_path / "phone.jpg", exif=turned)
+def test_a_rotated_image_of_a_phone_is_shown_upright(checkpoint: Path, tmp_path: Path) -> None:
+    rotated = Image.Exif()
+    rotated[0x0112] = 6
+    Image.new("RGB", (HEIGHT, WIDTH)).save(tmp_path / "phone.jpg", exif=rotated)
     options = ("--checkpoint", checkpoint, "--masks", tmp_path / "masks")
-    said = succeed(tmp_path / "phone.jpg", tmp_path / "out.png", *options, sentences=["a cube"])
-    assert "1 frame -> " in said
+    output = succeed(tmp_path / "phone.jpg", tmp_path / "out.png", *options, sentences=["a cube"])
+    assert "1 frame -> " in output
     with Image.open(tmp_path / "masks" / "phone" / "0" / "phone.png") as image:
         assert image.size == (WIDTH, HEIGHT)
     with Image.open(tmp_path / "out.png") as image:
         assert image.width == 8 * WIDTH
 
 
-def test_mixed_pictures_are_read_and_twins_refused(checkpoint: Path, tmp_path: Path) -> None:
+def test_mixed_formats_are_read_and_equal_names_refused(checkpoint: Path, tmp_path: Path) -> None:
     folder = tmp_path / "mixed"
     folder.mkdir()
     for name in ("a.bmp", "b.JPG", "c.webp"):
@@ -192,7 +190,7 @@ def test_mixed_pictures_are_read_and_twins_refused(checkpoint: Path, tmp_path: P
     Image.new("RGB", (WIDTH, HEIGHT)).save(folder / "a.png")
     error = run(folder, out, "--checkpoint", checkpoint).exception
     assert isinstance(error, CorruptInput)
-    assert "several pictures have the name a" in str(error)
+    assert "several images have the name a" in str(error)
 
 
 def test_without_a_checkpoint_the_toy_one_is_used_and_named(
@@ -209,7 +207,7 @@ def test_without_a_checkpoint_the_toy_one_is_used_and_named(
     assert "--checkpoint" in str(error)
 
 
-def test_all_frames_can_be_guided(video: Path, checkpoint: Path, tmp_path: Path) -> None:
+def test_all_frames_on_the_language_path(video: Path, checkpoint: Path, tmp_path: Path) -> None:
     options = ("--checkpoint", checkpoint, "--table", tmp_path / "x.json", "--moments", "all")
     succeed(video, tmp_path / "out.gif", *options)
     document = json.loads((tmp_path / "x.json").read_text())
@@ -222,14 +220,14 @@ def test_strange_names_and_long_sentences_pass(
     odd = video.rename(tmp_path / ".the: video?.mp4")
     done = run(odd, tmp_path / "o.gif", "--checkpoint", checkpoint, sentences=["word " * 500])
     assert done.exit_code == 0, repr(done.exception)
-    assert "longer than the encoder reads" in done.stderr
+    assert "1 sentence cut to the encoder's maximum length" in done.stderr
 
 
 @pytest.mark.parametrize(
     ("options", "sentences", "message"),
     [
         (["-o", "out.avi"], SENTENCES, "'out.avi' does not end in .mp4, .gif or .png"),
-        (["--table", "x.csv"], SENTENCES, "'x.csv' ends in none of .json, .parquet"),
+        (["--table", "x.csv"], SENTENCES, "'x.csv' does not end in .json or .parquet"),
         ([], ["  "], "SENTENCE: is empty"),
     ],
 )
@@ -254,7 +252,7 @@ def test_damaged_inputs_are_one_line(video: Path, checkpoint: Path, tmp_path: Pa
     (tmp_path / "empty").mkdir()
     error = run(tmp_path / "empty", out, "--checkpoint", checkpoint).exception
     assert isinstance(error, MissingInput)
-    assert "holds no pictures" in str(error)
+    assert "contains no images" in str(error)
     (tmp_path / "bad.png").write_bytes(b"text")
     error = run(tmp_path / "bad.png", out, "--checkpoint", checkpoint).exception
     assert isinstance(error, CorruptInput)
@@ -263,11 +261,11 @@ def test_damaged_inputs_are_one_line(video: Path, checkpoint: Path, tmp_path: Pa
 
 
 def test_a_broken_frame_of_a_folder_is_named(
-    pictures: Path, checkpoint: Path, tmp_path: Path
+    images: Path, checkpoint: Path, tmp_path: Path
 ) -> None:
-    path = pictures / "shot1.png"
+    path = images / "shot1.png"
     path.write_bytes(path.read_bytes()[:-40])
-    error = run(pictures, tmp_path / "out.mp4", "--checkpoint", checkpoint).exception
+    error = run(images, tmp_path / "out.mp4", "--checkpoint", checkpoint).exception
     assert isinstance(error, CorruptInput)
     assert "shot1.png" in str(error)
     assert "\n" not in str(error)

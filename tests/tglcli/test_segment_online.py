@@ -1,4 +1,4 @@
-"""tgl segment --online: one stream from three sources, what breaks it off, what it leaves."""
+"""tgl segment --online: streams from three sources, their outputs, and their early ends."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +23,6 @@ from schemas.parquet import read_table
 from schemas.tables import PROPAGATION
 from stages.core.media.ffmpeg import ffmpeg_binary
 from stages.extract_frames.log import Log
-from stages.tools.segment.stream import MOST_SPANS, Tally, ending_on_interrupt
 from tglcli.main import app
 
 FRAMES, HEIGHT, WIDTH, FPS = 10, 48, 64, 5
@@ -94,7 +92,7 @@ def test_a_file_a_folder_and_a_pipe_give_the_same_masks(
     assert not left
 
 
-def test_tables_say_what_the_masks_hold(clip: Path, checkpoint: Path, tmp_path: Path) -> None:
+def test_tables_agree_with_the_masks(clip: Path, checkpoint: Path, tmp_path: Path) -> None:
     masks, table = tmp_path / "masks", tmp_path / "found.parquet"
     done = run(clip, checkpoint, tmp_path / "o.mp4", "--masks", masks, "--table", table)
     assert done.exit_code == 0, repr(done.exception)
@@ -113,7 +111,7 @@ def test_tables_say_what_the_masks_hold(clip: Path, checkpoint: Path, tmp_path: 
         assert row["in_moment"] == (other["route"] == "language")
 
 
-def test_a_stream_that_breaks_off_leaves_what_had_come(
+def test_a_stream_that_ends_early_leaves_its_frames(
     clip: Path, raw: bytes, checkpoint: Path, tmp_path: Path
 ) -> None:
     cut, masks, table = 6, tmp_path / "masks", tmp_path / "found.parquet"
@@ -129,7 +127,7 @@ def test_a_stream_that_breaks_off_leaves_what_had_come(
     assert pq.read_table(table).num_rows == cut * len(SENTENCES)
 
 
-def test_a_broken_picture_ends_a_folder_there(checkpoint: Path, tmp_path: Path) -> None:
+def test_a_broken_image_ends_a_folder(checkpoint: Path, tmp_path: Path) -> None:
     shots, masks = tmp_path / "shots", tmp_path / "masks"
     shots.mkdir()
     for number in range(4):
@@ -145,10 +143,20 @@ def test_a_broken_picture_ends_a_folder_there(checkpoint: Path, tmp_path: Path) 
     ("source", "options", "error", "message"),
     [
         ("-", ("--fps", 5), ConfigError, "--size: raw video on standard input needs its size"),
-        ("-", ("--size", "64by48", "--fps", 5), ConfigError, "--size: '64by48' is no size"),
-        ("-", ("--size", "0x48", "--fps", 5), ConfigError, "--size: '0x48' is no size"),
-        ("-", ("--size", "64x48"), ConfigError, "--fps: raw video on standard input does not"),
-        ("-", RAW, CorruptInput, "stdin: holds no frame"),
+        (
+            "-",
+            ("--size", "64by48", "--fps", 5),
+            ConfigError,
+            "'64by48' is not WIDTHxHEIGHT",
+        ),
+        ("-", ("--size", "0x48", "--fps", 5), ConfigError, "--size: '0x48' is not WIDTHxHEIGHT"),
+        (
+            "-",
+            ("--size", "64x48"),
+            ConfigError,
+            "--fps: raw video on standard input needs its",
+        ),
+        ("-", RAW, CorruptInput, "stdin: contains no frames"),
         ("clip", ("--size", "64x48"), ConfigError, "--size: only raw video"),
         ("clip", ("-o", "o.gif"), ConfigError, "'o.gif' cannot be written frame by frame"),
         ("clip", ("--table", "t.json"), ConfigError, "'t.json' cannot be written frame by frame"),
@@ -176,7 +184,7 @@ def test_wrong_usage_is_one_line(
 def test_interrupting_a_stream_ends_it_in_order(
     raw: bytes, checkpoint: Path, tmp_path: Path
 ) -> None:
-    """Ctrl-C with the pipe still open: what came is answered, and the video can be played."""
+    """Ctrl-C with the pipe still open: the frames so far are written, and the video plays."""
     out, masks = tmp_path / "o.mp4", tmp_path / "masks"
     options = ["-o", out, "--masks", masks, "--checkpoint", checkpoint, "--device", "cpu"]
     command = [sys.executable, "-m", "tglcli", "segment", "-", *SENTENCES, "--online", *RAW]
@@ -196,40 +204,12 @@ def test_interrupting_a_stream_ends_it_in_order(
         waited.wait(0.05)
     process.send_signal(signal.SIGINT)
     waited.wait(0.2)
-    said, errors = process.communicate(raw[3 * FRAME_BYTES : 4 * FRAME_BYTES])
+    output, errors = process.communicate(raw[3 * FRAME_BYTES : 4 * FRAME_BYTES])
     assert process.returncode == 0, errors.decode()
-    # The frame that it waited for when it was asked to end may still be taken.
+    # The frame that it waited for may still be read.
     frames = frames_in(out)
     assert frames in (3, 4)
-    assert f"{frames} frames -> ".encode() in said
-
-
-@pytest.fixture
-def interruptible() -> Iterator[None]:
-    """SIGINT raises KeyboardInterrupt, also where a script ignores it for what it starts."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
-@pytest.mark.usefixtures("interruptible")
-def test_the_first_interrupt_asks_and_the_second_one_interrupts() -> None:
-    with ending_on_interrupt() as asked:
-        assert not asked()
-        signal.raise_signal(signal.SIGINT)
-        assert asked()
-        with pytest.raises(KeyboardInterrupt):
-            signal.raise_signal(signal.SIGINT)
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-
-
-def test_a_tally_lists_the_first_moments_and_counts_the_others() -> None:
-    tally = Tally()
-    for frame in range(3 * (MOST_SPANS + 4)):
-        tally.add(frame, guided=frame % 3 < 2, seen=frame % 3 == 0)
-    assert tally.moments == [(3 * number, 3 * number + 2) for number in range(MOST_SPANS)]
-    assert tally.more == 4
-    assert tally.seen == MOST_SPANS + 4
+    assert f"{frames} frames -> ".encode() in output
 
 
 @pytest.mark.parametrize("delay", [0, 8])

@@ -1,4 +1,4 @@
-"""tgl segment writes what was asked for, together, and never over what is the user's."""
+"""tgl segment writes all its outputs or none, and never over files of the user's."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def tree(root: Path) -> dict[str, str]:
         (("--masks", "m", "-o", "m/o.mp4"), "lies inside the input"),
     ],
 )
-def test_nothing_of_the_user_is_replaced(
+def test_no_file_of_the_user_is_replaced(
     clip: Path,
     checkpoint: Path,
     tmp_path: Path,
@@ -132,7 +132,7 @@ def test_outputs_appear_together_or_not_at_all(
         raise CorruptInput("comes late", where="x")
 
     with monkeypatch.context() as patch:
-        patch.setattr(offline, "write_answers", fail)
+        patch.setattr(offline, "write_segments", fail)
         assert run(clip, checkpoint, tmp_path / "o.mp4", *options).exit_code != 0
     assert not any((tmp_path / name).exists() for name in ("m", "o.mp4", "t.json"))
     succeed(clip, checkpoint, tmp_path / "o.mp4", *options)
@@ -149,7 +149,7 @@ def test_a_failed_run_leaves_no_hidden_folder(clip: Path, checkpoint: Path, tmp_
     assert [path.name for path in tmp_path.iterdir()] == ["own"]
 
 
-def test_a_killed_stream_can_be_run_again(clip: Path, checkpoint: Path, tmp_path: Path) -> None:
+def test_a_killed_stream_can_be_rerun(clip: Path, checkpoint: Path, tmp_path: Path) -> None:
     masks, out = tmp_path / "m", tmp_path / "o.mp4"
     raw = np.zeros((HEIGHT, WIDTH, 3), np.uint8).tobytes()
     options = ["--online", "--delay", 0, "--size", f"{WIDTH}x{HEIGHT}", "--fps", FPS]

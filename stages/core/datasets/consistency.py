@@ -11,8 +11,8 @@ from schemas.errors import CorruptInput
 from schemas.wording import amount
 from stages.core.datasets.faults import Faults
 from stages.core.datasets.moment_rows import MomentRow
-from stages.core.datasets.records import RawExpression
 from stages.core.datasets.video_frames import VideoFrames
+from stages.core.index.index import Expression
 from stages.core.media.rle import Rle
 from stages.core.media.spans import Span
 
@@ -29,7 +29,7 @@ class TrackShape:
 
 
 def track_shapes(
-    expressions: Iterable[RawExpression], frames: Mapping[str, VideoFrames], faults: Faults
+    expressions: Iterable[Expression], frames: Mapping[str, VideoFrames], faults: Faults
 ) -> dict[str, TrackShape]:
     """Return the shape of every referenced track by anno id; no two videos may share one."""
     owners: dict[str, str] = {}
@@ -96,7 +96,7 @@ def check_missing_tracks(
 def checked_moments(
     rows: Iterable[MomentRow],
     path: Path,
-    expressions: Iterable[RawExpression],
+    expressions: Iterable[Expression],
     lengths: Mapping[str, int],
     faults: Faults,
 ) -> Iterator[MomentRow]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from stages.core.engine.runtime import Runtime
+from stages.core.index.index import Expression
 from stages.core.media.rle import Rle
 
 RawTrack = tuple[str, list[Rle | None]]
@@ -42,25 +43,9 @@ class RawVideo:
     frame_names: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class RawExpression:
-    """A sentence as the data set lists it; ids are strings, whatever the file has."""
-
-    video_id: str
-    expression_id: str
-    text: str
-    object_ids: tuple[str, ...]
-    anno_ids: tuple[str, ...]
-
-    @property
-    def key(self) -> tuple[str, str]:
-        """Video and expression; a sentence may occur twice."""
-        return self.video_id, self.expression_id
-
-    @property
-    def has_target(self) -> bool:
-        """Return whether the sentence refers to any object."""
-        return bool(self.object_ids or self.anno_ids)
+def has_target(expression: Expression) -> bool:
+    """Return whether an expression refers to any object."""
+    return bool(expression.object_ids or expression.anno_ids)
 
 
 class Dataset(Protocol):
@@ -83,7 +68,7 @@ class Dataset(Protocol):
     def videos(self) -> list[RawVideo]:
         """List the videos in the order of the data set."""
 
-    def expressions(self) -> list[RawExpression]:
+    def expressions(self) -> list[Expression]:
         """List the expressions in the order of the data set."""
 
     def tracks(self, runtime: Runtime) -> Iterator[RawTrack]:

@@ -20,6 +20,8 @@ from schemas.receipts import canonical_json
 from stages.core.engine.digest import artifact_digest, settle, state_text, text_digest
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from stages.core.index.index import Video
 
 # Settings import this module, and stay light: tables are loaded where they are read.
@@ -54,6 +56,25 @@ def index_digest(folder: Path) -> str:
     parts = [[name, _digest(frames)] for name, frames in _videos(folder)]
     settle()
     return text_digest(canonical_json([artifact_digest(folder), parts]))
+
+
+def read_video_frame(video: Video, frame: int) -> np.ndarray:
+    """Read a frame of a video as uint8 RGB of shape (H, W, 3).
+
+    Raises:
+        MissingInput: its file does not exist.
+        CorruptInput: it cannot be decoded, or its size is not the one in the index.
+    """
+    from stages.core.media.frames import read_frame
+
+    path = video.frame_path(frame)
+    pixels = read_frame(path)
+    height, width = pixels.shape[:2]
+    if (height, width) != (video.height, video.width):
+        raise CorruptInput(
+            f"is {width}x{height}, the index says {video.width}x{video.height}", where=path
+        )
+    return pixels
 
 
 def frames_digest(video: Video) -> str:

@@ -1,4 +1,4 @@
-"""The TGL model: a backbone (SAM 2, EdgeTAM), a text adapter, a memory bank of relevant moments.
+"""The TGL model: a backbone (SAM 2, EdgeTAM), a text adapter, memory banks of relevant moments.
 
 Importing this package loads neither torch nor transformers; import the modules below. Letters:
 B items of a batch, E expressions, T frames of a clip, N text tokens, D text width, C channels,
@@ -6,16 +6,16 @@ S image side, s = S/4 (mask side), h = S/16 (feature side), M mask candidates (3
 
 Build::
 
-    from stages.core.model.config import LossConfig, ModelConfig            # torch-free
+    from stages.core.model.config import LossConfig, ModelConfig, SegmenterConfig  # no torch
     from stages.core.model.backbones.families import build_backbone, load_backbone
     from stages.core.model.backbones.presets import toy_preset
     from stages.core.model.tgl import TglModel
 
     backbone = load_backbone(folder)                   # strict: config.json + model.safetensors
     backbone = build_backbone(toy_preset(128))         # random weights
-    model = TglModel(ModelConfig(), backbone, text_dim=D)
+    model = TglModel(ModelConfig(), backbone, text_dim=D, segmenter=SegmenterConfig())
     model.parameter_groups()    # {"new": {name: Parameter}, "pretrained": {...}, "frozen": {...}}
-                                # frozen parameters have requires_grad False already
+                                # frozen parameters already have requires_grad False
 
 Inputs::
 
@@ -36,16 +36,16 @@ One video, E sentences over the same T frames::
     out = model.clip(features, text, relevant)              # relevant: bool (E, T)
     out = model.clip(features, text, relevant, mdp=False)   # every frame guided and written
 
-A training batch of E clips, one sentence each: concatenate the features of all clips and say
-which of them belong to whom (all clips of one batch have the same T)::
+A training batch of E clips of T frames, one sentence each: concatenate the features of all clips
+and give the indices of each clip's frames::
 
     features = FrameFeatures.cat(list_of_E_clips)           # E * T frames
     frames = torch.arange(E * T).view(E, T)
     out = model.clip(features, text, relevant, frames=frames, times=times)
 
 ``times`` (E, T) are the clip's frame numbers in its video (default 0 .. T-1); frames are in
-ascending order of time. An expression with no relevant frame reads an empty bank: all of its
-frames take the language-agnostic path on an image alone.
+ascending order of time. An expression without a relevant frame reads an empty bank: all of its
+frames take the language-agnostic path without memory.
 
 ``out`` is a ``ClipOutput``: ``mask_logits`` (E, T, s, s) raw decoder logits of the chosen
 candidate, ungated; ``candidates`` (E, T, M, s, s); ``iou`` (E, T, M) predicted IoU in 0..1;
@@ -59,7 +59,7 @@ Losses::
 
     terms = clip_losses(out, targets, relevant, LossConfig())
     # targets: bool or float (E, T, H', W') of any size; relevant=None leaves out the relevance
-    # term (a baseline must not see moment labels). Returns named scalars: "mask", "dice",
+    # term (a baseline must not use moment labels). Returns named scalars: "mask", "dice",
     # "iou", "object", "relevance", "heatmap", unweighted, and "total", the weighted sum.
 
 Relevance alone: ``model.relevance(features, text, times=None)`` -> logits (E, T).

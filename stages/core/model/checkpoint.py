@@ -1,4 +1,4 @@
-"""A TGL checkpoint: a folder of model.safetensors and config.json, loaded whole or not at all."""
+"""A TGL checkpoint: a folder with model.safetensors and config.json, loaded whole or not at all."""
 
 from __future__ import annotations
 
@@ -10,17 +10,18 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from schemas.errors import ConfigError, SchemaMismatch
 from stages.core.model.backbones.families import backbone_of
-from stages.core.model.config import ModelConfig
-from stages.core.model.pretrained import foreign_model
+from stages.core.model.config import ModelConfig, SegmenterConfig
+from stages.core.model.pretrained import model_errors
 from stages.core.model.tgl import TglModel
 from stages.core.model.weights import CONFIG_NAME, WEIGHTS_NAME, load_fitting, read_config
 
 FORMAT = "tgl-checkpoint"
 VERSION = 1
+_Config = TypeVar("_Config", ModelConfig, SegmenterConfig)
 _ERROR_NUMBER = re.compile(r"\(os error (\d+)\)")
 
 
@@ -36,9 +37,9 @@ def save_checkpoint(folder: Path, model: TglModel, *, encoder: str) -> None:
     document = {
         "format": FORMAT,
         "version": VERSION,
-        "model": dataclasses.asdict(model.config),
+        "model": dataclasses.asdict(model.config) | dataclasses.asdict(model.segmenter),
         "text": {"dim": model.text_dim, "encoder": encoder},
-        "backbone": model.backbone.sam.config.to_dict(),
+        "backbone": model.backbone.to_config(),
     }
     text = json.dumps(document, indent=2, sort_keys=True, default=str) + "\n"
     _replace(folder / CONFIG_NAME, lambda path: path.write_text(text, encoding="utf-8"))
@@ -58,7 +59,7 @@ def save_weights(path: Path, model: TglModel) -> None:
 
 @contextmanager
 def _plain_errors(path: Path) -> Iterator[None]:
-    """What the system says while safetensors writes, as the OSError that it was."""
+    """Raise the OSError that safetensors met while it wrote."""
     from safetensors import SafetensorError
 
     try:
@@ -75,7 +76,9 @@ def _replace(path: Path, write: Callable[[Path], object]) -> None:
     temporary.touch()
     mode = temporary.stat().st_mode
     write(temporary)
-    temporary.chmod(mode)  # as the user's umask wants it: safetensors lets nobody else read
+    temporary.chmod(
+        mode
+    )  # as the user's umask says: safetensors makes files that only the owner can read
     temporary.replace(path)
 
 
@@ -83,9 +86,9 @@ def load_checkpoint(folder: Path | str) -> TglModel:
     """Read a checkpoint, in eval mode, on the CPU.
 
     Raises:
-        MissingInput: the folder or one of its files is not there.
+        MissingInput: the folder or one of its files does not exist.
         CorruptInput: a file is damaged, or not the one that the checkpoint's receipt lists.
-        SchemaMismatch: no checkpoint of a known version, or weights that do not fit its config.
+        SchemaMismatch: not a checkpoint of a known version, or weights that do not fit its config.
     """
     folder = Path(folder)
     document = read_document(folder)
@@ -95,9 +98,14 @@ def load_checkpoint(folder: Path | str) -> TglModel:
 def _build(document: dict[str, Any], folder: Path) -> TglModel:
     """The model that config.json describes, with random weights."""
     where = folder / CONFIG_NAME
-    config, backbone = _model_config(document, folder), backbone_of(document["backbone"], where)
-    with foreign_model(where, "torch makes no model of it"):
-        return TglModel(config, backbone, text_dim(document))
+    settings = dict(document["model"])
+    segmenter = _taken(SegmenterConfig, settings, where)
+    config = _taken(ModelConfig, settings, where)
+    if settings:
+        raise SchemaMismatch(f"unknown model settings {', '.join(sorted(settings))}", where=where)
+    backbone = backbone_of(document["backbone"], where)
+    with model_errors(where, "torch cannot build a model from it"):
+        return TglModel(config, backbone, text_dim(document), segmenter)
 
 
 def read_document(folder: Path) -> dict[str, Any]:
@@ -105,7 +113,7 @@ def read_document(folder: Path) -> dict[str, Any]:
 
     Raises:
         MissingInput, CorruptInput: as ``read_config``.
-        SchemaMismatch: it is no TGL checkpoint, or of an unknown version.
+        SchemaMismatch: it is not a TGL checkpoint, or of an unknown version.
     """
     document = read_config(folder)
     where = folder / CONFIG_NAME
@@ -122,12 +130,12 @@ def read_document(folder: Path) -> dict[str, Any]:
             raise SchemaMismatch(f"no section {key!r}", where=where)
     dim, encoder = (document["text"].get(key) for key in ("dim", "encoder"))
     if type(dim) is not int or dim < 1 or not isinstance(encoder, str):
-        raise SchemaMismatch("its section 'text' names no width and no encoder", where=where)
+        raise SchemaMismatch("its section 'text' lacks the width or the encoder", where=where)
     return document
 
 
 def text_dim(document: dict[str, Any]) -> int:
-    """D of the text that a checkpoint was trained with."""
+    """D of the text embeddings that a checkpoint was trained with."""
     return document["text"]["dim"]
 
 
@@ -136,14 +144,14 @@ def text_encoder(document: dict[str, Any]) -> str:
     return document["text"]["encoder"]
 
 
-def _model_config(document: dict[str, Any], folder: Path) -> ModelConfig:
-    known = {field.name for field in dataclasses.fields(ModelConfig)}
-    unknown = sorted(document["model"].keys() - known)
-    if unknown:
-        raise SchemaMismatch(
-            f"unknown model settings {', '.join(unknown)}", where=folder / CONFIG_NAME
-        )
+def _taken(kind: type[_Config], settings: dict[str, Any], where: Path) -> _Config:
+    """Take the settings of one kind out of a document's section.
+
+    Raises:
+        SchemaMismatch: a value is outside its limits.
+    """
+    known = [field.name for field in dataclasses.fields(kind) if field.name in settings]
     try:
-        return ModelConfig(**document["model"])
+        return kind(**{name: settings.pop(name) for name in known})
     except (ConfigError, TypeError, ValueError) as error:
-        raise SchemaMismatch(str(error), where=folder / CONFIG_NAME) from error
+        raise SchemaMismatch(str(error), where=where) from error

@@ -11,7 +11,7 @@ from stages.core.engine.settings import Settings, setting
 
 @dataclass(frozen=True)
 class ModelConfig(Settings):
-    """What the model computes; saved with its weights."""
+    """Architecture of the adapter: the sizes of its weights and its reach in time."""
 
     adapter_width: int = setting(
         128, "Channels of the adapter, a multiple of its heads.", panel="Adapter", low=8, high=2048
@@ -24,6 +24,25 @@ class ModelConfig(Settings):
     relevance_radius: int = setting(
         16, "Frames to each side in the relevance head.", low=1, high=512
     )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.adapter_width % self.adapter_heads:
+            raise ConfigError(
+                f"{self.adapter_width} channels cannot be divided among {self.adapter_heads} heads",
+                where="--adapter-width",
+                hint=f"choose a multiple of {self.adapter_heads}, or another --adapter-heads",
+            )
+
+
+@dataclass(frozen=True)
+class SegmenterConfig(Settings):
+    """How frames are segmented and remembered.
+
+    A checkpoint keeps the settings of its training. The sizes of its weights do not depend on
+    them, so a run of propagate may use others.
+    """
+
     memory_frames: int = setting(
         7,
         "K: remembered frames that each frame attends to, the nearest in time.",
@@ -53,14 +72,9 @@ class ModelConfig(Settings):
         choices=("eval", "always", "never"),
     )
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.adapter_width % self.adapter_heads:
-            raise ConfigError(
-                f"{self.adapter_width} channels cannot be divided among {self.adapter_heads} heads",
-                where="--adapter-width",
-                hint=f"choose a multiple of {self.adapter_heads}, or another --adapter-heads",
-            )
+    def gates(self, *, training: bool) -> bool:
+        """Return whether SAM 2's hard object-score gate is on."""
+        return self.object_gate == "always" or (self.object_gate == "eval" and not training)
 
 
 @dataclass(frozen=True)

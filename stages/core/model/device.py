@@ -1,4 +1,4 @@
-"""The device that a runtime asks for, and the arithmetic on it."""
+"""The device that a runtime asks for, and the precision on it."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from schemas.errors import ConfigError
 
 
 def pick_device(name: str) -> torch.device:
-    """A device by name; "auto" is the best that is there.
+    """Return a device by name; "auto" is the best one available.
 
     Raises:
-        ConfigError: torch knows no such device, or this machine has none.
+        ConfigError: torch does not know the device, or this machine does not have it.
     """
     if name == "auto":
         if torch.cuda.is_available():
@@ -29,8 +29,8 @@ def pick_device(name: str) -> torch.device:
     return device
 
 
-def arithmetic(precision: str, device: torch.device) -> AbstractContextManager[object]:
-    """A context for the network's work: bfloat16 autocast, or nothing for fp32."""
+def autocast(precision: str, device: torch.device) -> AbstractContextManager[object]:
+    """A context for running the network: bfloat16 autocast, or nothing for fp32."""
     if precision == "bf16":
         return torch.autocast(device.type, torch.bfloat16)
     return nullcontext()

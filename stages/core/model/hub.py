@@ -1,7 +1,7 @@
 """Models by name: a local folder, or an id on a hub that may be out of reach.
 
-A hub's own client tries for half a minute before it says that there is no network; here the
-question is asked first, and answered in less than a second.
+A hub's own client takes half a minute to notice that there is no network; here the connection is
+tried first, in less than a second.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ _WANTED_FILES = ["*.json", "*.safetensors"]
 
 
 def local_folder(name: str) -> Path | None:
-    """`name` as a folder; None where it can only be a hub id."""
+    """Return `name` as a folder; None where it can only be a hub id."""
     folder = Path(name).expanduser()
     looks_local = folder.is_absolute() or name.startswith((".", "~")) or folder.exists()
     return folder if looks_local else None
 
 
 def require_model(name: str, *, option: str) -> bool:
-    """Whether a model must be loaded from local files only.
+    """Return whether a model must be loaded from local files only.
 
     Args:
         name: a folder saved with save_pretrained, or a hub id.
         option: the option that named it, for messages.
 
     Raises:
-        MissingInput: no such folder, or a hub id that is neither in the cache nor to be reached.
+        MissingInput: no such folder, or a hub id that is not in the cache and cannot be reached.
     """
     folder = local_folder(name)
     if folder is not None:
@@ -68,11 +68,11 @@ def require_model(name: str, *, option: str) -> bool:
 
 
 def _reachable(endpoint: str) -> bool:
-    """Whether the hub's host takes a connection; behind a proxy only a request could tell."""
+    """Return whether the hub's host accepts a connection; assumed behind a proxy."""
     if any(os.environ.get(name) for name in _PROXIES):
         return True
     parts = urlsplit(endpoint)
-    # In a thread of its own: the look-up of a name has no time limit.
+    # In a thread, as resolving a host name has no time limit.
     pool = ThreadPoolExecutor(1)
     try:
         attempt = pool.submit(_connect, parts.hostname or "", parts.port or _HTTPS_PORT)
@@ -96,10 +96,10 @@ def backbone_folder(name: str) -> Path:
 
     Args:
         name: `toy`, a local folder, or a hub id such as facebook/sam2.1-hiera-base-plus, which is
-            downloaded unless it is in the local cache: naming it is asking for it.
+            downloaded unless it is in the local cache.
 
     Raises:
-        MissingInput: there is no such folder, or the hub cannot be reached.
+        MissingInput: no such folder, or the hub cannot be reached.
     """
     if name == TOY:
         return TOY_BACKBONE

@@ -6,10 +6,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from stages.core.model.clip_output import ClipOutput
 from stages.core.model.config import LossConfig
-from stages.core.model.tgl import ClipOutput
+from stages.core.model.masks import mask_iou, resize_masks
 
 DICE_SMOOTHING = 1.0
+HALF = 0.5
+"""Fraction of a pixel that a mask must cover to count."""
 
 
 def clip_losses(
@@ -17,8 +20,8 @@ def clip_losses(
 ) -> dict[str, Tensor]:
     """Named terms, unweighted, and their weighted sum.
 
-    Of several mask candidates the best one learns, as in SAM 2; their predicted IoU and the
-    object score learn everywhere. An empty target is a sample like any other.
+    Of several mask candidates only the best one is trained, as in SAM 2; the predicted IoU and the
+    object score are trained everywhere. An empty target is a sample like any other.
 
     Args:
         out: of E sentences and T frames.
@@ -41,7 +44,7 @@ def clip_losses(
     terms = {
         "mask": pixel.gather(2, best).mean(),
         "dice": dice.gather(2, best).mean(),
-        "iou": F.mse_loss(out.iou, candidate_iou(out.candidates, target)),
+        "iou": F.mse_loss(out.iou, _candidate_iou(out.candidates, target)),
         "object": F.binary_cross_entropy_with_logits(out.object_score_logits, visible),
         "heatmap": heatmap_loss(out.heatmap_logits, targets, out.guided),
     }
@@ -62,21 +65,9 @@ def clip_losses(
     return terms
 
 
-def resize_masks(masks: Tensor, side: int) -> Tensor:
-    """(E, T, H, W) masks to float (E, T, side, side), each pixel the share that was covered."""
-    return F.interpolate(masks.float(), size=(side, side), mode="area")
-
-
-def candidate_iou(candidates: Tensor, target: Tensor) -> Tensor:
-    """(E, T, M) IoU of thresholded candidates (E, T, M, s, s) with targets (E, T, s, s).
-
-    Both empty counts as 1.
-    """
-    masks = candidates.detach() > 0
-    truth = (target > 0.5).unsqueeze(2)
-    both = (masks & truth).flatten(3).sum(dim=3).float()
-    either = (masks | truth).flatten(3).sum(dim=3).float()
-    return torch.where(either > 0, both / either.clamp(min=1), 1.0)
+def _candidate_iou(candidates: Tensor, target: Tensor) -> Tensor:
+    """(E, T, M) IoU of thresholded candidates (E, T, M, s, s) with targets (E, T, s, s)."""
+    return mask_iou(candidates.detach() > 0, (target > HALF).unsqueeze(2))
 
 
 def _candidate_losses(
@@ -88,8 +79,8 @@ def _candidate_losses(
     chance = candidates.sigmoid()
     if config.mask_loss == "focal":
         right = chance * truth + (1 - chance) * (1 - truth)
-        share = config.focal_alpha * truth + (1 - config.focal_alpha) * (1 - truth)
-        pixel = share * (1 - right) ** config.focal_gamma * pixel
+        weight = config.focal_alpha * truth + (1 - config.focal_alpha) * (1 - truth)
+        pixel = weight * (1 - right) ** config.focal_gamma * pixel
     overlap = (chance * truth).flatten(3).sum(dim=3)
     size = chance.flatten(3).sum(dim=3) + truth.flatten(3).sum(dim=3)
     dice = 1 - (2 * overlap + DICE_SMOOTHING) / (size + DICE_SMOOTHING)
@@ -97,7 +88,7 @@ def _candidate_losses(
 
 
 def heatmap_loss(heatmap: Tensor, targets: Tensor, guided: Tensor) -> Tensor:
-    """Cross-entropy of the coarse target map on guided frames; 0 if there is none.
+    """Cross-entropy of the heat map on guided frames; 0 if there are none.
 
     Args:
         heatmap: (E, T, h, h) logits.
@@ -107,5 +98,5 @@ def heatmap_loss(heatmap: Tensor, targets: Tensor, guided: Tensor) -> Tensor:
     truth = resize_masks(targets, heatmap.shape[-1])
     per_frame = F.binary_cross_entropy_with_logits(heatmap, truth, reduction="none")
     per_frame = per_frame.flatten(2).mean(dim=2)  # (E, T)
-    share = guided.to(per_frame.dtype)
-    return (per_frame * share).sum() / share.sum().clamp(min=1)
+    weight = guided.to(per_frame.dtype)
+    return (per_frame * weight).sum() / weight.sum().clamp(min=1)

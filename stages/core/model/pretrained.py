@@ -1,4 +1,4 @@
-"""Loading and running what transformers saved; its many failures become one line."""
+"""Loading and running models of transformers; their many failures become one line each."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ from stages.core.model.weights import KEYS_SHOWN, limited_parts, tensor_shapes
 _WEIGHTS = "*.safetensors"
 _PICKLES = "pytorch_model*.bin"
 _TIMES_STORED, _NUMBERS_BESIDE = 4, 2**26
-"""Numbers that a model may have: so many times those of its file, and so many beside."""
+"""Numbers that a model may have: this many times those of its file, plus this many."""
 _LABELS, _MOST_LABELS = "num_labels", 2**16
-# Options that transformers names where a model cannot be loaded without them.
+# Options that transformers' messages name if a model cannot be loaded without them.
 _OWN_CODE = "trust_remote_code"
 _OTHER_SIZES = "ignore_mismatched_sizes"
 
 
 def load_pretrained(kind: Any, name: str, *, option: str, **settings: Any) -> Any:
-    """`kind.from_pretrained(name)` of a local folder or a hub id; its own code is never run.
+    """Call `kind.from_pretrained(name)` with a folder or a hub id; a model's own code is never run.
 
     Args:
         kind: AutoConfig, AutoTokenizer, ...; for weights see :func:`load_pretrained_model`.
         option: the option that named the model, for messages.
 
     Raises:
-        MissingInput: no such folder, or a hub id that is neither cached nor to be reached.
-        CorruptInput: transformers cannot load what is there.
+        MissingInput: no such folder, or a hub id that is not cached and cannot be reached.
+        CorruptInput: transformers cannot load it.
         SchemaMismatch: the model needs code that comes with it.
     """
     local_only = require_model(name, option=option)
@@ -46,7 +46,7 @@ def load_pretrained(kind: Any, name: str, *, option: str, **settings: Any) -> An
         _require_files(folder)
         _require_few_labels(load_object(folder / MODEL_CONFIG), folder / MODEL_CONFIG)
     source = str(folder or name)
-    with _silent_transformers(), foreign_model(source, "transformers cannot load it"):
+    with _silent_transformers(), model_errors(source, "transformers cannot load it"):
         try:
             return kind.from_pretrained(
                 source, local_files_only=local_only, trust_remote_code=False, **settings
@@ -59,7 +59,7 @@ def load_pretrained(kind: Any, name: str, *, option: str, **settings: Any) -> An
 
 
 def _refusal(error: Exception, name: str, option: str) -> TglError | None:
-    """What to raise where transformers says why it does not load a model; None where it fails."""
+    """The error for a failure that transformers explains; None for any other."""
     if _OWN_CODE in str(error):
         return SchemaMismatch(
             "needs code of its own (auto_map in its configuration), which is never run",
@@ -68,7 +68,7 @@ def _refusal(error: Exception, name: str, option: str) -> TglError | None:
         )
     if _OTHER_SIZES in str(error):
         return SchemaMismatch(
-            "its weights have other sizes than its configuration says",
+            "its weights have other sizes than those in its configuration",
             where=name,
             hint="copy or download the model again",
         )
@@ -82,11 +82,11 @@ def _refusal(error: Exception, name: str, option: str) -> TglError | None:
 
 
 def load_pretrained_model(kind: Any, name: str, *, option: str, **settings: Any) -> Any:
-    """As :func:`load_pretrained`, for models: all of their weights, and from safetensors only.
+    """Call :func:`load_pretrained` for a model: all of its weights, and from safetensors only.
 
     Raises:
-        CorruptInput: also where the weights are missing, or there in another format only.
-        SchemaMismatch: also where weights are missing, or their file fits no such model.
+        CorruptInput: also where there are no weights in the format safetensors.
+        SchemaMismatch: also where some weights are missing, or their sizes do not fit the model.
     """
     folder = local_folder(name)
     if folder is not None:
@@ -96,7 +96,7 @@ def load_pretrained_model(kind: Any, name: str, *, option: str, **settings: Any)
     )
     missing = sorted(report["missing_keys"])
     if missing:
-        # transformers would go on with random numbers in their place.
+        # transformers would replace them by random numbers and go on.
         raise SchemaMismatch(
             f"lacks {len(missing)} of the model's weights ({', '.join(missing[:KEYS_SHOWN])})",
             where=name,
@@ -109,12 +109,12 @@ def _require_fitting(kind: Any, folder: Path, *, option: str, **settings: Any) -
     """Lay the model out without memory, and compare it with the size of its weights.
 
     Raises:
-        SchemaMismatch: it asks for far more; transformers would take the memory first.
+        SchemaMismatch: it asks for far more; transformers would allocate the memory first.
     """
     shapes = _stored_shapes(folder)
     config = load_pretrained(AutoConfig, str(folder), option=option)
     make = getattr(kind, "from_config", kind)
-    with foreign_model(folder, "transformers makes no model of it"):
+    with model_errors(folder, "transformers cannot build a model from it"):
         with torch.device("meta"), limited_parts(len(shapes), folder):
             outline = make(config, **settings)
         asked = sum(part.numel() for part in (*outline.parameters(), *outline.buffers()))
@@ -131,13 +131,15 @@ def _stored_shapes(folder: Path) -> list[tuple[int, ...]]:
     """Shapes of all tensors in a folder's safetensors files.
 
     Raises:
-        CorruptInput: there are no such files, or one is no safetensors file.
+        CorruptInput: there are none, or one is not a safetensors file.
     """
     _require_files(folder)
     files = sorted(folder.glob(_WEIGHTS))
     if not files:
         pickles = sorted(folder.glob(_PICKLES))
-        what = f", only {pickles[0].name}, which may hold code and is not read" if pickles else ""
+        what = (
+            f", only {pickles[0].name}, which may contain code and is not read" if pickles else ""
+        )
         raise CorruptInput(
             f"has no weights in the format safetensors{what}",
             where=folder,
@@ -150,7 +152,7 @@ def _stored_shapes(folder: Path) -> list[tuple[int, ...]]:
 
 
 def _require_files(folder: Path) -> None:
-    """Refuse a model's folder that holds under a file's name what is none."""
+    """Refuse a folder in which something other than a file has a file's name."""
     if not folder.is_dir():
         return  # a hub id may look like a path
     for path in sorted(folder.iterdir()):
@@ -159,7 +161,7 @@ def _require_files(folder: Path) -> None:
 
 
 def _require_few_labels(config: Mapping[str, Any], where: Path) -> None:
-    """Refuse a number of labels that only takes memory: transformers gives each a name."""
+    """Refuse a huge number of labels: transformers makes a name for each."""
     labels = config.get(_LABELS)
     if isinstance(labels, int) and labels > _MOST_LABELS:
         raise CorruptInput(f"asks for more than {_MOST_LABELS} of {_LABELS}", where=where)
@@ -170,7 +172,7 @@ def _require_few_labels(config: Mapping[str, Any], where: Path) -> None:
 
 @contextmanager
 def _silent_transformers() -> Iterator[None]:
-    """No bars and no tables of transformers on the terminal; what fails is raised."""
+    """Keep bars and tables of transformers off the terminal; failures are raised."""
     from transformers.utils import logging
 
     level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
@@ -185,19 +187,19 @@ def _silent_transformers() -> Iterator[None]:
 
 
 @contextmanager
-def foreign_model(where: object, message: str) -> Iterator[None]:
-    """Whatever goes wrong in here is the fault of a model's files.
+def model_errors(where: object, message: str) -> Iterator[None]:
+    """Turn any exception in this context into an error about a model's files.
 
-    Over a configuration, a tokenizer or weights that do not fit each other, transformers and what
-    it stands on raise nearly every kind of exception that there is.
+    If a configuration, a tokenizer or weights do not fit each other, transformers and its
+    dependencies raise nearly every kind of exception.
 
     Args:
         where: the model's folder or id.
-        message: what cannot be done.
+        message: the failure.
 
     Raises:
-        CorruptInput: anything went wrong but for a lack of memory.
-        TglError: as raised in here.
+        CorruptInput: for any exception except a lack of memory.
+        TglError: as raised in this context.
     """
     try:
         yield
@@ -210,5 +212,5 @@ def foreign_model(where: object, message: str) -> Iterator[None]:
 
 
 def _reason(error: Exception) -> str:
-    """The first line of what an exception says, or its name."""
+    """The first line of an exception's message, or its name."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -14,11 +14,11 @@ from schemas.errors import SchemaMismatch
 
 
 class Sentence(Protocol):
-    """What the text artifact holds of one sentence."""
+    """Embeddings of one sentence, as the text artifact has them."""
 
     @property
     def embeddings(self) -> Any:
-        """(N, D) one vector a token."""
+        """(N, D) one vector per token."""
 
     @property
     def pooled(self) -> Any:
@@ -35,7 +35,7 @@ class TextBatch:
 
     Attributes:
         tokens: (E, N, D) float.
-        padding: (E, N) bool, True where there is no token.
+        padding: (E, N) bool, True at padding.
         pooled: (E, D) float.
         motion: (E, N) bool, True at motion words.
     """
@@ -77,10 +77,10 @@ class TextBatch:
         return self.tokens.shape[2]
 
     def check_dim(self, expected: int) -> None:
-        """Raise SchemaMismatch unless D is what the model was made for."""
+        """Raise SchemaMismatch unless D is the width that the model was made for."""
         if self.dim != expected:
             raise SchemaMismatch(
-                f"the text has {self.dim} numbers a token, the model expects {expected}",
+                f"the text has {self.dim} numbers per token, the model expects {expected}",
                 hint="precompute the text with the encoder that the model was trained with",
             )
 

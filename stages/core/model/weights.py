@@ -1,7 +1,7 @@
-"""Weights from a local folder, all or none: what is half loaded is refused with its keys.
+"""Weights from a local folder, loaded whole or refused with the names of missing keys.
 
 Nothing here trusts the folder: its files are compared with its receipt if it has one, and a model
-is laid out without memory, and held against the file's header, before it is built.
+is laid out without memory and compared with the file's header before it is built.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ CONFIG_NAME = "config.json"
 WEIGHTS_NAME = "model.safetensors"
 KEYS_SHOWN = 5
 PARTS_PER_TENSOR = 8
-"""Modules and parameters that a model may have for each tensor of its file; SAM 2 has two."""
+"""Modules and parameters that a model may have per tensor of its file; SAM 2 has two."""
 PARTS_BESIDE = 1000
 BUFFERS_BESIDE = 2**28
-"""Bytes of tables that a model computes and no file holds; SAM 2 at 1024 px has 66 thousand."""
+"""Bytes of computed tables that are not in the file; SAM 2 at 1024 px has 66 thousand."""
 
 Shapes = Mapping[str, tuple[int, ...]]
 M = TypeVar("M", bound=nn.Module)
@@ -47,13 +47,13 @@ def read_config(folder: Path) -> dict[str, Any]:
 
     Raises:
         MissingInput: no such folder or file.
-        CorruptInput: the file is no JSON object, or not the one that the folder's receipt lists.
+        CorruptInput: the file is not a JSON object, or not the one that the folder's receipt lists.
     """
     if not folder.is_dir():
         raise MissingInput(
             "no such folder",
             where=folder,
-            hint=f"name a local folder that holds {CONFIG_NAME} and {WEIGHTS_NAME}",
+            hint=f"name a local folder with {CONFIG_NAME} and {WEIGHTS_NAME}",
         )
     return load_object(_own_file(folder, CONFIG_NAME))
 
@@ -63,8 +63,8 @@ def read_weights(folder: Path) -> dict[str, Tensor]:
 
     Raises:
         MissingInput: no such file.
-        CorruptInput: the file is truncated, no safetensors file, or not the one that the folder's
-            receipt lists.
+        CorruptInput: the file is truncated, not a safetensors file, or not the one that the
+            folder's receipt lists.
     """
     from safetensors.torch import load_file
 
@@ -77,7 +77,7 @@ def tensor_shapes(path: Path) -> dict[str, tuple[int, ...]]:
     """Shapes of the tensors in a safetensors file, from its header alone.
 
     Raises:
-        CorruptInput: the file is truncated or no safetensors file.
+        CorruptInput: the file is truncated or not a safetensors file.
     """
     from safetensors import safe_open
 
@@ -100,12 +100,12 @@ def _whole_safetensors(path: Path) -> Iterator[None]:
 def load_fitting(
     build: Callable[[], M], folder: Path, *, part: Callable[[M], nn.Module] = lambda model: model
 ) -> M:
-    """Build a model and fill it with the folder's weights; only what fits them takes memory.
+    """Build a model and load the folder's weights; a model that does not fit them takes no memory.
 
     Args:
         build: makes the model with random weights; called twice, first without memory.
-        folder: holds model.safetensors.
-        part: the module of the model that the file's tensors are named in.
+        folder: with model.safetensors.
+        part: the module of the model in which the file names its tensors.
 
     Raises:
         MissingInput, CorruptInput: as ``read_weights``.
@@ -130,7 +130,7 @@ def load_fitting(
 
 @contextmanager
 def limited_parts(tensors: int, where: Path) -> Iterator[None]:
-    """Stop a model that is made in here when it has far more parts than its file has tensors.
+    """Stop building a model in this context that has far more parts than its file has tensors.
 
     Args:
         tensors: in the file.
@@ -163,11 +163,11 @@ def limited_parts(tensors: int, where: Path) -> Iterator[None]:
 
 
 def _own_file(folder: Path, name: str) -> Path:
-    """The path of one of the folder's own files, if it is as its receipt says.
+    """Return the path of one of the folder's own files, checked against its receipt.
 
     Raises:
         MissingInput: no such file.
-        CorruptInput: no file, or another content than the receipt lists.
+        CorruptInput: not a file, or its content is not the one that the receipt lists.
     """
     path = folder / name
     if not os.path.lexists(path):
@@ -175,13 +175,13 @@ def _own_file(folder: Path, name: str) -> Path:
     require_regular(path)
     listing = folder / RECEIPT_FILE
     if not (listing.exists() or listing.is_symlink()):
-        return path  # not made by tgl: nothing is known of it
+        return path  # not made by tgl: nothing to compare it with
     require_regular(listing)
     receipt = read_receipt(folder)
     listed = None if receipt is None else mapping(receipt.outputs.tables, listing)
     if listed and name in listed and listed[name] != known_sha256(path):
         raise CorruptInput(
-            f"has changed since it was made (its SHA-256 is not that in {RECEIPT_FILE})",
+            f"has changed since it was made (its SHA-256 is not the one in {RECEIPT_FILE})",
             where=path,
             hint=f"copy or train it again; if the change is meant, remove {RECEIPT_FILE} beside it",
         )
@@ -192,7 +192,7 @@ def strict_load(module: nn.Module, weights: Mapping[str, Tensor], where: Path) -
     """Load every tensor or none.
 
     Raises:
-        SchemaMismatch: keys are missing or unexpected, or sizes differ; says which.
+        SchemaMismatch: keys are missing or unexpected, or sizes differ; they are listed.
     """
     found = {name: tuple(tensor.shape) for name, tensor in weights.items()}
     _require_same(_shapes(module), found, where)
@@ -216,10 +216,10 @@ def _require_same(own: Shapes, found: Shapes, where: Path) -> None:
             ],
         ),
     ]
-    told = [problem for problem in problems if problem]
-    if told:
+    found_problems = [problem for problem in problems if problem]
+    if found_problems:
         raise SchemaMismatch(
-            "the weights do not fit the model: " + "; ".join(told),
+            "the weights do not fit the model: " + "; ".join(found_problems),
             where=where,
             hint="use the config.json that was written with them",
         )

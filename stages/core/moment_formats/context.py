@@ -17,7 +17,7 @@ from pathlib import PurePosixPath, PureWindowsPath
 
 from schemas.errors import ConfigError, CorruptInput
 from stages.core.datasets.moment_rows import MomentRow
-from stages.core.datasets.records import RawExpression
+from stages.core.index.index import Expression
 from stages.core.media.spans import Span
 from stages.core.moment_formats import NEAREST, OUTWARD, REFUSE
 
@@ -59,17 +59,17 @@ class MomentContext:
             whole frames), or `nearest`.
     """
 
-    expressions: tuple[RawExpression, ...]
+    expressions: tuple[Expression, ...]
     videos: Mapping[str, Timing]
     rounding: str = REFUSE
 
     @cached_property
-    def _by_key(self) -> dict[tuple[str, str], RawExpression]:
+    def _by_key(self) -> dict[tuple[str, str], Expression]:
         return {expression.key: expression for expression in self.expressions}
 
     @cached_property
-    def _by_text(self) -> dict[tuple[str, str], list[RawExpression]]:
-        found: dict[tuple[str, str], list[RawExpression]] = defaultdict(list)
+    def _by_text(self) -> dict[tuple[str, str], list[Expression]]:
+        found: dict[tuple[str, str], list[Expression]] = defaultdict(list)
         for expression in self.expressions:
             found[expression.video_id, _plain(expression.text)].append(expression)
         return found
@@ -96,7 +96,7 @@ class MomentContext:
                 return candidate
         raise CorruptInput(f"the data set has no video {_short(text)}", where=where)
 
-    def sentence(self, video_id: str, text: object, where: object) -> RawExpression:
+    def sentence(self, video_id: str, text: object, where: object) -> Expression:
         """Find the expression of a video that reads like `text`, ignoring blanks and case.
 
         Raises:

@@ -1,7 +1,7 @@
-"""When frames of a stream are routed and answered, and by what they are routed.
+"""When frames of a stream are routed and leave, and by what they are routed.
 
-Everything here is causal: what is said of a frame depends on the frames that had come when it was
-said, and is never taken back.
+Everything here is causal: the route of a frame depends on the frames that had come when it was
+routed, and never changes later.
 """
 
 from __future__ import annotations
@@ -11,21 +11,21 @@ from dataclasses import dataclass
 import numpy as np
 
 from stages.core.media.spans import drop_short, fill_gaps
-from stages.core.model.adapter import Adapter
+from stages.core.model.adapter.adapter import Adapter
 from stages.propagate.config import PropagateConfig
 
 LARGEST_STEP = 16
-"""Frames of one step, however long the delay is: a step's frames are in memory together."""
-SHARE = 4
-"""A delay's share of looking ahead, and of steps, is one in so many: see docs/inference.md."""
+"""Most frames of one step, however long the delay is: they are in memory together."""
+DELAY_PARTS = 4
+"""One part of the delay in so many is for looking ahead, and one for steps: docs/inference.md."""
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """What a delay is spent on.
+    """How a delay is divided.
 
     Frames are taken in steps. A frame is routed when at least ``ahead`` frames after it have come.
-    For the rest of the delay frames that are not guided wait for a moment that follows them.
+    For the rest of the delay unguided frames wait for a moment that follows them.
 
     Attributes:
         delay: most frames that come between a frame and its mask.
@@ -45,20 +45,20 @@ class Schedule:
             delay: frames.
             reach: frames after a frame that its route depends on; more are of no use.
         """
-        ahead = min(-(-delay // SHARE), reach)
-        return cls(delay, ahead, min(1 + delay // SHARE, LARGEST_STEP))
+        ahead = min(-(-delay // DELAY_PARTS), reach)
+        return cls(delay, ahead, min(1 + delay // DELAY_PARTS, LARGEST_STEP))
 
-    def routed(self, seen: int) -> int:
-        """How many of the first frames are routed when ``seen`` have come."""
-        return max(0, seen - self.ahead)
+    def routed(self, arrived: int) -> int:
+        """Return how many of the first frames are routed when ``arrived`` have come."""
+        return max(0, arrived - self.ahead)
 
-    def answered(self, seen: int) -> int:
-        """How many of the first frames have left when ``seen`` have come."""
-        return max(0, seen - self.delay + self.step - 1)
+    def finished(self, arrived: int) -> int:
+        """Return how many of the first frames have left when ``arrived`` have come."""
+        return max(0, arrived - self.delay + self.step - 1)
 
 
 def smoothing_reach(config: PropagateConfig) -> int:
-    """Frames on each side that closing gaps and dropping specks look at."""
+    """Frames on each side that filling gaps and dropping short spans depend on."""
     return config.fill_gaps + config.drop_specks + 1
 
 
@@ -70,27 +70,26 @@ def route_reach(adapter: Adapter, config: PropagateConfig) -> int:
 class MomentFinder:
     """Routes one sentence's frames, in order.
 
-    The rule is that of offline routing applied to the frames that have come: a frame is guided if
-    it would be, were the video over now. So a gap is closed if its end is in sight, and a moment
-    begins when enough frames of it are.
+    The rule is that of offline routing for a video that ends with the newest frame. So a gap is
+    filled if its end has come, and a moment begins when enough of its frames have.
 
     Args:
         config: thresholds.
         known: (T,) bool, the moment where it is known beforehand; None to predict it.
 
     Attributes:
-        source: what decides: all, predicted, annotated or file.
+        source: of the routes: all, predicted, annotated or file.
     """
 
     def __init__(self, config: PropagateConfig, known: np.ndarray | None = None):
-        guessed = known is None and config.moments != "all"
-        self.source = "predicted" if guessed else config.moments
+        predicted = known is None and config.moments != "all"
+        self.source = "predicted" if predicted else config.moments
         self._config = config
         self._known = known
         self._best = 0.0
 
     def decide(self, relevance: np.ndarray, first: int, start: int, end: int) -> np.ndarray:
-        """Whether the frames ``start`` to ``end`` are guided, (end - start,) bool.
+        """Return whether the frames ``start`` to ``end`` are guided, (end - start,) bool.
 
         Args:
             relevance: (w,) probabilities of the frames from ``first`` to the newest, which reach
@@ -122,8 +121,8 @@ def moment_finder(
 
     Args:
         config: what to route by.
-        known: (T,) bool, the moment from the index or a file; None where it names none.
-        has_target: the index names a referent (only ``annotated`` looks at it).
+        known: (T,) bool, the moment from the index or a file; None if they have none.
+        has_target: the index names a referent (only ``annotated`` uses it).
         frames: T.
     """
     if config.moments in ("all", "predicted"):

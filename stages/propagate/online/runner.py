@@ -13,26 +13,24 @@ import torch
 from schemas.parquet import concatenate
 from schemas.tables import PROPAGATION
 from stages.core.index.index import Video
-from stages.propagate.answers import MaskWriter
-from stages.propagate.frames import read_resized
+from stages.core.model import budgets
+from stages.propagate.jobs import Job
+from stages.propagate.masks import MaskWriter
+from stages.propagate.online.frame_result import FrameResult
 from stages.propagate.online.routing import MomentFinder, moment_finder
-from stages.propagate.online.segmenter import FrameAnswer, OnlineSegmenter
-from stages.propagate.video import Job, Runner
+from stages.propagate.online.segmenter import OnlineSegmenter
+from stages.propagate.rows import PropagationRows
+from stages.propagate.runner import Runner
+from stages.propagate.video_features import read_resized
 
-DECODED_AHEAD = 16
-"""Frames that are decoded while others are worked."""
 NO_MOMENT = "no moment"
 
 
 class OnlineRunner(Runner):
-    """As ``VideoRunner``, but every video is read once, in order, with a memory that is bounded."""
+    """Reads every video once, in order, in bounded memory."""
 
     def run(self, job: Job, writer: MaskWriter) -> Iterator[pa.Table]:
-        """Write the masks of a video; gives its rows of the propagation table at the end.
-
-        Raises:
-            MissingInput, CorruptInput: a frame or a sentence's embedding cannot be read.
-        """
+        """See ``Runner``; all sentences at the end of the video."""
         video = job.video
         finders = [
             moment_finder(
@@ -49,58 +47,57 @@ class OnlineRunner(Runner):
             device=self.device,
             precision=self.runtime.precision,
         )
-        rows = _Rows(job)
-        for pixels in decoded_ahead(video, self.model.backbone.image_size, self.decoders):
-            self._write(job, segmenter.push(pixels), rows, writer)
-        self._write(job, segmenter.finish(), rows, writer)
+        rows = _VideoRows(job)
+        for result in self._results(segmenter, video):
+            rows.add(result)
+            for expression, mask in zip(job.expressions, result.masks, strict=True):
+                writer.write(video, expression, result.frame, mask)
         writer.wait()
         self._count(finders, segmenter)
         yield rows.table()
 
-    def _write(
-        self, job: Job, answers: Sequence[FrameAnswer], rows: _Rows, writer: MaskWriter
-    ) -> None:
-        for answer in answers:
-            rows.add(answer)
-            for expression, mask in zip(job.expressions, answer.masks, strict=True):
-                writer.write(job.video, expression, answer.frame, mask)
+    def _results(self, segmenter: OnlineSegmenter, video: Video) -> Iterator[FrameResult]:
+        """The results of all frames, in order."""
+        for pixels in decoded_ahead(video, segmenter.side, self.decoders):
+            yield from segmenter.push(pixels)
+        yield from segmenter.finish()
 
     def _count(self, finders: Sequence[MomentFinder], segmenter: OnlineSegmenter) -> None:
-        """What routed the sentences, for the summary."""
-        for finder, found in zip(finders, segmenter.found, strict=True):
-            source = finder.source if found else NO_MOMENT
-            self.routes[source] = self.routes.get(source, 0) + 1
+        """Count the sentences by what routed them, for the summary."""
+        self.routes.update(
+            finder.source if found else NO_MOMENT
+            for finder, found in zip(finders, segmenter.found, strict=True)
+        )
 
 
-class _Rows:
+class _VideoRows:
     """Rows of the propagation table, gathered frame by frame."""
 
     def __init__(self, job: Job):
         self._job = job
-        self._answers: list[tuple[tuple[str, ...], np.ndarray, np.ndarray, np.ndarray]] = []
+        self._names = [expression.expression_id for expression in job.expressions]
+        self._frames: list[PropagationRows] = []
 
-    def add(self, answer: FrameAnswer) -> None:
-        """The next frame, without its masks."""
-        areas = answer.masks.sum(axis=(1, 2))
-        self._answers.append((answer.routes, answer.relevance, answer.scores, areas))
+    def add(self, result: FrameResult) -> None:
+        """Add the rows of the next frame."""
+        self._frames.append(result.rows(self._job.video.video_id, self._names))
 
     def table(self) -> pa.Table:
         """All rows, sentence by sentence."""
-        frames = len(self._answers)
-        parts = []
-        for row, expression in enumerate(self._job.expressions):
-            scores = np.array([scores[row] for _, _, scores, _ in self._answers], np.float32)
-            columns = {
-                "video_id": [expression.video_id] * frames,
-                "expression_id": [expression.expression_id] * frames,
-                "frame": np.arange(frames, dtype=np.int32),
-                "route": [routes[row] for routes, _, _, _ in self._answers],
-                "relevance": np.array([said[row] for _, said, _, _ in self._answers], np.float32),
-                "object_score": pa.array(scores, pa.float32(), mask=np.isnan(scores)),
-                "mask_area": np.array([areas[row] for _, _, _, areas in self._answers], np.int64),
-            }
-            parts.append(pa.table(columns, schema=PROPAGATION.schema))
-        return concatenate(parts, PROPAGATION)
+        own = self._frames
+        parts = [
+            PropagationRows(
+                self._job.video.video_id,
+                [name] * len(own),
+                range(len(own)),
+                [frame.routes[row] for frame in own],
+                np.array([frame.relevance[row] for frame in own]),
+                np.array([frame.scores[row] for frame in own]),
+                np.array([frame.areas[row] for frame in own]),
+            )
+            for row, name in enumerate(self._names)
+        ]
+        return concatenate([part.table() for part in parts], PROPAGATION)
 
 
 def decoded_ahead(video: Video, size: int, decoders: Executor) -> Iterator[torch.Tensor]:
@@ -109,7 +106,7 @@ def decoded_ahead(video: Video, size: int, decoders: Executor) -> Iterator[torch
     try:
         for frame in range(video.num_frames):
             ahead.append(decoders.submit(read_resized, video, frame, size))
-            if len(ahead) > DECODED_AHEAD:
+            if len(ahead) > budgets.DECODED_AHEAD:
                 yield ahead.popleft().result()
         while ahead:
             yield ahead.popleft().result()

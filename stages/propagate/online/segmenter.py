@@ -1,53 +1,39 @@
 """Causal inference: frames come once, in order, and masks leave a bounded number of frames later.
 
 Only a window of frames is in memory, and per sentence a few bounded memory banks, so a stream may
-last for ever. docs/inference.md tells what is decided when.
+run forever. docs/inference.md describes what is decided when.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from stages.core.model import budgets
 from stages.core.model.backbones.features import FrameFeatures
 from stages.core.model.backbones.preprocess import normalise
-from stages.core.model.device import arithmetic
+from stages.core.model.device import autocast
 from stages.core.model.text import Sentence, TextBatch
 from stages.core.model.tgl import TglModel
 from stages.propagate.config import PropagateConfig
+from stages.propagate.online.frame_result import FrameResult
 from stages.propagate.online.routing import MomentFinder, Schedule, route_reach
-from stages.propagate.online.sentence_group import FrameWindow, Said, SentenceGroup
-
-MOST_SENTENCES = 16
-"""Sentences that run as one batch."""
-
-
-@dataclass(frozen=True)
-class FrameAnswer(Said):
-    """What is said of a frame for all sentences; see ``Said``.
-
-    Attributes:
-        frame: its number in the stream, from 0.
-    """
-
-    frame: int
+from stages.propagate.online.sentence_group import FrameWindow, SentenceGroup
 
 
 class OnlineSegmenter:
-    """A stream's state.
+    """The state of one stream.
 
     Args:
-        model: on its device, in eval mode, configured as ``config`` wants.
+        model: on its device, in eval mode.
         sentences: embeddings of the E sentences.
-        finders: one a sentence; what routes its frames.
+        finders: one per sentence; they route its frames.
         config: delay, routing and limits.
         size: (H, W) of the masks.
         device: of the model.
-        precision: of the network's arithmetic.
+        precision: fp32 or bf16.
 
     Raises:
         SchemaMismatch: the embeddings have another width than the model was made for.
@@ -72,10 +58,10 @@ class OnlineSegmenter:
         self._chunk = config.chunk_frames
         self._window = FrameWindow()
         self._waiting: list[Tensor] = []
-        self._answered = 0
+        self._left = 0
         self._groups = []
-        most = config.expressions_per_batch or MOST_SENTENCES
-        with arithmetic(precision, device):
+        most = config.expressions_per_batch or budgets.MOST_EXPRESSIONS
+        with autocast(precision, device):
             for start in range(0, len(sentences), most):
                 part = slice(start, start + most)
                 text = TextBatch.of(sentences[part]).to(device)
@@ -89,42 +75,40 @@ class OnlineSegmenter:
 
     @property
     def forgotten(self) -> int:
-        """Moments whose memory made room for later ones."""
+        """Moments whose memory was replaced by that of later ones."""
         return sum(tracks.forgotten for group in self._groups for tracks in group.sentences)
 
     @property
     def found(self) -> list[bool]:
-        """For each sentence, whether a moment has begun."""
+        """Per sentence, whether a moment has begun."""
         return [bool(tracks.tracks) for group in self._groups for tracks in group.sentences]
 
-    def push(self, pixels: Tensor) -> list[FrameAnswer]:
-        """Take the next frame, uint8 (3, S, S); the answers that leave now, in order."""
+    def push(self, pixels: Tensor) -> list[FrameResult]:
+        """Take the next frame, uint8 (3, S, S); return the results that are final, in order."""
         self._waiting.append(pixels)
         if len(self._waiting) < self.schedule.step:
             return []
         return self._step(ended=False)
 
-    def finish(self) -> list[FrameAnswer]:
-        """The stream is over; all answers that are left."""
+    def finish(self) -> list[FrameResult]:
+        """End the stream; return all remaining results."""
         return self._step(ended=True)
 
     @torch.inference_mode()
-    def _step(self, *, ended: bool) -> list[FrameAnswer]:
-        with arithmetic(self._precision, self._device):
+    def _step(self, *, ended: bool) -> list[FrameResult]:
+        with autocast(self._precision, self._device):
             for features in self._encode():
                 self._window.add(features)
-            seen = self._window.end
-            routed = seen if ended else self.schedule.routed(seen)
-            answered = seen if ended else self.schedule.answered(seen)
+            arrived = self._window.end
+            routed = arrived if ended else self.schedule.routed(arrived)
+            finished = arrived if ended else self.schedule.finished(arrived)
             for group in self._groups:
                 group.route(self._window, routed)
-            start, self._answered = self._answered, answered
-            said = [group.answer(self._window, start, answered) for group in self._groups]
+            start, self._left = self._left, finished
+            results = [group.finish(self._window, start, finished) for group in self._groups]
             needed = min(group.oldest_needed for group in self._groups)
-            self._window.forget(min(needed, answered))
-        return [
-            _joined(start + place, parts) for place, parts in enumerate(zip(*said, strict=True))
-        ]
+            self._window.forget(min(needed, finished))
+        return [FrameResult.join(parts) for parts in zip(*results, strict=True)]
 
     def _encode(self) -> list[FrameFeatures]:
         """Features of the waiting frames."""
@@ -133,14 +117,3 @@ class OnlineSegmenter:
         return [
             self._model.encode(normalise(torch.stack(chunk).to(self._device))) for chunk in chunks
         ]
-
-
-def _joined(frame: int, parts: Sequence[Said]) -> FrameAnswer:
-    """One frame's answers of all groups."""
-    return FrameAnswer(
-        masks=np.concatenate([said.masks for said in parts]),
-        scores=np.concatenate([said.scores for said in parts]),
-        relevance=np.concatenate([said.relevance for said in parts]),
-        routes=tuple(route for said in parts for route in said.routes),
-        frame=frame,
-    )

@@ -1,25 +1,26 @@
-"""Some sentences over a stream: what the adapter sees of them, their routes and both paths."""
+"""A group of sentences over a stream: the adapter's tokens, routes and both paths."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from schemas.vocabulary import EMPTY, LANGUAGE, PROPAGATED
-from stages.core.model.adapter import ClipView
-from stages.core.model.backbones.backbone import Decoded
+from stages.core.model.adapter.adapter import ClipTokens
 from stages.core.model.backbones.features import FrameFeatures
-from stages.core.model.segmenter import Item, Segmenter
+from stages.core.model.dual_path.segmenter import Segmenter
+from stages.core.model.dual_path.tracks import Item
+from stages.core.model.masks import enlarge_masks
 from stages.core.model.text import TextBatch
-from stages.core.model.tgl import AdapterPath, TglModel
-from stages.propagate.answers import enlarge
+from stages.core.model.tgl import TglModel
 from stages.propagate.config import PropagateConfig
+from stages.propagate.online.frame_result import FrameResult
 from stages.propagate.online.routing import MomentFinder, smoothing_reach
-from stages.propagate.online.tracks import LiveTrack, SentenceTracks, keep_answers
+from stages.propagate.online.tracks import SentenceTracks, StreamTrack, store_results
 
 
 class FrameWindow:
@@ -31,7 +32,7 @@ class FrameWindow:
 
     @property
     def end(self) -> int:
-        """Number of the frame that comes next."""
+        """Number of the next frame to come."""
         return self.first + (0 if self._features is None else len(self._features))
 
     def add(self, features: FrameFeatures) -> None:
@@ -40,38 +41,22 @@ class FrameWindow:
         self._features = FrameFeatures.cat([*known, features])
 
     def since(self, frame: int) -> FrameFeatures:
-        """All frames from a number on."""
+        """All frames from this number on."""
         assert self._features is not None
         return self._features[frame - self.first :]
 
-    def at(self, frames: Sequence[int]) -> FrameFeatures:
-        """Some frames by their numbers, repeats allowed."""
+    def fetch(self, items: Sequence[Item]) -> FrameFeatures:
+        """Features of items, by the numbers of their frames."""
         assert self._features is not None
+        frames = [item.frame for item in items]
         places = torch.tensor(frames, device=self._features.coarse.device) - self.first
         return self._features[places]
 
     def forget(self, before: int) -> None:
-        """Drop the frames before a number."""
+        """Drop the frames before this number."""
         if self._features is not None and before > self.first:
             self._features = self._features[before - self.first :]
             self.first = before
-
-
-@dataclass(frozen=True)
-class Said:
-    """What is said of one frame for each of E sentences.
-
-    Attributes:
-        masks: (E, H, W) bool.
-        scores: (E,) float32 highest object score of the tracks; NaN where there is none.
-        relevance: (E,) float32 probability when the frame was routed.
-        routes: E of language, propagated, empty.
-    """
-
-    masks: np.ndarray
-    scores: np.ndarray
-    relevance: np.ndarray
-    routes: tuple[str, ...]
 
 
 class SentenceGroup:
@@ -80,7 +65,7 @@ class SentenceGroup:
     Args:
         model: on its device, in eval mode.
         text: of the sentences.
-        finders: one a sentence.
+        finders: one per sentence.
         config: gate and limits.
         size: (H, W) of the masks.
     """
@@ -98,36 +83,36 @@ class SentenceGroup:
         self._finders = finders
         self._config = config
         self._size = size
-        self._gate = config.object_gate and model.config.object_gate != "never"
-        self._segmenter = Segmenter(model.backbone, model.config, gate=self._gate)
-        self._most_read = max(model.config.memory_frames, model.backbone.max_pointers)
+        self._settings = config.segmenter(model.segmenter)
+        self._gate = self._settings.gates(training=False)
+        self._segmenter = Segmenter(model.backbone, self._settings)
         self.sentences = [
             SentenceTracks(
                 row,
-                per_moment=model.config.per_moment_banks,
+                per_moment=self._settings.per_moment_banks,
                 most=config.online_moments,
                 longest_break=finder.longest_break,
             )
             for row, finder in enumerate(finders)
         ]
         self._routed = 0
-        self._final = 0  # frames before this one look the same whatever follows
-        self._tokens: Tensor | None = None  # (E, w, d) one token a frame, from `_tokens_first` on
+        self._final = 0  # no later frame changes the tokens of the frames before this one
+        self._tokens: Tensor | None = None  # (E, w, d) one token per frame from `_tokens_first` on
         self._tokens_first = 0
         self._guided: dict[int, np.ndarray] = {}
         self._relevance: dict[int, np.ndarray] = {}
 
     @property
     def oldest_needed(self) -> int:
-        """The oldest frame whose features a later look or route will read."""
+        """The oldest frame whose features are still needed for tokens or masks."""
         return max(0, min(self._final, self._routed) - self._model.adapter.halo)
 
     def route(self, window: FrameWindow, until: int) -> None:
-        """Look at the newest frames, decide on those before ``until``, answer the guided ones."""
+        """Encode the newest frames, route those before ``until``, segment the guided ones."""
         if until == self._routed:
             return
         first = self.oldest_needed
-        view = self._look(window, first)
+        tokens = self._encode(window, first)
         relevance, begin = self._read_relevance(window.end)
         start, self._routed = self._routed, until
         decided = np.stack(
@@ -139,34 +124,34 @@ class SentenceGroup:
         for frame in range(start, until):
             self._relevance[frame] = relevance[:, frame - begin]
             self._guided[frame] = decided[:, frame - start]
-            self._guide(frame, window, view, first)
+            self._guide(frame, window, tokens, first)
 
-    def answer(self, window: FrameWindow, start: int, end: int) -> list[Said]:
-        """What is said of the frames from ``start`` to ``end``, which are all routed."""
+    def finish(self, window: FrameWindow, start: int, end: int) -> list[FrameResult]:
+        """Results of the frames from ``start`` to ``end``, which are all routed."""
         self._propagate(window, start, end)
-        said = [self._say(frame) for frame in range(start, end)]
+        results = [self._result(frame) for frame in range(start, end)]
         for sentence in self.sentences:
             sentence.advance(end)
         for track in self._tracks():
-            track.forget(np.empty(0), self._most_read, writing=True)
-        return said
+            track.drop_unread(self._segmenter.most_read)
+        return results
 
-    def _look(self, window: FrameWindow, first: int) -> ClipView:
-        """The adapter over the frames from ``first`` on; renews the frame tokens."""
+    def _encode(self, window: FrameWindow, first: int) -> ClipTokens:
+        """The adapter's tokens of the frames from ``first`` on; updates the frame tokens."""
         halo = self._model.adapter.halo
         features = window.since(first)
         device = features.coarse.device
         times = torch.arange(first, window.end, device=device).unsqueeze(0)
         frames = torch.arange(len(features), device=device).unsqueeze(0)
-        view = self._model.adapter.look(features, frames, times, self._text)
-        # Before it the window's edge shows, unless that is the beginning of the stream.
+        tokens = self._model.adapter.encode_clip(features, frames, times, self._text)
+        # Tokens before it depend on the window's edge, unless that is the stream's beginning.
         fresh = max(self._tokens_first, first + halo if first else 0)
-        parts = [view.frame[:, fresh - first :]]
+        parts = [tokens.frame[:, fresh - first :]]
         if self._tokens is not None:
             parts.insert(0, self._tokens[:, : fresh - self._tokens_first])
         self._tokens = torch.cat(parts, dim=1)
         self._final = max(0, window.end - halo)
-        return view
+        return tokens
 
     def _read_relevance(self, end: int) -> tuple[np.ndarray, int]:
         """(E, w) probabilities of the frames before ``end``, and the first one's number."""
@@ -179,63 +164,32 @@ class SentenceGroup:
         logits = self._model.adapter.relevance(self._tokens, times)
         return logits[:, begin - oldest :].float().sigmoid().cpu().numpy(), begin
 
-    def _guide(self, frame: int, window: FrameWindow, view: ClipView, first: int) -> None:
+    def _guide(self, frame: int, window: FrameWindow, tokens: ClipTokens, first: int) -> None:
         """The language path of one frame, for the sentences that it is relevant to."""
-        tracks: list[LiveTrack] = []
-        items: list[Item] = []
-        for row in np.flatnonzero(self._guided[frame]):
-            pending = min(self._guided)
-            tracks.append(self.sentences[row].guiding(frame, pending))
-            items.append(Item(len(items), int(row), frame - first))
-        if items:
-            model = self._model
-            multimask = model.config.multimask
-            path = AdapterPath(model.backbone, model.adapter, view, self._text, multimask=multimask)
-            self._run(tracks, items, window, path, first)
+        pending = min(self._guided)
+        items = [
+            Item(self.sentences[row].guiding(frame, pending), frame - first, frame)
+            for row in np.flatnonzero(self._guided[frame])
+        ]
+        path = self._model.language_path(tokens, self._text, self._settings)
+        store_results(self._segmenter.guide(items, window.fetch, path))
 
     def _propagate(self, window: FrameWindow, start: int, end: int) -> None:
         """The language-agnostic path of all tracks for the frames that they did not guide."""
         tracks = self._tracks()
-        items = [
-            Item(index, track.expression, frame - start)
+        by_frame = [
+            [Item(track, frame - start, frame) for track in tracks if frame not in track.results]
             for frame in range(start, end)
-            for index, track in enumerate(tracks)
-            if frame not in track.answers
         ]
-        if self._model.config.irrelevant_memory == "none":
-            batches = [items] if items else []
-        else:  # what a frame writes, the next one reads
-            by_frame: dict[int, list[Item]] = {}
-            for item in items:
-                by_frame.setdefault(item.position, []).append(item)
-            batches = list(by_frame.values())
-        for batch in batches:
-            self._run(tracks, batch, window, None, start)
+        # What a frame writes, the next one reads; if none is written, they need no order.
+        batches = by_frame if self._segmenter.writes_others else [list(chain(*by_frame))]
+        for items in batches:
+            store_results(self._segmenter.propagate(items, window.fetch))
 
-    def _run(
-        self,
-        tracks: Sequence[LiveTrack],
-        items: Sequence[Item],
-        window: FrameWindow,
-        language: AdapterPath | None,
-        origin: int,
-    ) -> None:
-        """A step of the segmenter; the items' positions count from ``origin``."""
-        length = window.end - origin
-        times = np.broadcast_to(np.arange(origin, window.end), (len(self._finders), length))
-
-        def fetch(asked: Sequence[Item]) -> FrameFeatures:
-            return window.at([origin + item.position for item in asked])
-
-        def keep(answered: Sequence[Item], decoded: Decoded, guided: bool) -> None:
-            keep_answers(tracks, answered, decoded, origin)
-
-        self._segmenter.step(items, tracks, times, fetch, language, keep)
-
-    def _tracks(self) -> list[LiveTrack]:
+    def _tracks(self) -> list[StreamTrack]:
         return [track for sentence in self.sentences for track in sentence.tracks]
 
-    def _say(self, frame: int) -> Said:
+    def _result(self, frame: int) -> FrameResult:
         """Unite the tracks of each sentence."""
         count = len(self._finders)
         masks = np.zeros((count, *self._size), bool)
@@ -243,12 +197,12 @@ class SentenceGroup:
         guided, relevance = self._guided.pop(frame), self._relevance.pop(frame)
         for track in self._tracks():
             row = track.expression
-            logits, score = track.answers[frame]
+            logits, score = track.results[frame]
             scores[row] = np.fmax(scores[row], score)
             if score > 0 or not self._gate:
-                masks[row] |= enlarge(logits.unsqueeze(0), *self._size)[0].cpu().numpy()
+                masks[row] |= enlarge_masks(logits.unsqueeze(0), *self._size)[0].cpu().numpy()
         routes = tuple(
             LANGUAGE if here else (PROPAGATED if sentence.tracks else EMPTY)
             for here, sentence in zip(guided, self.sentences, strict=True)
         )
-        return Said(masks, scores, relevance, routes)
+        return FrameResult(frame, masks, scores, relevance, routes)

@@ -27,7 +27,7 @@ _GATHERED = _U(WORD - _BYTE)
 
 @numba.njit
 def _any_set(raw, whole, start, stop):  # type: ignore[no-untyped-def]
-    """Whether any byte from `start` to `stop` is set; `whole` has the same bytes as words."""
+    """Return whether any byte is set; `whole` has the bytes of `raw` as words."""
     first, last = (start + _BYTE - 1) // _BYTE, stop // _BYTE
     found = _U(0)
     for word in whole[first:last]:

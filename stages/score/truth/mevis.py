@@ -23,7 +23,8 @@ from stages.core.datasets.documents.json_values import id_list, rle_size
 from stages.core.datasets.documents.meta_expressions import MetaExpressions
 from stages.core.datasets.documents.moments_json import read_spans
 from stages.core.datasets.layouts.mevis import meta_path
-from stages.core.datasets.records import RawExpression, RawVideo
+from stages.core.datasets.records import RawVideo
+from stages.core.index.index import Expression
 from stages.core.media.spans import Span
 from stages.score.cases import Case, TruthFault, VideoCases
 from stages.score.masks.packed_masks import PackedMask
@@ -134,7 +135,7 @@ def read_mevis(folder: Path) -> list[VideoCases]:
     known = MetaExpressions(meta)
     ranges = find_tracks(masks)
     moments = _moments(folder / MOMENTS_FILE)
-    expressions: dict[str, list[RawExpression]] = defaultdict(list)
+    expressions: dict[str, list[Expression]] = defaultdict(list)
     for expression in known.expressions(_anno_ids):
         expressions[expression.video_id].append(expression)
     return [
@@ -152,7 +153,7 @@ def _anno_ids(
 def _video(
     folder: Path,
     video: RawVideo,
-    expressions: Sequence[RawExpression],
+    expressions: Sequence[Expression],
     ranges: Mapping[str, ByteRange],
     moments: Mapping[tuple[str, str], tuple[tuple[Span, ...], ...]],
 ) -> VideoCases:

@@ -1,1 +1,1 @@
-"""check: every fault of a data set or an artifact, found without changing anything."""
+"""check: finding every fault of a data set or an artifact, without changing anything."""

@@ -1,4 +1,4 @@
-"""Checking any artifact of tgl: its receipt, its tables, the files that they list."""
+"""Checking any artifact of tgl: its receipt, its tables, and the files that they list."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _SPECS = {spec.name: spec for spec in ALL_TABLES}
 
 
 def check_receipt(folder: Path, findings: Findings) -> None:
-    """The receipt is readable, complete, and its files are as it says."""
+    """Check the receipt, and that the files are as it lists them."""
     faults = findings.part("receipt")
     try:
         receipt = read_receipt(folder)
@@ -42,7 +42,7 @@ def check_receipt(folder: Path, findings: Findings) -> None:
         return
     if receipt is None:
         findings.notes.append(
-            "no receipt.json: nobody can tell whether files were changed since they were made"
+            "no receipt.json: changes of files since they were made cannot be detected"
         )
         return
     findings.made_by = f"{receipt.stage} {receipt.stage_version}"
@@ -53,13 +53,13 @@ def check_receipt(folder: Path, findings: Findings) -> None:
 
 
 def check_tables(folder: Path, findings: Findings) -> None:
-    """Every Parquet file of the folder is whole and of the version that this tgl reads."""
+    """Check that every Parquet file of the folder is complete and of a version that is read."""
     for path in sorted(folder.glob("*.parquet")):
         check_table(path, findings)
 
 
 def check_table(path: Path, findings: Findings) -> None:
-    """One Parquet file by the table that its footer names."""
+    """Check one Parquet file as the table that its footer names."""
     faults = findings.part("tables")
     try:
         name = table_name(path)
@@ -74,7 +74,7 @@ def check_table(path: Path, findings: Findings) -> None:
 
 
 def _origin(path: Path) -> str | None:
-    """The stage that a table's footer names, with its version; None for a foreign table."""
+    """Read the stage and its version from a table's footer; None for a foreign table."""
     try:
         origin = mapping(parse_json(read_origin(path) or "null", path), path)
         return f"{origin['stage']} {origin['stage_version']}"
@@ -83,7 +83,7 @@ def _origin(path: Path) -> str | None:
 
 
 def _rows(path: Path, spec: TableSpec) -> int:
-    """Rows of a table; the whole of it is read but for masks, which may be huge."""
+    """Count the rows of a table, reading all of it except for masks, which may be huge."""
     if spec.name != "masks":
         return read_table(path, spec).num_rows
     with open_parquet(path, spec) as file:
@@ -93,7 +93,7 @@ def _rows(path: Path, spec: TableSpec) -> int:
 def check_frames(
     folder: Path, config: CheckConfig, findings: Findings, runtime: Runtime, progress: Progress
 ) -> None:
-    """An artifact of extract-frames: every listed picture is there, unchanged and readable."""
+    """Check an artifact of extract-frames: no listed frame is missing, changed or unreadable."""
     faults = findings.part("pictures")
     videos: dict[str, list[dict[str, Any]]] = {}
     for row in read_table(folder / FRAMES_TABLE, FRAMES).to_pylist():
@@ -111,20 +111,20 @@ def check_frames(
 
 def _is_same(path: Path, row: dict[str, Any], faults: Callable[[TglError], None]) -> bool:
     try:
-        require_regular(path, missing="the picture is listed but not there")
+        require_regular(path, missing="the frame is listed but missing")
     except TglError as error:
         faults(error)
         return False
     if path.stat().st_size != row["bytes"] or (
         row["sha256"] and sha256_file(path) != row["sha256"]
     ):
-        faults(CorruptInput("the picture is not the one that was extracted", where=path))
+        faults(CorruptInput("the frame is not the one that was extracted", where=path))
         return False
     return True
 
 
 def check_texts(folder: Path, findings: Findings) -> None:
-    """An artifact of precompute-text: every row has the lengths that it says."""
+    """Check an artifact of precompute-text: the arrays of every row have matching lengths."""
     faults = findings.part("texts")
     try:
         store = TextStore.open(folder)
@@ -141,7 +141,7 @@ def check_texts(folder: Path, findings: Findings) -> None:
 
 
 def check_checkpoint(folder: Path, findings: Findings) -> None:
-    """An artifact of train: its config and the header of its weights."""
+    """Check an artifact of train: its config and the header of its weights."""
     from safetensors import SafetensorError, safe_open
 
     faults = findings.part("weights")
@@ -163,4 +163,5 @@ MARKS = {
     "scores": SCORES_TABLE,
     "frames": FRAMES_TABLE,
 }
-"""The file by which each kind of artifact is known; scores have a frames table of their own too."""
+"""File by which each kind of artifact is recognised; scores come before frames, since they have a
+frames table too."""

@@ -13,7 +13,7 @@ AUTO = "auto"
 
 @dataclass(frozen=True)
 class CheckConfig(Settings):
-    """What is checked, and how thoroughly."""
+    """Recognition of the data, and depth of the check."""
 
     layout: str = setting(
         AUTO,

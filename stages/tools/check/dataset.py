@@ -16,10 +16,11 @@ from stages.core.datasets.consistency import (
 from stages.core.datasets.documents.moments_json import read_moments_json
 from stages.core.datasets.faults import Faults
 from stages.core.datasets.layouts.registry import open_dataset
-from stages.core.datasets.records import Dataset, RawExpression
+from stages.core.datasets.records import Dataset, has_target
 from stages.core.datasets.video_frames import VideoFrames, find_frames
 from stages.core.engine.progress import Progress
 from stages.core.engine.runtime import Runtime
+from stages.core.index.index import Expression
 from stages.core.media.rle import Rle
 from stages.tools.check.config import AUTO, CheckConfig
 from stages.tools.check.findings import Findings
@@ -45,7 +46,7 @@ def check_dataset(
         "videos": len(videos),
         "frames": sum(len(video.frame_names) for video in videos),
         "expressions": len(expressions),
-        "without target": sum(not expression.has_target for expression in expressions),
+        "without target": sum(not has_target(expression) for expression in expressions),
         **{name: number for name, number in dataset.notes.items() if number},
     }
     _check_masks(dataset, expressions, frames, findings, runtime, progress)
@@ -60,7 +61,7 @@ def check_dataset(
 
 def _check_masks(
     dataset: Dataset,
-    expressions: list[RawExpression],
+    expressions: list[Expression],
     frames: dict[str, VideoFrames],
     findings: Findings,
     runtime: Runtime,
@@ -97,7 +98,7 @@ def _check_visible(anno_id: str, track: list[Rle | None], where: Path, faults: F
 
 def _check_moments(
     path: Path,
-    expressions: list[RawExpression],
+    expressions: list[Expression],
     frames: dict[str, VideoFrames],
     findings: Findings,
 ) -> None:

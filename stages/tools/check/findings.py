@@ -1,4 +1,4 @@
-"""What check found: counts of what is there, and every fault by the part it is in."""
+"""Findings of check: counts of the content, and every fault with the part of the data it is in."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from schemas.errors import TglError
 
 @dataclass(frozen=True)
 class Fault:
-    """One fault: the part of the data it is in, where exactly, and what it is."""
+    """One fault: the part of the data, the place in it, and the message."""
 
     part: str
     where: str | None
@@ -23,7 +23,7 @@ class Fault:
 
 
 class Findings:
-    """Collects faults; the same one is kept once however many readers meet it."""
+    """Collects faults; one that several readers find is kept once."""
 
     def __init__(self) -> None:
         self._faults: dict[Fault, None] = {}
@@ -37,7 +37,7 @@ class Findings:
         return list(self._faults)
 
     def part(self, name: str) -> Callable[[TglError], None]:
-        """A receiver of faults for one part of the data."""
+        """Return a receiver of faults for one part of the data."""
 
         def receive(error: TglError) -> None:
             self._faults[Fault(name, error.where, error.message)] = None
@@ -50,12 +50,12 @@ class Report:
     """The outcome of a check.
 
     Attributes:
-        kind: what the path was recognised as.
-        counts: what is there.
+        kind: kind of data that was recognised.
+        counts: of the content.
         faults: every fault.
-        fixed: what was fixed, one line each.
-        notes: what cannot be told, one line each; no faults.
-        made_by: the stage that made a table or an artifact, as its own receipt says.
+        fixed: one line per kind of thing that was fixed.
+        notes: one line per thing that cannot be checked; not faults.
+        made_by: stage that made a table or an artifact, from its receipt.
     """
 
     path: str
@@ -68,11 +68,11 @@ class Report:
 
     @property
     def by_part(self) -> dict[str, int]:
-        """Number of faults in each part."""
+        """Count the faults in each part."""
         return dict(Counter(fault.part for fault in self.faults))
 
     def to_dict(self) -> dict[str, Any]:
-        """The report as JSON holds it."""
+        """Return the report as a JSON object."""
         return {
             "path": self.path,
             "kind": self.kind,

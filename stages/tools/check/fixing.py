@@ -1,7 +1,7 @@
-"""`tgl check --fix`: mending what is tgl's own; sources are never touched.
+"""`tgl check --fix`: fixing artifacts of tgl; sources are never changed.
 
-Only folders that hold a receipt of tgl are looked at. What cannot be derived again from the inputs
-is not removed: a picture can, by running extract-frames once more.
+Only folders with a receipt of tgl are fixed, and only files that can be made again from the inputs
+are removed, such as frames, which extract-frames restores.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _PARTIAL = ".*.partial"
 
 
 def put_back(path: Path) -> list[str]:
-    """Undo a publication that was killed half-way; one line where there was one.
+    """Finish or undo a publication that was killed half-way; returns a line if there was one.
 
     Raises:
         OutputBlocked: a run is writing `path`.
@@ -26,21 +26,21 @@ def put_back(path: Path) -> list[str]:
     if not (retired / RECEIPT_FILE).is_file():
         return []
     with locked(path):
-        there = path.exists()
+        published = path.exists()
         recover(path)
-    what = "removed the former artifact" if there else "put back the artifact"
+    what = "removed the former artifact" if published else "put back the artifact"
     return [f"{what} that an interrupted run had moved aside"]
 
 
 def clear(path: Path, faults: list[Fault]) -> list[str]:
-    """Remove what interrupted runs left, and pictures that are not as they were extracted.
+    """Remove leftovers of interrupted runs, and frames that are not as they were extracted.
 
     Args:
-        path: an artifact; nothing is done where it has no receipt.
-        faults: what check found in it.
+        path: an artifact; nothing is done if it has no receipt.
+        faults: its faults that check found.
 
     Returns:
-        One line for each kind of thing that was removed.
+        one line per kind of thing that was removed.
 
     Raises:
         OutputBlocked: a run is writing `path`.
@@ -55,21 +55,21 @@ def clear(path: Path, faults: list[Fault]) -> list[str]:
         if scratches:
             done.append(f"removed {amount(len(scratches), 'unfinished runs')} beside it")
         partial = [file for file in path.glob(_PARTIAL) if file.is_file()]
-        damaged = _damaged_pictures(path, faults)
+        damaged = _damaged_frames(path, faults)
         for file in [*partial, *damaged]:
             file.unlink()
     if partial:
         done.append(f"removed {amount(len(partial), 'unfinished files')}")
     if damaged:
         done.append(
-            f"removed {amount(len(damaged), 'damaged pictures')}; run the same tgl extract-frames "
-            "again, it works these videos alone"
+            f"removed {amount(len(damaged), 'damaged frames')}; rerun the same tgl extract-frames, "
+            "which works on these videos alone"
         )
     return done
 
 
-def _damaged_pictures(path: Path, faults: list[Fault]) -> list[Path]:
-    """Pictures below the artifact's own folder that a fault names and that are there."""
+def _damaged_frames(path: Path, faults: list[Fault]) -> list[Path]:
+    """List the frames below the artifact's own folder that a fault names."""
     root = (path / FRAMES_FOLDER).resolve()
     named = {Path(fault.where) for fault in faults if fault.part == "pictures" and fault.where}
     return sorted(file for file in named if file.is_file() and root in file.resolve().parents)

@@ -14,11 +14,11 @@ from schemas.tables import EXPRESSIONS, MOMENTS, VIDEOS, TableSpec
 from stages.core.datasets.consistency import checked_moments, find_overlaps
 from stages.core.datasets.faults import Faults
 from stages.core.datasets.moment_rows import MomentRow
-from stages.core.datasets.records import RawExpression, RawVideo
+from stages.core.datasets.records import RawVideo
 from stages.core.engine.progress import Progress
 from stages.core.engine.runtime import Runtime
 from stages.core.index.frame_files import faults_of_frames
-from stages.core.index.index import Index
+from stages.core.index.index import Expression, Index
 from stages.core.index.masks import MaskStore
 from stages.core.media.rle import decode
 from stages.core.media.rle_checks import run_totals
@@ -42,7 +42,7 @@ def check_index(
         "moments": len(moments),
     }
     expressions = [
-        RawExpression(
+        Expression(
             row["video_id"],
             row["expression_id"],
             row["expression"],
@@ -64,7 +64,7 @@ def check_index(
             check_images(jobs, runtime, findings.part("pictures"), task)
 
 
-def _check_deep(folder: Path, expressions: list[RawExpression], findings: Findings) -> None:
+def _check_deep(folder: Path, expressions: list[Expression], findings: Findings) -> None:
     """Compare the frames with what extract-frames recorded, and decode every mask."""
     try:
         index = Index.open(folder)
@@ -99,7 +99,7 @@ def _images(folder: Path, row: dict[str, Any]) -> VideoImages:
 def _check_moments(
     path: Path,
     moments: list[dict[str, Any]],
-    expressions: list[RawExpression],
+    expressions: list[Expression],
     videos: list[dict[str, Any]],
     findings: Findings,
 ) -> None:
@@ -117,7 +117,7 @@ def _check_moments(
 
 def _check_masks(
     folder: Path,
-    expressions: list[RawExpression],
+    expressions: list[Expression],
     videos: list[dict[str, Any]],
     findings: Findings,
     progress: Progress,
@@ -168,7 +168,7 @@ def _check_track(
 
 
 def _check_opens(folder: Path, findings: Findings) -> None:
-    """What else the reader of the later stages refuses."""
+    """Open the index as the later stages do, which check still more."""
     if findings.faults:
         return
     try:

@@ -1,4 +1,4 @@
-"""Names that are one on some file systems: those that differ by case alone."""
+"""Finding names that differ by case alone, which are the same on some file systems."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from collections.abc import Iterable
 
 from schemas.errors import CorruptInput
 from stages.core.datasets.faults import Faults
-from stages.core.datasets.records import RawExpression, RawVideo
+from stages.core.datasets.records import RawVideo
+from stages.core.index.index import Expression
 
 
 def check_names(
-    videos: Iterable[RawVideo], expressions: Iterable[RawExpression], faults: Faults
+    videos: Iterable[RawVideo], expressions: Iterable[Expression], faults: Faults
 ) -> None:
     """Report names of videos, frames and expressions that differ by case alone."""
     known = list(videos)
@@ -26,8 +27,8 @@ def check_names(
 
 
 def _report(names: Iterable[str], what: str, where: str, faults: Faults) -> None:
-    seen: dict[str, str] = {}
+    known: dict[str, str] = {}
     for name in names:
-        other = seen.setdefault(name.casefold(), name)
+        other = known.setdefault(name.casefold(), name)
         if other != name:
             faults(CorruptInput(f"the {what} {other} and {name} differ by case alone", where=where))

@@ -1,4 +1,4 @@
-"""Checking masks: each PNG is decoded, and holds as many pixels as the propagation table says."""
+"""Checking masks: decoding each PNG, and comparing its area with the propagation table."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from stages.tools.check.findings import Findings
 
 @dataclass(frozen=True)
 class SentenceMasks:
-    """The masks of one sentence: its folder, and the pixels of each frame's mask by file name."""
+    """Masks of one sentence: their folder, and the area of each in pixels by file name."""
 
     folder: Path
     areas: dict[str, int]
@@ -45,7 +45,7 @@ def check_predictions(
 
 
 def faults_of_masks(job: SentenceMasks) -> list[TglError]:
-    """A fault for each mask that is missing, damaged or not the one that was written."""
+    """Return a fault for each mask that is missing, damaged or not the one that was written."""
     found: list[TglError] = []
     for name, area in job.areas.items():
         path = job.folder / name
@@ -63,7 +63,7 @@ def faults_of_masks(job: SentenceMasks) -> list[TglError]:
 
 
 def _sentences(folder: Path, faults: Faults) -> Iterator[SentenceMasks]:
-    """What propagation.parquet lists, with the names of the frames."""
+    """List the masks in propagation.parquet with their file names."""
     columns = ["video_id", "expression_id", "frame", "mask_area"]
     table = read_table(folder / PROPAGATION_TABLE, PROPAGATION, columns=columns)
     videos: dict[str, dict[str, dict[int, int]]] = {}
@@ -88,10 +88,10 @@ def _sentences(folder: Path, faults: Faults) -> Iterator[SentenceMasks]:
 
 
 def _frame_files(folders: Sequence[Path], frames: int) -> list[str] | None:
-    """File names of a video's frames in order; None where lost files hide them.
+    """List the file names of a video's masks in order; None if too many files are missing.
 
-    The table counts frames, and files bear their names: those that any sentence of the video has,
-    or else numbers of equal length.
+    The table numbers the frames, the files have their names: those of all sentences of the video
+    together or, if some are missing, numbers of equal length.
     """
     found = {
         path.name

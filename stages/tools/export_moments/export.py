@@ -11,7 +11,6 @@ from schemas.parquet import read_table
 from schemas.tables import MOMENTS
 from schemas.vocabulary import UNION
 from stages.core.datasets.moment_rows import MomentRow, moment_rows
-from stages.core.datasets.records import RawExpression
 from stages.core.engine.outputs import output_files
 from stages.core.index.index import Index
 from stages.core.moment_formats.context import MomentContext, Timing
@@ -73,11 +72,7 @@ def _context(index: Index, fps: float) -> MomentContext:
         )
         for video in index.videos.values()
     }
-    expressions = tuple(
-        RawExpression(e.video_id, e.expression_id, e.text, e.object_ids, e.anno_ids)
-        for e in index.expressions
-    )
-    return MomentContext(expressions, timings)
+    return MomentContext(tuple(index.expressions), timings)
 
 
 def _union(rows: Iterable[MomentRow]) -> list[MomentRow]:

@@ -1,1 +1,1 @@
-"""Trivial predictions made of true masks, to stand beside a model's scores."""
+"""references: trivial predictions made of true masks, for comparison with a model's scores."""

@@ -18,7 +18,7 @@ KINDS = (ALL_OBJECTS, ONE_AT_RANDOM, LOOK_ALIKES)
 
 @dataclass(frozen=True)
 class ReferencesConfig(Settings):
-    """Which trivial answer to every sentence is written."""
+    """Trivial prediction that is written for every sentence."""
 
     kind: str = setting(
         ALL_OBJECTS,
@@ -31,27 +31,27 @@ class ReferencesConfig(Settings):
 
 @dataclass(frozen=True)
 class ReferencesInputs(Inputs):
-    """What references are made of.
+    """True masks, and a list of the objects.
 
     Attributes:
         index: an artifact of build-moments with masks.
-        objects: an objects.json that says which objects there are and what looks alike, as
-            `tgl toy` writes it. Without it a video's objects are the referents of its sentences,
-            and the kind look-alikes cannot be had.
+        objects: an objects.json with all objects and their categories, as `tgl toy` writes it.
+            Without it, a video's objects are the referents of its sentences, and look-alikes are
+            not available.
     """
 
     index: Path
     objects: Path | None = None
 
     def digests(self) -> dict[str, str]:
-        """Digests of the index and of the list of objects."""
+        """Digest the index and the list of objects."""
         found = {"index": artifact_digest(self.index)}
         if self.objects is not None:
             found["objects"] = file_digest(self.objects)
         return found
 
     def check(self, config: ReferencesConfig) -> None:
-        """Raise ConfigError where the kind needs a list of objects that is not given."""
+        """Raise ConfigError if the kind needs a list of objects and none is given."""
         if config.kind == LOOK_ALIKES and self.objects is None:
             raise ConfigError(
                 "look-alikes need a list of objects",

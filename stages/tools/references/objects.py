@@ -1,4 +1,4 @@
-"""Which objects a video has and what they look like."""
+"""The objects of a video and their categories."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ FORMAT, VERSION = "tgl-toy-objects", 1
 
 @dataclass(frozen=True)
 class KnownObject:
-    """An object of a video; `category` says its looks in words, empty where nothing is known."""
+    """An object of a video; `category` describes it in words, empty if it is not known."""
 
     anno_id: str
     category: str = ""
 
 
 def read_objects(path: Path, index: Index) -> dict[str, list[KnownObject]]:
-    """Objects by video from an objects.json; those of videos that the index lacks are left out.
+    """Read the objects of the index's videos from an objects.json.
 
     Raises:
         MissingInput: no such file.
-        CorruptInput: it is no JSON, or an entry is not as expected.
+        CorruptInput: it is not JSON, or an entry is not as expected.
         SchemaMismatch: it is another format or version.
     """
     document = _read_document(path)
@@ -40,14 +40,16 @@ def read_objects(path: Path, index: Index) -> dict[str, list[KnownObject]]:
                 f"object {anno_id} lacks its video or category", where=path
             ) from error
         if not (isinstance(video, str) and isinstance(category, str)):
-            raise CorruptInput(f"video and category of object {anno_id} are no texts", where=path)
+            raise CorruptInput(
+                f"video and category of object {anno_id} are not strings", where=path
+            )
         if video in index.videos:
             found[video].append(KnownObject(anno_id, category))
     return dict(found)
 
 
 def referents_as_objects(index: Index) -> dict[str, list[KnownObject]]:
-    """Objects by video where no list of objects is given: whatever any sentence refers to."""
+    """Return the referents of each video's sentences as its objects, for want of a list."""
     return {
         video: [
             KnownObject(anno_id)
@@ -58,11 +60,11 @@ def referents_as_objects(index: Index) -> dict[str, list[KnownObject]]:
 
 
 def _read_document(path: Path) -> dict[str, Any]:
-    """The objects of the document by annotation id."""
+    """Read the objects of the document by anno id."""
     document = load_object(path)
     if (document.get("format"), document.get("version")) != (FORMAT, VERSION):
         raise SchemaMismatch(f"not a {FORMAT} document of version {VERSION}", where=path)
     objects = document.get("objects")
     if not isinstance(objects, dict):
-        raise CorruptInput("lacks the key objects", where=path)
+        raise CorruptInput("has no key objects", where=path)
     return objects

@@ -1,4 +1,4 @@
-"""`tgl references`: prediction trees of true masks, video by video."""
+"""`tgl references`: trivial predictions made of true masks, video by video."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ from stages.tools.references.objects import KnownObject, read_objects, referents
 
 @dataclass(frozen=True)
 class VideoReferences:
-    """Files and numbers of one video."""
+    """Files and counts of one video."""
 
     files: list[Path]
     expressions: int
     empty: int
 
     def rows(self) -> pa.Table:
-        """The numbers, as the unit keeps them."""
+        """Return the counts as the unit stores them."""
         return pa.table({"expressions": [self.expressions], "empty": [self.empty]})
 
 
@@ -55,7 +55,7 @@ def run(
         else read_objects(inputs.objects, index)
     )
     key = text_digest(repr(sorted(inputs.digests().items())))
-    totals = {"videos": 0, "expressions": 0, "answered with nothing": 0}
+    totals = {"videos": 0, "expressions": 0, "empty predictions": 0}
     with progress.task(f"references, {config.kind}", len(index.videos), "video") as task:
         for video in index.videos.values():
             rows = out.finished(video.video_id, key)
@@ -65,7 +65,7 @@ def run(
                 out.finish(video.video_id, key, rows, made.files)
             totals["videos"] += 1
             totals["expressions"] += rows["expressions"][0].as_py()
-            totals["answered with nothing"] += rows["empty"][0].as_py()
+            totals["empty predictions"] += rows["empty"][0].as_py()
             task.advance()
     return Result(totals)
 
@@ -77,7 +77,7 @@ def write_video(
     config: ReferencesConfig,
     root: Path,
 ) -> VideoReferences:
-    """Write the answers to all expressions of a video below `root`."""
+    """Write the predictions for all expressions of a video below `root`."""
     expressions = index.expressions_of(video.video_id)
     files: list[Path] = []
     empty = 0
@@ -93,7 +93,7 @@ def write_video(
 
 
 def union(masks: MaskStore, anno_ids: Sequence[str], video: Video) -> Iterator[np.ndarray]:
-    """The union of the objects' visible masks, bool (H, W), frame by frame.
+    """Yield the union of the objects' visible masks, bool (H, W), frame by frame.
 
     Raises:
         CorruptInput: a mask has another size than its video.
@@ -103,17 +103,17 @@ def union(masks: MaskStore, anno_ids: Sequence[str], video: Video) -> Iterator[n
         total = np.zeros((video.height, video.width), bool)
         for anno_id, track in tracks.items():
             if frame in track:
-                total |= _visible(track[frame], video, f"{anno_id}, frame {frame}")
+                total |= _decoded(track[frame], video, f"{anno_id}, frame {frame}")
         yield total
 
 
-def _visible(rle: Rle, video: Video, what: str) -> np.ndarray:
-    """A mask of a video, bool (H, W)."""
-    where = f"{video.video_id}, object {what}"
-    if list(rle["size"]) != [video.height, video.width]:
+def _decoded(rle: Rle, video: Video, name: str) -> np.ndarray:
+    """Decode a mask of a video to bool (H, W)."""
+    where = f"{video.video_id}, object {name}"
+    height, width = rle["size"]
+    if (height, width) != (video.height, video.width):
         raise CorruptInput(
-            f"the mask has {rle['size']} pixels, its video [{video.height}, {video.width}]",
-            where=where,
+            f"the mask is {width}x{height}, its video {video.width}x{video.height}", where=where
         )
     return decode(rle, where=where).astype(bool)
 

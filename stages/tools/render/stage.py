@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -25,7 +25,7 @@ from stages.core.index.frame_files import require_as_extracted
 from stages.core.media.timed_video import end_time
 from stages.tools.render.config import RenderConfig, RenderInputs
 from stages.tools.render.overlay import Overlay
-from stages.tools.render.source import RenderVideo, plan_render
+from stages.tools.render.source import RenderPlan, RenderVideo, plan_render
 from stages.tools.render.text import Face
 from stages.tools.render.writing import write_gif, write_mp4, write_png
 
@@ -84,20 +84,24 @@ def run(
             tables[job.video.video_id] = drawn
     if failures and len(failures) == len(plan.videos):
         raise nothing_done(failures, "video")
-    rows = [row for table in tables.values() if table is not None for row in table.to_pylist()]
-    counts = {
-        "videos": len(plan.videos) - len(failures),
-        "overlays": len(rows),
-        "expressions": sum(row["expressions"] for row in rows),
-        "frames drawn": sum(row["frames"] for row in rows),
-        "failed videos": len(failures),
-        "expressions without prediction": plan.without_prediction,
-        "predictions without frames or sentence": plan.unknown,
-    }
-    return Result(counts, tuple(map(str, failures)))
+    done = [table for table in tables.values() if table is not None]
+    return Result(_counts(plan, done, len(failures)), tuple(map(str, failures)))
 
 
 STAGE = Stage("render", 2, RenderConfig, RenderInputs, run)
+
+
+def _counts(plan: RenderPlan, tables: Sequence[pa.Table], failed: int) -> dict[str, int]:
+    rows = [row for table in tables for row in table.to_pylist()]
+    return {
+        "videos": len(plan.videos) - failed,
+        "overlays": len(rows),
+        "expressions": sum(row["expressions"] for row in rows),
+        "frames drawn": sum(row["frames"] for row in rows),
+        "failed videos": failed,
+        "expressions without prediction": plan.without_prediction,
+        "predictions without frames or sentence": plan.unknown,
+    }
 
 
 def _work(

@@ -148,4 +148,4 @@ def _load(path: Path | None, size: int) -> ImageFont.FreeTypeFont:
     try:
         return ImageFont.truetype(str(path), size)
     except OSError as error:
-        raise CorruptInput(f"not a font ({error})", where=path) from error
+        raise CorruptInput(f"is not a font ({error})", where=path) from error

@@ -1,1 +1,1 @@
-"""tgl segment: a video and sentences in, masks, a table and an overlay out."""
+"""tgl segment: from a video and sentences to masks, a table and an overlay."""

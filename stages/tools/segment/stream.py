@@ -1,6 +1,6 @@
-"""One stream from its first frame to its last: masks, tables and an overlay while it goes on.
+"""One stream from its first frame to its last: masks, tables and an overlay, written meanwhile.
 
-Nothing here grows with the number of frames: a stream may be longer than any memory.
+Memory does not grow with the number of frames: a stream may be of any length.
 """
 
 from __future__ import annotations
@@ -20,42 +20,43 @@ import numpy as np
 from schemas.errors import CorruptInput, MissingInput, TglError
 from schemas.layouts import PROPAGATION_TABLE, mask_path
 from schemas.vocabulary import LANGUAGE
+from schemas.wording import amount
 from stages.core.engine.progress import Progress, Task
 from stages.core.media.mask_png import encode_mask
 from stages.core.media.spans import Span
 from stages.core.model.backbones.preprocess import resize_frames
 from stages.extract_frames.streaming import Stream
-from stages.propagate.online.segmenter import FrameAnswer, OnlineSegmenter
+from stages.propagate.online.frame_result import FrameResult
+from stages.propagate.online.segmenter import OnlineSegmenter
 from stages.tools.render.config import RenderConfig
 from stages.tools.render.live_overlay import LiveOverlay
 from stages.tools.render.timestamps import stream_timestamps
 from stages.tools.render.writing import write_mp4
-from stages.tools.segment.results import describe_spans
+from stages.tools.segment.results import describe_moments
 from stages.tools.segment.stream_tables import (
-    live_propagation,
-    live_segments,
-    propagation_rows,
-    segment_rows,
+    frame_segments,
+    propagation_table,
+    segments_table,
 )
 
 UNKNOWN_FPS = 6.0
-"""Rate of an overlay where nobody says one; MeViS was cut to about this."""
-MOST_SPANS = 20
+"""Frame rate of an overlay where none is known; that of MeViS is about this."""
+MOST_MOMENTS = 20
 """Moments of a sentence that the summary lists."""
 
 MakeSegmenter = Callable[[tuple[int, int]], OnlineSegmenter]
-"""From (H, W) of the frames."""
-Sink = Callable[[FrameAnswer], None]
+"""Makes the segmenter for frames of (H, W)."""
+Sink = Callable[[FrameResult], None]
 
 
 @dataclass(frozen=True)
-class Outputs:
-    """Where a stream's results are written while they come.
+class StreamOutputs:
+    """Paths of a stream's results.
 
     Attributes:
         overlay: an mp4.
-        masks: an empty folder for PNGs and their propagation table, or none.
-        table: a Parquet file of moments and masks, or none.
+        masks: an empty folder for PNGs and their propagation table, if wanted.
+        table: a Parquet file of moments and masks, if wanted.
     """
 
     overlay: Path
@@ -64,62 +65,62 @@ class Outputs:
 
 
 @dataclass
-class Tally:
-    """One sentence's result, as far as a summary needs it.
+class SentenceSummary:
+    """Running summary of one sentence.
 
     Attributes:
-        moments: half-open spans that the sentence guided, the first of them.
-        seen: frames with a mask.
-        more: moments that are not listed.
+        moments: the first half-open spans of relevant frames.
+        visible: number of frames with a mask.
+        more: number of moments that are not listed.
     """
 
     moments: list[Span] = field(default_factory=list)
-    seen: int = 0
+    visible: int = 0
     more: int = 0
     _last: int = -1
 
-    def add(self, frame: int, *, guided: bool, seen: bool) -> None:
-        """The next frame."""
-        self.seen += seen
-        if not guided:
+    def add(self, frame: int, *, relevant: bool, visible: bool) -> None:
+        """Add the next frame."""
+        self.visible += visible
+        if not relevant:
             return
-        goes_on, self._last = self._last == frame - 1 and frame > 0, frame
-        if self.more and goes_on:
+        continues, self._last = self._last == frame - 1 and frame > 0, frame
+        if self.more and continues:
             return
-        if goes_on and self.moments:
+        if continues and self.moments:
             self.moments[-1] = (self.moments[-1][0], frame + 1)
-        elif len(self.moments) < MOST_SPANS:
+        elif len(self.moments) < MOST_MOMENTS:
             self.moments.append((frame, frame + 1))
         else:
             self.more += 1
 
 
-class _Answered(NamedTuple):
-    """A frame that is worked: its pixels uint8 (H, W, 3), its time if it has one, its masks."""
+class _SegmentedFrame(NamedTuple):
+    """A frame, uint8 (H, W, 3), its time stamp if known, and its masks."""
 
-    picture: np.ndarray
+    image: np.ndarray
     seconds: float | None
-    answer: FrameAnswer
+    result: FrameResult
 
 
-class LiveRun:
-    """One stream from its first frame to its last.
+class StreamRun:
+    """Segments one stream.
 
     Args:
         stream: of frames.
         name: of the video, for folders and tables.
-        sentences: what is segmented.
+        sentences: what to segment.
         make: makes the segmenter once the frames' size is known.
 
     Attributes:
-        frames: whose answers have left.
-        failure: why the stream broke off, if it did.
+        frames: number of frames written so far.
+        failure: error that ended the stream early, if any.
     """
 
     def __init__(self, stream: Stream, name: str, sentences: Sequence[str], make: MakeSegmenter):
         self.frames = 0
         self.failure: TglError | None = None
-        self.tallies = [Tally() for _ in sentences]
+        self.summaries = [SentenceSummary() for _ in sentences]
         self._stream = stream
         self._name = name
         self._sentences = sentences
@@ -127,128 +128,129 @@ class LiveRun:
 
     def write(
         self,
-        outputs: Outputs,
+        outputs: StreamOutputs,
         rendering: RenderConfig,
         progress: Progress,
         font: Path | None = None,
     ) -> None:
-        """Take all frames and write all outputs; a stream that breaks off leaves what it had.
+        """Read the stream to its end and write all outputs, as far as they come before an error.
 
         Raises:
-            CorruptInput: not a single frame came.
+            CorruptInput: the stream has no frames.
         """
         with ExitStack() as stack:
-            stopped = stack.enter_context(ending_on_interrupt())
+            stopped = stack.enter_context(stop_on_interrupt())
             sinks = [*self._mask_sinks(outputs, stack), *self._table_sinks(outputs, stack)]
             task = stack.enter_context(progress.task("segment", None, "frame"))
-            answers = self._answers(stopped)
-            first = next(answers, None)
+            segmented = self._segment(stopped)
+            first = next(segmented, None)
             if first is None:
-                raise self.failure or CorruptInput("holds no frame", where=self._name)
-            height, width, _ = first.picture.shape
+                raise self.failure or CorruptInput("contains no frames", where=self._name)
+            height, width, _ = first.image.shape
             overlay = LiveOverlay(
                 self._sentences, height, width, rendering, note=self._name, font=font
             )
-            saved = self._saved(chain([first], answers), sinks, task)
+            saved = self._saved(chain([first], segmented), sinks, task)
             fps = rendering.fps or self._stream.fps or UNKNOWN_FPS
             times = None
             if first.seconds is not None and not rendering.fps:
-                # A frame is written once the time of the next one is known.
+                # A frame is written when the time stamp of the next one is known.
                 saved, ahead = tee(saved)
-                stamps = (answered.seconds for answered in ahead)
+                stamps = (frame.seconds for frame in ahead)
                 times = stream_timestamps(stamps, 1 / fps, partial(self._warn, progress))
             drawn = _drawn(saved, overlay)
             write_mp4(outputs.overlay, drawn, overlay.size, fps, rendering.quality, times)
 
     def lines(self) -> Iterator[str]:
-        """A line for every sentence: when it holds, and in how many frames something is seen."""
-        for sentence, tally in zip(self._sentences, self.tallies, strict=True):
-            line = describe_spans(
-                sentence, tally.moments, tally.seen, frames=self.frames, fps=self._stream.fps
+        """Sum up each sentence in a line: its moments, and the number of frames with a mask."""
+        for sentence, summary in zip(self._sentences, self.summaries, strict=True):
+            line = describe_moments(
+                sentence, summary.moments, summary.visible, frames=self.frames, fps=self._stream.fps
             )
-            yield f"{line}, {tally.more} more moments" if tally.more else line
+            yield f"{line}, {amount(summary.more, 'more moments')}" if summary.more else line
 
-    def _answers(self, stopped: Callable[[], bool]) -> Iterator[_Answered]:
-        """Every frame with what is said of it, as soon as it is said."""
+    def _segment(self, stopped: Callable[[], bool]) -> Iterator[_SegmentedFrame]:
+        """Yield every frame as soon as it is segmented."""
         waiting: deque[tuple[np.ndarray, float | None]] = deque()
         segmenter: OnlineSegmenter | None = None
         try:
-            for picture in self._stream:
+            for image in self._stream:
                 if segmenter is None:
-                    segmenter = self._make((picture.shape[0], picture.shape[1]))
-                waiting.append((picture, self._stream.seconds))
-                for answer in segmenter.push(resize_frames(picture[None], segmenter.side)[0]):
-                    yield _Answered(*waiting.popleft(), answer)
+                    segmenter = self._make((image.shape[0], image.shape[1]))
+                waiting.append((image, self._stream.seconds))
+                for result in segmenter.push(resize_frames(image[None], segmenter.side)[0]):
+                    yield _SegmentedFrame(*waiting.popleft(), result)
                 if stopped():
                     break
         except (CorruptInput, MissingInput) as error:
             self.failure = error
         if segmenter is not None:
-            for answer in segmenter.finish():
-                yield _Answered(*waiting.popleft(), answer)
+            for result in segmenter.finish():
+                yield _SegmentedFrame(*waiting.popleft(), result)
 
     def _saved(
-        self, answers: Iterator[_Answered], sinks: Sequence[Sink], task: Task
-    ) -> Iterator[_Answered]:
-        """The same frames, each after its masks and rows are written and counted."""
-        for answered in answers:
+        self, segmented: Iterator[_SegmentedFrame], sinks: Sequence[Sink], task: Task
+    ) -> Iterator[_SegmentedFrame]:
+        """Yield the same frames, each after its masks and rows are written and counted."""
+        for frame in segmented:
             for sink in sinks:
-                sink(answered.answer)
-            self._count(answered.answer)
+                sink(frame.result)
+            self._count(frame.result)
             task.advance()
-            yield answered
+            yield frame
 
     def _warn(self, progress: Progress, message: str) -> None:
         progress.warn(f"{self._name}: {message}")
 
-    def _mask_sinks(self, outputs: Outputs, stack: ExitStack) -> Iterator[Sink]:
-        """PNGs, and the table that belongs to them."""
+    def _mask_sinks(self, outputs: StreamOutputs, stack: ExitStack) -> Iterator[Sink]:
+        """Write PNGs and their propagation table."""
         if outputs.masks is None:
             return
         root = outputs.masks
-        for row in range(len(self._sentences)):
-            (root / self._name / str(row)).mkdir(parents=True)
-        table = stack.enter_context(live_propagation(root / PROPAGATION_TABLE))
+        names = [str(number) for number in range(len(self._sentences))]
+        for name in names:
+            (root / self._name / name).mkdir(parents=True)
+        table = stack.enter_context(propagation_table(root / PROPAGATION_TABLE))
 
-        def save(answer: FrameAnswer) -> None:
-            for row, mask in enumerate(answer.masks):
-                path = mask_path(root, self._name, str(row), self._stream.name(answer.frame))
+        def save(result: FrameResult) -> None:
+            for name, mask in zip(names, result.masks, strict=True):
+                path = mask_path(root, self._name, name, self._stream.name(result.frame))
                 path.write_bytes(encode_mask(mask))
-            table.add(propagation_rows(self._name, answer))
+            table.add(result.rows(self._name, names).table())
 
         yield save
 
-    def _table_sinks(self, outputs: Outputs, stack: ExitStack) -> Iterator[Sink]:
-        """The table of spans and masks."""
+    def _table_sinks(self, outputs: StreamOutputs, stack: ExitStack) -> Iterator[Sink]:
+        """Write the table of moments and masks."""
         if outputs.table is None:
             return
-        table = stack.enter_context(live_segments(outputs.table))
+        table = stack.enter_context(segments_table(outputs.table))
 
-        def add(answer: FrameAnswer) -> None:
-            name = self._stream.name(answer.frame)
-            table.add(segment_rows(self._name, self._sentences, answer, name))
+        def add(result: FrameResult) -> None:
+            name = self._stream.name(result.frame)
+            table.add(frame_segments(self._name, self._sentences, result, name))
 
         yield add
 
-    def _count(self, answer: FrameAnswer) -> None:
+    def _count(self, result: FrameResult) -> None:
         self.frames += 1
-        for tally, mask, route in zip(self.tallies, answer.masks, answer.routes, strict=True):
-            tally.add(answer.frame, guided=route == LANGUAGE, seen=bool(mask.any()))
+        for summary, mask, route in zip(self.summaries, result.masks, result.routes, strict=True):
+            summary.add(result.frame, relevant=route == LANGUAGE, visible=bool(mask.any()))
 
 
-def _drawn(answers: Iterator[_Answered], overlay: LiveOverlay) -> Iterator[np.ndarray]:
-    """The overlay's frames, uint8 RGB."""
-    for picture, _, answer in answers:
-        guided = [route == LANGUAGE for route in answer.routes]
-        yield overlay.draw(answer.frame, picture, answer.masks, guided)
+def _drawn(segmented: Iterator[_SegmentedFrame], overlay: LiveOverlay) -> Iterator[np.ndarray]:
+    """Draw the overlay's frames, uint8 RGB."""
+    for image, _, result in segmented:
+        relevant = [route == LANGUAGE for route in result.routes]
+        yield overlay.draw(result.frame, image, result.masks, relevant)
 
 
 @contextmanager
-def ending_on_interrupt() -> Iterator[Callable[[], bool]]:
-    """While it lasts, the first Ctrl-C asks for the end of the stream; the second one interrupts.
+def stop_on_interrupt() -> Iterator[Callable[[], bool]]:
+    """Let the first Ctrl-C ask for the end of the stream, and only the second one interrupt.
 
     Yields:
-        Whether the end was asked for.
+        a function that returns whether the end was asked for.
     """
     asked = False
     before = signal.getsignal(signal.SIGINT)

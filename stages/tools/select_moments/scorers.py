@@ -20,9 +20,9 @@ from transformers import (
 
 from schemas.errors import ConfigError, MissingInput
 from stages.core.engine.runtime import Runtime
-from stages.core.model.device import arithmetic, pick_device
+from stages.core.model.device import autocast, pick_device
 from stages.core.model.hub import local_folder
-from stages.core.model.pretrained import foreign_model, load_pretrained, load_pretrained_model
+from stages.core.model.pretrained import load_pretrained, load_pretrained_model, model_errors
 from stages.tools.select_moments.config import MODEL_OPTION
 
 _TWO_TOWERS = ("clip", "siglip", "siglip2")
@@ -55,7 +55,7 @@ class FrameScorer(ABC):
         Raises:
             CorruptInput: the tokenizer's files do not fit the model's.
         """
-        with foreign_model(self._name, "its tokenizer and its model do not fit each other"):
+        with model_errors(self._name, "its tokenizer and its model do not fit each other"):
             return self._encode(sentences)
 
     @torch.inference_mode()
@@ -72,7 +72,7 @@ class FrameScorer(ABC):
         Raises:
             CorruptInput: the image processor's files do not fit the model's.
         """
-        with foreign_model(self._name, "its image processor and its model do not fit each other"):
+        with model_errors(self._name, "its image processor and its model do not fit each other"):
             images = self._processor(
                 list(frames), input_data_format="channels_last", return_tensors="pt"
             )
@@ -111,11 +111,11 @@ class TwoTowerScorer(FrameScorer):
         length = int(config.text_config.max_position_embeddings)
         tokens = self._tokens(sentences, length, padding)
         tokens = {name: values.to(self._device) for name, values in tokens.items()}
-        with arithmetic(self._precision, self._device):
+        with autocast(self._precision, self._device):
             return _unit(self._model.get_text_features(**tokens))
 
     def _score(self, images: Any, sentences: Tensor) -> Tensor:
-        with arithmetic(self._precision, self._device):
+        with autocast(self._precision, self._device):
             vectors = _unit(self._model.get_image_features(**images))  # (B, D)
         return vectors @ sentences.T
 
@@ -139,7 +139,7 @@ class Blip2Scorer(FrameScorer):
         return {"input_ids": ids.to(self._device), "attention_mask": mask.to(self._device)}
 
     def _score(self, images: Any, sentences: dict[str, Tensor]) -> Tensor:
-        with arithmetic(self._precision, self._device):
+        with autocast(self._precision, self._device):
             outputs = self._model(**images, use_image_text_matching_head=False, **sentences)
         return outputs.logits_per_image
 
@@ -165,7 +165,7 @@ def load_scorer(name: str, runtime: Runtime) -> FrameScorer:
     tokenizer = load_pretrained(AutoTokenizer, name, option=MODEL_OPTION)
     processor = load_processor(name)
     scorer = Blip2Scorer if config.model_type == _BLIP2 else TwoTowerScorer
-    with foreign_model(name, "not an image-text model"):
+    with model_errors(name, "not an image-text model"):
         return scorer(name, model, tokenizer, processor, runtime)
 
 

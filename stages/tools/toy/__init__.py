@@ -1,2 +1,1 @@
-"""`tgl toy`: a synthetic data set in MeViS layout whose sentences cannot be solved without
-moments."""
+"""`tgl toy`: a synthetic data set in MeViS layout whose sentences need moments."""

@@ -11,7 +11,7 @@ STYLES = ("varied", "plain")
 
 @dataclass(frozen=True)
 class ToyConfig(Settings):
-    """What the synthetic clips contain; the same settings give the same bytes."""
+    """Content of the synthetic clips; equal settings give equal bytes."""
 
     seed: int = setting(0, "Seed of every clip; splits never share a clip.", panel="Clips", low=0)
     size: int = setting(128, "Width and height of the clips in pixels, an even number.", low=32)
@@ -40,9 +40,10 @@ class ToyConfig(Settings):
     )
 
     def __post_init__(self) -> None:
-        """Check what no single field can say.
+        """Check fields against each other.
 
-        Raises: ConfigError.
+        Raises:
+            ConfigError: an odd size, or shares above 1 in all.
         """
         super().__post_init__()
         if self.size % 2:
@@ -59,8 +60,8 @@ class ToyConfig(Settings):
 
 @dataclass(frozen=True)
 class ToyInputs(Inputs):
-    """`tgl toy` reads no file."""
+    """No files: `tgl toy` reads none."""
 
     def digests(self) -> dict[str, str]:
-        """Nothing to digest: the settings alone decide the artifact."""
+        """No digests: the artifact depends on the settings only."""
         return {}

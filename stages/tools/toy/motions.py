@@ -1,9 +1,9 @@
-"""What objects do: actions with spans, and the poses that follow from them.
+"""Actions of objects with their spans, and the poses that follow from them.
 
 Positions are fractions of the frame (x to the right, y down), time is in frames. Outside its
-actions an object rests exactly: nothing drifts, so that a sentence about a motion is false there
-without doubt. Inside a span [start, end) every frame differs from both of its neighbours; the poses
-of frames start - 1 and end are rest poses.
+actions an object rests exactly, so that a sentence about a motion is clearly false there. Inside a
+span [start, end) every frame differs from both of its neighbours; frames start - 1 and end show
+rest poses.
 """
 
 from dataclasses import dataclass, field
@@ -18,8 +18,8 @@ DIRECTIONS: dict[str, tuple[int, int]] = {
 }
 KINDS = (*DIRECTIONS, "jump", "spin", "grow", "shrink", "leave")
 
-# A jump goes up for a while, and who leaves and returns travels both ways: next to them, "moves up"
-# would be arguable.
+# A jump goes up for a while, and an object that leaves and returns travels both ways: beside them,
+# "moves up" would be arguable.
 ARGUABLE: dict[str, frozenset[str]] = {
     "jump": frozenset({"up", "down"}),
     "leave": frozenset({"left", "right", "up", "down"}),
@@ -27,24 +27,26 @@ ARGUABLE: dict[str, frozenset[str]] = {
 
 DISTANCE = (0.24, 0.42)
 JUMP_HEIGHT = (0.16, 0.24)
-FRAMES_A_HOP = 4
+FRAMES_PER_HOP = 4
 SPIN_STEP = (0.30, 0.44)
-"""Radians a frame: seen well, and under half of the star's symmetry angle (0.63), so the sense is
-unmistakable."""
+"""Radians per frame: well visible, and less than half of the star's symmetry angle (1.26), so that
+the direction is clear."""
 GROWTH = (1.45, 1.7)
 LEAVE_MARGIN = 0.03
 LEAVE_SHARE = 0.36
-"""Share of the span spent on the way out, and again on the way back; the rest is spent out of
-sight."""
+"""Share of the span spent on the way out, and again on the way back; the rest is out of sight."""
 
 
 @dataclass(frozen=True)
 class Action:
     """One motion of one object.
 
-    Fields: kind (one of KINDS), span [start, end) in frames, amount (fraction of the frame for left
-    ... down, jump and leave; radians in all for spin; factor for grow and shrink), exit (leave
-    only: the direction of the edge).
+    Attributes:
+        kind: one of KINDS.
+        start, end: span [start, end) in frames.
+        amount: fraction of the frame for directions, jump and leave; radians in all for spin;
+            factor for grow and shrink.
+        exit: direction of the edge, for leave only.
     """
 
     kind: str
@@ -59,12 +61,12 @@ class Action:
         return self.end - self.start
 
     def meets(self, other: "Action", gap: int = 0) -> bool:
-        """Whether the spans share a frame or lie closer than `gap` frames."""
+        """Whether the spans share a frame or are less than `gap` frames apart."""
         return self.start < other.end + gap and other.start < self.end + gap
 
 
 @dataclass
-class Track:
+class Trajectory:
     """Poses over time, each (T,): centre x and y (fractions of the frame), scale (factor), angle
     (radians)."""
 
@@ -74,20 +76,23 @@ class Track:
     angle: np.ndarray = field(repr=False)
 
     @classmethod
-    def resting(cls, frames: int, x: float, y: float, angle: float) -> "Track":
-        """A track of an object that does nothing."""
+    def resting(cls, frames: int, x: float, y: float, angle: float) -> "Trajectory":
+        """Trajectory of an object at rest."""
         return cls(np.full(frames, x), np.full(frames, y), np.ones(frames), np.full(frames, angle))
 
+    def distance(self, other: "Trajectory") -> np.ndarray:
+        """Distance of two centres in each frame, (T,)."""
+        return np.hypot(self.x - other.x, self.y - other.y)
+
     def apply(self, action: Action) -> None:
-        """Add an action: what it changes stays changed after its span (a jump and a leave end where
-        they began)."""
+        """Add an action; its change stays after its span, except that of a jump or a leave."""
         done = progress(action, len(self.x))
         if action.kind in DIRECTIONS:
             dx, dy = DIRECTIONS[action.kind]
             self.x += dx * action.amount * done
             self.y += dy * action.amount * done
         elif action.kind == "jump":
-            hops = max(1, round((action.length + 1) / FRAMES_A_HOP))
+            hops = max(1, round((action.length + 1) / FRAMES_PER_HOP))
             self.y -= action.amount * np.abs(np.sin(np.pi * hops * done))
         elif action.kind == "spin":
             self.angle += action.amount * done
@@ -101,15 +106,14 @@ class Track:
 
 
 def progress(action: Action, frames: int) -> np.ndarray:
-    """How much of an action is done at each frame, (T,) in [0, 1]: 0 before and 1 after, strictly
-    between inside."""
+    """Share of an action done at each frame, (T,): 0 before its span, 1 after, between inside."""
     frame = np.arange(frames)
     return np.clip((frame - action.start + 1) / (action.length + 1), 0, 1)
 
 
 def draw_amount(kind: str, length: int, rng: np.random.Generator) -> float:
-    """A visible amount for an action of a length in frames; `leave` gets its amount from its place
-    instead."""
+    """Draw a visible amount for an action of `length` frames; that of `leave` follows from its
+    position instead."""
     if kind in DIRECTIONS:
         return rng.uniform(*DISTANCE)
     if kind == "jump":
@@ -122,5 +126,5 @@ def draw_amount(kind: str, length: int, rng: np.random.Generator) -> float:
 
 
 def compatible(first: str, second: str) -> bool:
-    """Whether look-alikes may do both without either sentence becoming arguable."""
+    """Whether look-alikes may do both without making either sentence arguable."""
     return second not in ARGUABLE.get(first, ()) and first not in ARGUABLE.get(second, ())

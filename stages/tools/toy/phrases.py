@@ -1,4 +1,4 @@
-"""Words: nouns for classes of objects, verbs for actions, and the patterns that join them."""
+"""Nouns for classes of objects, verbs for actions, and the patterns that join them."""
 
 import numpy as np
 
@@ -49,7 +49,7 @@ VERBS: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("disappears and reappears", "disappear and reappear", "disappearing and reappearing"),
     ),
 }
-"""By kind of action: (third person, plural, participle) of each way to say it."""
+"""By kind of action: third person, plural and participle of each way to put it."""
 
 ONE: tuple[str, ...] = (
     "the {noun} that {third}",
@@ -73,10 +73,10 @@ PLURALS = {"cross": "crosses"}
 
 
 def phrase(colour: str, shape: str, kind: str, referents: int, rng: np.random.Generator) -> str:
-    """A sentence about a class and an action.
+    """Draw a sentence about a class of objects and an action.
 
-    A sentence without referents is worded like one with a single referent, or with several: its
-    form gives nothing away.
+    A sentence without referents is worded like one with one or several, so that its form does not
+    tell.
     """
     shape = shape or "object"
     noun = f"{colour} {shape}".strip()
@@ -101,6 +101,6 @@ def phrase(colour: str, shape: str, kind: str, referents: int, rng: np.random.Ge
 
 
 def _article(text: str) -> str:
-    """`a orange star` becomes `an orange star`."""
+    """Correct `a orange star` to `an orange star`."""
     vowel = text.startswith("a ") and text[2] in "aeiou"
     return f"an {text[2:]}" if vowel else text

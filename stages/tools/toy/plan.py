@@ -1,19 +1,17 @@
-"""Who does what and when: looks, actions and spans of a clip's objects, before anything has a
-place."""
+"""Appearances, actions and spans of a clip's objects, before they get positions."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
+from stages.tools.toy.appearance import ROUND, Appearance, draw_appearance
 from stages.tools.toy.config import ToyConfig
-from stages.tools.toy.looks import ROUND, Look, draw_look
 from stages.tools.toy.motions import KINDS, Action, compatible
 
 FEWEST_OBJECTS = 4
 GROUP = 3
 SPAN = (0.15, 0.30)
-"""Length of most spans as a share of the clip: short against the whole, so that the moment
-matters."""
+"""Length of most spans as a share of the clip: short, so that moments matter."""
 LONG_SPAN = (0.30, 0.42)
 LONG_SHARE = 0.12
 LONG_KINDS = ("leave",)
@@ -27,35 +25,36 @@ SPAN_TRIES = 40
 
 @dataclass(frozen=True)
 class Role:
-    """An object's look and what it does, in order of time; amounts are not drawn yet."""
+    """An object's appearance and its actions in order of time, still without amounts."""
 
-    look: Look
+    appearance: Appearance
     actions: tuple[Action, ...]
 
 
 def draw_roles(config: ToyConfig, rng: np.random.Generator) -> list[Role]:
-    """Roles of a clip's objects: the first group has three look-alikes (or two), the next ones two.
+    """Draw the roles of a clip's objects: groups of two look-alikes, of three in the first group.
 
-    In about half of the groups of three, two look-alikes do the same thing in disjoint spans while
-    the third does something else: the case that needs moments most.
+    In TOGETHER_SHARE of the groups of three, two look-alikes do the same in disjoint spans and the
+    third does something else: the case that needs moments most.
     """
     fewest = min(FEWEST_OBJECTS, config.objects)
     total = int(rng.integers(fewest, config.objects + 1))
     roles: list[Role] = []
-    looks: tuple[Look, ...] = ()
+    appearances: tuple[Appearance, ...] = ()
     while len(roles) < total:
         left = total - len(roles)
         size = min(GROUP if not roles else GROUP - 1, left)
-        look = draw_look(rng, config.style, looks)
-        looks = (*looks, look)
-        roles.extend(_draw_group(config, rng, look, size))
+        appearance = draw_appearance(rng, config.style, appearances)
+        appearances = (*appearances, appearance)
+        roles.extend(_draw_group(config, rng, appearance, size))
     return roles
 
 
-def _draw_group(config: ToyConfig, rng: np.random.Generator, look: Look, size: int) -> list[Role]:
-    """Roles of `size` look-alikes whose kinds of action do not make each other's sentences
-    arguable."""
-    firsts = _first_kinds(rng, look, size)
+def _draw_group(
+    config: ToyConfig, rng: np.random.Generator, appearance: Appearance, size: int
+) -> list[Role]:
+    """Draw the roles of `size` look-alikes; no action makes the sentence of another arguable."""
+    firsts = _first_kinds(rng, appearance, size)
     used = {kind for kind in firsts if kind}
     plans: list[list[Action]] = []
     for kind in firsts:
@@ -65,38 +64,37 @@ def _draw_group(config: ToyConfig, rng: np.random.Generator, look: Look, size: i
             _add(actions, kind, config, rng, rivals)
         if kind and rng.random() < SECOND_SHARE:
             repeat = rng.random() < REPEAT_SHARE and kind != "leave"
-            second = kind if repeat else _draw_kind(rng, look, used)
+            second = kind if repeat else _draw_kind(rng, appearance, used)
             if second:
                 used.add(second)
                 _add(actions, second, config, rng, [])
         plans.append(sorted(actions, key=lambda action: action.start))
-    return [Role(look, tuple(plan)) for plan in plans]
+    return [Role(appearance, tuple(plan)) for plan in plans]
 
 
-def _first_kinds(rng: np.random.Generator, look: Look, size: int) -> list[str]:
-    """One kind of action for each look-alike of a group, empty for one that only rests."""
+def _first_kinds(rng: np.random.Generator, appearance: Appearance, size: int) -> list[str]:
+    """Draw a kind of action for each look-alike of a group, empty for one that rests."""
     kinds: list[str] = []
     used: set[str] = set()
     if size == GROUP and rng.random() < TOGETHER_SHARE:
-        kinds = [_draw_kind(rng, look, used)] * 2
+        kinds = [_draw_kind(rng, appearance, used)] * 2
         used.add(kinds[0])
     while len(kinds) < size:
         idle = kinds and "" not in kinds and rng.random() < IDLE_SHARE
-        kinds.append("" if idle else _draw_kind(rng, look, used))
+        kinds.append("" if idle else _draw_kind(rng, appearance, used))
         used.add(kinds[-1])
     order = rng.permutation(size)
     return [kinds[i] for i in order]
 
 
-def _draw_kind(rng: np.random.Generator, look: Look, used: set[str]) -> str:
-    """A kind that no look-alike does yet and that is compatible with what they do; empty if none is
-    left."""
+def _draw_kind(rng: np.random.Generator, appearance: Appearance, used: set[str]) -> str:
+    """Draw a kind that is compatible with those used; empty if none is left."""
     free = [
         kind
         for kind in KINDS
         if kind not in used
         and all(compatible(kind, other) for other in used)
-        and not (kind == "spin" and look.shape in ROUND)
+        and not (kind == "spin" and appearance.shape in ROUND)
     ]
     return free[rng.integers(len(free))] if free else ""
 
@@ -108,8 +106,7 @@ def _add(
     rng: np.random.Generator,
     rivals: list[Action],
 ) -> None:
-    """Append an action in a span that keeps clear of the object's own and of the rivals'; nothing
-    if none fits."""
+    """Append an action in a span clear of the object's own and of the rivals', if one is found."""
     for _ in range(SPAN_TRIES):
         start, end = draw_span(kind, config, rng)
         action = Action(kind, start, end)
@@ -120,8 +117,7 @@ def _add(
 
 
 def draw_span(kind: str, config: ToyConfig, rng: np.random.Generator) -> tuple[int, int]:
-    """A span [start, end) in frames: short, and late (starting after half) as often as the settings
-    say."""
+    """Draw a span [start, end) in frames; `late` is the share that starts in the second half."""
     long = kind in LONG_KINDS or rng.random() < LONG_SHARE
     share = rng.uniform(*(LONG_SPAN if long else SPAN))
     length = max(2, round(share * config.frames))

@@ -1,7 +1,7 @@
-"""Where everything is: places, amounts and paths of a clip's objects, without accidents.
+"""Scenes: positions, amounts and trajectories of a clip's objects.
 
-Look-alikes never touch, so who is who stays clear to a viewer; different objects may cross and hide
-each other partly, never wholly.
+Look-alikes never touch, so that a viewer can tell them apart; different objects may cross and hide
+each other in part, never entirely.
 """
 
 from dataclasses import dataclass, replace
@@ -9,20 +9,20 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from schemas.errors import ConfigError
+from stages.tools.toy.appearance import EXTENT, Appearance
 from stages.tools.toy.config import ToyConfig
-from stages.tools.toy.looks import EXTENT, Look
-from stages.tools.toy.motions import DIRECTIONS, LEAVE_MARGIN, Action, Track, draw_amount
+from stages.tools.toy.motions import DIRECTIONS, LEAVE_MARGIN, Action, Trajectory, draw_amount
 from stages.tools.toy.plan import Role, draw_roles
 
 RADIUS = (0.108, 0.14)
 CROWD = 5
-"""Clips with more objects than this have smaller ones, in proportion to the square root."""
+"""In clips with more objects than this, radii shrink with the square root of their number."""
 EDGE = 0.015
 APART = 1.1
 APART_AT_START = 0.8
 APART_CROSSING = 0.55
 COVER = 1.05
-"""A centre keeps this many radii of the larger object away from it: no small object is covered."""
+"""Smallest distance of two centres in radii of the larger object, so that it hides no small one."""
 SMALLEST_SCALE, LARGEST_SCALE = 0.5, 1.9
 PLACE_TRIES = 60
 SCENE_TRIES = 300
@@ -30,16 +30,16 @@ SCENE_TRIES = 300
 
 @dataclass(frozen=True)
 class SceneObject:
-    """One object of a clip: its look, radius (fraction of the frame), actions and path."""
+    """One object of a clip; `radius` is a fraction of the frame."""
 
-    look: Look
+    appearance: Appearance
     radius: float
     actions: tuple[Action, ...]
-    track: Track
+    trajectory: Trajectory
 
     def reach(self) -> np.ndarray:
-        """Radius at each frame, (T,), fraction of the frame."""
-        return self.radius * self.track.scale
+        """Radius in each frame, (T,), as a fraction of the frame."""
+        return self.radius * self.trajectory.scale
 
 
 @dataclass(frozen=True)
@@ -50,9 +50,10 @@ class Scene:
 
 
 def draw_scene(config: ToyConfig, rng: np.random.Generator) -> Scene:
-    """A scene in which every object has a place.
+    """Draw a scene in which every object has room.
 
-    Raises: ConfigError, if there is no room for so many objects.
+    Raises:
+        ConfigError: no room for so many objects.
     """
     for _ in range(SCENE_TRIES):
         placed = _place_all(draw_roles(config, rng), config, rng)
@@ -80,50 +81,52 @@ def _place_all(
 def _draw_object(
     role: Role, crowd: int, config: ToyConfig, rng: np.random.Generator
 ) -> SceneObject | None:
-    """The object at a random place; None where its path leaves the frame without being meant to."""
+    """Draw an object at a random position; None where it leaves the frame unintendedly."""
     radius = rng.uniform(*RADIUS) * min(1.0, (CROWD / crowd) ** 0.5)
     low, high = EDGE + radius * EXTENT, 1 - EDGE - radius * EXTENT
     x, y = rng.uniform(low, high, size=2)
-    track = Track.resting(config.frames, x, y, rng.uniform(0, 2 * np.pi))
+    trajectory = Trajectory.resting(config.frames, x, y, rng.uniform(0, 2 * np.pi))
     actions = []
     hidden = np.zeros(config.frames, bool)
     for timed in role.actions:
-        action = _complete(timed, track, radius, rng)
-        track.apply(action)
+        action = _complete(timed, trajectory, radius, rng)
+        trajectory.apply(action)
         actions.append(action)
         if action.kind == "leave":
             hidden[action.start : action.end] = True
-    thing = SceneObject(role.look, radius, tuple(actions), track)
-    return thing if _inside(thing, hidden) else None
+    obj = SceneObject(role.appearance, radius, tuple(actions), trajectory)
+    return obj if _inside(obj, hidden) else None
 
 
-def _complete(action: Action, track: Track, radius: float, rng: np.random.Generator) -> Action:
-    """The action with its amount; who leaves takes the nearest edge and goes just out of sight."""
+def _complete(
+    action: Action, trajectory: Trajectory, radius: float, rng: np.random.Generator
+) -> Action:
+    """Add an action's amount; a leave crosses the nearest edge until just out of sight."""
     if action.kind != "leave":
         return replace(action, amount=draw_amount(action.kind, action.length, rng))
-    x, y = track.x[action.start], track.y[action.start]
+    x, y = trajectory.x[action.start], trajectory.y[action.start]
     room = {"left": x, "right": 1 - x, "up": y, "down": 1 - y}
     edge = min(DIRECTIONS, key=room.__getitem__)
-    reach = radius * track.scale[action.start] * EXTENT
+    reach = radius * trajectory.scale[action.start] * EXTENT
     return replace(action, amount=room[edge] + reach + LEAVE_MARGIN, exit=edge)
 
 
-def _inside(thing: SceneObject, hidden: np.ndarray) -> bool:
-    """Whether an object of sound size is wholly in the frame, the frames `hidden` (T,) apart."""
-    margin = thing.reach() * EXTENT + EDGE
-    x, y, scale = thing.track.x, thing.track.y, thing.track.scale
+def _inside(obj: SceneObject, hidden: np.ndarray) -> bool:
+    """Whether an object has a valid size and is entirely in view except in frames `hidden` (T,)."""
+    margin = obj.reach() * EXTENT + EDGE
+    x, y, scale = obj.trajectory.x, obj.trajectory.y, obj.trajectory.scale
     near_edge = np.minimum(np.minimum(x, 1 - x), np.minimum(y, 1 - y)) < margin
-    sound = scale.min() >= SMALLEST_SCALE and scale.max() <= LARGEST_SCALE
-    return bool(sound and not (near_edge & ~hidden).any())
+    valid = scale.min() >= SMALLEST_SCALE and scale.max() <= LARGEST_SCALE
+    return bool(valid and not (near_edge & ~hidden).any())
 
 
-def _fits(thing: SceneObject, placed: list[SceneObject]) -> bool:
-    """Whether an object keeps its distance from those placed before it, at every frame."""
+def _fits(obj: SceneObject, placed: list[SceneObject]) -> bool:
+    """Whether an object keeps its distance from those placed before it in every frame."""
     for other in placed:
-        distance = np.hypot(thing.track.x - other.track.x, thing.track.y - other.track.y)
-        ratio = distance / (thing.reach() + other.reach())
-        larger = np.maximum(thing.reach(), other.reach())
-        if thing.look == other.look:
+        distance = obj.trajectory.distance(other.trajectory)
+        ratio = distance / (obj.reach() + other.reach())
+        larger = np.maximum(obj.reach(), other.reach())
+        if obj.appearance == other.appearance:
             clear = ratio.min() >= APART
         else:
             uncovered = (distance >= COVER * larger).all()

@@ -2,16 +2,16 @@
 
 A description is a class of objects (by colour and shape, one of them, or neither) and a kind of
 action. Its referents are all members of the class that do the action at some time; each one's
-moments are exactly the spans of that action. Descriptions that could be argued about are never
-used: no other member of the class does anything that the words might also mean.
+moments are exactly the spans of that action. Arguable descriptions are never used: no other member
+of the class does anything that the words might also mean.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 
+from stages.tools.toy.appearance import Appearance
 from stages.tools.toy.config import ToyConfig
-from stages.tools.toy.looks import Look
 from stages.tools.toy.motions import KINDS, compatible
 from stages.tools.toy.phrases import phrase
 from stages.tools.toy.scene import Scene, SceneObject
@@ -23,15 +23,15 @@ PHRASE_TRIES = 20
 
 @dataclass(frozen=True)
 class Description:
-    """A class of objects (empty colour or shape: any) and what its referents do."""
+    """A class of objects (empty colour or shape: any) and the action of its referents."""
 
     colour: str
     shape: str
     kind: str
 
-    def fits(self, look: Look) -> bool:
-        """Whether an object of this look belongs to the class."""
-        return self.colour in ("", look.colour) and self.shape in ("", look.shape)
+    def fits(self, appearance: Appearance) -> bool:
+        """Whether an object of this appearance belongs to the class."""
+        return self.colour in ("", appearance.colour) and self.shape in ("", appearance.shape)
 
     @property
     def generic(self) -> bool:
@@ -41,49 +41,47 @@ class Description:
 
 @dataclass(frozen=True)
 class ToyExpression:
-    """A sentence and its truth: spans [start, end) in frames by the referent's place in the
-    scene."""
+    """A sentence and its spans [start, end) in frames, by the referent's number in the scene."""
 
     text: str
     description: Description
     moments: dict[int, tuple[tuple[int, int], ...]]
 
 
-def spans_of(thing: SceneObject, kind: str) -> tuple[tuple[int, int], ...]:
-    """The spans in which an object does an action of this kind, in order of time."""
-    return tuple((action.start, action.end) for action in thing.actions if action.kind == kind)
+def action_spans(obj: SceneObject, kind: str) -> tuple[tuple[int, int], ...]:
+    """Spans of an object's actions of this kind, in order of time."""
+    return tuple((action.start, action.end) for action in obj.actions if action.kind == kind)
 
 
 def resolve(description: Description, scene: Scene) -> dict[int, tuple[tuple[int, int], ...]]:
-    """Spans by referent (its place in the scene); empty where nothing fits the words."""
+    """Spans by the referent's number in the scene; empty without referents."""
     return {
-        place: spans_of(thing, description.kind)
-        for place, thing in enumerate(scene.objects)
-        if description.fits(thing.look) and spans_of(thing, description.kind)
+        number: action_spans(obj, description.kind)
+        for number, obj in enumerate(scene.objects)
+        if description.fits(obj.appearance) and action_spans(obj, description.kind)
     }
 
 
 def is_clear(description: Description, scene: Scene) -> bool:
-    """Whether the sentence is beyond dispute and needs its motion words.
+    """Whether a sentence is unambiguous and needs its motion words.
 
-    Members of the class exist, none does what the words might also mean, and where there are
-    referents one look-alike of a referent is none.
+    The class has members, none does anything that the words might also mean, and a referent, if
+    any, has a look-alike that is not one.
     """
-    members = [p for p, thing in enumerate(scene.objects) if description.fits(thing.look)]
+    members = [p for p, obj in enumerate(scene.objects) if description.fits(obj.appearance)]
     kinds = {action.kind for p in members for action in scene.objects[p].actions}
     if not members or not all(compatible(description.kind, kind) for kind in kinds):
         return False
     referents = resolve(description, scene)
-    looks = {scene.objects[p].look for p in referents}
-    others = {scene.objects[p].look for p in members if p not in referents}
-    return not referents or bool(looks & others)
+    appearances = {scene.objects[p].appearance for p in referents}
+    others = {scene.objects[p].appearance for p in members if p not in referents}
+    return not referents or bool(appearances & others)
 
 
 def draw_expressions(
     scene: Scene, config: ToyConfig, rng: np.random.Generator
 ) -> list[ToyExpression]:
-    """Expressions of a clip, different sentences, the shares of the settings met where the scene
-    allows it."""
+    """Draw a clip's expressions, all different, in the configured shares where possible."""
     pools = _pools(scene)
     expressions: list[ToyExpression] = []
     used: set[Description] = set()
@@ -101,7 +99,7 @@ def draw_expressions(
 
 
 def _want(config: ToyConfig, rng: np.random.Generator) -> str:
-    """Which pool the next expression should come from: one, several or none."""
+    """Draw the pool of the next expression: one, several or none."""
     point = rng.random()
     if point < config.no_target:
         return "none"
@@ -109,13 +107,12 @@ def _want(config: ToyConfig, rng: np.random.Generator) -> str:
 
 
 def _pools(scene: Scene) -> dict[str, list[Description]]:
-    """All clear descriptions of a scene by their number of referents."""
+    """All clear descriptions of a scene by number of referents."""
     pools: dict[str, list[Description]] = {"one": [], "several": [], "none": []}
-    looks = sorted({(thing.look.colour, thing.look.shape) for thing in scene.objects})
-    classes = {(colour, shape) for colour, shape in looks}
-    classes |= {(colour, "") for colour, _ in looks} | {("", shape) for _, shape in looks}
+    exact = {(obj.appearance.colour, obj.appearance.shape) for obj in scene.objects}
+    classes = exact | {(colour, "") for colour, _ in exact} | {("", shape) for _, shape in exact}
     classes.add(("", ""))
-    done = {action.kind for thing in scene.objects for action in thing.actions}
+    done = {action.kind for obj in scene.objects for action in obj.actions}
     for colour, shape in sorted(classes):
         for kind in KINDS:
             description = Description(colour, shape, kind)
@@ -125,8 +122,7 @@ def _pools(scene: Scene) -> dict[str, list[Description]]:
             if number:
                 pools["one" if number == 1 else "several"].append(description)
             elif not description.generic:
-                # What another object does tempts more than what nobody does: listed twice, drawn
-                # twice as often.
+                # Actions that another object does are harder: listed twice, drawn twice as often.
                 pools["none"].extend([description] * (2 if kind in done else 1))
     return pools
 
@@ -136,8 +132,7 @@ def _any(pools: dict[str, list[Description]]) -> list[Description]:
 
 
 def _pick(pool: list[Description], rng: np.random.Generator) -> Description:
-    """One description; generic ones only as often as GENERIC_SHARE says, where both sorts are
-    there."""
+    """Draw a description, where possible a generic one with a share of GENERIC_SHARE."""
     generic = [d for d in pool if d.generic]
     exact = [d for d in pool if not d.generic]
     sort = generic if generic and (not exact or rng.random() < GENERIC_SHARE) else exact
@@ -147,7 +142,7 @@ def _pick(pool: list[Description], rng: np.random.Generator) -> Description:
 def _word(
     description: Description, scene: Scene, rng: np.random.Generator, taken: set[str]
 ) -> ToyExpression | None:
-    """The expression in words not yet taken in this clip; None if all that come up are."""
+    """Draw words that are not taken in this clip; None after too many tries."""
     moments = resolve(description, scene)
     for _ in range(PHRASE_TRIES):
         text = phrase(description.colour, description.shape, description.kind, len(moments), rng)

@@ -1,4 +1,4 @@
-"""`tgl toy`: write the synthetic data set, clip by clip."""
+"""The stage toy: each clip of the synthetic data set is a unit."""
 
 import json
 from collections.abc import Iterator
@@ -18,10 +18,13 @@ from stages.tools.toy.clip import make_clip
 from stages.tools.toy.config import ToyConfig, ToyInputs
 from stages.tools.toy.writing import describe, write_documents, write_frames, write_video
 
+CLIP_RECORD = "said"
+"""Key of a clip's record in its unit; units on disk keep it."""
+
 
 @dataclass(frozen=True)
 class ClipJob:
-    """One clip to make and where its split's files go."""
+    """One clip to make, and the folder of its split."""
 
     config: ToyConfig
     split: str
@@ -40,7 +43,7 @@ def run(
     """Make every clip of every split, then each split's documents.
 
     Writes below `out`: <split>/JPEGImages/<video>/<frame>.jpg, <split>/videos/<video>.mp4 and the
-    documents of `write_documents`. Clips that an interrupted run finished are taken over.
+    documents of `write_documents`. Clips that an interrupted run finished are reused.
     """
     jobs = [
         ClipJob(config, split, index, out.path / split)
@@ -54,18 +57,18 @@ def run(
             records[job] = record
             task.advance()
     for split in config.split_clips():
-        clips = {records[j]["video"]: records[j]["said"] for j in jobs if j.split == split}
+        clips = {records[j]["video"]: records[j][CLIP_RECORD] for j in jobs if j.split == split}
         (out.path / split).mkdir(exist_ok=True)
         write_documents(out.path / split, clips)
-    return Result(_count([records[job]["said"] for job in jobs]))
+    return Result(_count([records[job][CLIP_RECORD] for job in jobs]))
 
 
 def make(job: ClipJob) -> tuple[dict[str, Any], list[Path]]:
-    """Make one clip and write its files; returns what the documents say of it, and the files."""
+    """Make a clip and write its files; returns its record for the documents, and the files."""
     clip = make_clip(job.config, job.split, job.index)
     files = [*write_frames(clip, job.root), write_video(clip, job.root, job.config.fps)]
-    said = describe(clip, job.index, job.config.fps)
-    return {"video": clip.video_id, "said": said}, files
+    record = describe(clip, job.index, job.config.fps)
+    return {"video": clip.video_id, CLIP_RECORD: record}, files
 
 
 def _work(

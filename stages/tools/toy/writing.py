@@ -1,4 +1,4 @@
-"""Files of a clip, byte for byte the same every time, and the JSON documents of a split."""
+"""Files of a clip and JSON documents of a split; equal clips give equal bytes."""
 
 import json
 from pathlib import Path
@@ -10,12 +10,11 @@ from pycocotools import mask as coco
 
 from schemas.layouts import MEVIS_EXPRESSIONS, MEVIS_MASKS, MOMENTS_FILE, frame_path
 from stages.core.media.ffmpeg import write_h264
-from stages.tools.toy.clip import Clip
+from stages.tools.toy.clip import ToyClip
 
 JPEG_QUALITY = 95
 VIDEO_QUALITY = 12
-"""x264's constant rate factor: near lossless, so that frames extracted from the video still fit the
-masks."""
+"""x264's constant rate factor: nearly lossless, so that extracted frames still fit the masks."""
 MOMENTS_FORMAT = {"format": "tgl-moments", "version": 1, "frame_unit": "index"}
 OBJECTS_FORMAT = {"format": "tgl-toy-objects", "version": 1}
 VIDEOS_FOLDER = "videos"
@@ -27,7 +26,7 @@ def frame_names(frames: int) -> list[str]:
     return [f"{frame:05d}" for frame in range(frames)]
 
 
-def write_frames(clip: Clip, root: Path) -> list[Path]:
+def write_frames(clip: ToyClip, root: Path) -> list[Path]:
     """Write the frames as JPEG below `root`/JPEGImages/<video>; returns the files."""
     paths = [frame_path(root, clip.video_id, name) for name in frame_names(len(clip.frames))]
     paths[0].parent.mkdir(parents=True, exist_ok=True)
@@ -36,10 +35,12 @@ def write_frames(clip: Clip, root: Path) -> list[Path]:
     return paths
 
 
-def write_video(clip: Clip, root: Path, fps: int) -> Path:
+def write_video(clip: ToyClip, root: Path, fps: int) -> Path:
     """Write the clip as mp4 to `root`/videos/<video>.mp4.
 
-    Raises: TglError, if ffmpeg cannot write it; MissingInput, if there is no ffmpeg.
+    Raises:
+        TglError: ffmpeg cannot write it.
+        MissingInput: ffmpeg is not found.
     """
     path = root / VIDEOS_FOLDER / f"{clip.video_id}.mp4"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -48,8 +49,8 @@ def write_video(clip: Clip, root: Path, fps: int) -> Path:
     return path
 
 
-def describe(clip: Clip, vid_id: int, fps: int) -> dict[str, Any]:
-    """What the split's documents say of a clip, by document; see `write_documents`.
+def describe(clip: ToyClip, vid_id: int, fps: int) -> dict[str, Any]:
+    """Entries of a clip in the split's documents, by document; see `write_documents`.
 
     Args:
         vid_id: number of the video in its split, as MeViS counts them.
@@ -57,11 +58,11 @@ def describe(clip: Clip, vid_id: int, fps: int) -> dict[str, Any]:
     expressions: dict[str, Any] = {}
     moments: dict[str, Any] = {}
     for number, expression in enumerate(clip.expressions):
-        places = sorted(expression.moments)
+        numbers = sorted(expression.moments)
         expressions[str(number)] = {
             "exp": expression.text,
-            "obj_id": places,
-            "anno_id": [int(clip.anno_id(place)) for place in places],
+            "obj_id": numbers,
+            "anno_id": [int(clip.anno_id(number)) for number in numbers],
         }
         spans = {anno: [list(span) for span in s] for anno, s in clip.moments(expression).items()}
         moments[str(number)] = {"moments": spans}
@@ -78,14 +79,14 @@ def describe(clip: Clip, vid_id: int, fps: int) -> dict[str, Any]:
 
 
 def write_documents(root: Path, clips: dict[str, dict[str, Any]]) -> None:
-    """Write a split's JSON documents from what `describe` said of its clips, by video id in order.
+    """Write a split's JSON documents from the entries of its clips, by video id in order.
 
     meta_expressions.json and mask_dict.json are those of MeViS (no-target expressions as in its
     second version: empty id lists), moments.json is the interchange form of docs/formats,
-    objects.json says what looks alike.
+    objects.json lists look-alikes and actions.
     """
     masks = {anno: track for clip in clips.values() for anno, track in clip["masks"].items()}
-    objects = {anno: thing for clip in clips.values() for anno, thing in clip["objects"].items()}
+    objects = {anno: obj for clip in clips.values() for anno, obj in clip["objects"].items()}
     videos = {name: clip["meta"] for name, clip in clips.items()}
     moments = {name: clip["moments"] for name, clip in clips.items()}
     _write_json(root / MEVIS_EXPRESSIONS, {"videos": videos})
@@ -94,19 +95,19 @@ def write_documents(root: Path, clips: dict[str, dict[str, Any]]) -> None:
     _write_json(root / OBJECTS_FILE, {**OBJECTS_FORMAT, "objects": objects})
 
 
-def _describe_objects(clip: Clip) -> dict[str, Any]:
-    """By annotation id: video, place, what it looks like, and everything it does."""
+def _describe_objects(clip: ToyClip) -> dict[str, Any]:
+    """Video, number, category and actions of each object, by annotation id."""
     return {
-        clip.anno_id(place): {
+        clip.anno_id(number): {
             "video": clip.video_id,
-            "obj_id": place,
-            "category": thing.look.category,
+            "obj_id": number,
+            "category": obj.appearance.category,
             "actions": [
                 {"kind": action.kind, "start": action.start, "end": action.end}
-                for action in thing.actions
+                for action in obj.actions
             ],
         }
-        for place, thing in enumerate(clip.scene.objects)
+        for number, obj in enumerate(clip.scene.objects)
     }
 
 

@@ -16,9 +16,9 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from schemas.errors import CorruptInput
+from stages.core.index.frame_files import read_video_frame
 from stages.core.index.index import Expression, Index, Video
 from stages.core.index.texts import TextEmbedding, TextStore
-from stages.core.media.frames import read_frame
 from stages.core.media.rle import decode
 from stages.core.model.backbones.preprocess import resize_frames
 from stages.train.config import TrainConfig
@@ -235,16 +235,6 @@ def read_pixels(
     Raises:
         MissingInput, CorruptInput: naming the file.
     """
-    images = []
-    for frame in frames:
-        path = video.frame_path(int(frame))
-        image = read_frame(path)
-        if image.shape[:2] != (video.height, video.width):
-            raise CorruptInput(
-                f"is {image.shape[1]}x{image.shape[0]}, the index says "
-                f"{video.width}x{video.height}",
-                where=path,
-            )
-        images.append(image)
+    images = [read_video_frame(video, int(frame)) for frame in frames]
     stacked = np.stack(images)
     return resize_frames(stacked if change is None else change.apply(stacked), size)

@@ -1,4 +1,4 @@
-"""Every fault of a data set is one clear line that says where it is."""
+"""Every fault of a data set is one clear line with its place."""
 
 from __future__ import annotations
 

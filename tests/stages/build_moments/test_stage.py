@@ -18,9 +18,8 @@ from schemas.tables import MOMENTS
 from stages.build_moments.config import IndexConfig, IndexInputs
 from stages.build_moments.stage import STAGE
 from stages.core.datasets.moment_rows import MomentRow
-from stages.core.datasets.records import RawExpression
 from stages.core.engine.progress import SilentProgress
-from stages.core.index.index import Index
+from stages.core.index.index import Expression, Index
 from stages.core.moment_formats.context import MomentContext, Timing
 from stages.core.moment_formats.registry import moment_format
 
@@ -176,8 +175,8 @@ def test_a_video_whose_moments_file_is_lost_is_told(
 ) -> None:
     folder = tmp_path / "moments"
     expressions = (
-        RawExpression("a", "0", "the left one jumps", ("0",), ("7",)),
-        RawExpression("b", "0", "the left one jumps", ("0",), ("9",)),
+        Expression("a", "0", "the left one jumps", ("0",), ("7",)),
+        Expression("b", "0", "the left one jumps", ("0",), ("9",)),
     )
     timings = {video: Timing(frames, 6.0, 12, 16) for video, frames in (("a", 6), ("b", 3))}
     rows = [MomentRow("a", "0", None, 1, 3), MomentRow("b", "0", None, 0, 3)]

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from stages.core.engine.processes import place
-from stages.propagate.work import Kept
+from stages.propagate.work import FinishedUnits
 from tglcli.main import main
 
 UNTIL_STOPPED = 300
@@ -19,9 +19,9 @@ FIRST_IS_READY = Path(tempfile.gettempdir()) / f"tgl-first-is-ready-{os.getppid(
 """Made by the first process; both are children of one launcher."""
 
 
-def add_and_end(self: Kept, *args: Any) -> None:
-    """Keep the sentence; then the first process waits for the launcher's signal, and the second,
-    once the first has kept its own, dies as by the kernel's hand.
+def add_and_end(self: FinishedUnits, *args: Any) -> None:
+    """Mark the sentence as finished. Then the first process waits for the launcher's signal; the
+    second one, once the first has marked its own, is killed as by the kernel.
     """
     add(self, *args)
     if place().rank == 1:
@@ -33,6 +33,6 @@ def add_and_end(self: Kept, *args: Any) -> None:
     time.sleep(UNTIL_STOPPED)
 
 
-add = Kept.add
-Kept.add = add_and_end  # type: ignore[method-assign]
+add = FinishedUnits.add
+FinishedUnits.add = add_and_end  # type: ignore[method-assign]
 main()

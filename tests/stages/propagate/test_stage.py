@@ -34,12 +34,12 @@ from stages.core.engine.progress import SilentProgress
 from stages.core.engine.runtime import Runtime
 from stages.core.index.texts import TextStore
 from stages.core.media.frames import read_frame
+from stages.core.model import budgets
 from stages.core.model.backbones.preprocess import preprocess
 from stages.core.model.checkpoint import load_checkpoint
+from stages.core.model.masks import enlarge_masks
 from stages.core.model.text import TextBatch
-from stages.propagate import answers, views
-from stages.propagate import video as video_module
-from stages.propagate.answers import enlarge
+from stages.propagate import masks, runner
 from stages.propagate.config import PropagateConfig, PropagateInputs
 from stages.propagate.stage import STAGE
 
@@ -132,9 +132,9 @@ def test_limits_change_no_mask(
     world: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limits: Any, moments: str
 ) -> None:
     propagate(world.inputs, tmp_path / "plain", moments=moments)
-    monkeypatch.setattr(views, "BLOCK", 4)
-    monkeypatch.setattr(views, "BLOCK_BYTES", 0)
-    monkeypatch.setattr(views, "READ_BYTES", 0)
+    monkeypatch.setattr(budgets, "BLOCK_FRAMES", 4)
+    monkeypatch.setattr(budgets, "BLOCK_BYTES", 0)
+    monkeypatch.setattr(budgets, "LAYER_BYTES", 0)
     propagate(world.inputs, tmp_path / "limited", moments=moments, **limits)
     assert pictures(tmp_path / "plain") == pictures(tmp_path / "limited")
     plain, limited = rows_by_key(tmp_path / "plain"), rows_by_key(tmp_path / "limited")
@@ -153,7 +153,7 @@ def test_masks_equal_the_models_own_clip(world: Any, reference: Path) -> None:
     with torch.no_grad():
         out = model.clip(features, TextBatch.of([embedding]), torch.ones(1, 11).bool())
     shown = (out.object_score_logits[0] > 0).numpy()
-    masks = enlarge(out.mask_logits[0], *world.size).numpy() & shown[:, None, None]
+    masks = enlarge_masks(out.mask_logits[0], *world.size).numpy() & shown[:, None, None]
     for frame, mask in enumerate(masks):
         written = np.asarray(Image.open(reference / "a" / "1" / f"{frame:05d}.png"))
         assert np.array_equal(written > 0, mask)
@@ -163,13 +163,13 @@ def test_each_frame_is_encoded_once_for_all_sentences(
     world: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     encoded: list[int] = []
-    original = video_module.VideoFeatures.close
+    original = runner.VideoFeatures.close
 
     def spy(self: Any) -> None:
         encoded.append(self.encoded)
         original(self)
 
-    monkeypatch.setattr(video_module.VideoFeatures, "close", spy)
+    monkeypatch.setattr(runner.VideoFeatures, "close", spy)
     propagate(world.inputs, tmp_path / "out")
     assert encoded == list(world.lengths.values())
 
@@ -185,7 +185,7 @@ def test_an_interrupted_run_goes_on_after_the_last_whole_batch(
     world: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     propagate(world.inputs, tmp_path / "whole", expressions_per_batch=1)
-    original = video_module.VideoRunner._batch
+    original = runner.OfflineRunner._batch
     worked: list[tuple[str, str]] = []
 
     def spy(self: Any, job: Any, *rest: Any) -> pa.Table:
@@ -196,12 +196,12 @@ def test_an_interrupted_run_goes_on_after_the_last_whole_batch(
         return original(self, job, *rest)
 
     out = tmp_path / "out"
-    monkeypatch.setattr(video_module.VideoRunner, "_batch", spy)
+    monkeypatch.setattr(runner.OfflineRunner, "_batch", spy)
     with pytest.raises(KeyboardInterrupt):
         propagate(world.inputs, out, expressions_per_batch=1)
     assert not out.exists()
     assert worked == [("a", "0"), ("a", "1")]
-    monkeypatch.setattr(video_module.VideoRunner, "_batch", original)
+    monkeypatch.setattr(runner.OfflineRunner, "_batch", original)
     outcome = propagate(world.inputs, out, expressions_per_batch=1)
     assert outcome.counts["expressions finished before"] == 2
     assert outcome.counts["videos finished before"] == 0
@@ -227,7 +227,7 @@ def test_one_new_sentence_costs_one_sentence(own_world: Any, tmp_path: Path) -> 
 def test_a_disk_that_fills_up_is_one_line_and_keeps_what_is_finished(
     world: Any, reference: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original, written = answers._write, []
+    original, written = masks._write, []
 
     def full(path: Path, mask: np.ndarray) -> None:
         written.append(path)
@@ -237,11 +237,11 @@ def test_a_disk_that_fills_up_is_one_line_and_keeps_what_is_finished(
         original(path, mask)
 
     out = tmp_path / "out"
-    monkeypatch.setattr(answers, "_write", full)
+    monkeypatch.setattr(masks, "_write", full)
     with pytest.raises(OutputBlocked, match="the disk is full; free some space"):
         propagate(world.inputs, out, expressions_per_batch=1)
     assert not out.exists()
-    monkeypatch.setattr(answers, "_write", original)
+    monkeypatch.setattr(masks, "_write", original)
     outcome = propagate(world.inputs, out, expressions_per_batch=1)
     assert outcome.counts["expressions finished before"] == 2
     assert pictures(out) == pictures(reference)
@@ -269,7 +269,7 @@ def test_a_bad_frame_fails_its_video_alone(own_world: Any, tmp_path: Path, damag
 def test_texts_of_another_width_are_one_line(own_world: Any, tmp_path: Path) -> None:
     own_world.write_texts(tmp_path / "text", 5)
     inputs = replace(own_world.inputs, text=tmp_path / "text")
-    with pytest.raises(SchemaMismatch, match="5 numbers a token, the checkpoint expects 8"):
+    with pytest.raises(SchemaMismatch, match="5 numbers per token, the checkpoint expects 8"):
         propagate(inputs, tmp_path / "out")
 
 
@@ -314,7 +314,7 @@ def test_a_moments_file_routes_what_it_lists(world: Any, tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        (("a", "9", 0, 1), "video a, expression 9, which the index does not have"),
+        (("a", "9", 0, 1), "video a, expression 9, which is not in the index"),
         (("nowhere", "0", 0, 1), "video nowhere, expression 0"),
         (("b", "0", 2, 6), "ends at frame 6, the video has 5"),
     ],
@@ -337,7 +337,7 @@ def test_file_routing_and_a_file_go_together(world: Any, tmp_path: Path) -> None
 
 def test_annotated_routing_needs_annotations(own_world: Any, tmp_path: Path) -> None:
     write_table(own_world.inputs.index / MOMENTS_TABLE, rows_of([], MOMENTS), MOMENTS)
-    with pytest.raises(MissingInput, match="the index holds no moments"):
+    with pytest.raises(MissingInput, match="the index has no moments"):
         propagate(own_world.inputs, tmp_path / "out")
 
 

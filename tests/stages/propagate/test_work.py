@@ -15,7 +15,6 @@ from torch.distributed import HashStore
 
 from schemas.layouts import PROPAGATION_TABLE
 from schemas.receipts import read_receipt
-from schemas.tables import PROPAGATION
 from stages.core.engine.execute import execute
 from stages.core.engine.processes import Place, Team
 from stages.core.engine.progress import SilentProgress, SilentTask
@@ -23,11 +22,12 @@ from stages.core.engine.runtime import Runtime
 from stages.core.engine.workspace import Workspace
 from stages.core.index.index import Index
 from stages.core.index.texts import TextStore
-from stages.propagate.answers import MaskWriter
 from stages.propagate.config import PropagateConfig
-from stages.propagate.stage import STAGE, plan_jobs
-from stages.propagate.video import Job
-from stages.propagate.work import Kept, Share, finished_rows, work_videos
+from stages.propagate.jobs import Job, plan_jobs
+from stages.propagate.masks import MaskWriter
+from stages.propagate.rows import PropagationRows
+from stages.propagate.stage import STAGE
+from stages.propagate.work import FinishedUnits, WorkerStats, finished_rows, process_videos
 
 KILLED = Path(__file__).with_name("killed_process.py")
 
@@ -73,7 +73,7 @@ def test_two_processes_make_what_one_makes_and_survive_a_kill(world: Any, tmp_pa
 
 
 class Recorder:
-    """A runner that answers everything with black masks and notes what it was given."""
+    """A runner that writes black masks and notes its jobs."""
 
     def __init__(self, log: list[tuple[str, str]], turn: Any = None):
         self.routes: dict[str, int] = {"all": 1}
@@ -89,25 +89,21 @@ class Recorder:
             if self._turn is not None:
                 self._turn()
             frames = job.video.num_frames
-            columns = {
-                "video_id": [job.video.video_id] * frames,
-                "expression_id": [expression.expression_id] * frames,
-                "frame": list(range(frames)),
-                "route": ["language"] * frames,
-                "relevance": [0.5] * frames,
-                "object_score": [1.0] * frames,
-                "mask_area": [0] * frames,
-            }
-            yield pa.table(columns, schema=PROPAGATION.schema)
+            names, routes = [expression.expression_id] * frames, ["language"] * frames
+            ones = np.ones(frames)
+            own = (names, range(frames), routes, ones, ones, np.zeros(frames))
+            yield PropagationRows(job.video.video_id, *own).table()
 
 
 def member(world: Any, out: Path, team: Team, log: list[tuple[str, str]], turn: Any = None) -> Any:
-    """One process's work, without a model; gives its share, its jobs and what is kept."""
+    """One process's work, without a model; gives its counts, its jobs and its finished units."""
     jobs = plan_jobs(Index.open(world.inputs.index), {})
-    kept = Kept(Workspace(out, {}, ""), TextStore.open(world.inputs.text), "weights")
+    texts = TextStore.open(world.inputs.text)
+    finished = FinishedUnits(Workspace(out, {}, ""), texts, "weights")
+    runner: Any = Recorder(log, turn)
     with ThreadPoolExecutor(1) as writers:
-        share = work_videos(jobs, Recorder(log, turn), kept, team, writers, SilentTask())
-    return share, jobs, kept
+        stats = process_videos(jobs, runner, finished, team, writers, SilentTask())
+    return stats, jobs, finished
 
 
 def test_the_longest_video_comes_first_and_none_twice(world: Any, tmp_path: Path) -> None:
@@ -115,18 +111,18 @@ def test_the_longest_video_comes_first_and_none_twice(world: Any, tmp_path: Path
     store = HashStore()
     first, second = (Team(Place(rank, 2, rank), store) for rank in range(2))
     logs: tuple[list[tuple[str, str]], list[tuple[str, str]]] = ([], [])
-    shares: list[Share] = []
+    others: list[WorkerStats] = []
 
     def let_the_other_work() -> None:
-        if not shares:
-            shares.append(member(world, tmp_path, second, logs[1])[0])
+        if not others:
+            others.append(member(world, tmp_path, second, logs[1])[0])
 
-    share, jobs, kept = member(world, tmp_path, first, logs[0], let_the_other_work)
+    stats, jobs, finished = member(world, tmp_path, first, logs[0], let_the_other_work)
     assert logs[0] == [("a", "0"), ("a", "1"), ("a", "2")]
     assert logs[1] == [("b", "0"), ("c", "x y")]
-    whole = Share.sum([share, *shares])
+    whole = WorkerStats.sum([stats, *others])
     assert (whole.videos, whole.sentences_before, whole.routes) == (3, 0, {"all": 2})
-    rows = list(finished_rows(jobs, kept, whole.failures))
+    rows = list(finished_rows(jobs, finished, whole.failures))
     assert [table.column("video_id")[0].as_py() for table in rows] == ["a", "b", "c"]
 
 
@@ -134,18 +130,18 @@ def test_a_dismissed_process_takes_no_further_video(world: Any, tmp_path: Path) 
     store = HashStore()
     first, second = (Team(Place(rank, 2, rank), store) for rank in range(2))
     log: list[tuple[str, str]] = []
-    share, _, _ = member(world, tmp_path, second, log, first.dismiss)
+    stats, _, _ = member(world, tmp_path, second, log, first.dismiss)
     assert {video for video, _ in log} == {"a"}
-    assert share.videos == 1
+    assert stats.videos == 1
 
 
-def test_finished_sentences_are_not_worked_again(world: Any, tmp_path: Path) -> None:
+def test_finished_sentences_are_not_recomputed(world: Any, tmp_path: Path) -> None:
     log: list[tuple[str, str]] = []
     team = Team(Place(), HashStore())
     member(world, tmp_path, team, log)
     assert log == list(world.sentences)
     (tmp_path / "a" / "1" / "00003.png").write_bytes(b"damaged")
     again: list[tuple[str, str]] = []
-    share, _, _ = member(world, tmp_path, Team(Place(), HashStore()), again)
+    stats, _, _ = member(world, tmp_path, Team(Place(), HashStore()), again)
     assert again == [("a", "1")]
-    assert (share.videos, share.videos_before, share.sentences_before) == (1, 2, 4)
+    assert (stats.videos, stats.videos_before, stats.sentences_before) == (1, 2, 4)

@@ -24,7 +24,7 @@ def _load(name: str) -> None:
     spec.loader.exec_module(module)
 
 
-for helper in ("score_definition", "score_png_writer"):
+for helper in ("random_masks", "score_definition", "score_png_writer"):
     if helper not in sys.modules:
         _load(helper)
 

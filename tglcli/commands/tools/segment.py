@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
@@ -15,8 +14,7 @@ from schemas.wording import amount
 from stages.core.model.hub import TOY_CHECKPOINT
 from stages.propagate.config import ROUTING, PropagateConfig
 from stages.tools.render.config import RenderConfig
-from stages.tools.segment.request import SegmentRequest, SegmentResult
-from stages.tools.segment.results import check_suffix
+from stages.tools.segment.request import SegmentRequest, SegmentResult, check_suffix
 from tglcli.options import RunOptions, stage_command
 from tglcli.summary import duration, shown
 
@@ -148,28 +146,25 @@ def segment(
         check_suffix(table)
     config = replace(config, moments=moments)
     started = time.monotonic()
-    result = _segmenter(config)(
-        request,
-        config,
-        runtime=run.runtime,
-        progress=run.progress(),
-        force=run.force,
-    )
+    result = _segment(request, config, run)
     if not run.quiet:
         _print(result, request, time.monotonic() - started)
     if result.failure is not None:
         raise result.failure
 
 
-def _segmenter(config: PropagateConfig) -> Callable[..., SegmentResult]:
-    """Pick the function for streams or for whole videos; both load torch."""
+def _segment(request: SegmentRequest, config: PropagateConfig, run: RunOptions) -> SegmentResult:
+    """Segment files or a stream; both load torch."""
+    from stages.tools.segment.run import SegmentRun
+
+    segment_run = SegmentRun(request, config, run.runtime, run.progress(), run.force)
     if config.online:
         from stages.tools.segment.online import segment_online
 
-        return segment_online
+        return segment_online(segment_run)
     from stages.tools.segment.offline import segment_offline
 
-    return segment_offline
+    return segment_offline(segment_run)
 
 
 def _print(result: SegmentResult, request: SegmentRequest, seconds: float) -> None:

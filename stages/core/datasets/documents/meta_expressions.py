@@ -14,7 +14,8 @@ from schemas.errors import CorruptInput, TglError
 from schemas.layouts import safe_name
 from stages.core.datasets.documents.json_values import whole_text
 from stages.core.datasets.faults import Faults, strict
-from stages.core.datasets.records import RawExpression, RawVideo
+from stages.core.datasets.records import RawVideo
+from stages.core.index.index import Expression
 
 Ids = Callable[[str, Mapping[str, Any], str], tuple[tuple[str, ...], tuple[str, ...]]]
 """From (video id, an expression's entry, place for messages) to object ids and anno ids."""
@@ -60,7 +61,7 @@ class MetaExpressions:
         where = f"{self.path}, video {video_id}"
         return tuple(safe_name(name, where=where) for name in self._bodies(video_id))
 
-    def expressions(self, ids: Ids) -> list[RawExpression]:
+    def expressions(self, ids: Ids) -> list[Expression]:
         """List the expressions in the order of the file.
 
         Args:
@@ -97,9 +98,7 @@ class MetaExpressions:
             raise CorruptInput("lists a frame twice", where=where)
         return names
 
-    def _expression(
-        self, video_id: str, expression_id: str, body: object, ids: Ids
-    ) -> RawExpression:
+    def _expression(self, video_id: str, expression_id: str, body: object, ids: Ids) -> Expression:
         where = f"{self.path}, video {video_id}, expression {expression_id}"
         safe_name(expression_id, where=where)
         entry = mapping(body, where)
@@ -107,4 +106,4 @@ class MetaExpressions:
         if not isinstance(text, str) or not text.strip():
             raise CorruptInput("has no sentence in exp", where=where)
         objects, annos = ids(video_id, entry, where)
-        return RawExpression(video_id, expression_id, whole_text(text, where), objects, annos)
+        return Expression(video_id, expression_id, whole_text(text, where), objects, annos)

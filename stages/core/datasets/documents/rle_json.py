@@ -56,7 +56,7 @@ def _ascii(counts: str, where: str) -> bytes:
     try:
         return counts.encode("ascii")
     except UnicodeEncodeError as error:
-        raise CorruptInput("the RLE has a character outside its code", where=where) from error
+        raise CorruptInput("the RLE has an invalid character", where=where) from error
 
 
 def _compress(counts: list[object], height: int, width: int, where: str) -> Rle:

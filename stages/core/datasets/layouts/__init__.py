@@ -5,9 +5,9 @@ A layout is added by its file and a line here. The names that options offer load
 
 READERS = {
     "mevis": "mevis.MevisSplit",
+    "ref-youtube-vos": "youtube_vos.YoutubeVosSplit",
     "ref-davis17": "davis.DavisSplit",
     "folder": "plain.PlainFolder",
-    "ref-youtube-vos": "youtube_vos.YoutubeVosSplit",
 }
 """Module and class of each layout's reader; the first layout that a folder looks like is taken."""
 LAYOUT_NAMES = tuple(READERS)

@@ -16,8 +16,9 @@ from schemas.files import read_regular
 from schemas.layouts import MOMENTS_FILE, natural_key, safe_name
 from stages.core.datasets.faults import Faults, strict
 from stages.core.datasets.palette import palette_tracks, track_id
-from stages.core.datasets.records import DatasetPath, RawExpression, RawTrack, RawVideo
+from stages.core.datasets.records import DatasetPath, RawTrack, RawVideo
 from stages.core.engine.runtime import Runtime
+from stages.core.index.index import Expression
 
 TEXTS_FOLDER = "davis_text_annotations"
 _TEXT_FILES = (
@@ -40,7 +41,7 @@ class DavisSplit:
     """One split of a downloaded Ref-DAVIS17.
 
     Args:
-        place: its root has davis_text_annotations and DAVIS, or is DAVIS itself; its split is a
+        source: its root has davis_text_annotations and DAVIS, or is DAVIS itself; its split is a
             list in ImageSets/2017, train or val.
 
     Raises:
@@ -50,10 +51,10 @@ class DavisSplit:
 
     layout = "ref-davis17"
 
-    def __init__(self, place: DatasetPath, faults: Faults = strict):
-        root = place.root
+    def __init__(self, source: DatasetPath, faults: Faults = strict):
+        root = source.root
         davis = _davis_folder(root)
-        if place.split is None:
+        if source.split is None:
             raise ConfigError(
                 "the data set has several splits", where="--split", hint=_choices(davis)
             )
@@ -61,7 +62,7 @@ class DavisSplit:
         self.masks = next((davis / m for m in _MASKS if (davis / m).is_dir()), davis / _MASKS[0])
         self.moments = root / MOMENTS_FILE
         self._faults = faults
-        self._names = _split_videos(davis, place.split)
+        self._names = _split_videos(davis, source.split)
         self._corrected = 0
         self._sentences = self._read_sentences(_texts_folder(root, davis))
         self.notes: Mapping[str, int] = {"misspelt names corrected": self._corrected}
@@ -87,7 +88,7 @@ class DavisSplit:
                 self._faults(MissingInput(f"video {name} has no frames", where=folder))
         return found
 
-    def expressions(self) -> list[RawExpression]:
+    def expressions(self) -> list[Expression]:
         """List four expressions per object, objects by number."""
         found = []
         for name in self._names:
@@ -106,10 +107,8 @@ class DavisSplit:
         """Stream the tracks of all objects in the PNGs; videos are read in parallel."""
         yield from palette_tracks(self.masks, self.videos(), runtime, self._faults)
 
-    def _expression(
-        self, video_id: str, number: int, position: int, annotation: int
-    ) -> RawExpression:
-        return RawExpression(
+    def _expression(self, video_id: str, number: int, position: int, annotation: int) -> Expression:
+        return Expression(
             video_id,
             str(position * len(_TEXT_FILES) + annotation),
             self._sentences[video_id, number, annotation],

@@ -20,8 +20,9 @@ from stages.core.datasets.documents.json_values import id_list, whole_text
 from stages.core.datasets.documents.meta_expressions import MetaExpressions
 from stages.core.datasets.documents.rle_json import read_track
 from stages.core.datasets.faults import Faults, strict
-from stages.core.datasets.records import DatasetPath, RawExpression, RawTrack, RawVideo
+from stages.core.datasets.records import DatasetPath, RawTrack, RawVideo
 from stages.core.engine.runtime import Runtime
+from stages.core.index.index import Expression
 
 _META_NAMES = (MEVIS_EXPRESSIONS, MEVIS_EXPRESSIONS_V2)
 
@@ -32,7 +33,7 @@ class MevisSplit:
     Expressions of v2 without objects are kept with empty id lists; unknown fields are ignored.
 
     Args:
-        place: its folder has meta_expressions.json.
+        source: its folder has meta_expressions.json.
 
     Raises:
         MissingInput: no meta file.
@@ -41,8 +42,8 @@ class MevisSplit:
 
     layout = "mevis"
 
-    def __init__(self, place: DatasetPath, faults: Faults = strict):
-        folder = place.folder
+    def __init__(self, source: DatasetPath, faults: Faults = strict):
+        folder = source.folder
         self.frames_dir = folder / FRAMES_FOLDER
         self.masks = folder / MEVIS_MASKS
         self.moments = folder / MOMENTS_FILE
@@ -59,7 +60,7 @@ class MevisSplit:
         """List the videos in the order of the file."""
         return self._meta.videos()
 
-    def expressions(self) -> list[RawExpression]:
+    def expressions(self) -> list[Expression]:
         """List the expressions in the order of the file."""
         return self._meta.expressions(_ids)
 

@@ -25,9 +25,10 @@ from stages.core.datasets.palette import (
     palette_tracks,
     track_id,
 )
-from stages.core.datasets.records import DatasetPath, RawExpression, RawTrack, RawVideo
+from stages.core.datasets.records import DatasetPath, RawTrack, RawVideo
 from stages.core.datasets.video_frames import no_frames
 from stages.core.engine.runtime import Runtime
+from stages.core.index.index import Expression
 from stages.core.media.frames import FRAME_SUFFIXES
 
 SENTENCES_FILE = "expressions.csv"
@@ -38,7 +39,7 @@ class PlainFolder:
     """Frames, palette PNGs and a CSV of sentences.
 
     Args:
-        place: its folder has expressions.csv; its frames, an artifact of extract-frames, take the
+        source: its folder has expressions.csv; its frames, an artifact of extract-frames, take the
             place of JPEGImages in the folder.
 
     Raises:
@@ -48,9 +49,9 @@ class PlainFolder:
 
     layout = "folder"
 
-    def __init__(self, place: DatasetPath, faults: Faults = strict):
-        folder = place.folder
-        self.frames_dir = (place.frames or folder) / FRAMES_FOLDER
+    def __init__(self, source: DatasetPath, faults: Faults = strict):
+        folder = source.folder
+        self.frames_dir = (source.frames or folder) / FRAMES_FOLDER
         self.masks = folder / ANNOTATIONS_FOLDER
         self.moments = folder / MOMENTS_FILE
         self._faults = faults
@@ -72,7 +73,7 @@ class PlainFolder:
         """List the videos in the order of the CSV, frames by the numbers in their names."""
         return self._videos
 
-    def expressions(self) -> list[RawExpression]:
+    def expressions(self) -> list[Expression]:
         """List the expressions in the order of the CSV."""
         return self._expressions
 
@@ -104,7 +105,7 @@ def _frame_names(folder: Path) -> tuple[str, ...]:
     )
 
 
-def _read_sentences(path: Path, faults: Faults) -> list[RawExpression]:
+def _read_sentences(path: Path, faults: Faults) -> list[Expression]:
     reader = csv.DictReader(io.StringIO(read_csv_text(path), newline=""))
     try:
         missing = [name for name in _NEEDED if name not in (reader.fieldnames or ())]
@@ -114,7 +115,7 @@ def _read_sentences(path: Path, faults: Faults) -> list[RawExpression]:
     except csv.Error as error:
         raise CorruptInput(f"is not CSV ({error})", where=path) from error
     counted: defaultdict[str, int] = defaultdict(int)
-    found: dict[tuple[str, str], RawExpression] = {}
+    found: dict[tuple[str, str], Expression] = {}
     for number, row in enumerate(rows, start=2):
         where = f"{path}, line {number}"
         try:
@@ -136,7 +137,7 @@ def _read_sentences(path: Path, faults: Faults) -> list[RawExpression]:
 
 def _expression(
     row: Mapping[str, str | None], counted: defaultdict[str, int], where: str
-) -> RawExpression:
+) -> Expression:
     video_id = safe_name((row["video_id"] or "").strip(), where=where)
     given = (row.get("expression_id") or "").strip()
     expression_id = safe_name(given or str(counted[video_id]), where=where)
@@ -148,4 +149,4 @@ def _expression(
     if any(re.fullmatch("[1-9][0-9]{0,2}", number) is None for number in numbers):
         raise CorruptInput(f"{' '.join(numbers)!r} are not object numbers", where=where)
     annos = tuple(track_id(video_id, number) for number in numbers)
-    return RawExpression(video_id, expression_id, text, numbers, annos)
+    return Expression(video_id, expression_id, text, numbers, annos)

@@ -16,7 +16,7 @@ from stages.core.datasets.records import Dataset, DatasetPath
 class Layout(Protocol):
     """A layout's reader class."""
 
-    def __call__(self, place: DatasetPath, faults: Faults) -> Dataset:
+    def __call__(self, source: DatasetPath, faults: Faults) -> Dataset:
         """Open a data set."""
 
     def looks_like(self, folder: Path) -> bool:
@@ -62,11 +62,11 @@ def open_dataset(
     """
     if not root.is_dir():
         raise MissingInput("no such folder", where=root)
-    place = DatasetPath(root, split, frames)
-    name = layout or detect_layout(place.folder)
+    source = DatasetPath(root, split, frames)
+    name = layout or detect_layout(source.folder)
     if name is None:
         raise MissingInput("no data set of a known layout", where=root, hint=_advice(root))
-    return layout_reader(name)(place, faults)
+    return layout_reader(name)(source, faults)
 
 
 def _advice(root: Path) -> str:

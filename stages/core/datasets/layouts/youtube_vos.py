@@ -22,8 +22,9 @@ from stages.core.datasets.palette import (
     palette_tracks,
     track_id,
 )
-from stages.core.datasets.records import DatasetPath, RawExpression, RawTrack, RawVideo
+from stages.core.datasets.records import DatasetPath, RawTrack, RawVideo
 from stages.core.engine.runtime import Runtime
+from stages.core.index.index import Expression
 
 META_FOLDER = "meta_expressions"
 _VALID, _TEST = "valid", "test"
@@ -36,7 +37,7 @@ class YoutubeVosSplit:
     they are left out of valid and counted.
 
     Args:
-        place: its folder is that of a split, `<data set>/train`.
+        source: its folder is that of a split, `<data set>/train`.
 
     Raises:
         MissingInput: no meta file for this split.
@@ -44,8 +45,8 @@ class YoutubeVosSplit:
 
     layout = "ref-youtube-vos"
 
-    def __init__(self, place: DatasetPath, faults: Faults = strict):
-        folder = place.folder
+    def __init__(self, source: DatasetPath, faults: Faults = strict):
+        folder = source.folder
         path = meta_path(folder)
         if not os.path.lexists(path):
             raise MissingInput("the split has no meta file", where=path)
@@ -68,7 +69,7 @@ class YoutubeVosSplit:
         """List the videos in the order of the file."""
         return self._meta.videos()
 
-    def expressions(self) -> list[RawExpression]:
+    def expressions(self) -> list[Expression]:
         """List the expressions in the order of the file."""
         return self._meta.expressions(_ids)
 

@@ -3,14 +3,14 @@
 The session runs under ``inference_mode`` and keeps state; here every step is a function of its
 arguments, so that gradients flow from a frame through the memory into earlier frames and several
 sentences run as one batch.
-``tests/stages/core/model/backbones/test_parity.py`` holds both to the same numbers.
+``tests/stages/core/model/backbones/test_parity.py`` checks that both give the same numbers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -18,94 +18,111 @@ from torch import Tensor, nn
 
 from schemas.errors import ConfigError
 from stages.core.model.backbones.features import FrameFeatures
+from stages.core.model.backbones.records import Decoded, MemoryTokens, Prompts
 from stages.core.model.backbones.shared_attention import attend_shared
 
 NO_OBJECT = -1024.0
-"""The mask logit that SAM 2 writes where its object score says that nothing is there."""
+"""The mask logit of frames whose object score says that the object is absent."""
 MASK_SCALE, MASK_BIAS = 20.0, -10.0
-"""SAM 2 turns a given mask of 0 and 1 into logits with these."""
+"""Turn a given mask of 0 and 1 into logits, as SAM 2 does."""
 SINE_TEMPERATURE = 10_000.0
 NUM_LEVELS = 3
 NO_PROMPT_TOKENS = 2
 
 
-@dataclass(frozen=True)
-class Decoded:
-    """What the mask decoder says of B items; the chosen candidate has the highest predicted IoU.
-
-    Attributes:
-        candidates: (B, M, s, s) raw mask logits.
-        iou: (B, M) predicted IoU, 0..1.
-        tokens: (B, M, C) mask tokens, from which object pointers are made.
-        object_score: (B,) logit of "the object is visible".
-        pointer: (B, C) ready object pointer where a mask was given; otherwise made from the token.
-    """
-
-    candidates: Tensor
-    iou: Tensor
-    tokens: Tensor
-    object_score: Tensor
-    pointer: Tensor | None = None
-
-    @property
-    def chosen(self) -> Tensor:
-        """(B,) index of the candidate with the highest predicted IoU."""
-        return self.iou.argmax(dim=1)
-
-    @property
-    def mask_logits(self) -> Tensor:
-        """(B, s, s) raw logits of the chosen candidate."""
-        rows = torch.arange(len(self.iou), device=self.iou.device)
-        return self.candidates[rows, self.chosen]
-
-    @property
-    def token(self) -> Tensor:
-        """(B, C) token of the chosen candidate."""
-        if self.tokens.shape[1] != self.iou.shape[1]:
-            return self.tokens[:, 0]
-        rows = torch.arange(len(self.iou), device=self.iou.device)
-        return self.tokens[rows, self.chosen]
-
-
-@dataclass(frozen=True)
-class Prompts:
-    """What a user gives SAM 2 on a frame, for B objects; a mask excludes points and boxes.
-
-    Attributes:
-        mask: (B, S, S) of 0 and 1: taken as the answer, and as the object's first memory.
-        points: (B, P, 2) pixel coordinates x, y in the S x S image, with ``labels``.
-        labels: (B, P) 1 inside, 0 outside, -1 no point.
-        boxes: (B, 4) x0, y0, x1, y1 in pixels of the S x S image.
-    """
-
-    mask: Tensor | None = None
-    points: Tensor | None = None
-    labels: Tensor | None = None
-    boxes: Tensor | None = None
-
-    def __post_init__(self) -> None:
-        clicks = self.points is not None or self.boxes is not None
-        if (self.mask is not None) == clicks:
-            raise ValueError("give either a mask, or points or boxes")
-        if (self.points is None) != (self.labels is None):
-            raise ValueError("points and labels come together")
-
-
 class Backbone(nn.Module):
-    """A ``Sam2VideoModel`` behind the five steps that tracking is made of.
+    """A ``Sam2VideoModel``, and the base of every other family of models.
+
+    A family overrides what differs from SAM 2 and is listed in ``families.FAMILIES``; no other
+    module looks into the wrapped model.
 
     Args:
-        sam: the model; it stays reachable as ``.sam`` for saving.
+        sam: the model of transformers; its name prefixes the weights of a checkpoint.
 
     Raises:
         ConfigError: its image encoder does not give three feature levels.
     """
+
+    trained_parts: ClassVar[tuple[str, ...]] = (
+        "memory_attention",
+        "mask_decoder",
+        "memory_encoder",
+        "object_pointer_proj",
+        "temporal_positional_encoding_projection_layer",
+        "memory_temporal_positional_encoding",
+        "no_memory_embedding",
+    )
+    """Parameters that TGL trains, by prefix: memory attention, mask decoder, memory encoder, and
+    the small tensors for reading the memory."""
+    encoder_parts: ClassVar[tuple[str, ...]] = ("mask_decoder.conv_s0", "mask_decoder.conv_s1")
+    """Projections that run with the encoder, so that features can be shared and cached."""
+    gate_parts: ClassVar[tuple[str, ...]] = (
+        "no_object_pointer",
+        "occlusion_spatial_embedding_parameter",
+    )
+    """Codes that only the object-score gate uses; without it they have no gradient."""
+
+    @classmethod
+    def require_packages(cls, document: Mapping[str, Any], where: Path) -> None:
+        """Check that the packages for a configuration can be imported; SAM 2 needs no other.
+
+        Args:
+            document: the configuration.
+            where: the file it was read from, for messages.
+
+        Raises:
+            MissingInput: a package is missing.
+        """
 
     def __init__(self, sam: Any):
         super().__init__()
         if sam.config.vision_config.num_feature_levels != NUM_LEVELS:
             raise ConfigError("the backbone's image encoder must give three feature levels")
         self.sam = sam
+
+    def to_config(self) -> dict[str, Any]:
+        """Return the model's configuration, as ``families.backbone_of`` reads it."""
+        return self.sam.config.to_dict()
+
+    @property
+    def published(self) -> nn.Module:
+        """The module in which the files of a published model name their tensors."""
+        return self.sam
+
+    def share_point_embedding(self) -> None:
+        """Give the image and the prompts one random matrix for positions.
+
+        From random weights the two differ, and points then cannot be learned; SAM 2's own weights
+        contain the same matrix twice.
+        """
+        shared = self.sam.shared_image_embedding.positional_embedding
+        self.sam.prompt_encoder.shared_embedding.positional_embedding.data.copy_(shared.data)
+
+    def select_trained(self, *, gate: bool) -> None:
+        """Freeze all parameters but those that TGL trains.
+
+        Args:
+            gate: train the codes of the object-score gate too.
+        """
+        # In eval mode this would fall back on mask tokens that single-mask training never uses.
+        self.sam.mask_decoder.dynamic_multimask_via_stability = False
+        for name, parameter in self.sam.named_parameters():
+            parameter.requires_grad_(self._is_trained(name, gate=gate))
+
+    def _is_trained(self, name: str, *, gate: bool) -> bool:
+        if name.startswith(self.encoder_parts):
+            return False
+        return name.startswith(self.trained_parts) or (gate and name.startswith(self.gate_parts))
+
+    @property
+    def image_encoder(self) -> nn.Module:
+        """The network that :meth:`encode` runs frames through."""
+        return self.sam.vision_encoder
+
+    def compile_parts(self) -> None:
+        """Compile the parts that have no graph breaks, each alone."""
+        for name in ("vision_encoder", "memory_attention", "memory_encoder", "mask_decoder"):
+            getattr(self.sam, name).compile()
 
     @property
     def image_size(self) -> int:
@@ -157,72 +174,66 @@ class Backbone(nn.Module):
             position=out.fpn_position_encoding[-1][:1],
         )
 
-    def without_memory(self, coarse: Tensor) -> Tensor:
-        """(B, C, h, h) features of a frame that has nothing to remember."""
-        return coarse + self.sam.no_memory_embedding.view(1, -1, 1, 1)
-
-    def attend(
+    def segment(
         self,
-        coarse: Tensor,
-        position: Tensor,
-        memory: Tensor,
-        memory_position: Tensor,
-        pointer_tokens: int,
+        features: FrameFeatures,
+        memory: MemoryTokens | None,
         *,
-        owner: Sequence[int] | None = None,
-    ) -> Tensor:
+        sparse: Tensor | None = None,
+        multimask: bool = True,
+    ) -> Decoded:
+        """Memory attention and mask decoder.
+
+        Args:
+            features: of B frames.
+            memory: the memories that they read; None if there are none yet.
+            sparse: (B, 1, P, C) prompt tokens, or none.
+            multimask: three candidates instead of one.
+        """
+        if memory is None:
+            coarse = features.coarse + self.sam.no_memory_embedding.view(1, -1, 1, 1)
+        else:
+            coarse = self.attend(features.coarse, features.position, memory)
+        return self.decode(
+            coarse, features.middle, features.fine, sparse=sparse, multimask=multimask
+        )
+
+    def attend(self, coarse: Tensor, position: Tensor, memory: MemoryTokens) -> Tensor:
         """Memory attention.
 
         Args:
             coarse: (B, C, h, h).
             position: (1, C, h, h).
-            memory: (L, G, Cm): N tokens a remembered frame, then the pointers' tokens.
-            memory_position: (L, G, Cm).
-            pointer_tokens: how many of the L are pointers'.
-            owner: which of the G memories each item reads; by default G is B and each has its own.
+            memory: read by the B items.
 
         Returns:
-            (B, C, h, h) features that know what was remembered.
+            (B, C, h, h) features with the memories mixed in.
         """
-        if owner is not None:
-            return attend_shared(
-                self.sam.memory_attention,
-                coarse,
-                position,
-                memory,
-                memory_position,
-                pointer_tokens,
-                owner,
-            )
-        return self._attend_own(coarse, position, memory, memory_position, pointer_tokens)
+        if memory.owner is None:
+            return self._attend_own(coarse, position, memory)
+        return attend_shared(self.sam.memory_attention, coarse, position, memory, memory.owner)
 
     def _attend_own(
-        self,
-        coarse: Tensor,
-        position: Tensor,
-        memory: Tensor,
-        memory_position: Tensor,
-        pointer_tokens: int,
-        **more: int,
+        self, coarse: Tensor, position: Tensor, memory: MemoryTokens, **more: int
     ) -> Tensor:
-        """Memory attention of B items that read a memory each.
+        """Memory attention of B items that read one memory each.
 
         Args:
-            more: what the model's own module wants to know beside.
+            more: further arguments of the model's own module.
         """
         b, c, h, w = coarse.shape
         attended = self.sam.memory_attention(
             current_vision_features=coarse.flatten(2).permute(2, 0, 1),  # (hh, B, C)
             current_vision_position_embeddings=position.flatten(2).permute(2, 0, 1),
-            memory=memory,
-            memory_posision_embeddings=memory_position,
-            num_object_pointer_tokens=pointer_tokens,
+            memory=memory.memory,
+            memory_posision_embeddings=memory.position,
+            num_object_pointer_tokens=memory.pointer_tokens,
             **more,
         )  # (1, B, hh, C)
         return attended[0].transpose(1, 2).reshape(b, c, h, w)
 
     def no_prompt(self, batch: int) -> Tensor:
-        """(B, 1, 2, C): what SAM 2 feeds its decoder when nobody prompts."""
+        """(B, 1, 2, C): the tokens that SAM 2 feeds its decoder without a prompt."""
         token = self.sam.prompt_encoder.not_a_point_embed.weight  # (1, C)
         return token.view(1, 1, 1, -1).expand(batch, 1, NO_PROMPT_TOKENS, -1)
 
@@ -262,6 +273,11 @@ class Backbone(nn.Module):
         )  # (B, 1, M, s, s), (B, 1, M), (B, 1, M, C), (B, 1, 1)
         return Decoded(masks[:, 0], iou[:, 0], tokens[:, 0], score[:, 0, 0])
 
+    def takes_multimask(self, prompts: Prompts) -> bool:
+        """Return whether prompts are so few that three candidates are decoded."""
+        clicks = 0 if prompts.points is None else prompts.points.shape[1]
+        return clicks <= self.sam.config.multimask_max_pt_num and prompts.boxes is None
+
     def prompt_tokens(self, prompts: Prompts) -> Tensor:
         """(B, 1, P, C) tokens of points and boxes."""
         points = None if prompts.points is None else prompts.points.unsqueeze(1)  # (B, 1, P, 2)
@@ -270,7 +286,7 @@ class Backbone(nn.Module):
         return self.sam.prompt_encoder(points, labels, boxes, None)[0]
 
     def read_mask(self, features: FrameFeatures, mask: Tensor, *, gate: bool) -> Decoded:
-        """Take given masks as the answer for B objects, with the token that describes them.
+        """Take given masks as the result for B objects, with the token that describes them.
 
         Args:
             features: of B frames.
@@ -290,7 +306,7 @@ class Backbone(nn.Module):
         return Decoded(low, low.new_ones(len(low), 1), read.tokens, score, pointer)
 
     def pointer(self, decoded: Decoded, *, gate: bool) -> Tensor:
-        """(B, C) object pointers of an answer; gated, absent objects share one."""
+        """(B, C) object pointers of a result; with the gate, absent objects share one."""
         if decoded.pointer is not None:
             return decoded.pointer
         visible = decoded.object_score > 0
@@ -298,9 +314,9 @@ class Backbone(nn.Module):
 
     def _point_at(self, token: Tensor, visible: Tensor) -> Tensor:
         """(B, C) pointers from mask tokens (B, C), for the rows that ``visible`` (B,) names."""
-        share = visible.to(token.dtype).unsqueeze(1)  # (B, 1)
+        shown = visible.to(token.dtype).unsqueeze(1)  # (B, 1)
         return (
-            share * self.sam.object_pointer_proj(token) + (1 - share) * self.sam.no_object_pointer
+            shown * self.sam.object_pointer_proj(token) + (1 - shown) * self.sam.no_object_pointer
         )
 
     def remember(
@@ -312,7 +328,7 @@ class Backbone(nn.Module):
             coarse: (B, C, h, h) features of the frames, as the image encoder gave them.
             mask: (B, m, m) logits of any side m.
             object_score: (B,) logits.
-            gate: treat items with a score at or below 0 as "nothing there".
+            gate: treat items with a score at or below 0 as absent.
             binarise: write a hard mask, as SAM 2 does for prompted frames.
 
         Returns:
@@ -332,7 +348,7 @@ class Backbone(nn.Module):
         return self.memory_tokens(memory)
 
     def memory_tokens(self, memory: Tensor) -> Tensor:
-        """(B, N, Cm) tokens of memories (B, Cm, h, w): one a place, N is h * w."""
+        """(B, N, Cm) tokens of memories (B, Cm, h, w): one per place, N is h * w."""
         return memory.flatten(2).transpose(1, 2)
 
     def memory_position(self, side: tuple[int, int], like: Tensor) -> Tensor:
@@ -349,7 +365,7 @@ class Backbone(nn.Module):
         """Positions of object pointers.
 
         Args:
-            offsets: (P,) distance in time as a share of the longest one.
+            offsets: (P,) distances in time, as fractions of the longest one.
 
         Returns:
             (P, Cm).

@@ -1,32 +1,55 @@
 """EdgeTAM's video model behind the interface of the backbone.
 
 EdgeTAM (arXiv 2501.07256) is SAM 2 with a small image encoder and a small memory. A perceiver
-condenses each remembered frame into a fixed number of latents: the first ones ("1-D") look at the
-whole frame, each of the others ("2-D") at one window of it. Only the latter have a place in the
+condenses each remembered frame into a fixed number of latents: the first ones ("1-D") attend to the
+whole frame, each of the others ("2-D") to one window of it. Only the latter have a position in the
 frame, and only they are rotated in memory attention.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from schemas.errors import ConfigError
+from schemas.errors import ConfigError, MissingInput
 from stages.core.model.backbones.backbone import Backbone
+from stages.core.model.backbones.records import MemoryTokens
+
+TIMM_ENCODER = "edgetam_vision_model"
+"""``model_type`` of the image encoder whose network comes from timm."""
 
 
 class EdgeTamBackbone(Backbone):
-    """An ``EdgeTamVideoModel``; what is not here is as in SAM 2.
+    """An ``EdgeTamVideoModel``; everything else is as in SAM 2.
 
     Args:
-        sam: the model; it stays reachable as ``.sam`` for saving.
+        sam: the model of transformers.
 
     Raises:
         ConfigError: its encoder does not give three levels, or its latents do not fit the frame.
     """
+
+    trained_parts: ClassVar[tuple[str, ...]] = (*Backbone.trained_parts, "spatial_perceiver")
+
+    @classmethod
+    def require_packages(cls, document: Mapping[str, Any], where: Path) -> None:
+        """Raise ``MissingInput`` where the image encoder is timm's and timm cannot be imported."""
+        vision = document.get("vision_config")
+        if not isinstance(vision, Mapping) or vision.get("model_type") != TIMM_ENCODER:
+            return
+        try:
+            import timm  # noqa: F401
+        except (ImportError, RuntimeError) as error:
+            # RuntimeError: a torchvision that does not fit the installed torch.
+            raise MissingInput(
+                f"its image encoder needs the package timm ({error})",
+                where=where,
+                hint="pip install 'tgl[edgetam]'",
+            ) from error
 
     def __init__(self, sam: Any):
         super().__init__(sam)
@@ -34,7 +57,7 @@ class EdgeTamBackbone(Backbone):
 
     @property
     def latent_side(self) -> int:
-        """n: the 2-D latents look at n x n windows of a frame."""
+        """n: the 2-D latents attend to n x n windows of a frame."""
         return _root(self.sam.spatial_perceiver.num_latents_2d)
 
     @property
@@ -43,36 +66,25 @@ class EdgeTamBackbone(Backbone):
         perceiver = self.sam.spatial_perceiver
         return perceiver.num_latents_1d + perceiver.num_latents_2d
 
-    def attend(
-        self,
-        coarse: Tensor,
-        position: Tensor,
-        memory: Tensor,
-        memory_position: Tensor,
-        pointer_tokens: int,
-        *,
-        owner: Sequence[int] | None = None,
-    ) -> Tensor:
-        """Memory attention; arguments as in ``Backbone``, with N tokens a remembered frame.
+    def attend(self, coarse: Tensor, position: Tensor, memory: MemoryTokens) -> Tensor:
+        """Memory attention, see ``Backbone``.
 
         Memories that several items read are copied: at 1024 px, projecting the few latents once
         more takes a sixtieth of the arithmetic of comparing them with a frame's 4096 places.
         """
-        if owner is not None:
-            memory, memory_position = memory[:, owner], memory_position[:, owner]
+        if memory.owner is not None:
+            owner = list(memory.owner)
+            own, places = memory.memory[:, owner], memory.position[:, owner]
+            memory = MemoryTokens(own, places, memory.pointer_tokens)
+        spatial = len(memory.memory) - memory.pointer_tokens
         return self._attend_own(
-            coarse,
-            position,
-            memory,
-            memory_position,
-            pointer_tokens,
-            num_spatial_memory_tokens=(len(memory) - pointer_tokens) // self.memory_length,
+            coarse, position, memory, num_spatial_memory_tokens=spatial // self.memory_length
         )
 
     def memory_tokens(self, memory: Tensor) -> Tensor:
         """(B, N, Cm) latents of memories (B, Cm, h, w): the 1-D ones, then the 2-D ones.
 
-        transformers' module condenses one memory a call; its layers are used here for B.
+        transformers' module condenses one memory per call; its layers are used here for B.
         """
         perceiver = self.sam.spatial_perceiver
         b, c, h, w = memory.shape
@@ -91,7 +103,7 @@ class EdgeTamBackbone(Backbone):
         return torch.cat(latents, dim=1)
 
     def memory_position(self, side: tuple[int, int], like: Tensor) -> Tensor:
-        """(N, Cm): none for 1-D latents, sine positions of the n x n windows for the others."""
+        """(N, Cm): zeros for 1-D latents, sine positions of the n x n windows for the others."""
         n = self.latent_side
         perceiver = self.sam.spatial_perceiver
         shape = torch.Size((1, self.memory_channels, n, n))
@@ -100,10 +112,10 @@ class EdgeTamBackbone(Backbone):
         return torch.cat([nowhere, windows[0].flatten(1).transpose(0, 1)])
 
 
-def _condense(perceiver: Any, latents: Tensor, seen: Tensor, places: Tensor | None) -> Tensor:
-    """What latents (X, Y, Cm) become that look at features (X, Z, Cm) with places alike."""
+def _condense(perceiver: Any, latents: Tensor, memory: Tensor, places: Tensor | None) -> Tensor:
+    """Condense memories (X, Z, Cm), with positions of the same shape, into latents (X, Y, Cm)."""
     for layer in perceiver.layers:
-        latents = layer(latents, seen, places)
+        latents = layer(latents, memory, places)
     return perceiver.layer_norm(latents)
 
 
@@ -119,11 +131,11 @@ def _check_latents(sam: Any) -> None:
     if count < 1 or grid != [n, n] or n * n != count:
         raise ConfigError(
             f"{count} 2-D latents do not fit memory_attention_rope_k_sizes {grid}",
-            hint="their number is the product of two equal sides",
+            hint="their number must be the square of the side of the grid",
         )
     sides = sam.prompt_encoder.image_embedding_size
     if any(side % n for side in sides):
         raise ConfigError(
-            f"a frame of {sides[0]} x {sides[1]} places cannot be cut into {n} x {n} windows",
+            f"features of {sides[1]}x{sides[0]} cannot be cut into {n}x{n} windows",
             hint="choose an image size that gives a multiple of them",
         )

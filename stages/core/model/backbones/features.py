@@ -1,4 +1,4 @@
-"""What the frozen image encoder says of frames: the one record that every path reads."""
+"""Features of frames, as the frozen image encoder gives them: the input of both paths."""
 
 from __future__ import annotations
 

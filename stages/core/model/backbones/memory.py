@@ -1,4 +1,4 @@
-"""The memory bank: what one track has remembered, and which of it a frame reads.
+"""The memory bank of a track, and the choice of the memories that a frame reads.
 
 A bank is made per track and passed around; nothing is kept on a module. Reading is a pure choice
 of entries (``read_nearest``, ``read_session``); ``collate`` turns the choices of a batch into the
@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from stages.core.model.backbones.backbone import Backbone
+from stages.core.model.backbones.records import MemoryTokens
 
 PROMPTED_SLOT = -1
 """Temporal code of frames that a user prompted; it is the last one of SAM 2's table."""
@@ -25,9 +26,9 @@ class MemoryEntry:
 
     Attributes:
         frame: number of the frame in its video.
-        features: (N, Cm) memory tokens, as many as the backbone makes of a frame.
+        features: (N, Cm) memory tokens; the backbone fixes N.
         pointer: (C,) object pointer.
-        prompted: a user gave its mask (SAM 2's conditioning frames).
+        prompted: its mask came from a prompt (SAM 2's conditioning frames).
     """
 
     frame: int
@@ -38,11 +39,11 @@ class MemoryEntry:
 
 @dataclass
 class MemoryBank:
-    """Everything one track has written, in order of writing.
+    """The memories of one track, in order of writing.
 
     Attributes:
-        dtype: type that memory tokens are kept in; None keeps them as they come. bfloat16 is what
-            SAM 2's session stores, and halves the memory.
+        dtype: type that memory tokens are kept in; None keeps them unchanged. bfloat16 is the type
+            of SAM 2's session, and halves the memory.
     """
 
     dtype: torch.dtype | None = None
@@ -59,7 +60,7 @@ class MemoryBank:
     def write(
         self, frame: int, features: Tensor, pointer: Tensor, *, prompted: bool = False
     ) -> None:
-        """Remember a frame; a frame that is written again replaces its older entry.
+        """Remember a frame; its older entry, if any, is replaced.
 
         Args:
             frame: its number in the video.
@@ -74,18 +75,18 @@ class MemoryBank:
         self.entries.append(entry)
 
     def keep_only(self, frames: Iterable[int]) -> None:
-        """Forget all other frames, to bound the memory of a long moment."""
+        """Drop all other frames, to bound the memory of a long moment."""
         wanted = set(frames)
         self.entries = [entry for entry in self.entries if entry.frame in wanted]
 
 
 @dataclass(frozen=True)
 class MemoryRead:
-    """What one item reads: entries with their temporal slot, pointers with their position.
+    """The memories that one item reads.
 
     Attributes:
         entries: (entry, slot of the temporal code table).
-        pointers: (entry, distance in time as a share of the longest one).
+        pointers: (entry, distance in time as a fraction of the longest one).
     """
 
     entries: tuple[tuple[MemoryEntry, int], ...]
@@ -93,7 +94,7 @@ class MemoryRead:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Items of equal shape go through memory attention in one call."""
+        """Numbers of entries and pointers; items of equal shape can be one batch."""
         return len(self.entries), len(self.pointers)
 
 
@@ -132,7 +133,7 @@ def read_nearest(
 def read_session(
     bank: MemoryBank, frame: int, total_frames: int, backbone: Backbone, *, reverse: bool
 ) -> MemoryRead:
-    """What SAM 2's own tracker reads: all prompted frames, and those just passed.
+    """The memories that SAM 2's own tracker reads: all prompted frames, and those just passed.
 
     Args:
         bank: of the object.
@@ -158,24 +159,6 @@ def read_session(
     )
 
 
-@dataclass(frozen=True)
-class MemoryTokens:
-    """A batch of reads as memory attention takes them.
-
-    Attributes:
-        memory: (L, G, Cm).
-        position: (L, G, Cm).
-        pointer_tokens: how many of the L belong to pointers.
-        owner: for each of the B items, which of the G memories it reads; None if G is B and each
-            has its own.
-    """
-
-    memory: Tensor
-    position: Tensor
-    pointer_tokens: int
-    owner: tuple[int, ...] | None = None
-
-
 def collate(
     reads: Sequence[MemoryRead],
     backbone: Backbone,
@@ -186,14 +169,17 @@ def collate(
     """Stack the reads of B items, which all have the same shape; None if they read nothing.
 
     Args:
-        reads: one an item.
+        reads: one per item.
         backbone: for positions and codes.
         side: (h, w) of the coarse level.
-        share: stack equal reads once, and say who reads what (in eval mode only).
+        share: stack equal reads once, and name the memory of each item (in eval mode only).
+
+    Raises:
+        ValueError: the shapes differ.
     """
     shapes = {read.shape for read in reads}
     if len(shapes) != 1:
-        raise ValueError(f"items of one batch read differently much: {sorted(shapes)}")
+        raise ValueError(f"items of one batch read different numbers of memories: {sorted(shapes)}")
     if not reads[0].entries:
         return None
     if share:
@@ -219,19 +205,19 @@ def collate(
 
 
 def _distinct(reads: Sequence[MemoryRead]) -> tuple[list[MemoryRead], tuple[int, ...]]:
-    """Reads without repetition, and for each of the given ones its place among them.
+    """Reads without repetition, and for each of the given ones its index among them.
 
     The unguided frames on one side of a moment all read the same entries in the same order.
     """
-    places: dict[tuple[object, ...], int] = {}
+    index: dict[tuple[object, ...], int] = {}
     distinct: list[MemoryRead] = []
     owner = []
     for read in reads:
-        known = tuple((id(entry), place) for entry, place in (*read.entries, *read.pointers))
-        if known not in places:
-            places[known] = len(distinct)
+        key = tuple((id(entry), place) for entry, place in (*read.entries, *read.pointers))
+        if key not in index:
+            index[key] = len(distinct)
             distinct.append(read)
-        owner.append(places[known])
+        owner.append(index[key])
     return distinct, tuple(owner)
 
 
@@ -243,7 +229,7 @@ def _stack_entries(reads: Sequence[MemoryRead], rank: int) -> Tensor:
 def _entry_positions(
     reads: Sequence[MemoryRead], rank: int, spatial: Tensor, backbone: Backbone
 ) -> Tensor:
-    """(N, B, Cm) place in the frame plus place in time."""
+    """(N, B, Cm) position in the frame plus position in time."""
     codes = torch.stack([backbone.temporal_code(read.entries[rank][1]) for read in reads])
     return spatial.unsqueeze(1) + codes.unsqueeze(0)
 

@@ -1,4 +1,4 @@
-"""Frames to the pixels that SAM 2's encoder was trained on, and masks to a clip's size."""
+"""Frames to the pixels that SAM 2's encoder was trained on."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ WHITE = 255.0
 def resize_frames(frames: np.ndarray | Tensor, size: int) -> Tensor:
     """Resize frames to a square, as bytes.
 
-    The processor of SAM 2 resizes bytes, antialiased; resizing floats instead differs by 0.0175
-    after normalisation.
+    The processor of SAM 2 resizes bytes, with antialiasing; resizing floats gives values that
+    differ by up to 0.0175 after normalisation.
 
     Args:
         frames: uint8 (T, H, W, 3), RGB, numpy or torch.
@@ -26,7 +26,7 @@ def resize_frames(frames: np.ndarray | Tensor, size: int) -> Tensor:
         uint8 (T, 3, size, size).
     """
     if isinstance(frames, np.ndarray):
-        # torch warns of arrays that it must not write to, such as Pillow's.
+        # torch warns about read-only arrays, such as Pillow's.
         frames = torch.from_numpy(frames if frames.flags.writeable else frames.copy())
     tensor = frames
     if tensor.ndim != 4 or tensor.shape[-1] != 3 or tensor.dtype != torch.uint8:

@@ -1,4 +1,4 @@
-"""Configurations: a tiny SAM 2 for the toy pipeline and the tests, and those published."""
+"""Configurations: a tiny SAM 2 for the toy pipeline and the tests, and the published ones."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ def toy_preset(size: int = 128) -> Any:
         A ``Sam2VideoConfig``.
 
     Raises:
-        ConfigError: the size is no multiple of 32.
+        ConfigError: the size is not a multiple of 32.
     """
     from transformers import Sam2VideoConfig
 
     if size < SIZE_MULTIPLE or size % SIZE_MULTIPLE:
-        raise ConfigError(f"image size {size} is no multiple of {SIZE_MULTIPLE}")
+        raise ConfigError(f"image size {size} is not a multiple of {SIZE_MULTIPLE}")
     return Sam2VideoConfig(
         vision_config=_vision(size),
         prompt_encoder_config={
@@ -109,7 +109,7 @@ def _vision(size: int) -> dict[str, Any]:
 
 
 def sam21_preset(name: str, size: int = PUBLISHED_SIZE) -> Any:
-    """Configuration of a published SAM 2.1; its weights are Meta's and not here.
+    """Configuration of a published SAM 2.1; its weights are Meta's and not included.
 
     Args:
         name: one of ``PUBLISHED``.
@@ -140,7 +140,7 @@ def sam21_preset(name: str, size: int = PUBLISHED_SIZE) -> Any:
 
 
 def edgetam_preset(size: int = PUBLISHED_SIZE) -> Any:
-    """Configuration of the published EdgeTAM; its weights are Meta's and not here.
+    """Configuration of the published EdgeTAM; its weights are Meta's and not included.
 
     Args:
         size: image side in pixels, a multiple of 256 (16 windows of the memory at stride 16).
@@ -161,7 +161,7 @@ def edgetam_preset(size: int = PUBLISHED_SIZE) -> Any:
         prompt_encoder_config={"image_size": size},
         image_size=size,
         memory_attention_rope_feat_sizes=sides[-1],
-        # The published weights know neither.
+        # The published weights have neither.
         enable_temporal_pos_encoding_for_object_pointers=False,
         enable_occlusion_spatial_embedding=False,
     )

@@ -1,6 +1,6 @@
 """Class-agnostic tracking from prompts: SAM 2's own task, without its inference session.
 
-Used to pretrain a backbone from nothing, and to prove that our steps equal the session's.
+Used to pretrain a backbone from scratch, and to test that our steps equal the session's.
 """
 
 from __future__ import annotations
@@ -11,26 +11,20 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from stages.core.model.backbones.backbone import (
-    MASK_BIAS,
-    MASK_SCALE,
-    NO_OBJECT,
-    Backbone,
-    Decoded,
-    Prompts,
-)
+from stages.core.model.backbones.backbone import MASK_BIAS, MASK_SCALE, NO_OBJECT, Backbone
 from stages.core.model.backbones.features import FrameFeatures
 from stages.core.model.backbones.memory import MemoryBank, collate, read_session
+from stages.core.model.backbones.records import Decoded, Prompts
 
 
 @dataclass(frozen=True)
 class TrackedFrame:
-    """One frame's answer for B objects.
+    """Result of one frame for B objects.
 
     Attributes:
         frame: its index in the clip.
         decoded: raw candidates, IoU and object score.
-        prompted: its mask was given, or clicked.
+        prompted: its mask came from a prompt.
     """
 
     frame: int
@@ -39,7 +33,7 @@ class TrackedFrame:
 
     @property
     def gated_logits(self) -> Tensor:
-        """(B, s, s) mask logits; absent objects are -1024 everywhere, as the session returns."""
+        """(B, s, s) mask logits; absent objects are -1024 everywhere, as in the session."""
         shown = self.decoded.object_score.view(-1, 1, 1) > 0
         return torch.where(shown, self.decoded.mask_logits, NO_OBJECT)
 
@@ -51,7 +45,7 @@ class PromptedTracker:
     Args:
         backbone: the model.
         total_frames: frames of the whole video (it scales the pointers' positions).
-        gate: SAM 2's hard gate by the object score; off in training, where it kills gradients.
+        gate: SAM 2's hard gate by the object score; off in training, where it stops gradients.
         memory_dtype: type that memories are kept in; SAM 2's session uses bfloat16.
     """
 
@@ -72,38 +66,36 @@ class PromptedTracker:
         reverse: bool = False,
         write: bool = True,
     ) -> TrackedFrame:
-        """One frame.
+        """Track the objects to one frame.
 
         Args:
-            frame: its index; on the first call ``prompts`` are needed.
-            features: of B frames, one an object (repeat a frame for objects of one clip).
-            prompts: for all B objects, or none.
+            frame: its index.
+            features: of B frames, one per object (repeat a frame for objects of one clip).
+            prompts: for all B objects; needed for the first frame.
             reverse: tracking runs backwards.
             write: remember the frame.
+
+        Raises:
+            ValueError: no frame has been prompted yet.
         """
         if not self.banks:
             if prompts is None:
                 raise ValueError("the first frame of a track needs prompts")
             self.banks = [MemoryBank(self.memory_dtype) for _ in range(len(features))]
-        decoded = self._answer(frame, features, prompts, reverse)
+        decoded = self._segment(frame, features, prompts, reverse)
         if write:
             self._remember(frame, features, decoded, prompts)
         return TrackedFrame(frame, decoded, prompts is not None)
 
-    def _answer(
+    def _segment(
         self, frame: int, features: FrameFeatures, prompts: Prompts | None, reverse: bool
     ) -> Decoded:
         backbone = self.backbone
         if prompts is not None and prompts.mask is not None:
             return backbone.read_mask(features, prompts.mask, gate=self.gate)
         if prompts is not None:
-            coarse = backbone.without_memory(features.coarse)
-            sparse = backbone.prompt_tokens(prompts)
-            clicks = 0 if prompts.points is None else prompts.points.shape[1]
-            few = clicks <= backbone.sam.config.multimask_max_pt_num and prompts.boxes is None
-            return backbone.decode(
-                coarse, features.middle, features.fine, sparse=sparse, multimask=few
-            )
+            sparse, multimask = backbone.prompt_tokens(prompts), backbone.takes_multimask(prompts)
+            return backbone.segment(features, None, sparse=sparse, multimask=multimask)
         reads = [
             read_session(bank, frame, self.total_frames, backbone, reverse=reverse)
             for bank in self.banks
@@ -112,14 +104,7 @@ class PromptedTracker:
         tokens = collate(reads, backbone, side)
         if tokens is None:
             raise ValueError("nothing is remembered: no frame was prompted")
-        coarse = backbone.attend(
-            features.coarse,
-            features.position,
-            tokens.memory,
-            tokens.position,
-            tokens.pointer_tokens,
-        )
-        return backbone.decode(coarse, features.middle, features.fine)
+        return backbone.segment(features, tokens)
 
     def _remember(
         self, frame: int, features: FrameFeatures, decoded: Decoded, prompts: Prompts | None
@@ -159,23 +144,21 @@ def track_prompted(
         backbone: the model; in training mode the object-score gate is off unless asked for.
         features: of N frames.
         prompts: clip frame -> prompts for all B objects, before tracking starts.
-        frames: (B, T) indices into ``features`` for each object: B objects of one clip repeat
-            one row (the default, with T = N), one object of each of B clips has its own row.
-        order: the frames to track, in that order; default from the first prompted frame to the
-            end, or to the beginning if ``reverse``.
+        frames: (B, T) indices into ``features`` per object; default: all of one clip, T = N.
+        order: the frames to track; default from the first prompted one to the end, or to the
+            beginning if ``reverse``.
         reverse: tracking runs backwards in time.
         gate: SAM 2's hard gate by the object score; default: only in eval mode.
         memory_dtype: type that memories are kept in.
 
     Returns:
-        clip frame -> answer, for the prompted and the tracked frames.
+        clip frame -> result, for the prompted and the tracked frames.
     """
     if not prompts:
         raise ValueError("no frame is prompted")
     if frames is None:
-        first = next(iter(prompts.values()))
-        given = next(part for part in (first.mask, first.points, first.boxes) if part is not None)
-        frames = torch.arange(len(features)).expand(len(given), -1)
+        objects = len(next(iter(prompts.values())))
+        frames = torch.arange(len(features)).expand(objects, -1)
     total = frames.shape[1]
     if order is None:
         order = range(max(prompts), -1, -1) if reverse else range(min(prompts), total)

@@ -1,9 +1,10 @@
 """SAM 2's memory attention for inference, where many frames may read the same memories.
 
-The unguided frames of a moment read one and the same set of memories. transformers' module wants a
-copy of it for each frame and projects and rotates the copies again and again; here keys and values
-are made once, and turned in place as complex numbers. The layers are the module's own;
-``tests/stages/core/model/backbones/test_shared_attention.py`` holds both to the same numbers.
+The unguided frames around a moment read the same set of memories. transformers' module needs a
+copy of it per frame, and projects and rotates every copy; here keys and values are computed once
+and rotated as complex numbers. The layers are the module's own;
+``tests/stages/core/model/backbones/test_shared_attention.py`` checks that both give the same
+numbers.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from stages.core.model.backbones.records import MemoryTokens
+
 POSITION_SHARE = 0.1
 """How much of the position encoding SAM 2 adds to the queries."""
 
@@ -23,9 +26,7 @@ def attend_shared(
     attention: Any,
     coarse: Tensor,
     position: Tensor,
-    memory: Tensor,
-    memory_position: Tensor,
-    pointer_tokens: int,
+    memory: MemoryTokens,
     owner: Sequence[int],
 ) -> Tensor:
     """Memory attention of B items over G memories, in eval mode (there is no dropout).
@@ -34,9 +35,7 @@ def attend_shared(
         attention: a ``Sam2VideoMemoryAttention``.
         coarse: (B, C, h, w).
         position: (1, C, h, w).
-        memory: (L, G, Cm).
-        memory_position: (L, G, Cm).
-        pointer_tokens: how many of the L are not places in a frame.
+        memory: G memories of L tokens each.
         owner: which of the G memories each item reads.
 
     Returns:
@@ -47,20 +46,14 @@ def attend_shared(
     order = sorted(range(b), key=lambda row: owner[row])
     sorted_already = order == list(range(b))
     x = x.contiguous() if sorted_already else x[order]
-    readers = [sum(1 for group in owner if group == own) for own in range(memory.shape[1])]
-    keys = (memory + memory_position).transpose(0, 1).contiguous()  # (G, L, Cm)
-    values = memory.transpose(0, 1).contiguous()
-    turns = _turns(attention, x)
+    keys = (memory.memory + memory.position).transpose(0, 1).contiguous()  # (G, L, Cm)
+    values = memory.memory.transpose(0, 1).contiguous()
+    readers = [sum(1 for group in owner if group == own) for own in range(len(keys))]
+    freqs, pointers = rotary_freqs(attention, x), memory.pointer_tokens
     for layer in attention.layers:
-        x = x + _self_attention(layer.self_attn, layer.layer_norm1(x), turns)
-        x = x + _cross_attention(
-            layer.cross_attn_image,
-            layer.layer_norm2(x),
-            (keys, values),
-            turns,
-            pointer_tokens,
-            readers,
-        )
+        x = x + _self_attention(layer.self_attn, layer.layer_norm1(x), freqs)
+        cross, query = layer.cross_attn_image, layer.layer_norm2(x)
+        x = x + _cross_attention(cross, query, (keys, values), freqs, pointers, readers)
         x = x + layer.linear2(layer.activation(layer.linear1(layer.layer_norm3(x))))
     x = attention.layer_norm(x)
     if not sorted_already:
@@ -70,17 +63,17 @@ def attend_shared(
     return x.transpose(1, 2).reshape(b, c, h, w)
 
 
-def _turns(attention: Any, x: Tensor) -> Tensor:
+def rotary_freqs(attention: Any, x: Tensor) -> Tensor:
     """(hw, d / 2) complex numbers that rotate the d channels of a head in pairs."""
     cos, sin = attention.rotary_emb(x, attention.position_ids)  # (1, hw, d), each number twice
     return torch.complex(cos[0, :, ::2].float(), sin[0, :, ::2].float())
 
 
-def _self_attention(module: Any, x: Tensor, turns: Tensor) -> Tensor:
-    """(B, hw, C) from itself."""
+def _self_attention(module: Any, x: Tensor, freqs: Tensor) -> Tensor:
+    """Self-attention of (B, hw, C)."""
     heads = module.num_attention_heads
-    query = _turned(_heads(module.q_proj(x), heads), turns, x.shape[1])
-    key = _turned(_heads(module.k_proj(x), heads), turns, x.shape[1])
+    query = apply_rotary(_heads(module.q_proj(x), heads), freqs, x.shape[1])
+    key = apply_rotary(_heads(module.k_proj(x), heads), freqs, x.shape[1])
     value = _heads(module.v_proj(x), heads)
     mixed = F.scaled_dot_product_attention(query, key, value, scale=module.scaling)
     return module.o_proj(mixed.transpose(1, 2).flatten(2))
@@ -90,20 +83,20 @@ def _cross_attention(
     module: Any,
     x: Tensor,
     memories: tuple[Tensor, Tensor],
-    turns: Tensor,
+    freqs: Tensor,
     pointer_tokens: int,
     readers: Sequence[int],
 ) -> Tensor:
-    """(B, hw, C) from queries (B, hw, C), in the order of what they read.
+    """(B, hw, C) from queries (B, hw, C), sorted by the memory that they read.
 
     Args:
-        memories: (G, L, Cm) what keys and values are made of.
+        memories: two tensors (G, L, Cm), of which keys and values are made.
         readers: how many items read each of the G memories.
     """
     keys, values = memories
-    heads, places = module.num_attention_heads, x.shape[1]
-    query = _turned(_heads(module.q_proj(x), heads), turns, places)  # (B, heads, hw, d)
-    key = _turned(_heads(module.k_proj(keys), heads), turns, keys.shape[1] - pointer_tokens)
+    heads, length = module.num_attention_heads, x.shape[1]
+    query = apply_rotary(_heads(module.q_proj(x), heads), freqs, length)  # (B, heads, hw, d)
+    key = apply_rotary(_heads(module.k_proj(keys), heads), freqs, keys.shape[1] - pointer_tokens)
     value = _heads(module.v_proj(values), heads)  # (G, heads, L, d)
     if set(readers) == {1}:
         mixed = F.scaled_dot_product_attention(query, key, value, scale=module.scaling)
@@ -114,7 +107,7 @@ def _cross_attention(
         out = F.scaled_dot_product_attention(
             flat, key[group].unsqueeze(0), value[group].unsqueeze(0), scale=module.scaling
         )
-        parts.append(out[0].unflatten(1, (-1, places)).permute(1, 2, 0, 3))  # (n, hw, heads, d)
+        parts.append(out[0].unflatten(1, (-1, length)).permute(1, 2, 0, 3))  # (n, hw, heads, d)
     return module.o_proj(torch.cat(parts).flatten(2))
 
 
@@ -123,16 +116,16 @@ def _heads(x: Tensor, heads: int) -> Tensor:
     return x.unflatten(2, (heads, -1)).transpose(1, 2)
 
 
-def _turned(x: Tensor, turns: Tensor, count: int) -> Tensor:
-    """(B, heads, N, d) with the first ``count`` of N turned: one frame of places after another.
+def apply_rotary(x: Tensor, freqs: Tensor, count: int) -> Tensor:
+    """Rotate the first ``count`` of N tokens (B, heads, N, d), which are those of whole frames.
 
     As in transformers, in float32.
     """
     exact = x.float().contiguous()
-    frames = count // len(turns)
+    frames = count // len(freqs)
     pairs = torch.view_as_complex(exact[:, :, :count].unflatten(3, (-1, 2)))
-    turned = pairs.unflatten(2, (frames, -1)) * turns  # (B, heads, frames, hw, d / 2)
-    turned = torch.view_as_real(turned).flatten(4).flatten(2, 3)  # (B, heads, count, d)
+    rotated = pairs.unflatten(2, (frames, -1)) * freqs  # (B, heads, frames, hw, d / 2)
+    rotated = torch.view_as_real(rotated).flatten(4).flatten(2, 3)  # (B, heads, count, d)
     if count < x.shape[2]:
-        turned = torch.cat([turned, exact[:, :, count:]], dim=2)
-    return turned.to(x.dtype)
+        rotated = torch.cat([rotated, exact[:, :, count:]], dim=2)
+    return rotated.to(x.dtype)

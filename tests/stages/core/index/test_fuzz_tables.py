@@ -1,5 +1,5 @@
 """Tables of an index spoilt at random, as a foreign tool might write them: every reader of them
-answers with a TglError or success. A minute's worth: see test_fuzz.py."""
+answers with a TglError or success. A minute's worth: see spoiling.py."""
 
 from __future__ import annotations
 

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from stages.core.engine.settings import settings_of
 from stages.core.model.backbones.backbone import Backbone
-from stages.core.model.config import ModelConfig
+from stages.core.model.config import ModelConfig, SegmenterConfig
 from stages.core.model.text import TextBatch
 from stages.core.model.tgl import TglModel
 
@@ -33,12 +34,14 @@ def backbone() -> Backbone:
 
 @pytest.fixture
 def make_model() -> Callable[..., TglModel]:
-    """A function of config fields that gives a random model in eval mode."""
+    """A function of settings of both configs that gives a random model in eval mode."""
 
     def make(*, trained: bool = True, kind: str = "sam2", **fields: object) -> TglModel:
         torch.manual_seed(0)
+        own = {name: fields.pop(name) for name in settings_of(SegmenterConfig) if name in fields}
         config = ModelConfig(adapter_width=16, adapter_heads=2, **fields)  # type: ignore[arg-type]
-        model = TglModel(config, random_backbone(kind=kind), TEXT_DIM)
+        segmenter = SegmenterConfig(**own)  # type: ignore[arg-type]
+        model = TglModel(config, random_backbone(kind=kind), TEXT_DIM, segmenter)
         if trained:
             randomise(model.adapter, 3)
         return model.eval()

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from schemas.errors import ConfigError
+from stages.core.model.clip_output import ClipOutput
 from stages.core.model.config import LossConfig
-from stages.core.model.losses import candidate_iou, clip_losses, resize_masks
-from stages.core.model.tgl import ClipOutput
+from stages.core.model.losses import clip_losses
 
 SIDE = 8
 
@@ -106,22 +106,6 @@ def test_an_empty_target_is_a_sample() -> None:
     assert float(terms["dice"]) == pytest.approx(0, abs=1e-6)
     assert float(terms["iou"]) == pytest.approx(0, abs=1e-6)
     assert float(terms["object"]) == pytest.approx(math.log(2))
-
-
-def test_iou_counts_pixels_and_both_empty_is_one() -> None:
-    candidates = torch.full((1, 1, 2, SIDE, SIDE), -1.0)
-    candidates[:, :, 0, : SIDE // 2] = 1  # the upper half against the left one
-    assert candidate_iou(candidates, half()).tolist() == [[[pytest.approx(1 / 3), 0.0]]]
-    nothing = torch.zeros(1, 1, SIDE, SIDE)
-    assert float(candidate_iou(candidates[:, :, 1:], nothing)) == 1
-
-
-def test_masks_of_any_size_become_shares() -> None:
-    large = torch.zeros(1, 1, 16, 32, dtype=torch.bool)
-    large[..., :8, :2] = True
-    small = resize_masks(large, SIDE)
-    assert float(small[0, 0, 0, 0]) == pytest.approx(0.5)
-    assert float(small.sum()) == pytest.approx(4 * 0.5)
 
 
 def test_targets_of_another_clip_are_refused() -> None:

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 import torch
 from torch import Tensor
 
 from schemas.errors import SchemaMismatch
-from stages.core.model import segmenter
 from stages.core.model.backbones.features import FrameFeatures
 from stages.core.model.backbones.memory import MemoryBank, collate, read_nearest
+from stages.core.model.clip_output import ClipOutput
 from stages.core.model.config import LossConfig
+from stages.core.model.dual_path.segmenter import Results, Segmenter
+from stages.core.model.dual_path.tracks import Item
 from stages.core.model.losses import clip_losses
-from stages.core.model.segmenter import segment
 from stages.core.model.text import TextBatch
-from stages.core.model.tgl import AdapterPath, ClipOutput, TglModel
+from stages.core.model.tgl import TglModel
 
 TOLERANCE = 1e-5
 Make = Callable[..., TglModel]
@@ -75,27 +76,27 @@ def test_clips_in_a_batch_equal_clip_by_clip(
 
 @torch.no_grad()
 def test_an_untrained_adapter_is_sam_2(make_model: Make, pixels: Tensor, text: TextBatch) -> None:
-    """Guided and unguided answers are those of SAM 2 without prompts, by hand."""
+    """Guided and unguided masks are those of SAM 2 without prompts, by hand."""
     model = make_model(trained=False)
     features = model.encode(pixels)
     relevant = torch.tensor([[False, True, True, False, False, False]])
     out = model.clip(features, text[[0]], relevant)
     backbone, bank = model.backbone, MemoryBank()
     for frame in (1, 2, 0, 3, 4, 5):
-        read = read_nearest(bank, frame, model.config.memory_frames, backbone)
+        read = read_nearest(bank, frame, model.segmenter.memory_frames, backbone)
         memory = collate([read], backbone, tuple(features.coarse.shape[-2:]))
-        answer = segment(backbone, features[[frame]], memory, multimask=True)
-        assert (answer.mask_logits[0] - out.mask_logits[0, frame]).abs().max() <= TOLERANCE
-        assert (answer.object_score[0] - out.object_score_logits[0, frame]).abs() <= TOLERANCE
+        decoded = backbone.segment(features[[frame]], memory)
+        assert (decoded.mask_logits[0] - out.mask_logits[0, frame]).abs().max() <= TOLERANCE
+        assert (decoded.object_score[0] - out.object_score_logits[0, frame]).abs() <= TOLERANCE
         if relevant[0, frame]:
             tokens = backbone.remember(
                 features.coarse[[frame]],
-                answer.mask_logits,
-                answer.object_score,
+                decoded.mask_logits,
+                decoded.object_score,
                 gate=True,
                 binarise=False,
             )
-            bank.write(frame, tokens[0], backbone.pointer(answer, gate=True)[0])
+            bank.write(frame, tokens[0], backbone.pointer(decoded, gate=True)[0])
 
 
 @torch.no_grad()
@@ -130,7 +131,7 @@ def test_irrelevant_frames_never_change_the_bank(
     monkeypatch.setattr(MemoryBank, "write", spy)
     relevant = torch.tensor([[False, True, True, False, False, False]])
     # The adapter reads neighbouring frames by design: it is held, only the paths are compared.
-    monkeypatch.setattr(type(model.adapter), "stem", _constant_stem)
+    monkeypatch.setattr(type(model.adapter), "embed_frames", _constant_embedding)
     before = model.clip(model.encode(pixels), text[[0]], relevant)
     assert written == [1, 2]
     changed = pixels.clone()
@@ -142,7 +143,7 @@ def test_irrelevant_frames_never_change_the_bank(
     assert moved[3] > TOLERANCE
 
 
-def _constant_stem(
+def _constant_embedding(
     adapter: torch.nn.Module, features: FrameFeatures, frames: Tensor, times: Tensor
 ) -> Tensor:
     """(V, T, d, h, h) of ones."""
@@ -181,28 +182,25 @@ def test_without_mdp_the_agnostic_path_is_never_taken(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     model = make_model()
-    guided: list[bool] = []
-    agnostic: list[int] = []
-    answer = AdapterPath.answer
-    plain = segmenter.segment
+    taken = {"guide": 0, "propagate": 0}
 
-    def spy_answer(self: AdapterPath, items, features, memory):  # type: ignore[no-untyped-def]
-        guided.extend(True for _ in items)
-        return answer(self, items, features, memory)
+    def spy(name: str) -> Callable[..., Results]:
+        plain = getattr(Segmenter, name)
 
-    def spy_segment(backbone, features, memory, **kwargs):  # type: ignore[no-untyped-def]
-        agnostic.append(len(features))
-        return plain(backbone, features, memory, **kwargs)
+        def counting(self: Segmenter, items: Sequence[Item], *rest: object) -> Results:
+            taken[name] += len(items)
+            return plain(self, items, *rest)
 
-    monkeypatch.setattr(AdapterPath, "answer", spy_answer)
-    monkeypatch.setattr(segmenter, "segment", spy_segment)
+        return counting
+
+    for name in taken:
+        monkeypatch.setattr(Segmenter, name, spy(name))
     features = model.encode(pixels)
     out = model.clip(features, text, relevant, mdp=False)
     assert bool(out.guided.all())
-    assert len(guided) == relevant.numel()
-    assert not agnostic
+    assert taken == {"guide": relevant.numel(), "propagate": 0}
     model.clip(features, text, relevant, mdp=True)
-    assert sum(agnostic) > 0
+    assert taken["propagate"] > 0
 
 
 @torch.no_grad()
@@ -271,7 +269,7 @@ def test_text_of_another_width_is_refused_in_one_line(
         torch.zeros(3, 5),
         torch.zeros(3, 2, dtype=torch.bool),
     )
-    with pytest.raises(SchemaMismatch, match="5 numbers a token, the model expects 16"):
+    with pytest.raises(SchemaMismatch, match="5 numbers per token, the model expects 16"):
         model.clip(model.encode(pixels), text, relevant)
 
 
@@ -310,3 +308,9 @@ def test_relevance_alone_equals_the_clips(
     features = model.encode(pixels)
     out = model.clip(features, text, relevant)
     assert (model.relevance(features, text) - out.relevance_logits).abs().max() <= TOLERANCE
+
+
+def test_training_mode_keeps_the_encoder_in_eval(make_model: Make) -> None:
+    model = make_model().train()
+    assert model.adapter.training
+    assert not model.backbone.sam.vision_encoder.training

@@ -62,7 +62,7 @@ def test_a_changed_config_is_taken_once_the_receipt_is_gone(checkpoint: Path) ->
     with pytest.raises(CorruptInput, match=r"if the change is meant, remove receipt\.json"):
         load_checkpoint(checkpoint)
     (checkpoint / "receipt.json").unlink()
-    assert load_checkpoint(checkpoint).config.memory_frames == 3
+    assert load_checkpoint(checkpoint).segmenter.memory_frames == 3
 
 
 def test_weights_without_receipt_are_compared_with_nothing(checkpoint: Path) -> None:

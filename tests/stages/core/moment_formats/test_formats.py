@@ -1,4 +1,4 @@
-"""Moments through every format and back; what a format cannot hold is refused."""
+"""Moments through every format and back; moments that a format cannot store are refused."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from schemas.errors import ConfigError, CorruptInput, TglError
 from stages.core.datasets.moment_rows import MomentRow
-from stages.core.datasets.records import RawExpression
+from stages.core.index.index import Expression
 from stages.core.moment_formats import FORMAT_NAMES
 from stages.core.moment_formats.context import MomentContext, Timing
 from stages.core.moment_formats.registry import detect_format, moment_format, read_moments_file
@@ -29,7 +29,7 @@ SENTENCES = ('the "left" cat, jumping', "a dog ## that runs", "né <b> & 'c'", "
 
 def _context(rates: dict[str, float | None], rounding: str = "refuse") -> MomentContext:
     expressions = [
-        RawExpression(video, str(number), text, ("1", "2"), ("7", "8:b"))
+        Expression(video, str(number), text, ("1", "2"), ("7", "8:b"))
         for video in rates
         for number, text in enumerate(SENTENCES)
     ]

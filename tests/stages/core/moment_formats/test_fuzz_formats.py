@@ -11,15 +11,15 @@ from hypothesis import strategies as st
 from spoiling import QUICK, error_or_success, spoilt_bytes, spoilt_json
 
 from stages.core.datasets.moment_rows import MomentRow
-from stages.core.datasets.records import RawExpression
+from stages.core.index.index import Expression
 from stages.core.moment_formats import FORMAT_NAMES
 from stages.core.moment_formats.context import MomentContext, Timing
 from stages.core.moment_formats.registry import moment_format
 
 CONTEXT = MomentContext(
     (
-        RawExpression("a", "0", "the cat", ("1",), ("7",)),
-        RawExpression("a", "1", "a dog", (), ()),
+        Expression("a", "0", "the cat", ("1",), ("7",)),
+        Expression("a", "1", "a dog", (), ()),
     ),
     {"a": Timing(50, 25.0, 10, 10)},
 )

@@ -1,4 +1,4 @@
-"""Reading submissions back: each kind of fault is found, and nothing is unpacked to disk."""
+"""Checking submissions: each kind of fault is found, and nothing is unpacked to disk."""
 
 from __future__ import annotations
 

@@ -28,19 +28,19 @@ def test_every_frame_leaves_within_the_delay_and_after_its_route(
     assert 1 <= schedule.step <= LARGEST_STEP
     left = 0
     for number in range(1, steps + 1):
-        seen = number * schedule.step
-        answered = schedule.answered(seen)
-        assert left <= answered <= schedule.routed(seen) <= seen
-        left = answered
+        arrived = number * schedule.step
+        finished = schedule.finished(arrived)
+        assert left <= finished <= schedule.routed(arrived) <= arrived
+        left = finished
         # Until the next step, as many frames as a step come: the oldest one waits for all of them.
-        newest = seen + schedule.step - 1
-        assert newest - answered <= delay
+        newest = arrived + schedule.step - 1
+        assert newest - finished <= delay
 
 
-def test_without_delay_a_frame_is_answered_when_it_comes() -> None:
+def test_without_delay_a_frame_leaves_when_it_comes() -> None:
     schedule = Schedule.of(0, 40)
     assert (schedule.ahead, schedule.step) == (0, 1)
-    assert schedule.answered(5) == schedule.routed(5) == 5
+    assert schedule.finished(5) == schedule.routed(5) == 5
 
 
 def test_a_delay_looks_no_further_than_a_route_reaches() -> None:
@@ -50,20 +50,20 @@ def test_a_delay_looks_no_further_than_a_route_reaches() -> None:
 @given(
     relevance=st.lists(st.sampled_from([0.1, 0.9]), min_size=1, max_size=40),
     gaps=st.integers(0, 4),
-    specks=st.integers(0, 4),
+    shortest=st.integers(0, 4),
     delay=st.integers(0, 20),
 )
 def test_routes_are_the_offline_ones_of_what_has_come(
-    relevance: list[float], gaps: int, specks: int, delay: int
+    relevance: list[float], gaps: int, shortest: int, delay: int
 ) -> None:
-    config = PropagateConfig(fill_gaps=gaps, drop_specks=specks)
+    config = PropagateConfig(fill_gaps=gaps, drop_specks=shortest)
     schedule, finder = Schedule.of(delay, 100), MomentFinder(config)
     values, routed = np.array(relevance, np.float32), 0
-    for seen in range(1, len(values) + 1):
-        until = schedule.routed(seen)
+    for arrived in range(1, len(values) + 1):
+        until = schedule.routed(arrived)
         first = max(0, routed - smoothing_reach(config))
-        got = finder.decide(values[first:seen], first, routed, until)
-        whole = drop_short(fill_gaps(values[:seen] >= 0.5, gaps), specks)
+        got = finder.decide(values[first:arrived], first, routed, until)
+        whole = drop_short(fill_gaps(values[:arrived] >= 0.5, gaps), shortest)
         assert got.tolist() == whole[routed:until].tolist()
         routed = until
 

@@ -19,9 +19,9 @@ from stages.core.model.checkpoint import load_checkpoint
 from stages.core.model.text import TextBatch
 from stages.core.model.tgl import TglModel
 from stages.propagate.config import PropagateConfig
+from stages.propagate.online.frame_result import FrameResult
 from stages.propagate.online.routing import MomentFinder
-from stages.propagate.online.segmenter import FrameAnswer, OnlineSegmenter
-from stages.propagate.stage import overridden
+from stages.propagate.online.segmenter import OnlineSegmenter
 
 SIZE = (20, 30)
 FRAMES = 11
@@ -40,7 +40,6 @@ class Setup:
         self, finders: Sequence[MomentFinder] | None = None, **settings: Any
     ) -> OnlineSegmenter:
         config = PropagateConfig(online=True, **settings)
-        self.model.config = overridden(self.model.config, config)
         return OnlineSegmenter(
             self.model,
             self.sentences,
@@ -51,12 +50,12 @@ class Setup:
             precision="fp32",
         )
 
-    def run(self, frames: torch.Tensor | None = None, **settings: Any) -> list[FrameAnswer]:
+    def run(self, frames: torch.Tensor | None = None, **settings: Any) -> list[FrameResult]:
         segmenter = self.segmenter(**settings)
-        answers = []
+        results = []
         for pixels in self.clip if frames is None else frames:
-            answers += segmenter.push(pixels)
-        return answers + segmenter.finish()
+            results += segmenter.push(pixels)
+        return results + segmenter.finish()
 
 
 @pytest.fixture
@@ -70,7 +69,7 @@ def setup(made_world: Path) -> Setup:
     return Setup(model, [store.get(name) for name in names], clip)
 
 
-def same(one: FrameAnswer, other: FrameAnswer) -> bool:
+def same(one: FrameResult, other: FrameResult) -> bool:
     """Equal to the bit."""
     return (
         one.frame == other.frame
@@ -100,13 +99,13 @@ def test_masks_leave_in_order_and_within_the_delay(setup: Setup, delay: int) -> 
     segmenter = setup.segmenter(delay=delay)
     left: list[int] = []
     for newest, pixels in enumerate(setup.clip):
-        left += [answer.frame for answer in segmenter.push(pixels)]
+        left += [result.frame for result in segmenter.push(pixels)]
         assert len(left) >= newest - delay + 1
-    left += [answer.frame for answer in segmenter.finish()]
+    left += [result.frame for result in segmenter.finish()]
     assert left == list(range(FRAMES))
 
 
-def test_a_stream_without_frames_ends_without_answers(setup: Setup) -> None:
+def test_a_stream_without_frames_has_no_results(setup: Setup) -> None:
     assert setup.segmenter().finish() == []
 
 
@@ -120,14 +119,14 @@ def test_relevance_is_that_of_a_video_that_ends_where_the_stream_is(
     with torch.no_grad():
         features = setup.model.encode(normalise(clip))
         text = TextBatch.of(setup.sentences)
-        answers = [answer for pixels in clip for answer in segmenter.push(pixels)]
-        for answer in answers:
-            # The step at which the frame was routed had seen so many frames:
-            seen = -(-(answer.frame + schedule.ahead + 1) // schedule.step) * schedule.step
-            logits = setup.model.relevance(features[:seen], text)
-            expected = logits.sigmoid()[:, answer.frame].numpy()
-            assert answer.relevance == pytest.approx(expected, abs=1e-5)
-    assert answers
+        results = [result for pixels in clip for result in segmenter.push(pixels)]
+        for result in results:
+            # So many frames had come at the step at which the frame was routed:
+            arrived = -(-(result.frame + schedule.ahead + 1) // schedule.step) * schedule.step
+            logits = setup.model.relevance(features[:arrived], text)
+            expected = logits.sigmoid()[:, result.frame].numpy()
+            assert result.relevance == pytest.approx(expected, abs=1e-5)
+    assert results
 
 
 @pytest.mark.parametrize(
@@ -153,7 +152,7 @@ def held(segmenter: OnlineSegmenter) -> dict[str, int]:
         "undecided": sum(len(group._guided) + len(group._relevance) for group in groups),
         "tracks": len(tracks),
         "memories": sum(len(track.bank) for track in tracks),
-        "answers": sum(len(track.answers) for track in tracks),
+        "results": sum(len(track.results) for track in tracks),
     }
 
 
@@ -190,17 +189,17 @@ def test_frames_before_the_first_moment_are_empty_once_the_delay_is_over(setup: 
     known = np.arange(FRAMES) >= 8
     finders = [MomentFinder(PropagateConfig(moments="annotated"), known)] * 3
     segmenter = setup.segmenter(finders, delay=0, moments="annotated", object_gate=False)
-    answers = [answer for pixels in setup.clip for answer in segmenter.push(pixels)]
-    for answer in answers[:8]:
-        assert set(answer.routes) == {"empty"}
-        assert not answer.masks.any()
-        assert np.isnan(answer.scores).all()
-    assert {route for answer in answers[8:] for route in answer.routes} == {LANGUAGE}
+    results = [result for pixels in setup.clip for result in segmenter.push(pixels)]
+    for result in results[:8]:
+        assert set(result.routes) == {"empty"}
+        assert not result.masks.any()
+        assert np.isnan(result.scores).all()
+    assert {route for result in results[8:] for route in result.routes} == {LANGUAGE}
     # With a delay, those that still wait are propagated backward.
     segmenter = setup.segmenter(finders, delay=6, moments="annotated", object_gate=False)
-    answers = [answer for pixels in setup.clip for answer in segmenter.push(pixels)]
-    answers += segmenter.finish()
-    routes = [answer.routes[0] for answer in answers]
+    results = [result for pixels in setup.clip for result in segmenter.push(pixels)]
+    results += segmenter.finish()
+    routes = [result.routes[0] for result in results]
     assert routes[7] == "propagated"
     assert routes[0] == "empty"
     assert routes.count("propagated") <= 6

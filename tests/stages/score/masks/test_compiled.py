@@ -1,4 +1,4 @@
-"""What happens where compiled code cannot be kept, and who has to load the compiler."""
+"""Compiling without a cache, and the processes that load the compiler."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from stages.score.masks.compiled import compiled
 
 
 @pytest.mark.parametrize("error", [RuntimeError("no locator available"), OSError("disk full")])
-def test_without_a_folder_to_keep_it_a_function_is_compiled_all_the_same(monkeypatch, error):
+def test_without_a_writable_cache_a_function_is_compiled(monkeypatch, error):
     plain = numba.njit
 
     def refuse(signature, **options):

@@ -1,4 +1,4 @@
-"""The report: one page that needs nothing else and cannot be broken by what it shows."""
+"""The report: one page without other files, which no text of a data set breaks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""mask_dict.json, read where its tracks lie."""
+"""Ground truth from MeViS: the byte ranges of tracks, and faults of the meta file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`--fix` mends what is tgl's own, and nothing else."""
+"""`--fix` fixes artifacts of tgl, and nothing else."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_damaged_pictures_go_and_come_back(
     assert fixed(frames, fix=False).fixed == ()
     report = fixed(frames)
     assert report.by_part["pictures"] == 1
-    assert "removed 1 damaged picture;" in report.fixed[0]
+    assert "removed 1 damaged frame;" in report.fixed[0]
     videos = tuple(sorted((tmp_path / "videos").iterdir()))
     outcome = run_stage(EXTRACT, ExtractConfig(), ExtractInputs(videos), frames)
     assert outcome.counts["videos kept from before"] == 1

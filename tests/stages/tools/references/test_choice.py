@@ -1,4 +1,4 @@
-"""Which objects a trivial answer takes."""
+"""Choosing the objects of a trivial prediction."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""References of a toy split, from the data set to the pictures."""
+"""References of a toy split, from the data set to the masks."""
 
 import json
 from pathlib import Path
@@ -16,7 +16,7 @@ from stages.core.engine.runtime import Runtime
 from stages.core.index.index import Index
 from stages.tools.references.config import ReferencesConfig, ReferencesInputs
 from stages.tools.references.stage import STAGE
-from stages.tools.toy.clip import Clip, make_clip
+from stages.tools.toy.clip import ToyClip, make_clip
 from stages.tools.toy.config import ToyConfig, ToyInputs
 from stages.tools.toy.stage import STAGE as TOY
 
@@ -42,7 +42,7 @@ def refer(root: Path, out: Path, kind: str, *, objects: bool = True):
     return work(STAGE, ReferencesConfig(kind=kind), inputs, out)
 
 
-def pictures(out: Path, clip: Clip, expression: int) -> np.ndarray:
+def pictures(out: Path, clip: ToyClip, expression: int) -> np.ndarray:
     """(T, H, W) uint8 of an expression, every frame of the clip, nothing else."""
     folder = out / clip.video_id / str(expression)
     files = sorted(folder.iterdir())
@@ -67,9 +67,11 @@ def test_look_alikes_hold_the_referents_and_more(root, tmp_path):
         clip = make_clip(TOY_CONFIG, "train", index)
         for number, expression in enumerate(clip.expressions):
             things = clip.scene.objects
-            looks = {things[place].look.category for place in expression.moments}
+            looks = {things[place].appearance.category for place in expression.moments}
             if looks:
-                like = [p + 1 for p, thing in enumerate(things) if thing.look.category in looks]
+                like = [
+                    p + 1 for p, thing in enumerate(things) if thing.appearance.category in looks
+                ]
                 expected = np.isin(clip.labels, like) * np.uint8(255)
                 assert np.array_equal(pictures(tmp_path / "out", clip, number), expected)
 

@@ -65,7 +65,7 @@ def test_accents_are_dropped_and_other_scripts_counted(face: Face) -> None:
 def test_a_file_that_is_not_a_font_is_named(tmp_path: Path) -> None:
     path = tmp_path / "font.ttf"
     path.write_bytes(b"no font")
-    with pytest.raises(CorruptInput, match=r"font\.ttf: not a font"):
+    with pytest.raises(CorruptInput, match=r"font\.ttf: is not a font"):
         Face(12, path)
 
 

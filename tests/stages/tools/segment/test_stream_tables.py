@@ -1,13 +1,15 @@
-"""The table of spans and masks that a stream leaves."""
+"""The table of moments and masks of a stream."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from stages.tools.segment.stream_tables import live_segments
+from stages.tools.segment.segments import SCHEMA
+from stages.tools.segment.stream_tables import segments_table
 
 COUNTS = b"a mask's runs"
 
@@ -16,8 +18,9 @@ def test_a_changed_byte_is_noticed_by_the_checksum_of_its_page(tmp_path: Path) -
     path = tmp_path / "x.parquet"
     texts = {name: ["it"] for name in ("video_id", "sentence", "name")}
     numbers = {name: [1] for name in ("frame", "area", "height", "width")}
-    with live_segments(path) as table:
-        table.add(texts | numbers | {"in_moment": [True], "relevance": [0.5], "counts": [COUNTS]})
+    with segments_table(path) as table:
+        row = texts | numbers | {"in_moment": [True], "relevance": [0.5], "counts": [COUNTS]}
+        table.add(pa.table(row, schema=SCHEMA))
     content = path.read_bytes()
     assert pq.read_table(path, page_checksum_verification=True)["counts"][0].as_py() == COUNTS
     place = content.index(COUNTS)  # in its page, before the footer repeats it

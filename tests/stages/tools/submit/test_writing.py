@@ -1,4 +1,4 @@
-"""Writing submissions: layout, sameness, gaps, and everything that a server would refuse."""
+"""Writing submissions: layout, equal bytes, missing masks, and masks that a server would refuse."""
 
 from __future__ import annotations
 

@@ -4,27 +4,27 @@ import numpy as np
 import pytest
 
 from schemas.errors import ConfigError
-from stages.tools.toy.clip import IDS_A_CLIP, Clip, make_clip
+from stages.tools.toy.appearance import ROUND
+from stages.tools.toy.clip import IDS_PER_CLIP, ToyClip, make_clip
 from stages.tools.toy.config import ToyConfig
-from stages.tools.toy.looks import ROUND
-from stages.tools.toy.motions import ARGUABLE, DIRECTIONS, KINDS, Action, Track
+from stages.tools.toy.motions import ARGUABLE, DIRECTIONS, KINDS, Action, Trajectory
 from stages.tools.toy.scene import SceneObject
 from stages.tools.toy.sentences import Description
 
 CONFIG = ToyConfig(size=64)
 CLIPS = 32
-SEEN_WHOLE = 0.95
+VISIBLE_SHARE = 0.95
 STEADY_PIXELS = 0.75
-"""How far a centroid may wander by occlusion's last 5 percent, at 64 pixels."""
+"""Most that a centroid may move through the last 5 percent of occlusion, at 64 pixels."""
 
 
 @pytest.fixture(scope="module")
-def clips() -> list[Clip]:
+def clips() -> list[ToyClip]:
     return [make_clip(CONFIG, "train", index) for index in range(CLIPS)]
 
 
-def things(clips: list[Clip]) -> list[tuple[Clip, int, SceneObject]]:
-    return [(clip, p, thing) for clip in clips for p, thing in enumerate(clip.scene.objects)]
+def objects(clips: list[ToyClip]) -> list[tuple[ToyClip, int, SceneObject]]:
+    return [(clip, n, obj) for clip in clips for n, obj in enumerate(clip.scene.objects)]
 
 
 def centroids(mask: np.ndarray) -> np.ndarray:
@@ -35,23 +35,23 @@ def centroids(mask: np.ndarray) -> np.ndarray:
     return np.stack([(mask * columns).sum((1, 2)), (mask * rows).sum((1, 2))], 1) / area[:, None]
 
 
-def undisturbed(clip: Clip, place: int) -> np.ndarray:
-    """(T,) whether an object is seen whole: nothing near it, not cut by frame or bar."""
-    thing = clip.scene.objects[place]
-    reach = thing.reach() * 1.3
+def undisturbed(clip: ToyClip, number: int) -> np.ndarray:
+    """Whether an object is entirely visible, (T,): nothing near it, not cut by frame or bar."""
+    obj = clip.scene.objects[number]
+    reach = obj.reach() * 1.3
     clear = np.ones(len(clip.frames), bool)
     for other in clip.scene.objects:
-        if other is not thing:
-            gap = np.hypot(thing.track.x - other.track.x, thing.track.y - other.track.y)
+        if other is not obj:
+            gap = obj.trajectory.distance(other.trajectory)
             clear &= gap > reach + other.reach() * 1.3
-    area = clip.masks[clip.anno_id(place)].sum((1, 2)) / thing.reach() ** 2
-    return clear & (area > SEEN_WHOLE * np.median(area[clear])) if clear.any() else clear
+    area = clip.masks[clip.anno_id(number)].sum((1, 2)) / obj.reach() ** 2
+    return clear & (area > VISIBLE_SHARE * np.median(area[clear])) if clear.any() else clear
 
 
-def active(thing: SceneObject, frames: int) -> np.ndarray:
-    """(T,) whether the object does anything."""
+def active(obj: SceneObject, frames: int) -> np.ndarray:
+    """Whether the object does anything, (T,)."""
     busy = np.zeros(frames, bool)
-    for action in thing.actions:
+    for action in obj.actions:
         busy[action.start : action.end] = True
     return busy
 
@@ -78,12 +78,12 @@ def test_the_size_changes_the_pixels_but_not_the_plan():
 def test_resting_objects_rest_in_the_masks(clips):
     """Between actions, an object seen whole keeps its exact mask from frame to frame."""
     compared = 0
-    for clip, place, thing in things(clips):
-        mask, clear = clip.masks[clip.anno_id(place)], undisturbed(clip, place)
-        quiet = ~active(thing, len(mask)) & clear
+    for clip, number, obj in objects(clips):
+        mask, clear = clip.masks[clip.anno_id(number)], undisturbed(clip, number)
+        quiet = ~active(obj, len(mask)) & clear
         for t in range(1, len(mask)):
             if quiet[t] and quiet[t - 1]:
-                assert np.array_equal(mask[t], mask[t - 1]), (clip.video_id, place, t)
+                assert np.array_equal(mask[t], mask[t - 1]), (clip.video_id, number, t)
                 compared += 1
     assert compared > 200
 
@@ -91,9 +91,9 @@ def test_resting_objects_rest_in_the_masks(clips):
 def test_directions_show_in_the_centroids(clips):
     """Inside a span the centroid goes the named way and no other, far enough to be seen."""
     compared = 0
-    for clip, place, thing in things(clips):
-        centre, clear = centroids(clip.masks[clip.anno_id(place)]), undisturbed(clip, place)
-        for action in thing.actions:
+    for clip, number, obj in objects(clips):
+        centre, clear = centroids(clip.masks[clip.anno_id(number)]), undisturbed(clip, number)
+        for action in obj.actions:
             last = min(action.end, len(centre) - 1)
             if action.kind in DIRECTIONS and clear[[action.start - 1, last]].all():
                 move = centre[last] - centre[action.start - 1]
@@ -106,10 +106,10 @@ def test_directions_show_in_the_centroids(clips):
 
 def test_growing_and_shrinking_show_in_the_areas(clips):
     compared = 0
-    for clip, place, thing in things(clips):
-        area = clip.masks[clip.anno_id(place)].sum((1, 2)).astype(float)
-        clear = undisturbed(clip, place)
-        for action in thing.actions:
+    for clip, number, obj in objects(clips):
+        area = clip.masks[clip.anno_id(number)].sum((1, 2)).astype(float)
+        clear = undisturbed(clip, number)
+        for action in obj.actions:
             last = min(action.end, len(area) - 1)
             if action.kind in ("grow", "shrink") and clear[[action.start - 1, last]].all():
                 ratio = area[last] / area[action.start - 1]
@@ -120,14 +120,14 @@ def test_growing_and_shrinking_show_in_the_areas(clips):
 
 def test_who_leaves_is_gone_for_a_while_and_comes_back(clips):
     leavers = [
-        (clip, place, action)
-        for clip, place, thing in things(clips)
-        for action in thing.actions
+        (clip, number, action)
+        for clip, number, obj in objects(clips)
+        for action in obj.actions
         if action.kind == "leave"
     ]
     assert leavers
-    for clip, place, action in leavers:
-        area = clip.masks[clip.anno_id(place)].sum((1, 2))
+    for clip, number, action in leavers:
+        area = clip.masks[clip.anno_id(number)].sum((1, 2))
         assert (area[action.start : action.end] == 0).any()
         outside = np.ones(len(area), bool)
         outside[action.start : action.end] = False
@@ -137,9 +137,9 @@ def test_who_leaves_is_gone_for_a_while_and_comes_back(clips):
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_frame_of_a_span_and_no_other_differs_from_rest(kind):
     action = Action(kind, 5, 11, amount=0.5, exit="left")
-    track = Track.resting(20, 0.5, 0.5, 0.1)
-    track.apply(action)
-    poses = np.stack([track.x, track.y, track.scale, track.angle], 1)
+    trajectory = Trajectory.resting(20, 0.5, 0.5, 0.1)
+    trajectory.apply(action)
+    poses = np.stack([trajectory.x, trajectory.y, trajectory.scale, trajectory.angle], 1)
     assert np.ptp(poses[:5], axis=0).max() == 0
     assert np.ptp(poses[11:], axis=0).max() < 1e-12
     for t in range(5, 11):
@@ -150,33 +150,33 @@ def test_every_frame_of_a_span_and_no_other_differs_from_rest(kind):
 
 
 def test_round_shapes_never_spin(clips):
-    for _, _, thing in things(clips):
-        if thing.look.shape in ROUND:
-            assert all(action.kind != "spin" for action in thing.actions)
+    for _, _, obj in objects(clips):
+        if obj.appearance.shape in ROUND:
+            assert all(action.kind != "spin" for action in obj.actions)
 
 
 def test_own_actions_never_overlap(clips):
-    for _, _, thing in things(clips):
-        for first, second in zip(thing.actions, thing.actions[1:], strict=False):
+    for _, _, obj in objects(clips):
+        for first, second in zip(obj.actions, obj.actions[1:], strict=False):
             assert first.end < second.start
 
 
 def test_look_alikes_never_touch(clips):
     for clip in clips:
-        for place, thing in enumerate(clip.scene.objects):
-            for other in clip.scene.objects[place + 1 :]:
-                if thing.look == other.look:
-                    gap = np.hypot(thing.track.x - other.track.x, thing.track.y - other.track.y)
-                    assert (gap > thing.reach() + other.reach()).all()
+        for number, obj in enumerate(clip.scene.objects):
+            for other in clip.scene.objects[number + 1 :]:
+                if obj.appearance == other.appearance:
+                    gap = obj.trajectory.distance(other.trajectory)
+                    assert (gap > obj.reach() + other.reach()).all()
 
 
-def fitting(clip: Clip, description: Description) -> list[int]:
+def fitting(clip: ToyClip, description: Description) -> list[int]:
     """Places of the objects that the nouns fit, from the category's words alone."""
     words = {w for w in (description.colour, description.shape) if w}
     return [
-        place
-        for place, thing in enumerate(clip.scene.objects)
-        if words <= set(thing.look.category.split())
+        number
+        for number, obj in enumerate(clip.scene.objects)
+        if words <= set(obj.appearance.category.split())
     ]
 
 
@@ -185,10 +185,10 @@ def test_referents_are_exactly_those_that_do_it_and_moments_are_their_spans(clip
         for expression in clip.expressions:
             kind = expression.description.kind
             doing: dict[int, tuple[tuple[int, int], ...]] = {}
-            for place in fitting(clip, expression.description):
-                actions = clip.scene.objects[place].actions
-                doing[place] = tuple((a.start, a.end) for a in actions if a.kind == kind)
-            assert expression.moments == {place: spans for place, spans in doing.items() if spans}
+            for number in fitting(clip, expression.description):
+                actions = clip.scene.objects[number].actions
+                doing[number] = tuple((a.start, a.end) for a in actions if a.kind == kind)
+            assert expression.moments == {number: spans for number, spans in doing.items() if spans}
 
 
 def test_every_target_sentence_has_a_look_alike_that_is_no_referent(clips):
@@ -196,11 +196,12 @@ def test_every_target_sentence_has_a_look_alike_that_is_no_referent(clips):
     for clip in clips:
         for expression in clip.expressions:
             if expression.moments:
-                looks = {clip.scene.objects[place].look for place in expression.moments}
+                scene = clip.scene.objects
+                appearances = {scene[number].appearance for number in expression.moments}
                 others = [
-                    thing
-                    for place, thing in enumerate(clip.scene.objects)
-                    if place not in expression.moments and thing.look in looks
+                    obj
+                    for number, obj in enumerate(scene)
+                    if number not in expression.moments and obj.appearance in appearances
                 ]
                 assert others, (clip.video_id, expression.text)
                 targets += 1
@@ -211,8 +212,8 @@ def test_no_other_member_of_the_class_does_something_that_the_words_might_mean(c
     for clip in clips:
         for expression in clip.expressions:
             kind = expression.description.kind
-            for place in fitting(clip, expression.description):
-                kinds = {action.kind for action in clip.scene.objects[place].actions}
+            for number in fitting(clip, expression.description):
+                kinds = {action.kind for action in clip.scene.objects[number].actions}
                 assert not kinds & ARGUABLE.get(kind, frozenset())
                 assert all(kind not in ARGUABLE.get(other, ()) for other in kinds)
 
@@ -252,15 +253,15 @@ def test_masks_are_disjoint_and_ids_unique(clips):
     ids = [anno for clip in clips for anno in clip.masks]
     assert len(set(ids)) == len(ids)
     for clip in clips:
-        assert len(clip.scene.objects) <= IDS_A_CLIP
+        assert len(clip.scene.objects) <= IDS_PER_CLIP
         assert sum(mask.astype(int) for mask in clip.masks.values()).max() <= 1
 
 
 def test_masks_lie_on_the_colour_they_are_named_after():
     clip = make_clip(ToyConfig(size=96, style="plain"), "train", 0)
     background = np.median(clip.frames[:, :4, :4].reshape(-1, 3), axis=0)
-    for place in range(len(clip.scene.objects)):
-        inside = clip.frames[clip.labels == place + 1].astype(float)
+    for number in range(len(clip.scene.objects)):
+        inside = clip.frames[clip.labels == number + 1].astype(float)
         assert np.abs(np.median(inside, axis=0) - background).max() > 60
 
 

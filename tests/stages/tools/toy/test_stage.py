@@ -28,7 +28,7 @@ def build(out: Path, config: ToyConfig = CONFIG):
 
 
 def content(root: Path) -> dict[str, str]:
-    """Digest by relative path of all files that carry data."""
+    """Digests of all data files by relative path."""
     return {
         path.relative_to(root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(root.rglob("*"))
@@ -61,8 +61,8 @@ def test_layout_is_that_of_mevis(made):
                 assert sorted(expression) == ["anno_id", "exp", "obj_id"]
                 assert len(expression["anno_id"]) == len(expression["obj_id"])
                 assert all(type(number) is int for number in expression["anno_id"])
-            pictures = sorted((made / split / "JPEGImages" / video).iterdir())
-            assert [picture.name for picture in pictures] == [f"{name}.jpg" for name in names]
+            frames = sorted((made / split / "JPEGImages" / video).iterdir())
+            assert [frame.name for frame in frames] == [f"{name}.jpg" for name in names]
             assert (made / split / "videos" / f"{video}.mp4").stat().st_size > 0
 
 
@@ -101,13 +101,13 @@ def test_moments_and_objects_agree_with_the_sentences(made):
                 assert all(span in done for span in own)
 
 
-def test_pictures_are_the_clip(made):
+def test_frames_on_disk_are_those_of_the_clip(made):
     clip = make_clip(CONFIG, "train", 0)
-    picture = np.asarray(Image.open(made / "train" / "JPEGImages" / clip.video_id / "00007.jpg"))
-    assert np.abs(picture.astype(int) - clip.frames[7]).mean() < 4
+    frame = np.asarray(Image.open(made / "train" / "JPEGImages" / clip.video_id / "00007.jpg"))
+    assert np.abs(frame.astype(int) - clip.frames[7]).mean() < 4
 
 
-def test_the_video_holds_every_frame_at_its_place(made):
+def test_the_video_contains_every_frame_in_order(made):
     clip = make_clip(CONFIG, "train", 0)
     path = made / "train" / "videos" / f"{clip.video_id}.mp4"
     raw, _ = (
@@ -128,7 +128,7 @@ def test_two_runs_give_equal_bytes(made, tmp_path):
     assert content(tmp_path / "again") == content(made)
 
 
-def test_an_interrupted_run_goes_on_where_it_was(made, tmp_path, monkeypatch):
+def test_an_interrupted_run_resumes(made, tmp_path, monkeypatch):
     calls: list[str] = []
     honest = toy.make
 

@@ -43,7 +43,7 @@ def test_runs_may_be_a_list() -> None:
 
 def test_the_damaged_mask_is_named() -> None:
     good = _coded(np.eye(4, 5, dtype=np.uint8))
-    with pytest.raises(CorruptInput, match="here, mask 2: the runs do not fill 5 x 5"):
+    with pytest.raises(CorruptInput, match="here, mask 2: the runs do not fill 5x5"):
         read_track([good, None, {**good, "size": [5, 5]}, good], where="here")
     with pytest.raises(CorruptInput, match="here, mask 3: the RLE is cut off"):
         read_track([None, good, good, {**good, "counts": "P"}], where="here")

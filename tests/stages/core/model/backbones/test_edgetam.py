@@ -19,6 +19,7 @@ from schemas.errors import CorruptInput, MissingInput, SchemaMismatch
 from stages.core.model.backbones.families import build_backbone, load_backbone
 from stages.core.model.backbones.memory import MemoryBank, collate, read_nearest
 from stages.core.model.backbones.presets import edgetam_preset
+from stages.core.model.backbones.records import MemoryTokens
 from stages.core.model.checkpoint import load_checkpoint, save_checkpoint
 from stages.core.model.config import LossConfig
 from stages.core.model.losses import clip_losses
@@ -78,9 +79,10 @@ def test_items_that_share_a_memory_read_it_as_if_it_were_their_own() -> None:
     coarse, position = torch.randn(4, 128, *SIDE), torch.randn(1, 128, *SIDE)
     memory, place = torch.randn(2, 2 * LATENTS + 4, 2, 64).unbind(0)
     owner = [1, 0, 1, 1]
-    shared = backbone.attend(coarse, position, memory, place, 4, owner=owner)
+    shared = backbone.attend(coarse, position, MemoryTokens(memory, place, 4, tuple(owner)))
     for row, group in enumerate(owner):
-        alone = backbone.attend(coarse[[row]], position, memory[:, [group]], place[:, [group]], 4)
+        own = MemoryTokens(memory[:, [group]], place[:, [group]], 4)
+        alone = backbone.attend(coarse[[row]], position, own)
         assert (shared[row] - alone[0]).abs().max() <= TOLERANCE
 
 
@@ -210,11 +212,19 @@ def test_weights_that_do_not_fit_are_refused_with_their_names(folder: Path) -> N
                 "memory_attention_rope_k_sizes": [3, 3],
             },
             SchemaMismatch,
-            "a frame of 4 x 4 places cannot be cut into 3 x 3 windows",
+            "features of 4x4 cannot be cut into 3x3 windows",
         ),
-        ({"num_maskmem": "many"}, CorruptInput, "transformers makes no model of it .*num_maskmem"),
-        ({"vision_config": 5}, CorruptInput, "transformers makes no model of it"),
-        ({"memory_attention_hidden_size": 0}, CorruptInput, "transformers makes no model of it"),
+        (
+            {"num_maskmem": "many"},
+            CorruptInput,
+            "transformers cannot build a model from it .*num_maskmem",
+        ),
+        ({"vision_config": 5}, CorruptInput, "transformers cannot build a model from it"),
+        (
+            {"memory_attention_hidden_size": 0},
+            CorruptInput,
+            "transformers cannot build a model from it",
+        ),
     ],
 )
 def test_a_configuration_that_makes_no_model_is_refused_in_one_line(

@@ -14,7 +14,7 @@ from stages.core.model.backbones.memory import (
     read_nearest,
     read_session,
 )
-from stages.core.model.segmenter import plan_tracks
+from stages.core.model.dual_path.tracks import plan_tracks
 
 SIDE = (4, 4)
 
@@ -93,10 +93,10 @@ def test_collated_tokens_stand_in_the_order_read(backbone: Backbone) -> None:
     assert tokens.memory[32::splits, 1, 0].tolist() == [2, 1]
 
 
-def test_items_that_read_differently_much_do_not_collate(backbone: Backbone) -> None:
+def test_items_that_read_different_numbers_do_not_collate(backbone: Backbone) -> None:
     bank = filled([1, 2])
     reads = [read_nearest(bank, 0, 1, backbone), read_nearest(bank, 0, 2, backbone)]
-    with pytest.raises(ValueError, match="read differently much"):
+    with pytest.raises(ValueError, match="read different numbers of memories"):
         collate(reads, backbone, SIDE)
 
 
@@ -108,13 +108,13 @@ def test_what_is_forgotten_is_never_read(backbone: Backbone, writing: bool) -> N
     for _ in range(20):
         guided = generator.random(120) < 0.8
         times = np.cumsum(generator.integers(1, 4, 120))
-        track = plan_tracks(guided[None], per_moment=False)[0]
+        track = plan_tracks(guided[None], times, per_moment=False)[0]
         done = len(track.guided) // 2 if writing else len(track.guided)
         track.bank = filled([int(times[place]) for place in track.guided[:done]])
         readers = [*track.others, *track.guided[done : done + 1]]
         before = [read_nearest(track.bank, int(times[p]), 3, backbone) for p in readers]
         size = len(track.bank)
-        track.forget(times, most, writing=writing)
+        track.drop_unread(most)
         assert [read_nearest(track.bank, int(times[p]), 3, backbone) for p in readers] == before
         assert len(track.bank) <= size
 
@@ -122,7 +122,10 @@ def test_what_is_forgotten_is_never_read(backbone: Backbone, writing: bool) -> N
 def test_a_long_moment_is_forgotten_but_for_its_ends() -> None:
     guided = np.ones(300, bool)
     guided[:10] = False
-    track = plan_tracks(guided[None], per_moment=False)[0]
-    track.bank = filled(list(track.guided))
-    track.forget(np.arange(300), 16, writing=True)
-    assert track.bank.frames == [*range(10, 26), *range(284, 300)]
+    track = plan_tracks(guided[None], np.arange(300), per_moment=False)[0]
+    track.bank = filled(list(track.guided[:-1]))  # the last one still reads what comes before it
+    track.drop_unread(16)
+    assert track.bank.frames == [*range(10, 26), *range(283, 299)]
+    track.bank.write(299, torch.zeros(16, 64), torch.zeros(128))
+    track.drop_unread(16)
+    assert track.bank.frames == list(range(10, 26))

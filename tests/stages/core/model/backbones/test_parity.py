@@ -8,8 +8,9 @@ from tiny_backbones import KINDS, random_backbone
 from torch import Tensor
 from transformers import EdgeTamVideoInferenceSession, Sam2VideoInferenceSession
 
-from stages.core.model.backbones.backbone import Backbone, Prompts
+from stages.core.model.backbones.backbone import Backbone
 from stages.core.model.backbones.prompted import track_prompted
+from stages.core.model.backbones.records import Prompts
 
 TOLERANCE = 1e-5
 SESSIONS = {

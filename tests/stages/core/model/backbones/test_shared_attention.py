@@ -7,6 +7,7 @@ import torch
 
 from stages.core.model.backbones.backbone import Backbone
 from stages.core.model.backbones.memory import MemoryBank, collate, read_nearest
+from stages.core.model.backbones.records import MemoryTokens
 
 TOLERANCE = 1e-5
 SIDE = (4, 4)
@@ -22,8 +23,10 @@ def test_shared_memories_equal_copies(backbone: Backbone, owner: list[int]) -> N
     position = torch.randn(1, 128, *SIDE, generator=generator)
     memory = torch.randn(length, groups, 64, generator=generator)
     place = torch.randn(length, groups, 64, generator=generator)
-    copies = backbone.attend(coarse, position, memory[:, owner], place[:, owner], pointers)
-    shared = backbone.attend(coarse, position, memory, place, pointers, owner=owner)
+    copied = MemoryTokens(memory[:, owner], place[:, owner], pointers)
+    copies = backbone.attend(coarse, position, copied)
+    tokens = MemoryTokens(memory, place, pointers, tuple(owner))
+    shared = backbone.attend(coarse, position, tokens)
     assert (copies - shared).abs().max() <= TOLERANCE
 
 

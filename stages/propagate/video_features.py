@@ -1,4 +1,4 @@
-"""Features of one video's frames: each encoded once, as long as the memory allowed suffices."""
+"""Features of a video's frames, each encoded once as long as they fit the budget."""
 
 from __future__ import annotations
 
@@ -10,32 +10,33 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from schemas.errors import CorruptInput
+from stages.core.index.frame_files import read_video_frame
 from stages.core.index.index import Video
-from stages.core.media.frames import read_frame
+from stages.core.model import budgets
 from stages.core.model.backbones.features import FrameFeatures
 from stages.core.model.backbones.preprocess import normalise, resize_frames
 
 Encode = Callable[[Tensor], FrameFeatures]
 """(n, 3, S, S) float32 pixels to features on the device."""
-FEWEST_CHUNKS = 2
-"""Chunks that are kept whatever the budget: a chunk's neighbours are asked for next."""
 
 
 class VideoFeatures:
     """Features by frame number, made chunk by chunk.
 
-    A chunk always holds the same frames, so a frame's features are the same to the bit whenever
-    and however often they are made.
+    A chunk always consists of the same frames, so a frame's features are the same to the bit
+    however often they are computed.
 
     Args:
-        video: whose frames.
+        video: to which the frames belong.
         encode: the frozen encoder.
         size: S.
-        device: where pixels are taken to.
+        device: of the encoder.
         budget: bytes that features may take.
-        chunk: frames in a chunk.
+        chunk: frames per chunk.
         decoders: threads that read and resize frames.
+
+    Attributes:
+        encoded: frames encoded so far, repeats included.
     """
 
     def __init__(
@@ -73,7 +74,7 @@ class VideoFeatures:
         """Features of some frames, in the order asked for (repeats allowed).
 
         Raises:
-            MissingInput, CorruptInput: a frame's file is not there or cannot be used.
+            MissingInput, CorruptInput: a frame's file is missing or cannot be used.
         """
         numbers = np.asarray(frames)
         chunks, inverse = np.unique(numbers // self._chunk, return_inverse=True)
@@ -93,7 +94,7 @@ class VideoFeatures:
         return joined[_index(place, self._device)]
 
     def close(self) -> None:
-        """Forget everything and cancel what is still to be decoded."""
+        """Drop all features and cancel pending decoding."""
         for futures in self._ahead.values():
             for future in futures:
                 future.cancel()
@@ -114,7 +115,7 @@ class VideoFeatures:
         return found
 
     def _decode(self, chunk: int) -> list[Future[Tensor]]:
-        """The chunk's frames as uint8 (3, S, S), under way or ready."""
+        """The chunk's frames as uint8 (3, S, S), being decoded or ready."""
         ahead = self._ahead.pop(chunk, None)
         if ahead is not None:
             return ahead
@@ -125,7 +126,7 @@ class VideoFeatures:
         ]
 
     def _prefetch(self, chunk: int) -> None:
-        """Start on the next chunk while this one is encoded; drop guesses that were wrong."""
+        """Decode the next chunk while this one is encoded; drop wrong guesses."""
         for futures in self._ahead.values():
             for future in futures:
                 future.cancel()
@@ -134,24 +135,21 @@ class VideoFeatures:
             self._ahead[chunk] = self._decode(chunk)
 
     def _evict(self) -> None:
-        """Forget the chunk used longest ago until the budget holds."""
+        """Drop the least recently used chunks until the budget holds."""
         total = sum(features.nbytes for features in self._kept.values())
-        while total > self._budget and len(self._kept) > FEWEST_CHUNKS:
+        while total > self._budget and len(self._kept) > budgets.FEWEST_CHUNKS:
             _, oldest = self._kept.popitem(last=False)
             total -= oldest.nbytes
 
 
 def read_resized(video: Video, frame: int, size: int) -> Tensor:
-    """One frame, uint8 (3, S, S): resized at once, so that large frames never gather."""
-    path = video.frame_path(frame)
-    picture = read_frame(path)
-    if picture.shape[:2] != (video.height, video.width):
-        raise CorruptInput(
-            f"the frame is {picture.shape[1]} x {picture.shape[0]} pixels, "
-            f"the index says {video.width} x {video.height}",
-            where=path,
-        )
-    return resize_frames(np.ascontiguousarray(picture)[None], size)[0]
+    """Read one frame as uint8 (3, S, S), resized at once so that large frames never gather.
+
+    Raises:
+        MissingInput, CorruptInput: see ``read_video_frame``.
+    """
+    pixels = read_video_frame(video, frame)
+    return resize_frames(np.ascontiguousarray(pixels)[None], size)[0]
 
 
 def _index(numbers: np.ndarray, device: torch.device) -> Tensor:

@@ -1,4 +1,4 @@
-"""J and F counts, against the definition and against the public scorers' own way."""
+"""Boundaries and the counts of J and F, against the definition and the public scorers' way."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ import score_definition as definition
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pycocotools import mask as coco
+from random_masks import DENSITIES, SIDES, random_mask
 from skimage.morphology import disk
 
-from schemas.errors import CorruptInput
 from stages.score.masks.boundary import TrueMask, dilate
 from stages.score.masks.packed_masks import PackedMask, boundary_radius, pack, unpack
 from stages.score.masks.rle import pack_rle
@@ -26,19 +26,6 @@ SHARED_DATA = Path(
     os.environ.get("TGL_SHARED_DATA", Path(__file__).resolve().parents[4] / "../shared/data")
 )
 MASKLETS = SHARED_DATA / "masks" / "sav_000001_manual.json"
-
-SIDES = st.one_of(
-    st.integers(1, 9), st.sampled_from([63, 64, 65, 127, 128, 129]), st.integers(1, 260)
-)
-DENSITIES = st.sampled_from([0.0, 0.002, 0.05, 0.5, 0.95, 0.998, 1.0])
-
-
-def random_mask(
-    rng: np.random.Generator, height: int, width: int, density: float, grain: int
-) -> np.ndarray:
-    """Noise of square grains, bool (H, W)."""
-    coarse = rng.random((-(-height // grain), -(-width // grain))) < density
-    return np.kron(coarse, np.ones((grain, grain), bool))[:height, :width]
 
 
 def fast_counts(predicted: np.ndarray, true: np.ndarray) -> tuple[int, ...]:
@@ -153,53 +140,6 @@ def test_empty_cases():
 def test_another_shape_is_refused():
     with pytest.raises(ValueError, match=r"\(H, W\) \(20, 30\), got \(21, 30\)"):
         TrueMask(pack(np.zeros((20, 30), bool))).compare(pack(np.zeros((21, 30), bool)))
-
-
-@settings(max_examples=150, deadline=None)
-@given(
-    height=SIDES,
-    width=SIDES,
-    density=DENSITIES,
-    grain=st.integers(1, 40),
-    seed=st.integers(0, 2**32 - 1),
-)
-def test_runs_equal_pycocotools(height, width, density, grain, seed):
-    mask = random_mask(np.random.default_rng(seed), height, width, density, grain)
-    counts = coco.encode(np.asfortranarray(mask, dtype=np.uint8))["counts"]
-    for form in (counts, counts.decode(), plain_runs(mask)):
-        packed = pack_rle(form, (height, width), where="mask")
-        np.testing.assert_array_equal(unpack(packed), mask)
-        assert packed.words.shape == pack(mask).words.shape
-
-
-def plain_runs(mask: np.ndarray) -> list[int]:
-    """Uncompressed run lengths, with needless runs of 0 among them."""
-    values = np.concatenate([[False], mask.T.reshape(-1)])
-    starts = np.concatenate([[0], np.flatnonzero(values[1:] != values[:-1]), [mask.size]])
-    runs = np.diff(starts).tolist()
-    return [*runs[:1], 0, 0, *runs[1:]]
-
-
-@pytest.mark.parametrize(
-    "counts",
-    [
-        *(b"", b"\x01\x02", b"0", b"PPPPPPPPPP", b"o", [600, 1], [700, -100], ["x"], [2**70]),
-        [2**62, 2**62, 2**62, 2**62 + 600],  # 600 in 64 bits
-    ],
-)
-def test_broken_runs_are_refused(counts):
-    with pytest.raises(CorruptInput, match="anno 7"):
-        pack_rle(counts, (20, 30), where="anno 7")
-
-
-@settings(max_examples=200, deadline=None)
-@given(counts=st.binary(max_size=12), height=st.integers(1, 5), width=st.integers(1, 5))
-def test_runs_from_strangers_give_a_mask_or_one_error(counts, height, width):
-    try:
-        mask = pack_rle(counts, (height, width), where="anno 7")
-    except CorruptInput:
-        return
-    assert mask.words.shape == (height, 1)
 
 
 @pytest.mark.skipif(not MASKLETS.is_file(), reason="needs the real masklets of TGL_SHARED_DATA")

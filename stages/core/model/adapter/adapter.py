@@ -1,4 +1,4 @@
-"""Moment-aware feature extraction: what a sentence changes in SAM 2's features and prompts.
+"""The adapter: how a sentence changes SAM 2's features and prompts.
 
 Paper, section on moment-aware feature extraction; figure 3. The adapter works on the frozen
 encoder's outputs, not inside it, so a frame is encoded once for all sentences and both paths. Its
@@ -7,24 +7,24 @@ outputs are projected by layers that start at zero: an untrained adapter leaves 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from stages.core.model.adapter.layers import Attention, ClipBlock, band_mask, zero_output
 from stages.core.model.backbones.backbone import sine_encoding
 from stages.core.model.backbones.features import FrameFeatures
 from stages.core.model.config import ModelConfig
-from stages.core.model.layers import Attention, ClipBlock, band_mask, zero_output
 from stages.core.model.text import TextBatch
 
 DIFFERENCES = (1, 2, 4)
-"""Distances, in frames of the clip, of the neighbours that each frame is compared with.
+"""Distances, in frames of the clip, to the neighbours that each frame is compared with.
 
-On the toy data set the coarse target map of an adapter trained alone met its target in 68 % of the
-held-out guided frames with these, in 46 to 49 % with the next neighbours only.
+On the toy data set the heat map of an adapter trained alone hit its target in 68 % of the held-out
+guided frames with these, in 46 to 49 % with the nearest neighbours only.
 """
 MOTION_BIAS = 2.0
 """Head start, as a logit, of marked motion words in the motion pooling."""
@@ -32,7 +32,7 @@ MOTION_BIAS = 2.0
 
 @dataclass(frozen=True)
 class Guidance:
-    """What B guided items add to SAM 2.
+    """Residuals of B guided items.
 
     Attributes:
         fine: (B, C/8, 4h, 4h) residual.
@@ -62,7 +62,7 @@ class EncodedText:
 
     Attributes:
         tokens: (E, 2 + N, d): context, motion, then the words.
-        mask: (E, 2 + N) True where there is a token.
+        mask: (E, 2 + N) True at tokens, False at padding.
         context: (E, d).
         motion: (E, d).
     """
@@ -73,29 +73,33 @@ class EncodedText:
     motion: Tensor
 
     def split(self, size: int) -> Iterator[EncodedText]:
-        """At most ``size`` sentences at a time."""
+        """Split into batches of at most ``size`` sentences."""
         parts = (self.tokens, self.mask, self.context, self.motion)
         for pieces in zip(*(part.split(size) for part in parts), strict=True):
             yield EncodedText(*pieces)
 
 
 @dataclass(frozen=True)
-class ClipView:
-    """What the adapter sees of T frames for each of E sentences.
+class ClipTokens:
+    """The adapter's output for T frames and each of E sentences.
 
     Attributes:
         tokens: (E, T, d, h, h).
         heatmap: (E, T, h, h) logits of "the target is here", coarse.
-        frame: (E, T, d) one token a frame.
+        frame: (E, T, d) one token per frame.
     """
 
     tokens: Tensor
     heatmap: Tensor
     frame: Tensor
 
+    def at(self, rows: Sequence[int], positions: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """Tokens (B, d, h, h) and frame tokens (B, d) of B pairs of sentence and position."""
+        return self.tokens[rows, positions], self.frame[rows, positions]
+
 
 class TextReader(nn.Module):
-    """Projects the frozen text encoder's output; pools a context and a motion embedding."""
+    """Projects the output of the frozen text encoder; pools a context and a motion embedding."""
 
     def __init__(self, text_dim: int, width: int):
         super().__init__()
@@ -109,10 +113,8 @@ class TextReader(nn.Module):
 
     def forward(self, text: TextBatch) -> EncodedText:
         words = self.token(self.token_norm(text.tokens))  # (E, N, d)
-        place = sine_encoding(
-            torch.arange(words.shape[1], dtype=torch.float32, device=words.device), words.shape[2]
-        )
-        words = words + place.to(words.dtype)
+        place = torch.arange(words.shape[1], dtype=torch.float32, device=words.device)
+        words = words + sine_encoding(place, words.shape[2]).to(words.dtype)
         context = self.pooled(self.pooled_norm(text.pooled))  # (E, d)
         score = words @ self.motion_query + self.motion_bias * text.motion  # (E, N)
         # A large finite number: a sentence without tokens then averages instead of giving NaN.
@@ -125,7 +127,7 @@ class TextReader(nn.Module):
 
 
 class Adapter(nn.Module):
-    """Reads sentences and clips together; see the module's text.
+    """Encodes clips together with sentences; see the module's docstring.
 
     Args:
         config: widths and radii.
@@ -169,53 +171,53 @@ class Adapter(nn.Module):
         """Frames on each side of a block that its tokens depend on."""
         return self.config.adapter_layers * self.config.temporal_radius + max(DIFFERENCES)
 
-    def look(
+    def encode_clip(
         self, features: FrameFeatures, frames: Tensor, times: Tensor, text: EncodedText
-    ) -> ClipView:
-        """Read clips with sentences.
+    ) -> ClipTokens:
+        """Encode clips with sentences.
 
         Args:
             features: of N frames.
-            frames: (V, T) indices into ``features``; V is E, or 1 if all share one clip.
+            frames: (V, T) indices into ``features``; V is E, or 1 for one clip for all.
             times: (V, T) frame numbers, ascending.
             text: of E sentences.
         """
-        return self.read(self.stem(features, frames, times), times, text)
+        return self.fuse_text(self.embed_frames(features, frames, times), times, text)
 
-    def read(self, stem: Tensor, times: Tensor, text: EncodedText) -> ClipView:
-        """The part of ``look`` that depends on the sentences.
+    def fuse_text(self, embedded: Tensor, times: Tensor, text: EncodedText) -> ClipTokens:
+        """The part of ``encode_clip`` that depends on the sentences.
 
         Args:
-            stem: (V, T, d, h, h) from ``stem``; V is E, or 1 if all share one clip.
+            embedded: (V, T, d, h, h) from ``embed_frames``; V is E, or 1 for one clip for all.
             times: (V, T) frame numbers, ascending.
             text: of E sentences.
         """
-        v, t, d, h, w = stem.shape
+        v, t, d, h, w = embedded.shape
         e = len(text.context)
-        x = stem.permute(0, 1, 3, 4, 2).reshape(v, t, h * w, d).expand(e, -1, -1, -1)
+        x = embedded.permute(0, 1, 3, 4, 2).reshape(v, t, h * w, d).expand(e, -1, -1, -1)
         band = band_mask(t, self.config.temporal_radius, x.device)
-        said = torch.cat([text.context, text.motion], dim=1)  # (E, 2 d)
+        sentence = torch.cat([text.context, text.motion], dim=1)  # (E, 2 d)
         for block in self.blocks:
-            x = block(x, (h, w), text.tokens, text.mask, said, times, band)
+            x = block(x, (h, w), text.tokens, text.mask, sentence, times, band)
         x = self.norm(x)  # (E, T, hh, d)
         heat = self.heatmap(x).squeeze(3)  # (E, T, hh)
         found = (heat.softmax(dim=2).unsqueeze(3) * x).sum(dim=2)  # (E, T, d)
-        sentence = text.context.unsqueeze(1).expand(-1, t, -1)
-        frame = self.frame(torch.cat([found, x.mean(dim=2), sentence], dim=2))
+        context = text.context.unsqueeze(1).expand(-1, t, -1)
+        frame = self.frame(torch.cat([found, x.mean(dim=2), context], dim=2))
         tokens = x.view(e, t, h, w, d).permute(0, 1, 4, 2, 3)
-        return ClipView(tokens, heat.view(e, t, h, w), frame)
+        return ClipTokens(tokens, heat.view(e, t, h, w), frame)
 
-    def stem(self, features: FrameFeatures, frames: Tensor, times: Tensor) -> Tensor:
-        """The part of ``look`` that knows no sentence: each frame with its differences to others.
+    def embed_frames(self, features: FrameFeatures, frames: Tensor, times: Tensor) -> Tensor:
+        """The part of ``encode_clip`` without text: each frame with its differences to others.
 
         Returns:
-            (V, T, d, h, h); arguments as in ``look``.
+            (V, T, d, h, h); arguments as in ``encode_clip``.
         """
-        seen = self.coarse_in(features.coarse) + self.middle_in(features.middle)  # (N, d, h, h)
-        # Small motions and turns show at stride 4 and are gone at stride 16.
-        seen = seen + self.fine_in(features.fine)
-        seen = self.stem_norm(seen.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
-        clip = seen[frames]  # (V, T, d, h, h)
+        levels = self.coarse_in(features.coarse) + self.middle_in(features.middle)  # (N, d, h, h)
+        # Small motions and rotations are visible at stride 4 and lost at stride 16.
+        levels = levels + self.fine_in(features.fine)
+        levels = self.stem_norm(levels.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        clip = levels[frames]  # (V, T, d, h, h)
         place = torch.arange(clip.shape[1], device=clip.device)
         parts, gaps = [clip], []
         for apart in DIFFERENCES:
@@ -225,7 +227,7 @@ class Adapter(nn.Module):
                 parts.append(clip - clip[:, other])
                 gaps.append((times - times[:, other]).abs())
         mixed = self.motion_in(torch.cat(parts, dim=2).flatten(0, 1)).view_as(clip)
-        # A difference means little without the time that lies between.
+        # A difference means little without the time between the frames.
         apart_in_time = torch.stack(gaps, dim=2).to(clip.dtype).log1p()  # (V, T, 6)
         mixed = mixed + self.gap_in(apart_in_time)[..., None, None]
         return F.gelu(mixed) + clip
@@ -233,8 +235,8 @@ class Adapter(nn.Module):
     def relevance(self, frame: Tensor, times: Tensor) -> Tensor:
         """(E, T) logits of "this frame lies in the moment", from frame tokens (E, T, d)."""
         band = band_mask(frame.shape[1], self.config.relevance_radius, frame.device)
-        seen = frame + self.relevance_attention(frame, times=times, band=band)
-        return self.relevance_head(seen).squeeze(2)
+        mixed = frame + self.relevance_attention(frame, times=times, band=band)
+        return self.relevance_head(mixed).squeeze(2)
 
     def guide(self, tokens: Tensor, frame: Tensor, context: Tensor, motion: Tensor) -> Guidance:
         """Residuals and prompts of B guided items.
@@ -249,8 +251,8 @@ class Adapter(nn.Module):
         fine = F.interpolate(
             self.fine_reduce(tokens), scale_factor=4, mode="bilinear", align_corners=False
         )
-        about = [F.gelu(self.prompt_in(torch.cat([frame, said], 1))) for said in (context, motion)]
-        prompts = torch.stack([self.context_out(about[0]), self.motion_out(about[1])], dim=1)
+        inner = [F.gelu(self.prompt_in(torch.cat([frame, part], 1))) for part in (context, motion)]
+        prompts = torch.stack([self.context_out(inner[0]), self.motion_out(inner[1])], dim=1)
         return Guidance(
             fine=self.fine_out(F.gelu(fine)),
             middle=self.middle_out(middle),

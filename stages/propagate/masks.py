@@ -1,4 +1,4 @@
-"""From the decoder's answers to masks at the video's own size, files and rows."""
+"""Masks at the video's own size: enlarged, united over tracks, and written as files."""
 
 from __future__ import annotations
 
@@ -10,28 +10,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
-import torch.nn.functional as F
 
 from schemas.layouts import mask_path
 from stages.core.index.index import Expression, Video
 from stages.core.media.mask_png import encode_mask
-from stages.core.model.backbones.backbone import Decoded
-from stages.core.model.segmenter import Item, Track
-
-PENDING_BYTES = 32_000_000
-"""Masks that may wait for a writing thread; more would only fill the memory."""
-RESIZED_BYTES = 64_000_000
-"""Memory for the masks of one batch while they are enlarged."""
-FLOAT_BYTES = 4
+from stages.core.model import budgets
+from stages.core.model.backbones.records import Decoded
+from stages.core.model.dual_path.tracks import Item, Track
+from stages.core.model.masks import enlarge_masks
 
 
 class MaskWriter:
     """Writes the PNGs of a video with threads; a failed write is raised by a later call.
 
     Args:
-        root: of the artifact.
-        threads: that encode and write.
+        root: folder of the artifact.
+        threads: encode and write.
     """
 
     def __init__(self, root: Path, threads: Executor):
@@ -51,11 +45,11 @@ class MaskWriter:
         self._files.setdefault(expression.expression_id, []).append(path)
         self._waiting.append((self._threads.submit(_write, path, mask), mask.nbytes))
         self._waiting_bytes += mask.nbytes
-        while self._waiting_bytes > PENDING_BYTES:
+        while self._waiting_bytes > budgets.PENDING_BYTES:
             self._wait_for_oldest()
 
     def wait(self) -> None:
-        """Until all queued masks are on disk."""
+        """Wait until all queued masks are on disk."""
         while self._waiting:
             self._wait_for_oldest()
 
@@ -65,22 +59,22 @@ class MaskWriter:
         future.result()
 
     def take_files(self, expression: Expression) -> list[Path]:
-        """The files of a sentence that is done; the writer forgets them."""
+        """Hand over the files of a finished sentence."""
         return self._files.pop(expression.expression_id, [])
 
 
 def _write(path: Path, mask: np.ndarray) -> None:
-    # The file may be a link into the artifact that is there: it must not be written through.
+    # The file may be a hard link into the present artifact: it must not be written through.
     path.unlink(missing_ok=True)
     path.write_bytes(encode_mask(mask))
 
 
 @dataclass
-class Cell:
-    """What is known of one frame of one sentence while its tracks answer.
+class PendingMask:
+    """The mask of one frame of one sentence while results of its tracks are missing.
 
     Attributes:
-        left: tracks that have not answered.
+        left: tracks whose result is missing.
         score: highest object score so far.
         mask: union so far at the video's size, packed and deflated; None while empty.
     """
@@ -90,15 +84,19 @@ class Cell:
     mask: bytes | None = None
 
 
-class Answers:
-    """Receives the answers of tracks (an ``Emit``), unites those of a sentence, writes masks.
+class MaskAssembler:
+    """Unites the masks of each sentence's tracks and writes them.
 
     Args:
-        video: whose frames.
+        video: to which the frames belong.
         expressions: the E sentences of the batch.
-        tracks: all of them.
+        tracks: of all sentences.
         writer: takes finished masks.
         gate: blank masks where the object score says that nothing is visible.
+
+    Attributes:
+        scores: (E, T) highest object score of the tracks; NaN where there is no track.
+        areas: (E, T) pixels of the masks.
     """
 
     def __init__(
@@ -115,51 +113,43 @@ class Answers:
         self._writer = writer
         self._gate = gate
         shape = (len(expressions), video.num_frames)
-        self.scores = np.full(shape, -np.inf, np.float32)
+        self.scores = np.full(shape, np.nan, np.float32)
         self.areas = np.zeros(shape, np.int64)
         self._tracks_of = np.bincount(
             [track.expression for track in tracks], minlength=len(expressions)
         )
-        self._cells: dict[tuple[int, int], Cell] = {}
+        self._pending: dict[tuple[int, int], PendingMask] = {}
 
-    def add(self, items: Sequence[Item], decoded: Decoded, guided: bool) -> None:
-        """See ``Emit``."""
+    def add(self, items: Sequence[Item], decoded: Decoded) -> None:
+        """Take the results of B items."""
         scores = decoded.object_score.float().cpu().numpy()
         height, width = self._video.height, self._video.width
-        step = max(1, RESIZED_BYTES // (height * width * FLOAT_BYTES))
+        step = max(1, budgets.RESIZED_BYTES // (height * width * budgets.FLOAT_BYTES))
         for start in range(0, len(items), step):
             logits = decoded.mask_logits[start : start + step]
-            masks = enlarge(logits, height, width).cpu().numpy()
+            masks = enlarge_masks(logits, height, width).cpu().numpy()
             for place, mask in enumerate(masks, start):
                 score = float(scores[place])
-                shown = mask if score > 0 or not self._gate else np.zeros_like(mask)
-                self._take(items[place], shown, score)
+                gated = mask if score > 0 or not self._gate else np.zeros_like(mask)
+                self._take(items[place], gated, score)
 
     def _take(self, item: Item, mask: np.ndarray, score: float) -> None:
-        """One answer of one track."""
-        row, frame = item.expression, item.position
+        """Add one frame of one track; write the mask when it is the last of its sentence."""
+        row, frame = item.expression, item.frame
         several = self._tracks_of[row]
         if several > 1:
-            cell = self._cells.setdefault((row, frame), Cell(int(several)))
-            cell.left -= 1
-            score = cell.score = max(cell.score, score)
-            if cell.mask is not None:
-                mask = mask | _unpack(cell.mask, mask.shape)
-            if cell.left:
-                cell.mask = _pack(mask) if mask.any() else None
+            pending = self._pending.setdefault((row, frame), PendingMask(int(several)))
+            pending.left -= 1
+            score = pending.score = max(pending.score, score)
+            if pending.mask is not None:
+                mask = mask | _unpack(pending.mask, mask.shape)
+            if pending.left:
+                pending.mask = _pack(mask) if mask.any() else None
                 return
-            del self._cells[row, frame]
+            del self._pending[row, frame]
         self.scores[row, frame] = score
         self.areas[row, frame] = int(mask.sum())
         self._writer.write(self._video, self._expressions[row], frame, mask)
-
-
-def enlarge(logits: torch.Tensor, height: int, width: int) -> torch.Tensor:
-    """(B, s, s) mask logits to bool masks (B, H, W) of the video's size."""
-    large = F.interpolate(
-        logits.float().unsqueeze(1), size=(height, width), mode="bilinear", align_corners=False
-    )
-    return large[:, 0] > 0
 
 
 def _pack(mask: np.ndarray) -> bytes:

@@ -1,4 +1,4 @@
-"""What objects look like: shapes as signed distances, named colours, surface textures.
+"""Appearance of objects: shapes as signed distances, named colours, surface textures.
 
 Distances are in units of the object's radius, in the object's own frame: x to the right, y down,
 before rotation. Inside is negative.
@@ -23,7 +23,7 @@ TEXTURE_DEPTH = 0.22
 STRIPE_PERIOD = 0.62
 DOT_PERIOD = 0.7
 
-# Radii chosen so that the shapes of one radius have about the same area.
+# Chosen so that shapes of one radius have about the same area.
 CIRCLE_RADIUS = 0.95
 RING_OUTER, RING_INNER = 1.05, 0.46
 SQUARE_HALF = 0.84
@@ -31,7 +31,7 @@ TRIANGLE_RADIUS = 1.2
 STAR_OUTER, STAR_INNER, STAR_POINTS = 1.2, 0.56, 5
 CROSS_LENGTH, CROSS_HALF = 1.05, 0.44
 EXTENT = 1.25
-"""No shape reaches farther than this from its centre, in radii (a corner's blur included)."""
+"""Largest distance of a shape from its centre in radii, with blurred corners."""
 
 
 def _regular(radii: list[float]) -> np.ndarray:
@@ -53,14 +53,13 @@ POLYGONS: dict[str, np.ndarray] = {
     "cross": _cross(),
 }
 ROUND = ("circle", "ring")
-"""Shapes that look the same at every angle: a spin of theirs could not be seen."""
+"""Shapes that look the same at every angle, so that a spin would be invisible."""
 SHAPES = (*ROUND, *POLYGONS)
 
 
 @dataclass(frozen=True)
-class Look:
-    """What makes objects look alike: shape and colour are named in sentences, the texture never
-    is."""
+class Appearance:
+    """Shape and colour, which sentences name, and texture; look-alikes share all three."""
 
     shape: str
     colour: str
@@ -72,15 +71,17 @@ class Look:
         return f"{self.colour} {self.shape}"
 
 
-def draw_look(rng: np.random.Generator, style: str, taken: tuple[Look, ...]) -> Look:
-    """A look whose category is none of those taken; plain style has plain surfaces."""
-    categories = {look.category for look in taken}
+def draw_appearance(
+    rng: np.random.Generator, style: str, taken: tuple[Appearance, ...]
+) -> Appearance:
+    """Draw an appearance of a category that is not taken; plain style has plain surfaces."""
+    categories = {appearance.category for appearance in taken}
     while True:
         shape = SHAPES[rng.integers(len(SHAPES))]
         colour = list(COLOURS)[rng.integers(len(COLOURS))]
         texture = TEXTURES[rng.integers(len(TEXTURES))] if style == "varied" else "plain"
         if f"{colour} {shape}" not in categories:
-            return Look(shape, colour, texture)
+            return Appearance(shape, colour, texture)
 
 
 def signed_distance(shape: str, x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -90,7 +91,8 @@ def signed_distance(shape: str, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         shape: one of SHAPES.
         x, y: (H,W) coordinates in the object's own frame, in radii.
 
-    Returns: (H,W) distances in radii.
+    Returns:
+        (H,W) distances in radii.
     """
     if shape in POLYGONS:
         return _polygon_distance(POLYGONS[shape], x, y)
@@ -102,7 +104,7 @@ def signed_distance(shape: str, x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def _polygon_distance(corners: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Distance to the nearest edge; the sign comes from the crossings of a ray (even-odd rule)."""
+    """Distance to the nearest edge, negative inside by the even-odd rule."""
     start, end = corners, np.roll(corners, -1, axis=0)
     edge = (end - start)[:, :, None, None]  # (N,2,1,1)
     offset = np.stack([x, y])[None] - start[:, :, None, None]  # (N,2,H,W)
@@ -117,7 +119,7 @@ def _polygon_distance(corners: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.n
 
 
 def shading(texture: str, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Brightness factor (H,W) of a surface at own coordinates (H,W); it turns with the object."""
+    """Brightness factor (H,W) of a surface at (H,W) coordinates in the object's own frame."""
     if texture == "stripes":
         wave = np.sin(2 * np.pi * x / STRIPE_PERIOD)
     elif texture == "dots":

@@ -14,7 +14,7 @@ Layer = TypeVar("Layer", nn.Linear, nn.Conv2d)
 
 
 def zero_output(layer: Layer) -> Layer:
-    """Start a projection at zero, so that what it adds is nothing until trained."""
+    """Start a projection at zero, so that it adds nothing until it is trained."""
     nn.init.zeros_(layer.weight)
     if layer.bias is not None:
         nn.init.zeros_(layer.bias)
@@ -22,16 +22,16 @@ def zero_output(layer: Layer) -> Layer:
 
 
 def band_mask(length: int, radius: int, device: torch.device) -> Tensor:
-    """(T, T) True where two frames are at most ``radius`` places apart in their clip."""
+    """(T, T) True where two frames of a clip are at most ``radius`` positions apart."""
     place = torch.arange(length, device=device)
     return (place.unsqueeze(0) - place.unsqueeze(1)).abs() <= radius
 
 
 def sided_bias(heads: int, radius: int) -> Tensor:
-    """(heads, 2 * radius + 1) biases of signed distances with which attention over time starts.
+    """(heads, 2 * radius + 1) initial biases of signed distances in attention over time.
 
-    Every other head prefers what comes later, the rest what came before, and all what is near:
-    attention alone cannot tell the order of what it reads, and a direction of motion is an order.
+    Every other head prefers later frames, the others earlier ones, and all of them near ones:
+    attention alone cannot tell an order in time, and a direction of motion is one.
     """
     apart = torch.arange(-radius, radius + 1)
     side = torch.tensor([1.0 if head % 2 else -1.0 for head in range(heads)])
@@ -72,12 +72,12 @@ class Attention(nn.Module):
         times: Tensor | None = None,
         band: Tensor | None = None,
     ) -> Tensor:
-        """What to add to ``x``.
+        """The residual of ``x``.
 
         Args:
             x: (B, Q, d).
-            other: (B, N, d) tokens to read; ``x`` itself if none.
-            mask: (B, N) True where ``other`` has a token.
+            other: (B, N, d) tokens to attend to; default ``x``.
+            mask: (B, N) True at tokens of ``other``, False at padding.
             times: (V, Q) frame numbers, V divides B: row i of V serves the i-th B/V rows.
             band: (Q, Q) True where attention over time is allowed.
         """
@@ -98,14 +98,14 @@ class Attention(nn.Module):
         return self.out(mixed.transpose(1, 2).reshape(b, q, d))
 
     def _folds(self, other: Tensor) -> bool:
-        """Reading a sentence is cheaper with the projections folded into its tokens."""
+        """Return whether folding the projections into a sentence's tokens is cheaper."""
         return not self.training and other.shape[1] * self.heads <= other.shape[2]
 
     def _read_few(self, x: Tensor, other: Tensor, mask: Tensor) -> Tensor:
         """As ``forward`` with a mask, for many queries (B, Q, d) and few tokens (B, N, d).
 
-        A query meets the keys through two matrices and the values leave through two more; with
-        fewer keys than channels each pair is multiplied once, before the queries come.
+        Queries meet keys through two matrices, and values meet the output through two more; with
+        fewer keys than channels it is cheaper to multiply each pair of matrices first.
         """
         b, n, d = other.shape
         heads, c = self.heads, d // self.heads
@@ -116,10 +116,10 @@ class Attention(nn.Module):
         bias = bias.masked_fill(~mask.unsqueeze(1), -torch.inf).flatten(1).unsqueeze(2)
         # Queries last: a softmax over the last dimension would be slow for few tokens.
         score = torch.baddbmm(bias.to(x.dtype), into, self.norm(x).transpose(1, 2))  # (B, HN, Q)
-        share = score.unflatten(1, (heads, n)).softmax(dim=2).flatten(1, 2)
+        weight = score.unflatten(1, (heads, n)).softmax(dim=2).flatten(1, 2)
         out_weight = self.out.weight.view(d, heads, c)
         out = torch.einsum("bhnc,dhc->bhnd", value, out_weight).flatten(1, 2)  # (B, HN, d)
-        return torch.baddbmm(self.out.bias.view(1, 1, d), share.transpose(1, 2), out)
+        return torch.baddbmm(self.out.bias.view(1, 1, d), weight.transpose(1, 2), out)
 
     def _split(self, x: Tensor) -> Tensor:
         """(B, N, d) to (B, heads, N, d / heads)."""
@@ -139,7 +139,7 @@ class Attention(nn.Module):
 
 
 class ClipBlock(nn.Module):
-    """One block of the adapter: read the sentence, the other frames, the neighbourhood."""
+    """One block of the adapter: attention to the sentence and over time, convolution in space."""
 
     def __init__(self, width: int, heads: int, radius: int):
         super().__init__()
@@ -158,20 +158,20 @@ class ClipBlock(nn.Module):
         side: tuple[int, int],
         text: Tensor,
         text_mask: Tensor,
-        said: Tensor,
+        sentence: Tensor,
         times: Tensor,
         band: Tensor,
     ) -> Tensor:
-        """One round.
+        """Run the block.
 
         Args:
             x: (E, T, hh, d).
             side: (h, h).
             text: (E, N, d) tokens.
-            text_mask: (E, N) True where there is a token.
-            said: (E, 2 d) the sentence as a whole; it scales and shifts the channels.
+            text_mask: (E, N) True at tokens, False at padding.
+            sentence: (E, 2 d) context and motion; they scale and shift the channels.
             times: (V, T) frame numbers, V is E or 1.
-            band: (T, T) frames that see each other.
+            band: (T, T) frames that attend to each other.
 
         Returns:
             (E, T, hh, d).
@@ -181,7 +181,7 @@ class ClipBlock(nn.Module):
         across = x.transpose(1, 2).reshape(e * n, t, d)
         moved = self.to_time(across, times=times, band=band)
         x = x + moved.view(e, n, t, d).transpose(1, 2)
-        scale, shift = self.film(said)[:, None, None].chunk(2, dim=3)  # (E, 1, 1, d) each
+        scale, shift = self.film(sentence)[:, None, None].chunk(2, dim=3)  # (E, 1, 1, d) each
         grid = (
             F.gelu(self.space_norm(x) * (1 + scale) + shift)
             .view(e * t, *side, d)

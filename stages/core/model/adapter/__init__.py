@@ -1,0 +1,1 @@
+"""Moment-aware feature extraction: the adapter, its layers, and the language path it makes."""

@@ -1,0 +1,1 @@
+"""Dual-path propagation: tracks, their memory banks, and the segmenter that runs them."""

@@ -1,0 +1,174 @@
+"""Dual-path propagation: guided frames write memory banks, the other frames only read them.
+
+Paper, section on moment-guided dual-path propagation. A track is one sentence with one memory
+bank: all of its relevant frames, or one contiguous moment of them. Many tracks run as one batch;
+the masks of a track do not depend on the others.
+
+The masks of guided frames come from a ``LanguagePath``, whatever it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol
+
+import torch
+
+from stages.core.model import budgets
+from stages.core.model.backbones.backbone import Backbone
+from stages.core.model.backbones.features import FrameFeatures
+from stages.core.model.backbones.memory import MemoryRead, collate, read_nearest
+from stages.core.model.backbones.records import Decoded, MemoryTokens
+from stages.core.model.config import SegmenterConfig
+from stages.core.model.dual_path.tracks import ClipTrack, Item, guided_rounds, other_rounds
+
+Fetch = Callable[[Sequence[Item]], FrameFeatures]
+"""Features of B items, one frame each."""
+Results = Iterator[tuple[list[Item], Decoded]]
+"""B items at a time with their masks."""
+
+
+class LanguagePath(Protocol):
+    """Frames and sentences in, a mask and a score per frame out."""
+
+    def segment(
+        self, items: Sequence[Item], features: FrameFeatures, memory: MemoryTokens | None
+    ) -> Decoded:
+        """Masks of B guided items.
+
+        Args:
+            items: sentences and frames.
+            features: (B frames) of the frozen encoder.
+            memory: memories of their tracks; None at the first frame of a track.
+        """
+
+
+class Segmenter:
+    """Runs tracks through both paths.
+
+    Args:
+        backbone: on its device; in training mode no memories are shared.
+        config: K, candidates, the gate, and which irrelevant frames are written.
+    """
+
+    def __init__(self, backbone: Backbone, config: SegmenterConfig):
+        self._backbone = backbone
+        self._config = config
+        self._gate = config.gates(training=backbone.training)
+        self.most_read = max(config.memory_frames, backbone.max_pointers)
+
+    @property
+    def writes_others(self) -> bool:
+        """Unguided frames may be written too."""
+        return self._config.irrelevant_memory != "none"
+
+    def run(
+        self,
+        tracks: Sequence[ClipTrack],
+        fetch: Fetch,
+        language: LanguagePath,
+        *,
+        by_time: bool = False,
+    ) -> Results:
+        """Segment whole clips: guided frames in order of time, then all others.
+
+        Args:
+            tracks: with empty banks.
+            fetch: gives features of items.
+            language: segments the guided frames.
+            by_time: step through the frames of all tracks together, so that features are needed
+                once, in order of time; else step through each track's own frames together,
+                which makes larger batches. The results are equal.
+
+        Yields:
+            Every (track, frame) exactly once.
+        """
+        for items in guided_rounds(tracks, by_time=by_time):
+            yield from self.guide(items, fetch, language)
+        for track in tracks:
+            track.drop_unread(self.most_read)
+        for items in other_rounds(tracks, by_time=by_time, written=self.writes_others):
+            yield from self.propagate(items, fetch)
+
+    def guide(self, items: Sequence[Item], fetch: Fetch, language: LanguagePath) -> Results:
+        """Take the language path with items that do not depend on each other, and write them.
+
+        Args:
+            items: of several tracks, one each.
+            fetch: gives features of items.
+            language: segments them.
+        """
+        for batch, reads in self._batches(items):
+            features = fetch(batch)
+            decoded = language.segment(batch, features, self._memory(reads, features))
+            self._write(list(range(len(batch))), batch, features, decoded)
+            for item in batch:
+                if len(item.track.bank) % budgets.WRITES_PER_CLEANUP == 0:
+                    item.track.drop_unread(self.most_read)
+            yield batch, decoded
+
+    def propagate(self, items: Sequence[Item], fetch: Fetch) -> Results:
+        """Take the language-agnostic path with items that do not depend on each other.
+
+        Args:
+            items: of any tracks.
+            fetch: gives features of items.
+        """
+        for batch, reads in self._batches(items):
+            features = fetch(batch)
+            memory = self._memory(reads, features)
+            decoded = self._backbone.segment(features, memory, multimask=self._config.multimask)
+            rows = self._confident_rows(batch, decoded)
+            if rows:
+                self._write(rows, batch, features, decoded)
+            yield batch, decoded
+
+    def _batches(self, items: Sequence[Item]) -> list[tuple[list[Item], list[MemoryRead]]]:
+        """Items in batches that read equally many memories."""
+        groups: dict[tuple[int, int], list[tuple[Item, MemoryRead]]] = {}
+        for item in items:
+            bank = item.track.bank
+            read = read_nearest(bank, item.frame, self._config.memory_frames, self._backbone)
+            groups.setdefault(read.shape, []).append((item, read))
+        batches = []
+        for group in groups.values():
+            for start in range(0, len(group), budgets.ITEMS_PER_BATCH):
+                part = group[start : start + budgets.ITEMS_PER_BATCH]
+                batches.append(([item for item, _ in part], [read for _, read in part]))
+        return batches
+
+    def _memory(self, reads: Sequence[MemoryRead], features: FrameFeatures) -> MemoryTokens | None:
+        side = (features.coarse.shape[-2], features.coarse.shape[-1])
+        return collate(reads, self._backbone, side, share=not self._backbone.training)
+
+    def _confident_rows(self, items: Sequence[Item], decoded: Decoded) -> list[int]:
+        """Rows of unguided items that are written."""
+        if not self.writes_others:
+            return []
+        scores = decoded.object_score.detach().tolist()
+        return [
+            row
+            for row, (item, score) in enumerate(zip(items, scores, strict=True))
+            if score >= self._config.confident_score and len(item.track.bank)
+        ]
+
+    def _write(
+        self,
+        rows: Sequence[int],
+        items: Sequence[Item],
+        features: FrameFeatures,
+        decoded: Decoded,
+    ) -> None:
+        """Write some rows of a batch to their tracks' banks."""
+        index = torch.tensor(rows, device=features.coarse.device)
+        memory = self._backbone.remember(
+            features.coarse[index],
+            decoded.mask_logits[index],
+            decoded.object_score[index],
+            gate=self._gate,
+            binarise=False,
+        )
+        pointer = self._backbone.pointer(decoded, gate=self._gate)
+        for place, row in enumerate(rows):
+            item = items[row]
+            item.track.bank.write(item.frame, memory[place], pointer[row])

@@ -1,0 +1,113 @@
+"""The adapter's tokens of a whole video, made block by block, equal to those of one long clip.
+
+A frame's tokens depend on ``Adapter.halo`` frames on each side; a block is encoded with its halo
+and then cut back to itself.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from stages.core.model import budgets
+from stages.core.model.adapter.adapter import EncodedText
+from stages.core.model.tgl import TglModel
+from stages.propagate.video_features import VideoFeatures
+
+MASK_TO_COARSE = 4
+"""The decoder's masks have a stride of 4, the coarse features one of 16."""
+
+
+class AdapterCache:
+    """A ``TokenSource``: the adapter's tokens of a video for E sentences.
+
+    Args:
+        model: with the adapter.
+        features: of the video.
+        text: of the E sentences.
+        budget: bytes that tokens may take; at least one block is kept.
+    """
+
+    def __init__(self, model: TglModel, features: VideoFeatures, text: EncodedText, budget: float):
+        self.text = text
+        self._adapter = model.adapter
+        self._features = features
+        self._budget = budget
+        self._kept: OrderedDict[int, Tensor] = OrderedDict()
+        self._frame: Tensor | None = None
+        places = (model.backbone.mask_size // MASK_TO_COARSE) ** 2
+        # Of one sentence:
+        self._frame_bytes = model.config.adapter_width * places * budgets.FLOAT_BYTES
+        self._block = max(budgets.BLOCK_FRAMES, budgets.BLOCK_BYTES // self._frame_bytes)
+
+    @property
+    def resident(self) -> bool:
+        """All tokens fit the budget together."""
+        sentences = len(self.text.context)
+        return sentences * len(self._features) * self._frame_bytes <= self._budget
+
+    def frame_tokens(self) -> Tensor:
+        """(E, T, d): one token per frame; encodes the whole video on the first call."""
+        if self._frame is None:
+            blocks = range(-(-len(self._features) // self._block))
+            self._frame = torch.cat([self._encode(block) for block in blocks], dim=1)
+        return self._frame
+
+    def relevance(self) -> Tensor:
+        """(E, T) logits."""
+        frame = self.frame_tokens()
+        total, halo = frame.shape[1], self._adapter.config.relevance_radius
+        parts = []
+        for first in range(0, total, budgets.RELEVANCE_FRAMES):
+            start, last = max(0, first - halo), min(total, first + budgets.RELEVANCE_FRAMES)
+            end = min(total, last + halo)
+            times = torch.arange(start, end, device=frame.device).unsqueeze(0)
+            logits = self._adapter.relevance(frame[:, start:end], times)
+            parts.append(logits[:, first - start : last - start])
+        return torch.cat(parts, dim=1)
+
+    def at(self, rows: Sequence[int], positions: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """Tokens (B, d, h, h) and frame tokens (B, d) of B pairs of sentence and frame."""
+        tokens = [
+            self._tokens(frame // self._block)[row, frame % self._block]
+            for row, frame in zip(rows, positions, strict=True)
+        ]
+        return torch.stack(tokens), self.frame_tokens()[rows, positions]
+
+    def _tokens(self, block: int) -> Tensor:
+        """(E, n, d, h, h) tokens of a block."""
+        if block not in self._kept:
+            self._encode(block)
+        self._kept.move_to_end(block)
+        return self._kept[block]
+
+    def _encode(self, block: int) -> Tensor:
+        """Encode a block with its halo, keep its tokens, and return its frame tokens (E, n, d)."""
+        total, halo = len(self._features), self._adapter.halo
+        first, last = block * self._block, min((block + 1) * self._block, total)
+        start, end = max(0, first - halo), min(total, last + halo)
+        embedded = self._embed(start, end)
+        times = torch.arange(start, end, device=embedded.device).unsqueeze(0)
+        inside = slice(first - start, last - start)
+        tokens, frame = [], []
+        together = max(1, budgets.LAYER_BYTES // ((end - start) * self._frame_bytes))
+        for text in self.text.split(together):
+            fused = self._adapter.fuse_text(embedded, times, text)
+            # A copy: a view would keep the halo in memory.
+            tokens.append(fused.tokens[:, inside].clone())
+            frame.append(fused.frame[:, inside])
+        self._kept[block] = tokens[0] if len(tokens) == 1 else torch.cat(tokens)
+        total_bytes = sum(tokens.nbytes for tokens in self._kept.values())
+        while total_bytes > self._budget and len(self._kept) > 1:
+            _, oldest = self._kept.popitem(last=False)
+            total_bytes -= oldest.nbytes
+        return torch.cat(frame)
+
+    def _embed(self, start: int, end: int) -> Tensor:
+        """(1, n, d, h, h) from the frames alone, without text."""
+        features = self._features.of(range(start, end))
+        times = torch.arange(start, end, device=features.coarse.device).unsqueeze(0)
+        return self._adapter.embed_frames(features, times - start, times)

@@ -1,0 +1,182 @@
+"""Segmenting the videos of a run one after another: the base, and the runner with random access."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+import torch
+
+from schemas.parquet import concatenate
+from schemas.tables import PROPAGATION
+from stages.core.engine.runtime import Runtime
+from stages.core.index.texts import TextStore
+from stages.core.model import budgets
+from stages.core.model.config import SegmenterConfig
+from stages.core.model.device import autocast
+from stages.core.model.dual_path.segmenter import Segmenter
+from stages.core.model.dual_path.tracks import plan_tracks
+from stages.core.model.text import TextBatch
+from stages.core.model.tgl import TglModel
+from stages.propagate.adapter_cache import AdapterCache
+from stages.propagate.config import GIGABYTE, PropagateConfig
+from stages.propagate.jobs import Job
+from stages.propagate.masks import MaskAssembler, MaskWriter
+from stages.propagate.routing import Route, choose_route
+from stages.propagate.rows import PropagationRows
+from stages.propagate.video_features import VideoFeatures
+
+
+@dataclass
+class Runner(ABC):
+    """Segments videos on one device.
+
+    Attributes:
+        model: on its device, in eval mode.
+        texts: embeddings of the sentences.
+        config: routing and limits.
+        runtime: precision.
+        device: of the model.
+        decoders: threads that read and resize frames.
+        routes: number of sentences so far by what routed them.
+    """
+
+    model: TglModel
+    texts: TextStore
+    config: PropagateConfig
+    runtime: Runtime
+    device: torch.device
+    decoders: Executor
+    routes: Counter[str] = field(default_factory=Counter, init=False)
+
+    @abstractmethod
+    def run(self, job: Job, writer: MaskWriter) -> Iterator[pa.Table]:
+        """Write the masks of a video.
+
+        Yields:
+            The propagation rows of some whole sentences, when their masks are on disk.
+
+        Raises:
+            MissingInput, CorruptInput: a frame or a sentence's embedding cannot be read.
+        """
+
+    @property
+    def segmenter(self) -> SegmenterConfig:
+        """Settings of both paths."""
+        return self.config.segmenter(self.model.segmenter)
+
+
+class OfflineRunner(Runner):
+    """Reads a video's frames in any order, as often as they are needed."""
+
+    def run(self, job: Job, writer: MaskWriter) -> Iterator[pa.Table]:
+        """See ``Runner``; a batch of sentences at a time."""
+        features = VideoFeatures(
+            job.video,
+            self.model.encode,
+            size=self.model.backbone.image_size,
+            device=self.device,
+            budget=self.config.feature_memory * GIGABYTE,
+            chunk=self.config.chunk_frames,
+            decoders=self.decoders,
+        )
+        size = self.config.expressions_per_batch or budgets.MOST_EXPRESSIONS
+        try:
+            for start in range(0, len(job.expressions), size):
+                last = min(start + size, len(job.expressions))
+                rows = self._batch(job.only(range(start, last)), features, writer)
+                writer.wait()
+                yield rows
+        finally:
+            features.close()
+
+    @torch.inference_mode()
+    def _batch(self, job: Job, features: VideoFeatures, writer: MaskWriter) -> pa.Table:
+        """Segment some sentences together."""
+        with autocast(self.runtime.precision, self.device):
+            tokens = self._adapter_tokens(job, features)
+            relevance = tokens.relevance().float().sigmoid().cpu().numpy()
+            routes = self._routes(job, relevance)
+            assembler = self._segment(job, routes, features, tokens, writer)
+        return _rows(job, routes, relevance, assembler)
+
+    def _adapter_tokens(self, job: Job, features: VideoFeatures) -> AdapterCache:
+        """The adapter's tokens for the sentences of a job."""
+        embeddings = [self.texts.get(expression.text) for expression in job.expressions]
+        text = TextBatch.of(embeddings).to(self.device)
+        text.check_dim(self.model.text_dim)
+        encoded = self.model.adapter.text(text)
+        return AdapterCache(self.model, features, encoded, self.config.feature_memory * GIGABYTE)
+
+    def _routes(self, job: Job, relevance: np.ndarray) -> list[Route]:
+        """The route of each sentence, counted."""
+        routes = [
+            choose_route(
+                relevance[row],
+                job.known[row],
+                has_target=bool(expression.anno_ids),
+                config=self.config,
+            )
+            for row, expression in enumerate(job.expressions)
+        ]
+        self.routes.update(route.source for route in routes)
+        return routes
+
+    def _segment(
+        self,
+        job: Job,
+        routes: Sequence[Route],
+        features: VideoFeatures,
+        tokens: AdapterCache,
+        writer: MaskWriter,
+    ) -> MaskAssembler:
+        """Run both paths for the sentences with a target; write black masks for the others."""
+        config = self.segmenter
+        guided = np.stack([route.guided for route in routes])
+        times = np.arange(job.video.num_frames)
+        tracks = [
+            track
+            for track in plan_tracks(guided, times, per_moment=config.per_moment_banks)
+            if not routes[track.expression].empty
+        ]
+        gate = config.gates(training=False)
+        assembler = MaskAssembler(job.video, job.expressions, tracks, writer, gate=gate)
+        results = Segmenter(self.model.backbone, config).run(
+            tracks,
+            lambda items: features.of([item.frame for item in items]),
+            self.model.language_path(tokens, tokens.text, config),
+            by_time=not (features.resident and tokens.resident),
+        )
+        for items, decoded in results:
+            assembler.add(items, decoded)
+        black = np.zeros((job.video.height, job.video.width), bool)
+        for route, expression in zip(routes, job.expressions, strict=True):
+            if route.empty:
+                for frame in range(job.video.num_frames):
+                    writer.write(job.video, expression, frame, black)
+        return assembler
+
+
+def _rows(
+    job: Job, routes: Sequence[Route], relevance: np.ndarray, assembler: MaskAssembler
+) -> pa.Table:
+    """Rows of the propagation table for the sentences of a job."""
+    frames = range(job.video.num_frames)
+    parts = [
+        PropagationRows(
+            job.video.video_id,
+            [expression.expression_id] * len(frames),
+            frames,
+            route.words(),
+            relevance[row],
+            assembler.scores[row],
+            assembler.areas[row],
+        )
+        for row, (expression, route) in enumerate(zip(job.expressions, routes, strict=True))
+    ]
+    return concatenate([part.table() for part in parts], PROPAGATION)
