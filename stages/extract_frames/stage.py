@@ -77,20 +77,26 @@ def run(
             tables[job.video_id] = rows
     if len(failures) == len(videos):
         raise nothing_done(failures, "video")
-    found = {name: rows for name, rows in tables.items() if rows is not None}
-    table = concatenate(map(_without_errors, found.values()), FRAMES)
+    extracted = {name: rows for name, rows in tables.items() if rows is not None}
+    table = concatenate(map(_without_errors, extracted.values()), FRAMES)
     out.write_table(FRAMES_TABLE, table, FRAMES)
-    damaged = [(name, errors) for name, rows in found.items() if (errors := _errors_of(rows))]
+    damaged = [(name, errors) for name, rows in extracted.items() if (errors := _errors_of(rows))]
     _warn_of_damage(damaged, progress)
-    counts = {
-        "videos": len(videos) - len(failures),
+    counts = _counts(table, len(videos), len(failures), damaged)
+    return Result(counts, tuple(lines), {"videos kept from before": len(videos) - len(waiting)})
+
+
+def _counts(
+    table: pa.Table, videos: int, failed: int, damaged: list[tuple[str, int]]
+) -> dict[str, int]:
+    return {
+        "videos": videos - failed,
         "frames": table.num_rows,
         "bytes": sum(table.column("bytes").to_pylist()),
-        "failed videos": len(failures),
+        "failed videos": failed,
         "damaged videos": len(damaged),
         "decoding errors": sum(errors for _, errors in damaged),
     }
-    return Result(counts, tuple(lines), {"videos kept from before": len(videos) - len(waiting)})
 
 
 def _earlier_frames(job: _Job, error: TglError, out: Workspace) -> tuple[pa.Table | None, str]:

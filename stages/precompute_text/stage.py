@@ -134,7 +134,8 @@ def _stored(values: np.ndarray, storage: str, sentence: str) -> np.ndarray:
     if not finite:
         other = "--storage bf16, " if storage == FP16 else ""
         raise CorruptInput(
-            f"the encoder gives {np.abs(values).max():g}, which {_NUMBERS[storage]} cannot hold",
+            f"the encoder returns {np.abs(values).max():g}, which is not finite as "
+            f"{_NUMBERS[storage]}",
             where=repr(sentence),
             hint=f"choose {other}another --encoder, or --precision fp32",
         )

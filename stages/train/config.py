@@ -22,7 +22,7 @@ _Part = TypeVar("_Part", bound=Settings)
 
 @dataclass(frozen=True)
 class TrainConfig(SegmenterConfig, ModelConfig, LossConfig):
-    """How a model is trained, with the model's and the losses' own settings.
+    """Settings of the training, the model and the losses.
 
     The defaults are TGL on real data: every switch of the paper on, and the learning rates of its
     closest public peer (docs/training.md).
@@ -153,7 +153,7 @@ class TrainConfig(SegmenterConfig, ModelConfig, LossConfig):
         return _part(self, ModelConfig)
 
     def segmenter_config(self) -> SegmenterConfig:
-        """How clips are segmented, which the checkpoint keeps."""
+        """The settings of the segmenter, which the checkpoint keeps."""
         return _part(self, SegmenterConfig)
 
     def loss_config(self) -> LossConfig:

@@ -76,7 +76,7 @@ def make_optimizer(
 
 
 def set_rates(optimizer: torch.optim.Optimizer, factor: float) -> None:
-    """Set every group's learning rate to `factor` of its own full rate."""
+    """Set the learning rate of every group to `factor` times its full rate."""
     for group in optimizer.param_groups:
         group["lr"] = group["base_lr"] * factor
 

@@ -43,7 +43,7 @@ def save_state(folder: Path, state: TrainState) -> None:
     """Write the state under a temporary name, then move it: a kill leaves the one before.
 
     Raises:
-        OSError: it cannot be written; a full disk is told by its number.
+        OSError: it cannot be written, with the system's error number.
     """
     temporary = folder / f".{_STATE_FILE}"
     with temporary.open("wb") as file:

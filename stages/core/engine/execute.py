@@ -95,10 +95,8 @@ def execute(
     Raises:
         OutputBlocked: `out` is locked, an input, or not an artifact of this stage; or the disk is
             full.
-        SystemRefused: the system does not let a file be read or written.
         CorruptInput: an input was replaced while the stage read it.
-        TglError: as the stage raises it; unless nothing was done yet, the scratch folder stays for
-            the next try.
+        TglError: as the stage raises it; the scratch folder stays if it has finished units.
     """
     started = time.monotonic()
     real = Path(os.path.realpath(out))

@@ -38,7 +38,7 @@ _DISMISSED = "dismissed"
 
 @dataclass(frozen=True)
 class Place:
-    """Where this process stands among those of a run.
+    """The rank of this process among those of a run.
 
     Attributes:
         rank: its number; 0 leads.
@@ -61,7 +61,7 @@ def place() -> Place:
 
 
 class Store(Protocol):
-    """What a team needs of ``torch.distributed.Store``."""
+    """The part of ``torch.distributed.Store`` that a team uses."""
 
     def add(self, key: str, amount: int) -> int:
         """Add to a number and return it."""
@@ -104,7 +104,7 @@ class Team:
         self._store.set(f"order/{self._calls}", json.dumps(order))
 
     def orders(self) -> Iterator[dict[str, Any]]:
-        """What the first process asks for, until it dismisses (other processes only)."""
+        """Orders of the first process, until it dismisses (other processes only)."""
         while True:
             key = f"order/{self._calls + 1}"
             while not self._store.check([key]):
@@ -120,7 +120,7 @@ class Team:
         self._store.set(self._report_key(self.place.rank), json.dumps(report))
 
     def reports(self) -> list[dict[str, Any]]:
-        """What the others did; waits for them (first process only).
+        """Wait for the reports of the others (first process only).
 
         Raises:
             TglError: one of them is not heard of any more.

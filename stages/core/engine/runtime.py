@@ -20,7 +20,7 @@ def usable_cores() -> int:
 
 @dataclass(frozen=True)
 class Runtime(Settings):
-    """How a stage runs; not part of the fingerprint."""
+    """Settings of the machine; not part of the fingerprint."""
 
     panel: ClassVar[str] = "Runtime (does not change the result)"
 

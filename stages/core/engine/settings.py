@@ -1,8 +1,7 @@
 """Settings of a stage: frozen dataclasses whose fields are the command line's options.
 
-A default is written once, in the config; the help, the limits and the choices stand beside it and
-serve the command line, the validation and the documentation alike. A setting also says itself
-whether it affects the result.
+A default is written once, in the config, with its help, limits and choices, for the command line,
+the validation and the documentation. A setting also says itself whether it affects the result.
 """
 
 from __future__ import annotations

@@ -143,11 +143,13 @@ def write_h264(
         options = options | _AS_TIMED
     target = convert(source).output(f"file:{path}", crf=quality, **_H264, **options)
     command = target.overwrite_output().global_args("-loglevel", "error")
+    _encode(path, command.compile(cmd=ffmpeg_binary()), pieces)
+
+
+def _encode(path: Path, command: list[str], pieces: Iterable[bytes | memoryview]) -> None:
     # Messages go to a file: a pipe could fill while we are still writing frames.
     with tempfile.TemporaryFile() as messages:
-        with child(
-            command.compile(cmd=ffmpeg_binary()), stdin=subprocess.PIPE, stderr=messages
-        ) as process:
+        with child(command, stdin=subprocess.PIPE, stderr=messages) as process:
             _feed(process, pieces)
         if process.returncode != 0:
             messages.seek(0)

@@ -18,7 +18,7 @@ from stages.train.data.dataset import ClipDataset, Sample
 WORKER_MODULES = ("stages.train.data.loader",)
 """For :func:`stages.core.engine.pool.start_forkserver`."""
 _TENSORS = 4
-"""Of a sample; each that comes from a worker holds a file open while it lives."""
+"""Of a sample; each that comes from a worker keeps a file open while it exists."""
 _PREFETCHED = 2
 _FILES_PER_WORKER = 8
 _SPARE_FILES = 32
@@ -30,8 +30,8 @@ _WORKER_DIED = "DataLoader worker (pid"  # how torch's own messages begin
 class BatchNumbers(Sampler[list[int]]):
     """Sample numbers of one process's batches, from a step on.
 
-    Batch k of process r holds the numbers that follow on each other in the global batch, so that
-    two processes see together what one with a doubled batch sees.
+    Batch k of process r has consecutive numbers of the global batch, so that two processes together
+    have the batches of one process with a doubled batch size.
 
     Args:
         first: number of the first batch (steps times accumulation, over all processes).
@@ -78,7 +78,7 @@ def load_batches(
 
     Raises:
         TglError: as the samples raise it, or a worker was killed.
-        SystemRefused: the batches would hold more files open than the system allows.
+        SystemRefused: the batches would keep more files open than the system allows.
     """
     if workers:
         ahead = workers * _PREFETCHED + held
