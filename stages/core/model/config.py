@@ -102,3 +102,8 @@ class LossConfig(Settings):
     heatmap_weight: float = setting(
         0.5, "Weight of the target heat map's loss, on relevant frames.", low=0
     )
+
+    def weights(self) -> dict[str, float]:
+        """The weight of each term of ``losses.clip_losses``."""
+        names = ("mask", "dice", "iou", "object", "heatmap", "relevance")
+        return {name: getattr(self, f"{name}_weight") for name in names}
