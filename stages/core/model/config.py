@@ -37,7 +37,7 @@ class ModelConfig(Settings):
 
 @dataclass(frozen=True)
 class SegmenterConfig(Settings):
-    """How frames are segmented and remembered.
+    """Settings of the segmenter: memory, mask candidates and the object-score gate.
 
     A checkpoint keeps the settings of its training. The sizes of its weights do not depend on
     them, so a run of propagate may use others.
