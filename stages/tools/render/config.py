@@ -21,7 +21,7 @@ LARGEST_SIDE = 4320
 
 @dataclass(frozen=True)
 class RenderConfig(Settings):
-    """What is drawn, and how large."""
+    """Format, size and style of the overlays."""
 
     format: str = setting(
         "mp4",
@@ -102,5 +102,5 @@ class RenderInputs(Inputs):
         return found
 
     def paths(self) -> list[Path]:
-        """What is named, and the frames that an index points to."""
+        """Named paths, and the frames that an index points to."""
         return [*super().paths(), *(frame_folders(self.frames) if self.has_index else ())]

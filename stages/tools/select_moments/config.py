@@ -17,7 +17,7 @@ MODEL_OPTION = "--model"
 
 @dataclass(frozen=True)
 class SelectConfig(Settings):
-    """Which model scores the frames, and how scores become spans."""
+    """The model that scores the frames, and how scores become spans."""
 
     model: str = setting(
         "openai/clip-vit-base-patch32",
@@ -77,7 +77,7 @@ class SelectInputs(Inputs):
         return found
 
     def paths(self) -> list[Path]:
-        """What is named, and the frames that the index points to."""
+        """Named paths, and the frames that the index points to."""
         return [*super().paths(), *frame_folders(self.index)]
 
 

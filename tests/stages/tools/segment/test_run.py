@@ -1,4 +1,4 @@
-"""The folder in which the stages of `tgl segment` work."""
+"""Errors in the work folder of a run of `tgl segment`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,12 @@ from pathlib import Path
 import pytest
 
 from schemas.errors import CorruptInput
-from stages.tools.segment.pipeline import work_folder
+from stages.core.engine.progress import SilentProgress
+from stages.core.engine.runtime import Runtime
+from stages.propagate.config import PropagateConfig
+from stages.tools.render.config import RenderConfig
+from stages.tools.segment.request import SegmentRequest
+from stages.tools.segment.run import SegmentRun
 
 
 class OwnCode(CorruptInput):
@@ -20,11 +25,18 @@ class OwnCode(CorruptInput):
         self.frame = frame
 
 
+def run_in(work: Path, source: Path) -> SegmentRun:
+    request = SegmentRequest(
+        source, ("a cube",), Path("o.mp4"), RenderConfig(), Path("model"), work=work
+    )
+    return SegmentRun(request, PropagateConfig(), Runtime(workers=1), SilentProgress())
+
+
 def test_an_error_inside_names_the_users_file_and_is_otherwise_the_same(tmp_path: Path) -> None:
     source, work = tmp_path / "clip.mp4", tmp_path / "work"
     with (
         pytest.raises(OwnCode) as caught,
-        work_folder(work, source, inputs=[source], kept=True, force=False),
+        run_in(work, source).pipeline(),
     ):
         raise OwnCode(3, where=work / "frames" / "x.jpg")
     error = caught.value
@@ -35,7 +47,7 @@ def test_an_error_inside_names_the_users_file_and_is_otherwise_the_same(tmp_path
 def test_an_error_elsewhere_keeps_its_place(tmp_path: Path) -> None:
     with (
         pytest.raises(OwnCode) as caught,
-        work_folder(tmp_path / "work", tmp_path / "clip", inputs=[], kept=True, force=False),
+        run_in(tmp_path / "work", tmp_path / "clip").pipeline(),
     ):
         raise OwnCode(3, where=tmp_path / "other.jpg")
     assert caught.value.path == tmp_path / "other.jpg"
