@@ -136,14 +136,9 @@ class Bench:
 
         Memory attention is transformers' own module, as public code calls it.
         """
-        original = segmenter.collate
-
-        def collate(reads: Any, backbone: Any, side: Any, **_: bool) -> Any:
-            return original(reads, backbone, side)
-
         with (
             mock.patch.object(budgets, "ITEMS_PER_BATCH", 1),
-            mock.patch.object(segmenter, "collate", collate),
+            mock.patch.object(segmenter, "collate_shared", segmenter.collate),
         ):
             for expression, known in zip(self.job.expressions, self.job.known, strict=True):
                 self._run(Job(self.job.video, [expression], [known]), chunk_frames=1)

@@ -27,7 +27,7 @@ LONGEST_DELAY = 100_000
 
 @dataclass(frozen=True)
 class PropagateConfig(Settings):
-    """How frames are routed and what is remembered; see docs/model.md."""
+    """Settings of routing, memory and batches; see docs/model.md."""
 
     moments: str = setting(
         "predicted",

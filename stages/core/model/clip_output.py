@@ -37,6 +37,20 @@ class ClipOutput:
     heatmap_logits: Tensor
     guided: Tensor
 
+    @staticmethod
+    def of(decoded: Decoded, relevance: Tensor, heatmap: Tensor, guided: Tensor) -> ClipOutput:
+        """Put E * T rows of the decoder and the adapter's output together."""
+        shape = tuple(guided.shape)
+        return ClipOutput(
+            mask_logits=decoded.mask_logits.unflatten(0, shape),
+            candidates=decoded.candidates.unflatten(0, shape),
+            iou=decoded.iou.unflatten(0, shape),
+            object_score_logits=decoded.object_score.view(shape),
+            relevance_logits=relevance,
+            heatmap_logits=heatmap,
+            guided=guided,
+        )
+
     def masks(self, *, gate: bool = True) -> Tensor:
         """(E, T, s, s) bool; with the gate, empty where the object score says "not visible"."""
         masks = self.mask_logits > 0

@@ -37,7 +37,7 @@ class ModelConfig(Settings):
 
 @dataclass(frozen=True)
 class SegmenterConfig(Settings):
-    """How frames are segmented and remembered.
+    """Settings of the segmenter: memory, mask candidates and the object-score gate.
 
     A checkpoint keeps the settings of its training. The sizes of its weights do not depend on
     them, so a run of propagate may use others.
@@ -102,3 +102,8 @@ class LossConfig(Settings):
     heatmap_weight: float = setting(
         0.5, "Weight of the target heat map's loss, on relevant frames.", low=0
     )
+
+    def weights(self) -> dict[str, float]:
+        """The weight of each term of ``losses.clip_losses``."""
+        names = ("mask", "dice", "iou", "object", "heatmap", "relevance")
+        return {name: getattr(self, f"{name}_weight") for name in names}

@@ -48,21 +48,14 @@ def clip_losses(
         "object": F.binary_cross_entropy_with_logits(out.object_score_logits, visible),
         "heatmap": heatmap_loss(out.heatmap_logits, targets, out.guided),
     }
-    weights = {
-        "mask": config.mask_weight,
-        "dice": config.dice_weight,
-        "iou": config.iou_weight,
-        "object": config.object_weight,
-        "heatmap": config.heatmap_weight,
-    }
     if relevant is not None:
         terms["relevance"] = F.binary_cross_entropy_with_logits(
             out.relevance_logits, relevant.to(out.relevance_logits.dtype)
         )
-        weights["relevance"] = config.relevance_weight
     # A weight of 0 still multiplies the term: its parameters then get a zero gradient, not none.
-    terms["total"] = torch.stack([terms[name] * weight for name, weight in weights.items()]).sum()
-    return terms
+    weights = config.weights()
+    total = torch.stack([term * weights[name] for name, term in terms.items()]).sum()
+    return terms | {"total": total}
 
 
 def _candidate_iou(candidates: Tensor, target: Tensor) -> Tensor:

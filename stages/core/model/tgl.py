@@ -150,15 +150,8 @@ class TglModel(nn.Module):
         results = segmenter.run(tracks, fetch, self.language_path(tokens, encoded))
         gate = self.segmenter.gates(training=self.training)
         merged = merge_tracks(results, tracks, shape, gate=gate)
-        return ClipOutput(
-            mask_logits=merged.mask_logits.unflatten(0, shape),
-            candidates=merged.candidates.unflatten(0, shape),
-            iou=merged.iou.unflatten(0, shape),
-            object_score_logits=merged.object_score.view(shape),
-            relevance_logits=self.adapter.relevance(tokens.frame, times),
-            heatmap_logits=tokens.heatmap,
-            guided=guided,
-        )
+        relevance = self.adapter.relevance(tokens.frame, times)
+        return ClipOutput.of(merged, relevance, tokens.heatmap, guided)
 
 
 def _fetch(features: FrameFeatures, frames: Tensor, items: Sequence[Item]) -> FrameFeatures:

@@ -1,4 +1,4 @@
-"""When frames of a stream are routed and leave, and by what they are routed.
+"""Routing of a stream: the schedule of its frames, and the moments of each sentence.
 
 Everything here is causal: the route of a frame depends on the frames that had come when it was
 routed, and never changes later.
@@ -22,7 +22,7 @@ DELAY_PARTS = 4
 
 @dataclass(frozen=True)
 class Schedule:
-    """How a delay is divided.
+    """Division of a delay.
 
     Frames are taken in steps. A frame is routed when at least ``ahead`` frames after it have come.
     For the rest of the delay unguided frames wait for a moment that follows them.

@@ -160,11 +160,7 @@ def read_session(
 
 
 def collate(
-    reads: Sequence[MemoryRead],
-    backbone: Backbone,
-    side: tuple[int, int],
-    *,
-    share: bool = False,
+    reads: Sequence[MemoryRead], backbone: Backbone, side: tuple[int, int]
 ) -> MemoryTokens | None:
     """Stack the reads of B items, which all have the same shape; None if they read nothing.
 
@@ -172,7 +168,6 @@ def collate(
         reads: one per item.
         backbone: for positions and codes.
         side: (h, w) of the coarse level.
-        share: stack equal reads once, and name the memory of each item (in eval mode only).
 
     Raises:
         ValueError: the shapes differ.
@@ -182,10 +177,6 @@ def collate(
         raise ValueError(f"items of one batch read different numbers of memories: {sorted(shapes)}")
     if not reads[0].entries:
         return None
-    if share:
-        distinct, owner = _distinct(reads)
-        shared = collate(distinct, backbone, side)
-        return None if shared is None else replace(shared, owner=owner)
     memory = [_stack_entries(reads, rank) for rank in range(len(reads[0].entries))]
     like = reads[0].entries[0][0].pointer
     spatial = backbone.memory_position(side, like)  # (N, Cm)
@@ -202,6 +193,15 @@ def collate(
     return MemoryTokens(
         torch.cat([part.to(dtype) for part in memory]), torch.cat(position), pointers * splits
     )
+
+
+def collate_shared(
+    reads: Sequence[MemoryRead], backbone: Backbone, side: tuple[int, int]
+) -> MemoryTokens | None:
+    """As ``collate``, but equal reads are stacked once, each with its owners; in eval mode only."""
+    distinct, owner = _distinct(reads)
+    shared = collate(distinct, backbone, side)
+    return None if shared is None else replace(shared, owner=owner)
 
 
 def _distinct(reads: Sequence[MemoryRead]) -> tuple[list[MemoryRead], tuple[int, ...]]:

@@ -28,6 +28,15 @@ _BASE_PLUS: dict[str, Any] = {
     "global_attention_blocks": [12, 16, 20],
     "window_positional_embedding_background_size": [14, 14],
 }
+_TOY_DECODER: dict[str, Any] = {
+    "hidden_size": TOY_CHANNELS,
+    "mlp_dim": 256,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 8,
+    "attention_downsample_rate": 2,
+    "iou_head_hidden_dim": TOY_CHANNELS,
+    "dynamic_multimask_via_stability": False,
+}
 PUBLISHED = {"tiny": _TINY, "base-plus": _BASE_PLUS}
 
 
@@ -55,15 +64,7 @@ def toy_preset(size: int = 128) -> Any:
             "patch_size": 16,
             "mask_input_channels": 16,
         },
-        mask_decoder_config={
-            "hidden_size": TOY_CHANNELS,
-            "mlp_dim": 256,
-            "num_hidden_layers": 2,
-            "num_attention_heads": 8,
-            "attention_downsample_rate": 2,
-            "iou_head_hidden_dim": TOY_CHANNELS,
-            "dynamic_multimask_via_stability": False,
-        },
+        mask_decoder_config=dict(_TOY_DECODER),
         image_size=size,
         num_maskmem=7,
         memory_attention_hidden_size=TOY_CHANNELS,

@@ -19,7 +19,7 @@ from torch import Tensor
 from stages.core.model.backbones.records import MemoryTokens
 
 POSITION_SHARE = 0.1
-"""How much of the position encoding SAM 2 adds to the queries."""
+"""Weight of the position encoding that SAM 2 adds to the queries."""
 
 
 def attend_shared(

@@ -17,7 +17,7 @@ import torch
 from stages.core.model import budgets
 from stages.core.model.backbones.backbone import Backbone
 from stages.core.model.backbones.features import FrameFeatures
-from stages.core.model.backbones.memory import MemoryRead, collate, read_nearest
+from stages.core.model.backbones.memory import MemoryRead, collate, collate_shared, read_nearest
 from stages.core.model.backbones.records import Decoded, MemoryTokens
 from stages.core.model.config import SegmenterConfig
 from stages.core.model.dual_path.tracks import ClipTrack, Item, guided_rounds, other_rounds
@@ -139,7 +139,8 @@ class Segmenter:
 
     def _memory(self, reads: Sequence[MemoryRead], features: FrameFeatures) -> MemoryTokens | None:
         side = (features.coarse.shape[-2], features.coarse.shape[-1])
-        return collate(reads, self._backbone, side, share=not self._backbone.training)
+        stack = collate if self._backbone.training else collate_shared
+        return stack(reads, self._backbone, side)
 
     def _confident_rows(self, items: Sequence[Item], decoded: Decoded) -> list[int]:
         """Rows of unguided items that are written."""

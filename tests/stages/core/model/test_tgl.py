@@ -112,15 +112,9 @@ def test_a_trained_adapter_changes_guided_masks_only_through_text(
     assert (guided.mask_logits[0] - guided.mask_logits[2]).abs().max() > TOLERANCE
 
 
-@torch.no_grad()
-def test_irrelevant_frames_never_change_the_bank(
-    make_model: Make,
-    pixels: Tensor,
-    text: TextBatch,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """Other pixels in the unguided frames leave the masks of all others as they are."""
-    model = make_model(object_gate="never")
+@pytest.fixture
+def written(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Frames in the order in which they are written to memory banks."""
     written: list[int] = []
     original = MemoryBank.write
 
@@ -129,8 +123,21 @@ def test_irrelevant_frames_never_change_the_bank(
         original(self, frame, *args, **kwargs)
 
     monkeypatch.setattr(MemoryBank, "write", spy)
+    return written
+
+
+@torch.no_grad()
+def test_irrelevant_frames_never_change_the_bank(
+    make_model: Make,
+    pixels: Tensor,
+    text: TextBatch,
+    written: list[int],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Other pixels in the unguided frames leave the masks of all others as they are."""
+    model = make_model(object_gate="never")
     relevant = torch.tensor([[False, True, True, False, False, False]])
-    # The adapter reads neighbouring frames by design: it is held, only the paths are compared.
+    # The adapter depends on neighbouring frames by design: only the paths are compared.
     monkeypatch.setattr(type(model.adapter), "embed_frames", _constant_embedding)
     before = model.clip(model.encode(pixels), text[[0]], relevant)
     assert written == [1, 2]
@@ -153,16 +160,8 @@ def _constant_embedding(
 
 @torch.no_grad()
 def test_confident_irrelevant_frames_are_written_when_asked(
-    make_model: Make, pixels: Tensor, text: TextBatch, monkeypatch: pytest.MonkeyPatch
+    make_model: Make, pixels: Tensor, text: TextBatch, written: list[int]
 ) -> None:
-    written: list[int] = []
-    original = MemoryBank.write
-
-    def spy(self: MemoryBank, frame: int, *args: Tensor, **kwargs: bool) -> None:
-        written.append(frame)
-        original(self, frame, *args, **kwargs)
-
-    monkeypatch.setattr(MemoryBank, "write", spy)
     relevant = torch.tensor([[False, False, True, False, False, False]])
     model = make_model(irrelevant_memory="confident", confident_score=-100.0)
     model.clip(model.encode(pixels), text[[0]], relevant)

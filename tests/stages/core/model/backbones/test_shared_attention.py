@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from stages.core.model.backbones.backbone import Backbone
-from stages.core.model.backbones.memory import MemoryBank, collate, read_nearest
+from stages.core.model.backbones.memory import MemoryBank, collate, collate_shared, read_nearest
 from stages.core.model.backbones.records import MemoryTokens
 
 TOLERANCE = 1e-5
@@ -35,7 +35,7 @@ def test_frames_on_one_side_of_a_moment_share_what_they_read(backbone: Backbone)
     for frame in (10, 11, 12):
         bank.write(frame, torch.full((16, 64), float(frame)), torch.full((128,), float(frame)))
     reads = [read_nearest(bank, frame, 2, backbone) for frame in (1, 20, 4, 30)]
-    tokens = collate(reads, backbone, SIDE, share=True)
+    tokens = collate_shared(reads, backbone, SIDE)
     assert tokens is not None
     assert tokens.owner == (0, 1, 0, 1)
     assert tokens.memory.shape[1] == 2
@@ -49,7 +49,7 @@ def test_nothing_is_shared_where_nothing_is_equal(backbone: Backbone) -> None:
     banks = [MemoryBank(), MemoryBank()]
     for bank in banks:
         bank.write(0, torch.zeros(16, 64), torch.zeros(128))
-    tokens = collate([read_nearest(b, 1, 2, backbone) for b in banks], backbone, SIDE, share=True)
+    tokens = collate_shared([read_nearest(b, 1, 2, backbone) for b in banks], backbone, SIDE)
     assert tokens is not None
     assert tokens.owner == (0, 1)
     assert tokens.memory.shape[1] == 2
