@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import importlib
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
@@ -17,6 +18,10 @@ from tiny_world import TinyWorld, tgl
 from schemas.layouts import RECEIPT_FILE
 
 MOVES = ("exchange", "rename", "replace")
+LOADED = (
+    *("tglcli.main", "stages.tools.segment.offline", "stages.tools.segment.online"),
+    *("stages.tools.submit.writing", "stages.tools.export_moments.export"),
+)
 EARLY_POINTS = 2
 """Steps of `segment` at which `make test` kills it, spread evenly, beside those that publish."""
 
@@ -80,7 +85,7 @@ SEGMENT = {
 }
 
 
-@pytest.fixture(params=["attribute", "note"])
+@pytest.fixture
 def note(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> frozenset[str]:
     """Both ways to know a file that tgl wrote; the names of the notes beside it.
 
@@ -106,6 +111,9 @@ def bench(tiny_world: TinyWorld, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     scratch = tmp_path / "tmp"
     scratch.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(scratch))
+    for module in LOADED:  # once, not in every child
+        importlib.import_module(module)
+    tgl("--version")
 
     def make(command: Command, varying: frozenset[str] = frozenset()) -> Bench:
         work, former = (command.work(tiny_world, new=new) for new in (True, False))
@@ -114,7 +122,11 @@ def bench(tiny_world: TinyWorld, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     return make
 
 
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize(
+    ("name", "note"),
+    [*((name, "attribute") for name in FILES), ("export-moments", "note")],
+    indirect=["note"],
+)
 def test_a_single_file_is_old_or_new(bench: MakeBench, note: frozenset[str], name: str) -> None:
     made = bench(FILES[name], note)
     assert kill(made, publishing(made.steps)) == {0, 1}
@@ -122,6 +134,7 @@ def test_a_single_file_is_old_or_new(bench: MakeBench, note: frozenset[str], nam
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("note", ["attribute", "note"], indirect=True)
 @pytest.mark.parametrize("name", FILES)
 def test_a_single_file_at_every_step(bench: MakeBench, note: frozenset[str], name: str) -> None:
     made = bench(FILES[name], note)
