@@ -13,7 +13,7 @@ from tiny_world import TinyWorld, snapshot, states, tgl
 from schemas.directories import list_folder
 from schemas.errors import OutputBlocked
 from schemas.receipts import read_receipt
-from stages.tools.segment.pipeline import WORK_MARK
+from stages.tools.segment.run import WORK_MARK
 
 Place = Callable[[TinyWorld, Command], Iterator[Path]]
 States = dict[str, tuple[int, ...]]
