@@ -114,12 +114,15 @@ COMMANDS: dict[str, Command] = {
         ("index", "text", "model", "frames", "frames/JPEGImages/a", "chosen/moments.parquet"),
     ),
     "score": Command(
-        lambda world, out: ["score", world.preds, world.index, "--out", out, "--images", 0],
+        lambda world, out: [
+            *("score", world.preds, world.index, "--out", out, "--images", 0, "--workers", 1)
+        ],
         ("preds", "index"),
     ),
     "score --report": Command(
         lambda world, out: [
-            *("score", world.preds, world.index, "--report", out, "--compare", world.scores)
+            *("score", world.preds, world.index, "--report", out, "--compare", world.scores),
+            *("--workers", 1),
         ],
         ("preds", "index", "scores"),
         file=True,

@@ -167,3 +167,21 @@ def check_replaced(command: Command, name: str, real: Path, there: dict[str, str
         assert receipt is not None
         assert receipt.stage == (command.stage or name)
         assert list_folder(real) == receipt.outputs
+
+
+def test_the_summary_tells_what_was_replaced(world: TinyWorld, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+
+    def replaced(*more: object) -> list[str]:
+        code, printed, said = tgl(*COMMANDS["references"].arguments(world, out), *more)
+        assert code == 0, said
+        lines = printed.splitlines()
+        assert lines[0].endswith(f" -> {out}")
+        return lines[1:]
+
+    assert replaced() == []
+    other = ("--kind", "one-at-random")
+    changed = "kind all-objects -> one-at-random"
+    assert replaced(*other) == [f"references: replaced a result of other settings ({changed})"]
+    assert replaced(*other) == []
+    assert replaced(*other, "--force") == ["references: replaced an earlier result"]
