@@ -210,11 +210,11 @@ def publish(scratch: Path, out: Path) -> None:
     if not out.exists():
         scratch.rename(out)
     elif exchange(scratch, out):
-        _discard(scratch, out)  # it is the former artifact now
+        discard(scratch, out)  # it holds the former artifact now
     else:
         out.rename(retired)
         scratch.rename(out)
-        _discard(retired, out)
+        discard(retired, out)
 
 
 def recover(out: Path) -> None:
@@ -223,7 +223,7 @@ def recover(out: Path) -> None:
     retired = retired_path(out)
     if retired.exists():
         if out.exists():
-            _discard(retired, out)
+            discard(retired, out)
         else:
             retired.rename(out)
 
@@ -259,8 +259,11 @@ def retired_path(out: Path) -> Path:
     return out.with_name(f".{out.name}.retired")
 
 
-def _discard(folder: Path, out: Path) -> None:
-    """Remove a former artifact, renamed first so that nothing takes a part for the whole."""
+def discard(folder: Path, out: Path) -> None:
+    """Remove a folder of `out`, renamed first so that nothing takes a part for the whole.
+
+    A kill leaves nothing under the folder's own name; :func:`recover` removes the rest.
+    """
     discarded = _discarded_path(out)
     remove_tree(discarded)
     folder.rename(discarded)

@@ -13,7 +13,10 @@ from typing import Any, NamedTuple
 
 from schemas import directories
 
-_CALLS = ("fsync", "link", "mkdir", "remove", "rename", "replace", "rmdir", "symlink", "unlink")
+_CALLS = (
+    *("fsync", "link", "mkdir", "remove", "rename", "replace", "rmdir", "setxattr", "symlink"),
+    "unlink",
+)
 _LONGEST_SECONDS = 120
 
 
@@ -107,6 +110,7 @@ def _share_forkserver() -> None:
 
 
 def _child(work: Callable[[], object], counter: _Counter, exchange: bool, write: int) -> None:
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)  # a handler of pytest's would wait for Python
     signal.alarm(_LONGEST_SECONDS)
     code = 1
     try:

@@ -4,135 +4,31 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from tiny_world import TinyWorld, states, tgl
+from output_commands import COMMANDS, FOREIGN, Command, add_foreign, elsewhere
+from tiny_world import TinyWorld, snapshot, states, tgl
 
+from schemas.directories import list_folder
 from schemas.errors import OutputBlocked
 from schemas.receipts import read_receipt
+from stages.tools.segment.run import WORK_MARK
 
-FOREIGN = "mine.txt"
-
-
-@dataclass(frozen=True)
-class Command:
-    """A command that writes one output.
-
-    Attributes:
-        arguments: of a world and OUT.
-        inputs: names below the world's root of what it reads.
-        file: whether the output is a single file.
-        other: another stage's artifact, which OUT may not replace.
-        children: whether "a child of an input" means anything; of a video it does not.
-    """
-
-    arguments: Callable[[TinyWorld, Path], list[object]]
-    inputs: tuple[str, ...]
-    file: bool = False
-    other: str = "answers"
-    children: bool = True
-
-
-COMMANDS = {
-    "toy": Command(
-        lambda world, out: [
-            *("toy", out, "--size", 32, "--frames", 16, "--objects", 3, "--expressions", 1),
-            *("--train-clips", 1, "--valid-clips", 0, "--dev-clips", 0, "--style", "plain"),
-        ],
-        (),
-    ),
-    "extract-frames": Command(
-        lambda world, out: ["extract-frames", world.video("a"), world.video("b"), out],
-        ("videos/a.mp4", "videos/b.mp4"),
-        children=False,
-    ),
-    "build-moments": Command(
-        lambda world, out: [
-            *("build-moments", world.dataset / "train", out, "--frames", world.frames),
-            *("--moments", world.dataset / "train" / "moments.json"),
-        ],
-        ("dataset/train", "frames"),
-    ),
-    "precompute-text": Command(
-        lambda world, out: ["precompute-text", world.index, out, "--encoder", "hash"],
-        ("index",),
-    ),
-    "train": Command(
-        lambda world, out: [
-            *("train", world.index, world.text, out, "--backbone", world.backbone),
-            *("--valid", world.index, "--steps", 1, "--batch", 1, "--clip-frames", 3),
-            *("--relevant-frames", 2, "--adapter-width", 16, "--adapter-layers", 1),
-            *("--adapter-heads", 2, "--device", "cpu"),
-        ],
-        ("index", "text", "backbone", "frames", "frames/JPEGImages/a"),
-    ),
-    "propagate": Command(
-        lambda world, out: [
-            *("propagate", world.index, world.text, world.model, out, "--device", "cpu"),
-            *("--moments", world.chosen / "moments.parquet"),
-        ],
-        ("index", "text", "model", "frames", "frames/JPEGImages/a", "chosen/moments.parquet"),
-    ),
-    "score": Command(
-        lambda world, out: ["score", world.preds, world.index, "--out", out, "--images", 0],
-        ("preds", "index"),
-    ),
-    "score --report": Command(
-        lambda world, out: [
-            *("score", world.preds, world.index, "--report", out, "--compare", world.scores)
-        ],
-        ("preds", "index", "scores"),
-        file=True,
-    ),
-    "select-moments": Command(
-        lambda world, out: ["select-moments", world.index, out, "--model", world.selector],
-        ("index", "selector", "frames", "frames/JPEGImages/a"),
-    ),
-    "references": Command(
-        lambda world, out: [
-            *("references", world.index, out, "--objects", world.toy / "train" / "objects.json")
-        ],
-        ("index", "toy/train/objects.json"),
-        other="chosen",
-    ),
-    "render": Command(
-        lambda world, out: [
-            *("render", world.preds, world.index, out, "--format", "sheet", "--cells", 1)
-        ],
-        ("preds", "index", "frames", "frames/JPEGImages/a"),
-    ),
-    "submit": Command(
-        lambda world, out: [
-            *("submit", world.preds, "--out", out, "--frames", world.frames),
-            *("--meta", world.dataset / "train" / "meta_expressions.json"),
-        ],
-        ("preds", "frames", "dataset/train/meta_expressions.json"),
-        file=True,
-    ),
-    "export-moments": Command(
-        lambda world, out: [
-            *("export-moments", world.index, out, "--moments", world.chosen / "moments.parquet")
-        ],
-        ("index", "chosen/moments.parquet"),
-        file=True,
-    ),
-}
+Place = Callable[[TinyWorld, Command], Iterator[Path]]
+States = dict[str, tuple[int, ...]]
 
 
 @pytest.fixture(scope="module")
 def world(tiny_world: TinyWorld, tmp_path_factory: pytest.TempPathFactory) -> TinyWorld:
     """A world with things of the user's in it; nothing in it may ever change."""
     world = tiny_world.copy(tmp_path_factory.mktemp("matrix") / "world")
-    (world.root / "foreign").mkdir()
-    (world.root / "foreign" / FOREIGN).write_text("precious")
-    (world.root / FOREIGN).write_text("precious")
+    add_foreign(world)
     return world
 
 
 @pytest.fixture(scope="module")
-def before(world: TinyWorld) -> dict[str, tuple[int, ...]]:
+def before(world: TinyWorld) -> States:
     """The world as it was made."""
     return states(world.root)
 
@@ -143,38 +39,47 @@ def inputs(world: TinyWorld, command: Command) -> Iterator[Path]:
 
 
 def parents(world: TinyWorld, command: Command) -> Iterator[Path]:
-    """The folder of each input, and the one above it."""
-    for name in command.inputs:
-        yield (world.root / name).parent
+    """The folder of each input."""
+    yield from {(world.root / name).parent for name in command.inputs}
 
 
 def children(world: TinyWorld, command: Command) -> Iterator[Path]:
     """A new name in each input, and in a folder of it."""
-    for name in command.inputs if command.children else ():
-        yield world.root / name / "new"
-        yield world.root / name / "new" / "deeper"
+    for name in command.inputs:
+        yield world.root / name / f"new{command.suffix}"
+        yield world.root / name / "new" / f"deeper{command.suffix}"
 
 
 def others(world: TinyWorld, command: Command) -> Iterator[Path]:
-    """An artifact of another stage; for a single file also a table in one."""
-    yield world.root / command.other
+    """An artifact of another stage; for a single file also a file in one."""
+    yield world.root / f"{command.other}{command.suffix}"
     if command.file:
-        yield world.root / "text" / "texts.parquet"
+        yield world.root / command.other_file
 
 
 def foreign_folder(world: TinyWorld, command: Command) -> Iterator[Path]:
     """A folder that tgl did not make."""
-    yield world.root / "foreign"
+    yield world.root / f"foreign{command.suffix}"
 
 
 def foreign_file(world: TinyWorld, command: Command) -> Iterator[Path]:
     """A file that tgl did not write."""
-    yield world.root / FOREIGN
+    yield world.root / f"{FOREIGN}{command.suffix}"
 
 
-PLACES = (inputs, parents, children, others, foreign_folder, foreign_file)
 NEVER = (inputs, parents, children)
 """Places that --force does not open."""
+OPENED = (others, foreign_folder, foreign_file)
+"""Places that --force opens to an output of their kind."""
+QUICK = {(others, False), (foreign_folder, True), (foreign_file, True)}
+"""With these, and whether by a link, `make test` tries --force."""
+
+
+def link_to(target: Path, link: Path) -> Path:
+    """A new link that leads to `target`."""
+    link.unlink(missing_ok=True)
+    link.symlink_to(target)
+    return link
 
 
 def refuse(world: TinyWorld, command: Command, out: Path, *more: object) -> None:
@@ -183,46 +88,100 @@ def refuse(world: TinyWorld, command: Command, out: Path, *more: object) -> None
     assert code == OutputBlocked.exit_code, f"{out}: {said}"
     assert printed == ""
     assert said.count("\n") == 1, said
-    assert said.startswith("error: ")
-    assert str(out) in said
+    assert said.startswith(f"error: {out}: "), said
 
 
 @pytest.mark.parametrize("linked", [False, True], ids=["itself", "a link to it"])
-@pytest.mark.parametrize("place", PLACES, ids=lambda place: place.__name__)
+@pytest.mark.parametrize("place", [*NEVER, *OPENED], ids=lambda place: place.__name__)
 @pytest.mark.parametrize("name", COMMANDS)
 def test_nothing_is_replaced(
-    world: TinyWorld,
-    before: dict[str, tuple[int, ...]],
-    tmp_path: Path,
-    name: str,
-    place: Callable[[TinyWorld, Command], Iterator[Path]],
-    linked: bool,
+    world: TinyWorld, before: States, tmp_path: Path, name: str, place: Place, linked: bool
 ) -> None:
     command = COMMANDS[name]
     force = ["--force"] if place in NEVER else []
     for target in place(world, command):
-        out = target
-        if linked:
-            out = tmp_path / "link"
-            out.unlink(missing_ok=True)
-            out.symlink_to(target)
+        out = link_to(target, tmp_path / f"link{command.suffix}") if linked else target
         for more in ([], force):
-            refuse(world, command, out, *more)
+            refuse(world, command, out, *command.more(world), *more)
         assert states(world.root) == before, target
+        assert not [*elsewhere(world).iterdir()]
         assert not linked or [*tmp_path.iterdir()] == [out]
 
 
-@pytest.mark.parametrize("name", [name for name in COMMANDS if not COMMANDS[name].file])
-def test_force_replaces_another_artifact_by_a_folder(
-    world: TinyWorld, before: dict[str, tuple[int, ...]], tmp_path: Path, name: str
+def cases() -> Iterator[object]:
+    """Places that --force opens, themselves and by a link."""
+    for place in OPENED:
+        for linked in (False, True):
+            slow = () if (place, linked) in QUICK else (pytest.mark.slow,)
+            shown = f"{place.__name__}-{'a link to it' if linked else 'itself'}"
+            yield pytest.param(place, linked, id=shown, marks=slow)
+
+
+@pytest.mark.parametrize(("place", "linked"), cases())
+@pytest.mark.parametrize("name", COMMANDS)
+def test_force_replaces_what_is_named_and_nothing_else(
+    world: TinyWorld, before: States, tmp_path: Path, name: str, place: Place, linked: bool
 ) -> None:
     command = COMMANDS[name]
-    out = tmp_path / "out"
-    shutil.copytree(world.root / command.other, out)
-    code, _, said = tgl(*command.arguments(world, out), "--force", "-q")
-    assert code == 0, said
-    receipt = read_receipt(out)
-    assert receipt is not None
-    assert receipt.stage == name
-    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    for number, target in enumerate(place(world, command)):
+        real = copy_of(world, target, tmp_path / f"place{number}")
+        there = snapshot(real.parent)
+        out = link_to(real, tmp_path / f"link{number}{command.suffix}") if linked else real
+        if command.file == real.is_file():
+            code, _, said = tgl(*command.arguments(world, out), "--force")
+            assert code == 0, said
+            check_replaced(command, name, real, there)
+        else:  # a file never takes the place of a folder, nor a folder that of a file
+            refuse(world, command, out, "--force")
+            assert snapshot(real.parent) == there
+        assert not linked or out.is_symlink()
     assert states(world.root) == before
+    for path in elsewhere(world).iterdir():
+        path.unlink()
+
+
+def copy_of(world: TinyWorld, target: Path, folder: Path) -> Path:
+    """A copy of a folder or a file, in a folder that holds something else too."""
+    if target.parent != world.root:
+        return Path(shutil.copytree(target.parent, folder)) / target.name
+    shutil.copytree(world.root / "foreign", folder)
+    copy = shutil.copytree if target.is_dir() else shutil.copy
+    return Path(copy(target, folder / f"out{target.suffix}"))
+
+
+def check_replaced(command: Command, name: str, real: Path, there: dict[str, str]) -> None:
+    """The output is new and whole; all else beside it, told by `there`, is as it was."""
+    found = snapshot(real.parent)
+    beside = [
+        {entry: names[entry] for entry in names if entry.split("/")[0] != real.name}
+        for names in (there, found)
+    ]
+    assert beside[0] == beside[1]
+    if command.file:
+        assert found[real.name] != there[real.name]
+    elif command.keeps:
+        assert there.items() <= found.items()
+        assert (real / WORK_MARK).is_file()
+    else:
+        receipt = read_receipt(real)
+        assert receipt is not None
+        assert receipt.stage == (command.stage or name)
+        assert list_folder(real) == receipt.outputs
+
+
+def test_the_summary_tells_what_was_replaced(world: TinyWorld, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+
+    def replaced(*more: object) -> list[str]:
+        code, printed, said = tgl(*COMMANDS["references"].arguments(world, out), *more)
+        assert code == 0, said
+        lines = printed.splitlines()
+        assert lines[0].endswith(f" -> {out}")
+        return lines[1:]
+
+    assert replaced() == []
+    other = ("--kind", "one-at-random")
+    changed = "kind all-objects -> one-at-random"
+    assert replaced(*other) == [f"references: replaced a result of other settings ({changed})"]
+    assert replaced(*other) == []
+    assert replaced(*other, "--force") == ["references: replaced an earlier result"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -59,52 +58,27 @@ def tree(root: Path) -> dict[str, str]:
     }
 
 
+@pytest.mark.parametrize("more", [[], ["--force"]], ids=["", "force"])
 @pytest.mark.parametrize("online", [False, True])
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        (("-o", "own/clip.mp4"), "clip.mp4: is an input of this command"),
-        (("-o", "own/clip.mp4", "--force"), "clip.mp4: is an input of this command"),
-        (("-o", "own/thesis.mp4"), "thesis.mp4: exists and was not written by tgl"),
-        (("--table", "own/table.parquet"), "table.parquet: exists and was not written by tgl"),
-        (("--masks", "own"), "contains the input"),
-        (("--masks", "own", "--force"), "contains the input"),
-        (("--masks", "other"), "contains files that tgl did not write"),
-        (("--masks", "index"), "was made by tgl build-moments, not by tgl propagate"),
-        (("--work", "own"), "contains the input"),
-        (("--work", "other"), "contains files that tgl did not write"),
-        (("--work", "."), "contains the input"),
-        (("--masks", "m", "-o", "m/o.mp4"), "lies inside the input"),
-    ],
-)
-def test_no_file_of_the_user_is_replaced(
+@pytest.mark.parametrize("folder", ["--masks", "--work"])
+@pytest.mark.parametrize("file", ["-o", "--table"])
+def test_no_file_lies_in_another_output(
     clip: Path,
     checkpoint: Path,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    options: tuple[str, ...],
-    message: str,
+    file: str,
+    folder: str,
     online: bool,
+    more: list[str],
 ) -> None:
-    for name in ("own/thesis.mp4", "own/table.parquet", "other/notes.txt", "index/x"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text("precious")
-    shutil.copy(checkpoint / "config.json", tmp_path / "index")
-    _write_receipt(tmp_path / "index")
-    monkeypatch.chdir(tmp_path)
+    """What the user has is safe from each output: see test_outputs_matrix.py."""
     before = tree(tmp_path)
-    done = run(clip, checkpoint, tmp_path / "o.mp4", *options, *(("--online",) if online else ()))
+    target = tmp_path / "new" / ("o.mp4" if file == "-o" else "t.parquet")
+    more = [*more, "--online"] if online else more
+    done = run(clip, checkpoint, tmp_path / "o.mp4", folder, target.parent, file, target, *more)
     assert isinstance(done.exception, OutputBlocked), done.output
-    assert message in str(done.exception)
+    assert str(done.exception).startswith(f"{target}: lies inside the input {target.parent}")
     assert tree(tmp_path) == before
-
-
-def _write_receipt(folder: Path) -> None:
-    from schemas.directories import list_folder
-    from schemas.receipts import Receipt, write_receipt
-
-    receipt = Receipt("build-moments", 2, {}, {}, "f", {}, list_folder(folder))
-    write_receipt(folder, receipt)
 
 
 @pytest.mark.parametrize("place", ["--masks", "--work"])

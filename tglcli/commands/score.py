@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from schemas.errors import ConfigError
+from schemas.errors import ConfigError, system_errors
 from schemas.layouts import REPORT_FILE, SCORES_TABLE
 from stages.core.engine.digest import require_files
 from stages.score.config import NO_REPORT, ScoreConfig, ScoreInputs
@@ -79,7 +79,8 @@ def score(
         page = None if report is None else files.add(report)
         outcome = _execute(config, inputs, out or Path(scratch) / "scores", run)
         if page is not None:
-            shutil.copyfile(outcome.path / REPORT_FILE, page)
+            with system_errors(report):
+                shutil.copyfile(outcome.path / REPORT_FILE, page)
         _print(outcome.path, compare, as_json=as_json, quiet=run.quiet)
     if out is not None and not as_json:
         run.finish("score", outcome)

@@ -128,6 +128,41 @@ def _added(out: Path, receipt: Receipt) -> str | None:
 
 
 @contextmanager
+def shown_as(named: Path, hidden: Path) -> Iterator[None]:
+    """Let errors about a file or folder that the user never named tell of `named`.
+
+    Args:
+        hidden: the file, or the folder in which it lies.
+    """
+    try:
+        yield
+    except TglError as error:
+        if _lies_in(error.where, hidden):
+            error.relocate(named)
+        raise
+    except OSError as error:
+        if _lies_in(error.filename, hidden):
+            error.filename = str(named)
+        raise
+
+
+@contextmanager
+def unnamed_as(named: Path) -> Iterator[None]:
+    """Let the system's errors that name no file, as those of a write, tell of `named`."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is not None and error.filename is None:
+            error.filename = str(named)
+        raise
+
+
+def _lies_in(name: object, place: Path) -> bool:
+    """Whether a name, if it is one, is that of a file or folder or of something in it."""
+    return isinstance(name, str) and Path(name).is_relative_to(place)
+
+
+@contextmanager
 def output_folder(out: Path, stage: str, *, inputs: Sequence[Path], force: bool) -> Iterator[Path]:
     """Fill a folder that appears when the block ends, or not at all if it raises.
 
@@ -145,10 +180,10 @@ def output_folder(out: Path, stage: str, *, inputs: Sequence[Path], force: bool)
     refuse_inputs(out, inputs)
     real = Path(os.path.realpath(out))
     real.parent.mkdir(parents=True, exist_ok=True)
-    with locked(real, named=out):
+    scratch = scratch_path(real, _ONCE)
+    with shown_as(out, scratch), locked(real, named=out):
         recover(real)
         replaceable(real, stage, force=force, named=out)
-        scratch = scratch_path(real, _ONCE)
         remove_tree(scratch)
         scratch.mkdir()
         try:
@@ -187,6 +222,7 @@ class OutputFiles:
         real.parent.mkdir(parents=True, exist_ok=True)
         self._stack.enter_context(locked(real, named=target))
         temporary = real.with_name(f".partial-{real.name}")
+        self._stack.enter_context(shown_as(target, temporary))
         self._stack.callback(temporary.unlink, missing_ok=True)
         self._added[real] = temporary, known
         return temporary

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from schemas.errors import ConfigError
+from schemas.errors import ConfigError, system_errors
 from stages.core.engine.execute import release
 from stages.tools.segment.frame_source import find_frame_source
 from stages.tools.segment.pipeline import copy_overlay
@@ -25,16 +25,21 @@ def segment_offline(run: SegmentRun) -> SegmentResult:
         raise ConfigError("raw video on standard input needs --online", where=request.source)
     source = find_frame_source(request.source)
     run.warn(source.warnings)
-    request.check_folders(force=run.force)
+    run.check_folders()
     with run.output_files() as files:
         overlay = files.add(request.out)
         table = None if request.table is None else files.add(request.table)
         with run.pipeline() as pipeline:
             artifacts = pipeline.segment(source, request, run.config)
             video, results = read_results(artifacts.index, artifacts.masks.path)
-            copy_overlay(artifacts.overlays, source.video_id, overlay)
+            with system_errors(request.out):
+                copy_overlay(artifacts.overlays, source.video_id, overlay)
             if table is not None:
-                write_segments(table, video, results, artifacts.masks.path)
+                with system_errors(request.table):
+                    write_segments(table, video, results, artifacts.masks.path)
+            if request.masks is None:
+                release(artifacts.masks)
+        if request.masks is not None:  # right before the files
             release(artifacts.masks)
     lines = tuple(summary_line(video, result) for result in results)
     return SegmentResult(lines, video.num_frames)

@@ -10,7 +10,7 @@ from pathlib import Path
 from schemas.directories import list_folder
 from schemas.errors import ConfigError
 from schemas.receipts import Receipt, fingerprint, write_receipt
-from stages.core.engine.outputs import output_folder
+from stages.core.engine.outputs import output_folder, unnamed_as
 from stages.core.engine.version import TGL_VERSION
 from stages.core.index.texts import TextStore
 from stages.core.media.frames import MAX_PIXELS
@@ -37,7 +37,7 @@ def segment_online(run: SegmentRun) -> SegmentResult:
     """
     request = run.request
     _check_suffixes(request)
-    request.check_folders(force=run.force)
+    run.check_folders()
     name, stream, warnings = _open(request)
     run.warn(warnings)
     with run.output_files() as files, ExitStack() as stack:
@@ -47,7 +47,8 @@ def segment_online(run: SegmentRun) -> SegmentResult:
         with run.pipeline() as pipeline:
             make = _segmenter_maker(run, pipeline.encode_sentences(name, request))
         live = StreamRun(stream, name, request.sentences, make)
-        live.write(outputs, request.rendering, run.progress, request.font)
+        with unnamed_as(request.out):
+            live.write(outputs, request.rendering, run.progress, request.font)
         if masks is not None:
             write_receipt(masks, _receipt(run.config, live, masks))
     return SegmentResult(tuple(live.lines()), live.frames, live.failure)

@@ -8,10 +8,17 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from schemas.directories import remove_tree, write_text_atomic
-from schemas.errors import OutputBlocked, TglError
+from schemas.directories import discard, recover, write_text_atomic
+from schemas.errors import OutputBlocked, SystemRefused, TglError, system_errors
 from schemas.layouts import RECEIPT_FILE
-from stages.core.engine.outputs import FORCE, OutputFiles, output_files, refuse_inputs
+from stages.core.engine.outputs import (
+    ANOTHER,
+    FORCE,
+    OutputFiles,
+    output_files,
+    refuse_inputs,
+    unnamed_as,
+)
 from stages.core.engine.progress import Progress
 from stages.core.engine.runtime import Runtime
 from stages.propagate.config import PropagateConfig
@@ -62,32 +69,59 @@ class SegmentRun:
             OutputBlocked: the folder is or contains an input, or files that tgl did not write.
         """
         folder = self.request.work_path
-        self._prepare(folder)
         temporary = self.request.work is None
+        refuse_inputs(folder, self.request.inputs())
+        if temporary:
+            recover(folder)
+        self._refuse_foreign(folder)
         try:
-            yield Pipeline(folder, self.runtime, self.progress, self.force)
+            with system_errors(), unnamed_as(folder):
+                folder.mkdir(parents=True, exist_ok=True)
+                write_text_atomic(folder / WORK_MARK, _MARK_TEXT)
+                yield Pipeline(folder, self.runtime, self.progress, self.force)
         except TglError as error:
-            if error.where is not None and folder in Path(error.where).parents:
-                error.relocate(self._users_path(folder, Path(error.where)))
+            self._name_users_path(error)
             raise
         else:
             if temporary:
-                remove_tree(folder)
+                discard(folder, folder)
         finally:
             if temporary and folder.is_dir() and not any(folder.rglob(RECEIPT_FILE)):
-                remove_tree(folder)
+                discard(folder, folder)
 
-    def _prepare(self, folder: Path) -> None:
-        refuse_inputs(folder, self.request.inputs())
-        mark = folder / WORK_MARK
-        used = folder.exists() and not mark.is_file() and any(folder.iterdir())
-        if used and not self.force:
+    def check_folders(self) -> None:
+        """Check the folders of masks and of work before anything is done.
+
+        Raises:
+            OutputBlocked: one is or contains an input, is a file, or contains files that tgl did
+                not write.
+        """
+        self.request.check_folders(force=self.force)
+        if self.request.work is not None:
+            self._refuse_foreign(self.request.work)
+
+    def _refuse_foreign(self, folder: Path) -> None:
+        """Check the work folder; with --force it may contain other files, which stay."""
+        if folder.exists() and not folder.is_dir():
+            raise OutputBlocked("is a file, not a folder", where=folder, hint=ANOTHER)
+        if self.force or not folder.exists() or (folder / WORK_MARK).is_file():
+            return
+        if any(path.name != f".{WORK_MARK}.partial" for path in folder.iterdir()):
             raise OutputBlocked("contains files that tgl did not write", where=folder, hint=FORCE)
-        folder.mkdir(parents=True, exist_ok=True)
-        write_text_atomic(mark, _MARK_TEXT)
 
-    def _users_path(self, folder: Path, where: Path) -> Path:
-        """The user's file that `where` in the work folder links to, else the source."""
-        target = Path(os.path.realpath(where))
-        inside = Path(os.path.realpath(folder)) in target.parents
-        return self.request.source if inside else target
+    def _name_users_path(self, error: TglError) -> None:
+        """Let an error about a file in the work folder name the user's own file.
+
+        That is the target of a link; else the source, or the overlay where something could not be
+        written to a folder that the user did not name.
+        """
+        folder = self.request.work_path
+        if error.where is None or not Path(error.where).is_relative_to(folder):
+            return
+        target = Path(os.path.realpath(error.where))
+        if not target.is_relative_to(os.path.realpath(folder)):
+            error.relocate(target)
+        elif not isinstance(error, (OutputBlocked, SystemRefused)):
+            error.relocate(self.request.source)
+        elif self.request.work is None:
+            error.relocate(self.request.out)

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from schemas.errors import CorruptInput, MissingInput, TglError
+from schemas.errors import CorruptInput, MissingInput, TglError, system_errors
 from schemas.layouts import PROPAGATION_TABLE, mask_path
 from schemas.vocabulary import LANGUAGE
 from schemas.wording import amount
@@ -215,7 +215,8 @@ class StreamRun:
         def save(result: FrameResult) -> None:
             for name, mask in zip(names, result.masks, strict=True):
                 path = mask_path(root, self._name, name, self._stream.name(result.frame))
-                path.write_bytes(encode_mask(mask))
+                with system_errors(path):
+                    path.write_bytes(encode_mask(mask))
             table.add(result.rows(self._name, names).table())
 
         yield save

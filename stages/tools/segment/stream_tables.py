@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from schemas.errors import system_errors
 from schemas.parquet import TableWriter
 from schemas.tables import PROPAGATION
 from schemas.vocabulary import LANGUAGE
@@ -22,10 +23,12 @@ class BufferedTable:
     """Collects the rows of single frames and writes them in groups.
 
     Args:
+        path: of the file.
         write: writes a group.
     """
 
-    def __init__(self, write: Callable[[pa.Table], None]):
+    def __init__(self, path: Path, write: Callable[[pa.Table], None]):
+        self._path = path
         self._write = write
         self._buffer: list[pa.Table] = []
 
@@ -38,7 +41,8 @@ class BufferedTable:
     def flush(self) -> None:
         """Write the buffered rows."""
         if self._buffer:
-            self._write(pa.concat_tables(self._buffer).combine_chunks())
+            with system_errors(self._path):
+                self._write(pa.concat_tables(self._buffer).combine_chunks())
             self._buffer.clear()
 
 
@@ -46,7 +50,7 @@ class BufferedTable:
 def propagation_table(path: Path) -> Iterator[BufferedTable]:
     """Open propagation.parquet of a stream."""
     with TableWriter(path, PROPAGATION) as writer:
-        table = BufferedTable(writer.write)
+        table = BufferedTable(path, writer.write)
         yield table
         table.flush()
 
@@ -55,7 +59,7 @@ def propagation_table(path: Path) -> Iterator[BufferedTable]:
 def segments_table(path: Path) -> Iterator[BufferedTable]:
     """Open the table of `tgl segment --table x.parquet` for a stream."""
     with segments_writer(path) as writer:
-        table = BufferedTable(writer.write_table)
+        table = BufferedTable(path, writer.write_table)
         yield table
         table.flush()
 

@@ -104,43 +104,54 @@ def test_ten_disks_for_each_stage(
         return None
 
     other_settings(tiny_world, stage).execute(out)
-    check_ten_disks(disk, tmp_path, out, run)
+    check_ten_disks(disk, tmp_path, run)
 
 
-@pytest.mark.parametrize("name", ["submit", "export-moments"])
-def test_ten_disks_for_each_single_file(
+def files_of(world: TinyWorld, name: str, out: Path, new: bool) -> list[object]:
+    """The words of a command that writes single files, into the place of others that it wrote."""
+    preds = world.preds if new else world.answers
+    if name == "submit":
+        meta = world.dataset / "train" / "meta_expressions.json"
+        return ["submit", preds, "--out", out, "--meta", meta, "--workers", 1]
+    if name == "export-moments":
+        moments = (world.chosen if new else world.index) / "moments.parquet"
+        return ["export-moments", world.index, out, "--moments", moments]
+    if name == "score --report":
+        return ["score", preds, world.index, "--report", out, "--workers", 1]
+    return [
+        *("segment", world.video("b"), "the new one" if new else "the old one"),
+        *("-o", out.with_name("o.mp4"), "--table", out.with_name("t.parquet"), "--masks", out),
+        *("--checkpoint", world.model, "--device", "cpu", "--workers", 1),
+        *(["--online"] if name == "segment --online" else []),
+    ]
+
+
+FILES = ["submit", "export-moments", "score --report", "segment", "segment --online"]
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_ten_disks_for_each_command(
     tiny_world: TinyWorld, disk: Disk, tmp_path: Path, name: str
 ) -> None:
     out = disk.folder / "out"
-    meta = tiny_world.dataset / "train" / "meta_expressions.json"
-    old, new = {
-        "submit": [
-            ["submit", preds, "--out", out, "--meta", meta, "--workers", 1]
-            for preds in (tiny_world.answers, tiny_world.preds)
-        ],
-        "export-moments": [
-            ["export-moments", tiny_world.index, out, "--moments", folder / "moments.parquet"]
-            for folder in (tiny_world.index, tiny_world.chosen)
-        ],
-    }[name]
 
     def run() -> str | None:
-        code, _, said = tgl(*new)
+        code, _, said = tgl(*files_of(tiny_world, name, out, new=True))
         assert code in (0, OutputBlocked.exit_code), said
         return said.removeprefix("error: ") if code else None
 
-    assert tgl(*old)[0] == 0
-    check_ten_disks(disk, tmp_path, out, run)
+    assert tgl(*files_of(tiny_world, name, out, new=False))[0] == 0
+    check_ten_disks(disk, tmp_path, run)
 
 
-def check_ten_disks(disk: Disk, tmp_path: Path, out: Path, run: Callable[[], str | None]) -> None:
+def check_ten_disks(disk: Disk, tmp_path: Path, run: Callable[[], str | None]) -> None:
     """Run on disks that are too small, and again with room.
 
     Args:
-        out: holds the old artifact, which `run` replaces.
-        run: gives the line that says why it failed.
+        run: replaces everything on the disk; gives the line that says why it failed.
     """
     old, (pages, inodes) = snapshot(disk.folder), disk.used()
+    full = tuple(f"{path}: the disk is full; free some space" for path in disk.folder.iterdir())
     shutil.copytree(disk.folder, tmp_path / "old")
     more_pages, more_inodes = _most_used(disk, run)
     new = snapshot(disk.folder)
@@ -152,7 +163,7 @@ def check_ten_disks(disk: Disk, tmp_path: Path, out: Path, run: Callable[[], str
             disk.renew(*limits, tmp_path / "old")
             said = run()
             assert said is not None
-            assert said.startswith(f"{out}: the disk is full; free some space")
+            assert said.startswith(full)
             assert said.strip().count("\n") == 0
             left = snapshot(disk.folder)
             assert {name: left.get(name) for name in old} == old

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from schemas.errors import OutputBlocked
+from schemas.errors import DiskFull, OutputBlocked, disk_full
 from stages.core.engine import outputs
 from stages.core.engine.outputs import output_files, output_folder, refuse_inputs, replaceable
 
@@ -188,3 +189,25 @@ def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
     assert (out / "0.png").read_text() == "whole"
     with pytest.raises(OutputBlocked, match="contains files that tgl did not write"):
         fail()
+
+
+@pytest.mark.parametrize("kind", ["files", "folder"])
+def test_an_error_names_no_temporary_file(tmp_path: Path, kind: str) -> None:
+    out = tmp_path / "x"
+
+    def fail(error: Callable[[Path], Exception]) -> None:
+        if kind == "files":
+            with output_files([], force=False) as files:
+                raise error(files.add(out))
+        with output_folder(out, "propagate", inputs=[], force=False) as folder:
+            raise error(folder / "0.png")
+
+    with pytest.raises(DiskFull) as caught:
+        fail(disk_full)
+    assert caught.value.path == out
+    with pytest.raises(PermissionError) as refused:
+        fail(lambda path: PermissionError(errno.EACCES, "not allowed", str(path)))
+    assert refused.value.filename == str(out)
+    with pytest.raises(DiskFull) as caught:
+        fail(lambda _: disk_full(tmp_path / "other"))
+    assert caught.value.path == tmp_path / "other"

@@ -1,0 +1,192 @@
+"""Every command that writes, with one of its outputs and all that it reads."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from tiny_world import TinyWorld
+
+FOREIGN = "mine"
+SUFFIXES = ("", ".mp4", ".parquet")
+"""Of outputs of `tgl segment`: a name with another one is refused before it is looked at."""
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command with one of its outputs.
+
+    Attributes:
+        arguments: of a world and OUT.
+        inputs: names below the world's root of what it reads.
+        file: whether the output is a single file.
+        other: another stage's artifact, which OUT may not replace.
+        other_file: for a single file, one in an artifact of another stage.
+        suffix: of names that OUT may have.
+        more: options that name inputs which no run here can read.
+        keeps: whether --force lets it write into a folder and leaves what that holds.
+        stage: whose artifact OUT is, for a folder.
+    """
+
+    arguments: Callable[[TinyWorld, Path], list[object]]
+    inputs: tuple[str, ...]
+    file: bool = False
+    other: str = "answers"
+    other_file: str = "text/texts.parquet"
+    suffix: str = ""
+    more: Callable[[TinyWorld], list[object]] = lambda _: []
+    keeps: bool = False
+    stage: str = ""
+
+
+def elsewhere(world: TinyWorld) -> Path:
+    """Where outputs go that are not tried."""
+    return world.root.with_name("elsewhere")
+
+
+def segment(option: str, suffix: str = "", *, online: bool) -> Command:
+    """`tgl segment` with the output of an option; the overlay goes elsewhere if it is another."""
+    source, model, encoder, font = (
+        f"own{suffix}/{part}{suffix}" for part in ("source", "model", "encoder", "font")
+    )
+
+    def arguments(world: TinyWorld, out: Path) -> list[object]:
+        outputs = (
+            [option, out] if option == "-o" else ["-o", elsewhere(world) / "o.mp4", option, out]
+        )
+        return [
+            *("segment", world.root / source, "the left one", *outputs),
+            *("--checkpoint", world.root / model, "--device", "cpu", "--workers", 1),
+            *(["--online"] if online else []),
+        ]
+
+    return Command(
+        arguments,
+        (source, model, encoder, font),
+        file=option in ("-o", "--table"),
+        other_file="overlays/a/0.mp4" if suffix == ".mp4" else "text/texts.parquet",
+        suffix=suffix,
+        more=lambda world: ["--encoder", world.root / encoder, "--font", world.root / font],
+        keeps=option == "--work",
+        stage="propagate",
+    )
+
+
+COMMANDS: dict[str, Command] = {
+    "toy": Command(
+        lambda world, out: [
+            *("toy", out, "--size", 32, "--frames", 16, "--objects", 3, "--expressions", 1),
+            *("--train-clips", 1, "--valid-clips", 0, "--dev-clips", 0, "--style", "plain"),
+        ],
+        (),
+    ),
+    "extract-frames": Command(
+        lambda world, out: ["extract-frames", world.video("a"), world.video("b"), out],
+        ("videos/a.mp4", "videos/b.mp4"),
+    ),
+    "build-moments": Command(
+        lambda world, out: [
+            *("build-moments", world.dataset / "train", out, "--frames", world.frames),
+            *("--moments", world.dataset / "train" / "moments.json"),
+        ],
+        ("dataset/train", "frames"),
+    ),
+    "precompute-text": Command(
+        lambda world, out: ["precompute-text", world.index, out, "--encoder", "hash"],
+        ("index",),
+    ),
+    "train": Command(
+        lambda world, out: [
+            *("train", world.index, world.text, out, "--backbone", world.backbone),
+            *("--valid", world.index, "--steps", 1, "--batch", 1, "--clip-frames", 3),
+            *("--relevant-frames", 2, "--adapter-width", 16, "--adapter-layers", 1),
+            *("--adapter-heads", 2, "--device", "cpu"),
+        ],
+        ("index", "text", "backbone", "frames", "frames/JPEGImages/a"),
+    ),
+    "propagate": Command(
+        lambda world, out: [
+            *("propagate", world.index, world.text, world.model, out, "--device", "cpu"),
+            *("--moments", world.chosen / "moments.parquet"),
+        ],
+        ("index", "text", "model", "frames", "frames/JPEGImages/a", "chosen/moments.parquet"),
+    ),
+    "score": Command(
+        lambda world, out: [
+            *("score", world.preds, world.index, "--out", out, "--images", 0, "--workers", 1)
+        ],
+        ("preds", "index"),
+    ),
+    "score --report": Command(
+        lambda world, out: [
+            *("score", world.preds, world.index, "--report", out, "--compare", world.scores),
+            *("--workers", 1),
+        ],
+        ("preds", "index", "scores"),
+        file=True,
+    ),
+    "select-moments": Command(
+        lambda world, out: ["select-moments", world.index, out, "--model", world.selector],
+        ("index", "selector", "frames", "frames/JPEGImages/a"),
+    ),
+    "references": Command(
+        lambda world, out: [
+            *("references", world.index, out, "--objects", world.toy / "train" / "objects.json")
+        ],
+        ("index", "toy/train/objects.json"),
+        other="chosen",
+    ),
+    "render": Command(
+        lambda world, out: [
+            *("render", world.preds, world.index, out, "--format", "sheet", "--cells", 1)
+        ],
+        ("preds", "index", "frames", "frames/JPEGImages/a"),
+    ),
+    "submit": Command(
+        lambda world, out: [
+            *("submit", world.preds, "--out", out, "--frames", world.frames),
+            *("--meta", world.dataset / "train" / "meta_expressions.json"),
+        ],
+        ("preds", "frames", "dataset/train/meta_expressions.json"),
+        file=True,
+    ),
+    "export-moments": Command(
+        lambda world, out: [
+            *("export-moments", world.index, out, "--moments", world.chosen / "moments.parquet")
+        ],
+        ("index", "chosen/moments.parquet"),
+        file=True,
+    ),
+    **{
+        f"segment{' --online' if online else ''} {option}": segment(option, suffix, online=online)
+        for online in (False, True)
+        for option, suffix in (
+            ("-o", ".mp4"),
+            ("--table", ".parquet"),
+            ("--masks", ""),
+            ("--work", ""),
+        )
+    },
+}
+
+
+def add_foreign(world: TinyWorld) -> None:
+    """Add what is the user's to a world, and what `tgl segment` reads, under all suffixes."""
+    elsewhere(world).mkdir()
+    world.job("render", format="mp4").execute(world.overlays)
+    for suffix in SUFFIXES:
+        own = world.root / f"own{suffix}"
+        (world.root / f"{FOREIGN}{suffix}").write_text("precious")
+        for folder in (world.root / f"foreign{suffix}", own / f"encoder{suffix}"):
+            folder.mkdir(parents=True)
+            (folder / FOREIGN).write_text("precious")
+        (own / f"font{suffix}").write_text("precious")
+        shutil.copytree(world.model, own / f"model{suffix}")
+        if suffix == ".mp4":
+            shutil.copy(world.video("b"), own / "source.mp4")
+        else:
+            shutil.copytree(world.frames / "JPEGImages" / "b", own / f"source{suffix}")
+        if suffix:
+            shutil.copytree(world.answers, world.root / f"answers{suffix}")

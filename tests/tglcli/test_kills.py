@@ -1,0 +1,183 @@
+"""SIGKILL at the steps that change the file system: files and folders of a command, old or new."""
+
+from __future__ import annotations
+
+import errno
+import importlib
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from kill_bench import Bench
+from killing import Step
+from tiny_world import TinyWorld, tgl
+
+from schemas.layouts import RECEIPT_FILE
+
+MOVES = ("exchange", "rename", "replace")
+LOADED = (
+    *("tglcli.main", "stages.tools.segment.offline", "stages.tools.segment.online"),
+    *("stages.tools.submit.writing", "stages.tools.export_moments.export"),
+)
+EARLY_POINTS = 2
+"""Steps of `segment` at which `make test` kills it, spread evenly, beside those that publish."""
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command whose outputs are no artifact of a single stage.
+
+    Attributes:
+        arguments: of a world, the folder of the outputs, and whether the outputs are the new ones.
+        outputs: names in the folder, in the order in which they appear.
+    """
+
+    arguments: Callable[[TinyWorld, Path, bool], list[object]]
+    outputs: tuple[str, ...] = ("out",)
+
+    def work(self, world: TinyWorld, *, new: bool) -> Callable[[Path], None]:
+        """The command as a bench runs it."""
+
+        def run(place: Path) -> None:
+            code, _, said = tgl(*self.arguments(world, place, new))
+            assert code == 0, said
+
+        return run
+
+
+def segment(world: TinyWorld, place: Path, new: bool) -> list[object]:
+    """Overlay, masks and table of a video."""
+    return [
+        *("segment", world.video("b"), "the new one" if new else "the old one"),
+        *("-o", place / "o.mp4", "--masks", place / "m", "--table", place / "t.parquet"),
+        *("--checkpoint", world.model, "--device", "cpu", "--workers", 1),
+    ]
+
+
+FILES = {
+    "submit": Command(
+        lambda world, place, new: [
+            *("submit", world.preds if new else world.answers, "--out", place / "out"),
+            *("--meta", world.dataset / "train" / "meta_expressions.json", "--workers", 1),
+        ]
+    ),
+    "export-moments": Command(
+        lambda world, place, new: [
+            *("export-moments", world.index, place / "out"),
+            *("--moments", (world.chosen if new else world.index) / "moments.parquet"),
+        ]
+    ),
+    "score --report": Command(
+        lambda world, place, new: [
+            *("score", world.preds if new else world.answers, world.index),
+            *("--report", place / "out", "--workers", 1),
+        ]
+    ),
+}
+SEGMENT = {
+    "segment": Command(segment, ("m", "o.mp4", "t.parquet")),
+    "segment --online": Command(
+        lambda *given: [*segment(*given), "--online"], ("m", "t.parquet", "o.mp4")
+    ),
+}
+
+
+@pytest.fixture
+def note(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> frozenset[str]:
+    """Both ways to know a file that tgl wrote; the names of the notes beside it.
+
+    A note tells the file's sum and that of the one before it, which may be a killed run's.
+    """
+
+    def unsupported(*_: object) -> None:
+        raise OSError(errno.EOPNOTSUPP, "not supported")
+
+    if request.param == "attribute":
+        return frozenset()
+    monkeypatch.setattr(os, "setxattr", unsupported)
+    monkeypatch.setattr(os, "getxattr", unsupported)
+    return frozenset({".out.tgl"})
+
+
+MakeBench = Callable[..., Bench]
+
+
+@pytest.fixture
+def bench(tiny_world: TinyWorld, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MakeBench:
+    """`bench(command, varying=names)`: a command that replaces outputs of its own."""
+    scratch = tmp_path / "tmp"
+    scratch.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(scratch))
+    for module in LOADED:  # once, not in every child
+        importlib.import_module(module)
+    tgl("--version")
+
+    def make(command: Command, varying: frozenset[str] = frozenset()) -> Bench:
+        work, former = (command.work(tiny_world, new=new) for new in (True, False))
+        return Bench(tmp_path / "bench", work, former, command.outputs, varying=varying)
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("name", "note"),
+    [*((name, "attribute") for name in FILES), ("export-moments", "note")],
+    indirect=["note"],
+)
+def test_a_single_file_is_old_or_new(bench: MakeBench, note: frozenset[str], name: str) -> None:
+    made = bench(FILES[name], note)
+    assert kill(made, publishing(made.steps)) == {0, 1}
+    made.run()  # what a killed run left is still known as tgl's own
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("note", ["attribute", "note"], indirect=True)
+@pytest.mark.parametrize("name", FILES)
+def test_a_single_file_at_every_step(bench: MakeBench, note: frozenset[str], name: str) -> None:
+    made = bench(FILES[name], note)
+    assert kill(made, range(len(made.steps))) == {0, 1}
+
+
+@pytest.mark.parametrize("name", SEGMENT)
+def test_outputs_of_segment_appear_one_after_the_other(bench: MakeBench, name: str) -> None:
+    made = bench(SEGMENT[name])
+    points = publishing(made.steps)
+    early = range(0, points[0], points[0] // EARLY_POINTS)
+    assert kill(made, {*early, *points}) == {0, 1, 2, 3}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SEGMENT)
+def test_outputs_of_segment_at_every_step(bench: MakeBench, name: str) -> None:
+    made = bench(SEGMENT[name])
+    assert kill(made, range(len(made.steps))) == {0, 1, 2, 3}
+
+
+def publishing(steps: Sequence[Step]) -> list[int]:
+    """From the step at which the work is done: each move, each folder without its receipt, the end.
+
+    A folder without its receipt is an artifact that is being removed.
+    """
+    first = next(number for number, step in enumerate(steps) if _ends_work(step))
+    later = list(enumerate(steps))[first + 1 :]
+    moves = [n for n, step in later if step.call in MOVES and not step.target.endswith(".partial")]
+    unknown = [n + 1 for n, step in later if step == Step("unlink", RECEIPT_FILE)]
+    return sorted({first, *moves, *unknown, len(steps) - 1})
+
+
+def _ends_work(step: Step) -> bool:
+    """Whether a step marks a file as tgl's, publishes, or takes away the work of the stages."""
+    removes_work = step.call == "rename" and step.target.endswith(".segment")
+    return step.call in ("exchange", "setxattr") or removes_work
+
+
+def kill(made: Bench, numbers: Iterable[int]) -> set[int]:
+    """Kill before some steps; how many of the outputs were new then, in any of the cases."""
+    steps = made.steps
+    return {
+        made.check_kill(made.start, number, where=f"{steps[number]} ({number})")
+        for number in sorted(numbers)
+    }
