@@ -56,7 +56,7 @@ def test_many_faults_are_a_few_lines(arguments: list[str], tmp_path: Path) -> No
     done = CliRunner().invoke(app, ["submit", zip_path, *arguments, "--server", "ref-youtube-vos"])
     assert len(done.stdout.splitlines()) == 11
     assert done.stdout.endswith(f"... and {2 * MANY + 1 - 10} more\n")
-    assert str(done.exception).endswith("are --server and --meta those that it was made for?")
+    assert str(done.exception).endswith("check that --server and --meta are those it was made for")
 
 
 def test_gaps_and_a_forgotten_output_are_one_line(arguments: list[str], tmp_path: Path) -> None:
