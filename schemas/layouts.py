@@ -40,6 +40,10 @@ MOMENTS_FILE = "moments.json"
 
 _LONGEST_NAME = 200
 _PARQUET = b"PAR1"
+_VIDEO_SUFFIX = re.compile(
+    r"\.(3gp|asf|avi|flv|gif|m2ts|m4v|mkv|mov|mp4|mpe?g|mts|mxf|ogv|ts|webm|wmv|y4m)",
+    re.IGNORECASE,
+)
 _WINDOWS_DEVICES = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
 
 
@@ -74,6 +78,11 @@ def looks_like_parquet(path: Path) -> bool:
     """Return whether a file claims to be Parquet, by its first bytes or its name."""
     with path.open("rb") as file:
         return file.read(len(_PARQUET)) == _PARQUET or path.suffix == ".parquet"
+
+
+def looks_like_video(path: Path) -> bool:
+    """Return whether a file has the name of a video, by its suffix."""
+    return _VIDEO_SUFFIX.fullmatch(path.suffix) is not None
 
 
 # Files and folders of artifacts beside the folders of their videos.

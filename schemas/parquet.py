@@ -119,7 +119,7 @@ def read_table(
         CorruptInput: truncated or not Parquet.
         SchemaMismatch: another table, version, column type, a null or a repeated key.
     """
-    _check_pages(path, spec)
+    check_pages(path, spec)
     with open_parquet(path, spec) as file:
         present = set(file.schema_arrow.names)
         wanted = list(columns) if columns is not None else spec.schema.names
@@ -212,7 +212,13 @@ def content_digest(path: Path) -> str:
         return hashlib.sha256(about + checked_pages(file, parts, path)).hexdigest()
 
 
-def _check_pages(path: Path, spec: TableSpec) -> None:
+def check_pages(path: Path, spec: TableSpec) -> None:
+    """Compare all pages of a table with its seal, if it has one.
+
+    Raises:
+        MissingInput: no such file.
+        CorruptInput: pages or footer are not as they were written.
+    """
     with _opened(path, spec) as file:
         parts = split_file(file, path)
         if parts.pages is not None:

@@ -5,19 +5,14 @@ from __future__ import annotations
 import errno
 import glob
 import os
-import re
 import stat
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from schemas.errors import CorruptInput, MissingInput
 from schemas.files import read_regular
+from schemas.layouts import looks_like_video
 
-# Of videos in a folder; a file that is named itself may have any suffix.
-_VIDEO_SUFFIX = re.compile(
-    r"\.(3gp|asf|avi|flv|gif|m2ts|m4v|mkv|mov|mp4|mpe?g|mts|mxf|ogv|ts|webm|wmv|y4m)",
-    re.IGNORECASE,
-)
 LIST_MARK = "@"
 _COMMENT = "#"
 
@@ -71,7 +66,7 @@ def _in_folder(folder: Path) -> list[Path]:
     Raises:
         MissingInput: a name with the suffix of a video is not a file.
     """
-    found = sorted(path for path in folder.iterdir() if _VIDEO_SUFFIX.fullmatch(path.suffix))
+    found = sorted(path for path in folder.iterdir() if looks_like_video(path))
     faults = [(path, fault) for path in found if (fault := not_a_file(path)) is not None]
     if faults:
         path, fault = faults[0]

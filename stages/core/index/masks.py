@@ -48,6 +48,24 @@ class MaskStore:
         """Whether the table has any mask; the index of a test split has none."""
         return bool(self._groups)
 
+    @property
+    def num_rows(self) -> int:
+        """Number of masks in the table."""
+        return int(self._file.metadata.num_rows)
+
+    @property
+    def num_groups(self) -> int:
+        """Number of row groups that hold masks."""
+        return len(self._groups)
+
+    def group(self, number: int) -> pa.Table:
+        """All columns of one row group, in the order of the file.
+
+        Raises:
+            CorruptInput: it cannot be read.
+        """
+        return self._read([self._groups[number]], MASKS.schema.names)
+
     def rle(self, anno_id: str, frame: int) -> Rle | None:
         """The mask of an object in a frame; None if it is not visible or not known."""
         return self.frames_of(anno_id).get(frame)

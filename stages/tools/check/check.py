@@ -13,6 +13,7 @@ from schemas.layouts import (
     RECEIPT_FILE,
     VIDEOS_TABLE,
     looks_like_parquet,
+    looks_like_video,
 )
 from stages.core.datasets.layouts.registry import detect_layout, splits_of
 from stages.core.engine.progress import Progress
@@ -104,10 +105,22 @@ def _file_kind(path: Path) -> str:
         return _SUBMISSION
     if looks_like_parquet(path):
         return _TABLE
+    raise _unknown_file(path)
+
+
+def _unknown_file(path: Path) -> ConfigError:
+    """Say what a file is that check does not read, and what to do with it."""
+    suffix = path.suffix.lower()
+    kind = f"a {suffix} file" if suffix else "a file without a suffix"
     hint = "check takes a data set, an artifact, one of its tables or a submission's zip"
-    if path.suffix.lower() in _MOMENT_SUFFIXES:
-        hint += "; moments are checked by tgl build-moments DATASET INDEX --moments FILE"
-    raise ConfigError("is no table (Parquet) and no zip", where=path, hint=hint)
+    if looks_like_video(path):
+        kind, hint = "a video", f"make frames of it with tgl extract-frames {path} FRAMES"
+    elif suffix in _MOMENT_SUFFIXES:
+        hint = (
+            f"moments are checked by tgl build-moments DATASET INDEX --moments {path}, "
+            "a data set by the folder of its split"
+        )
+    return ConfigError(f"is {kind}, not a table (Parquet) or a zip", where=path, hint=hint)
 
 
 def _check_kind(

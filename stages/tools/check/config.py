@@ -28,7 +28,7 @@ class CheckConfig(Settings):
     split: str | None = setting(None, "Split to check, if the data set's folder holds several.")
     deep: bool = setting(
         False,
-        "Also compare the frames of an index with their recorded SHA-256, and decode every "
-        "mask in its table.",
+        "Also compare the frames of an index with their recorded SHA-256, and every mask in its "
+        "table with its area and its video.",
     )
     images: bool = setting(True, "Decode every image; --no-images checks names only.")

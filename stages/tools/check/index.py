@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +11,8 @@ import numpy as np
 
 from schemas.errors import CorruptInput, TglError
 from schemas.layouts import EXPRESSIONS_TABLE, MASKS_TABLE, MOMENTS_TABLE, VIDEOS_TABLE
-from schemas.parquet import read_table
-from schemas.tables import EXPRESSIONS, MOMENTS, VIDEOS, TableSpec
+from schemas.parquet import check_pages, read_table
+from schemas.tables import EXPRESSIONS, MASKS, MOMENTS, VIDEOS, TableSpec
 from stages.core.datasets.consistency import checked_moments, find_overlaps
 from stages.core.datasets.faults import Faults
 from stages.core.datasets.moment_rows import MomentRow
@@ -26,6 +28,9 @@ from stages.tools.check.config import CheckConfig
 from stages.tools.check.findings import Findings
 from stages.tools.check.images import VideoImages, check_images
 from stages.tools.check.names import check_names
+
+_Row = dict[str, Any]
+_NO_MASK = "a referent has no mask in any frame"
 
 
 def check_index(
@@ -54,35 +59,33 @@ def check_index(
     names = [RawVideo(row["video_id"], tuple(row["frame_names"])) for row in videos]
     check_names(names, expressions, findings.part("names"))
     _check_moments(folder / MOMENTS_TABLE, moments, expressions, videos, findings)
-    _check_masks(folder, expressions, videos, findings, progress)
+    by_id = {row["video_id"]: row for row in videos}
+    owners = {anno: by_id.get(e.video_id) for e in expressions for anno in e.anno_ids}
+    _check_masks(folder / MASKS_TABLE, owners, findings, progress, deep=config.deep)
     _check_opens(folder, findings)
     if config.deep:
-        _check_deep(folder, expressions, findings)
+        _check_digests(folder, findings, progress)
     if config.images:
         jobs = [_images(folder, row) for row in videos]
         with progress.task("pictures", findings.counts["frames"], "picture") as task:
             check_images(jobs, runtime, findings.part("pictures"), task)
 
 
-def _check_deep(folder: Path, expressions: list[Expression], findings: Findings) -> None:
-    """Compare the frames with what extract-frames recorded, and decode every mask."""
+def _check_digests(folder: Path, findings: Findings, progress: Progress) -> None:
+    """Compare every frame with what extract-frames recorded."""
     try:
         index = Index.open(folder)
     except TglError as error:
         findings.part("tables")(error)
         return
-    for video in index.videos.values():
-        for fault in faults_of_frames(video):
-            findings.part("pictures")(fault)
-    for anno_id in dict.fromkeys(anno for e in expressions for anno in e.anno_ids):
-        try:
-            for frame, rle in index.masks.frames_of(anno_id).items():
-                decode(rle, where=f"{folder / MASKS_TABLE}, anno id {anno_id}, frame {frame}")
-        except TglError as error:
-            findings.part("masks")(error)
+    with progress.task("digests", findings.counts["frames"], "frame") as task:
+        for video in index.videos.values():
+            for fault in faults_of_frames(video):
+                findings.part("pictures")(fault)
+            task.advance(len(video.frame_names))
 
 
-def _rows(path: Path, spec: TableSpec, faults: Faults) -> list[dict[str, Any]]:
+def _rows(path: Path, spec: TableSpec, faults: Faults) -> list[_Row]:
     try:
         return read_table(path, spec).to_pylist()
     except TglError as error:
@@ -90,7 +93,7 @@ def _rows(path: Path, spec: TableSpec, faults: Faults) -> list[dict[str, Any]]:
         return []
 
 
-def _images(folder: Path, row: dict[str, Any]) -> VideoImages:
+def _images(folder: Path, row: _Row) -> VideoImages:
     root = folder / row["frames_dir"]
     paths = tuple(root / f"{name}{row['frame_suffix']}" for name in row["frame_names"])
     return VideoImages(row["video_id"], paths, row["height"], row["width"])
@@ -98,9 +101,9 @@ def _images(folder: Path, row: dict[str, Any]) -> VideoImages:
 
 def _check_moments(
     path: Path,
-    moments: list[dict[str, Any]],
+    moments: list[_Row],
     expressions: list[Expression],
-    videos: list[dict[str, Any]],
+    videos: list[_Row],
     findings: Findings,
 ) -> None:
     faults = findings.part("moments")
@@ -116,55 +119,139 @@ def _check_moments(
 
 
 def _check_masks(
-    folder: Path,
-    expressions: list[Expression],
-    videos: list[dict[str, Any]],
+    path: Path,
+    owners: Mapping[str, _Row | None],
     findings: Findings,
     progress: Progress,
+    *,
+    deep: bool,
 ) -> None:
+    """Check the tracks of all referents; `deep`, every row of the table.
+
+    Args:
+        owners: the video of each referent by its anno id; None where the table lacks it.
+    """
     faults = findings.part("masks")
-    path = folder / MASKS_TABLE
-    by_id = {row["video_id"]: row for row in videos}
-    owners = {anno: e.video_id for e in expressions for anno in e.anno_ids}
+    check_all = _check_every_mask if deep else _check_tracks
     try:
+        if deep:
+            check_pages(path, MASKS)
         store = MaskStore(path)
     except TglError as error:
         faults(error)
         return
-    masks = 0
-    with progress.task("masks", len(owners), "track") as task:
-        for anno_id, video_id in owners.items():
-            try:
-                masks += _check_track(store, anno_id, by_id.get(video_id), path, faults)
-            except TglError as error:
-                faults(error)
-            task.advance()
+    masks = check_all(store, owners, path, faults, progress)
     store.close()
     findings.counts |= {"tracks": len(owners), "masks": masks}
 
 
+def _check_tracks(
+    store: MaskStore,
+    owners: Mapping[str, _Row | None],
+    path: Path,
+    faults: Faults,
+    progress: Progress,
+) -> int:
+    """Check runs, sizes and frame numbers track by track; returns how many masks were read."""
+    masks = 0
+    with progress.task("masks", len(owners), "track") as task:
+        for anno_id, video in owners.items():
+            try:
+                masks += _check_track(store, anno_id, video, path, faults)
+            except TglError as error:
+                faults(error)
+            task.advance()
+    return masks
+
+
 def _check_track(
-    store: MaskStore, anno_id: str, video: dict[str, Any] | None, path: Path, faults: Faults
+    store: MaskStore, anno_id: str, video: _Row | None, path: Path, faults: Faults
 ) -> int:
     track = store.frames_of(anno_id)
-    where = f"{path}, anno id {anno_id}"
+    where = _place(path, anno_id, video)
     if not track and store.has_rows:
-        faults(CorruptInput("a referent has no mask in any frame", where=where))
+        faults(CorruptInput(_NO_MASK, where=where))
     frames = list(track)
     totals = run_totals([track[f]["counts"] for f in frames], where=where, numbers=frames)
     sizes = np.array([track[frame]["size"] for frame in frames]).reshape(-1, 2)
     for frame, total, (height, width) in zip(frames, totals, sizes.tolist(), strict=True):
         place = f"{where}, frame {frame}"
         if total != height * width:
-            faults(CorruptInput(f"the runs do not fill {height} x {width} pixels", where=place))
-        if video is None:
-            continue
-        if not 0 <= frame < video["num_frames"]:
-            faults(CorruptInput(f"its video has {video['num_frames']} frames", where=place))
-        if (height, width) != (video["height"], video["width"]):
-            size = f"{video['height']} x {video['width']}"
-            faults(CorruptInput(f"is {height} x {width}, its video {size}", where=place))
+            faults(CorruptInput(f"the runs do not fill {width}x{height} pixels", where=place))
+        for fault in _misfits(frame, (height, width), video, place):
+            faults(fault)
     return len(track)
+
+
+def _check_every_mask(
+    store: MaskStore,
+    owners: Mapping[str, _Row | None],
+    path: Path,
+    faults: Faults,
+    progress: Progress,
+) -> int:
+    """Check each row by itself, those of unreferenced tracks too; returns how many were read."""
+    masks: Counter[str] = Counter()
+    before = ("", -1)
+    with progress.task("masks", store.num_rows, "mask") as task:
+        for group in range(store.num_groups):
+            try:
+                rows = store.group(group).to_pylist()
+            except TglError as error:
+                faults(error)
+                continue
+            for row in rows:
+                masks[row["anno_id"]] += 1
+                for fault in _faults_of_row(row, before, owners.get(row["anno_id"]), path):
+                    faults(fault)
+                before = row["anno_id"], row["frame"]
+            task.advance(len(rows))
+    for anno_id, video in owners.items():
+        if not masks[anno_id] and store.has_rows:
+            faults(CorruptInput(_NO_MASK, where=_place(path, anno_id, video)))
+    return masks.total()
+
+
+def _faults_of_row(
+    row: _Row, before: tuple[str, int], video: _Row | None, path: Path
+) -> Iterator[TglError]:
+    """Whatever is wrong with one mask: its runs, its area, its frame and its size.
+
+    Args:
+        before: anno id and frame of the row in front of it.
+    """
+    place = f"{_place(path, row['anno_id'], video)}, frame {row['frame']}"
+    size = row["height"], row["width"]
+    if (row["anno_id"], row["frame"]) <= before:
+        yield CorruptInput("the row is not sorted by anno id and frame", where=place)
+    try:
+        area = int(decode({"size": [*size], "counts": row["counts"]}, where=place).sum())
+    except CorruptInput as error:
+        yield error
+    else:
+        if area != row["area"]:
+            yield CorruptInput(f"has {area} pixels, its area says {row['area']}", where=place)
+    yield from _misfits(row["frame"], size, video, place)
+
+
+def _misfits(
+    frame: int, size: tuple[int, int], video: _Row | None, place: str
+) -> Iterator[TglError]:
+    """A fault where a mask of (H, W) pixels has another size than its video or lies behind it."""
+    if video is None:
+        return
+    if not 0 <= frame < video["num_frames"]:
+        yield CorruptInput(f"its video has {video['num_frames']} frames", where=place)
+    height, width = size
+    if size != (video["height"], video["width"]):
+        wanted = f"{video['width']}x{video['height']}"
+        yield CorruptInput(f"is {width}x{height}, its video {wanted}", where=place)
+
+
+def _place(path: Path, anno_id: str, video: _Row | None) -> str:
+    """Where a track stands, for messages."""
+    owner = f", video {video['video_id']}" if video else ""
+    return f"{path}{owner}, anno id {anno_id}"
 
 
 def _check_opens(folder: Path, findings: Findings) -> None:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
+from pycocotools import mask as coco
 
 from schemas.directories import list_folder
 from schemas.errors import CorruptInput, MissingInput
@@ -19,7 +22,7 @@ from schemas.parquet import read_table, write_table
 from schemas.tables import MASKS, MOMENTS, VIDEOS
 from stages.build_moments.config import IndexConfig, IndexInputs
 from stages.build_moments.stage import STAGE as BUILD
-from stages.core.engine.progress import SilentProgress
+from stages.core.engine.progress import SilentProgress, SilentTask, Task
 from stages.core.engine.runtime import Runtime
 from stages.precompute_text.config import TextConfig, TextInputs
 from stages.precompute_text.stage import STAGE as TEXT
@@ -162,8 +165,8 @@ def test_faults_of_an_index(index: Path) -> None:
         "[1, 50) ends after the video's 6 frames",
         "anno id 99 is not a referent of it",
         "the data set has no such expression",
-        "the runs do not fill 13 x 16 pixels",
-        "is 13 x 16, its video 12 x 16",
+        "the runs do not fill 16x13 pixels",
+        "is 16x13, its video 16x12",
         "frame 40: its video has 6 frames",
         "00000.jpg: the frame is missing",
         "files were lost or changed",
@@ -175,6 +178,55 @@ def _rewrite(path: Path, rows: list[dict], spec) -> None:
     import pyarrow as pa
 
     write_table(path, pa.Table.from_pylist(rows, schema=spec.schema), spec)
+
+
+def test_deep_compares_every_mask_with_its_area_and_its_video(index: Path) -> None:
+    assert _check(index, deep=True).faults == ()
+    masks = read_table(index / "masks.parquet", MASKS).to_pylist()
+    assert [(row["anno_id"], row["frame"]) for row in masks[:3]] == [("7", 0), ("7", 1), ("7", 2)]
+    masks[0]["area"] += 1
+    masks[1]["counts"] = masks[1]["counts"][:-1]
+    other = np.ones((16, 12), np.uint8, order="F")
+    masks[2] |= {"height": 16, "width": 12, "counts": coco.encode(other)["counts"], "area": 192}
+    masks.append(masks[-1] | {"anno_id": "unreferenced", "area": 0})
+    _rewrite(index / "masks.parquet", masks, MASKS)
+    faults = [str(fault) for fault in _check(index, deep=True).faults if fault.part == "masks"]
+    track = f"{index / 'masks.parquet'}, video a, anno id 7"
+    assert faults == [
+        f"{track}, frame 0: has {masks[0]['area'] - 1} pixels, its area says {masks[0]['area']}",
+        f"{track}, frame 1: the RLE is cut off",
+        f"{track}, frame 2: is 12x16, its video 16x12",
+        f"{index / 'masks.parquet'}, anno id unreferenced, frame 2: has 16 pixels, its area says 0",
+    ]
+    assert "its area says" not in _messages(_check(index))
+
+
+def test_deep_finds_rows_out_of_order_and_lost_tracks(index: Path) -> None:
+    masks = read_table(index / "masks.parquet", MASKS).to_pylist()
+    masks[0], masks[1] = masks[1], masks[0]
+    kept = [row for row in masks if row["anno_id"] != "9"]
+    _rewrite(index / "masks.parquet", kept, MASKS)
+    found = _messages(_check(index, deep=True))
+    path = index / "masks.parquet"
+    row = f"{path}, video a, anno id 7, frame 0"
+    assert f"{row}: the row is not sorted by anno id and frame" in found
+    assert f"{path}, video b, anno id 9: a referent has no mask in any frame" in found
+
+
+def test_deep_reports_its_progress(index: Path) -> None:
+    """Each mask and each frame counts once."""
+    bars: dict[str, list[int]] = {}
+
+    class Counting(SilentProgress):
+        @contextmanager
+        def task(self, name: str, total: int | None, unit: str) -> Iterator[Task]:
+            bars[name] = [total or 0, 0]
+            bar = SilentTask()
+            bar.advance = lambda n=1, **_: bars[name].__setitem__(1, bars[name][1] + n)  # type: ignore[method-assign]
+            yield bar
+
+    check(index, CheckConfig(deep=True), runtime=Runtime(workers=1), progress=Counting())
+    assert bars == {"masks": [11, 11], "digests": [9, 9], "pictures": [9, 9]}
 
 
 def test_a_truncated_table_does_not_hide_the_others(index: Path) -> None:

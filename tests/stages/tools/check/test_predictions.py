@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +17,7 @@ from stages.tools.check.check import check
 from stages.tools.check.config import CheckConfig
 from stages.tools.check.findings import Report
 
-FRAMES, FLIPS = 3, 20
+FRAMES, FLIPS = 3, 50
 
 
 def _check(path: Path) -> Report:
@@ -61,15 +60,17 @@ def test_sound_masks_have_no_faults_and_a_lack_of_receipt_is_noted(preds: Path) 
 
 
 def test_every_flipped_bit_is_found(preds: Path) -> None:
-    draw = random.Random(0)
-    path = mask_path(preds, "a", "1", "00001")
-    whole = path.read_bytes()
-    for _ in range(FLIPS):
-        spoilt = bytearray(whole)
-        spoilt[draw.randrange(len(whole))] ^= 1 << draw.randrange(8)
-        path.write_bytes(spoilt)
-        (fault,) = _check(preds).faults
-        assert fault.where == str(path)
+    """Each round flips one bit of every mask: other bits each time, spread over the files."""
+    whole = {path: path.read_bytes() for path in sorted(preds.rglob("*.png"))}
+    assert len({*whole.values()}) == FRAMES
+    for turn in range(FLIPS):
+        for number, (path, content) in enumerate(whole.items()):
+            bits = 8 * len(content)
+            bit = (turn * bits // FLIPS + 3 * number) % bits
+            spoilt = bytearray(content)
+            spoilt[bit // 8] ^= 1 << bit % 8
+            path.write_bytes(spoilt)
+        assert {fault.where for fault in _check(preds).faults} == {str(path) for path in whole}
 
 
 def test_a_link_that_leads_back_to_itself_is_a_fault_beside_others(preds: Path) -> None:
