@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -10,14 +12,19 @@ import pyarrow.parquet as pq
 import pytest
 from pycocotools import mask as coco
 
-from schemas.errors import CorruptInput, SchemaMismatch
-from schemas.parquet import TableWriter
+from schemas.errors import CorruptInput, SchemaMismatch, TglError
+from schemas.parquet import TableWriter, read_table
 from schemas.tables import MASKS
-from stages.core.index.masks import MaskStore
+from stages.core.index.masks import MaskStore, Track
 from stages.core.media.rle import decode
 
 FRAMES = 40
 ROW_GROUP = 16
+ANNOS = ["0", "1", "2", "3"]
+AS_WRITTEN: dict[str, Any] = {"dictionary": ["anno_id"], "statistics": ["anno_id"]}
+"""How build-moments writes the table."""
+HEADER, SEAL, TAIL = 24, 16 + 2 * 32, 8
+"""Bytes of a page's header (the least), of the seal with its two digests and of a file's end."""
 
 
 def _mask(anno: int, frame: int) -> np.ndarray:
@@ -90,6 +97,53 @@ def test_a_damaged_group_names_the_file(path: Path) -> None:
     path.write_bytes(data)
     with pytest.raises(CorruptInput, match=r"masks\.parquet"):
         MaskStore(path).frames_of("0")
+
+
+def _read_at_random(path: Path) -> dict[str, Track]:
+    store = MaskStore(path)
+    try:
+        return {anno: store.frames_of(anno) for anno in ANNOS}
+    finally:
+        store.close()
+
+
+def _spread(first: int, last: int, number: int) -> list[int]:
+    """`number` of the bits of the bytes from `first` to `last`, drawn with a fixed seed."""
+    return sorted(random.Random(first).sample(range(8 * first, 8 * last), number))
+
+
+def test_no_flipped_bit_changes_a_mask_unseen(path: Path) -> None:
+    """A random read trusts the pages' checksums, which leave out their headers."""
+    with TableWriter(path, MASKS, row_group_rows=ROW_GROUP, receipt="{}", **AS_WRITTEN) as writer:
+        writer.write(_table(ANNOS))
+    whole, track_of = path.read_bytes(), _read_at_random(path)
+    rows = read_table(path, MASKS)
+    chunk = pq.read_metadata(path).row_group(0).column(MASKS.schema.get_field_index("counts"))
+    header, seal = chunk.data_page_offset, whole.index(b"tgl.seal:")
+    footer, end = seal + SEAL, len(whole)
+    bits = {
+        *range(8 * header, 8 * (header + HEADER)),
+        *_spread(0, seal, 200), *_spread(seal, footer, 40),
+        *_spread(footer, end - TAIL, 100), *_spread(end - TAIL, end, 16),
+    }  # fmt: skip
+    refused = 0
+    for bit in sorted(bits):
+        spoilt = bytearray(whole)
+        spoilt[bit // 8] ^= 1 << bit % 8
+        path.unlink()
+        path.write_bytes(spoilt)
+        try:
+            assert _read_at_random(path) == track_of, bit
+        except TglError as error:
+            assert str(path) in str(error)
+            refused += 1
+        try:
+            assert read_table(path, MASKS) == rows, bit
+        except TglError as error:
+            assert str(path) in str(error)
+        else:
+            assert seal <= bit // 8 < seal + len("tgl.seal:sha256:"), bit  # it counts as absent
+    assert refused > len(bits) // 2
 
 
 def test_runs_that_do_not_fill_the_frame_are_refused() -> None:
