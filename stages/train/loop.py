@@ -17,7 +17,7 @@ from accelerate import Accelerator
 from torch import Tensor
 from torch.nn import Parameter
 
-from schemas.errors import TrainingDiverged
+from schemas.errors import CorruptInput, TrainingDiverged
 from stages.core.engine.progress import Progress, Task
 from stages.train.config import TrainConfig
 from stages.train.data.dataset import ClipDataset, Sample
@@ -83,7 +83,7 @@ class Trainer:
             TglError: a sample cannot be made, or a worker process was killed.
         """
         optimizer = make_optimizer(self.groups, self.config)
-        state = self._resume(optimizer)
+        state = self._resume(optimizer, progress)
         average = self._average(state)
         if self.accelerator.num_processes > 1:
             add_unused_parameter(self.learner)
@@ -211,9 +211,13 @@ class Trainer:
         )
         return load_batches(self.dataset, numbers, self.workers, held=self.config.accumulate + 1)
 
-    def _resume(self, optimizer: torch.optim.Optimizer) -> TrainState:
+    def _resume(self, optimizer: torch.optim.Optimizer, progress: Progress) -> TrainState:
         """Load the saved state in every process, and its weights into the model."""
-        found = load_state(self.keep) if self.keep is not None else None
+        try:
+            found = load_state(self.keep) if self.keep is not None else None
+        except CorruptInput as error:
+            progress.warn(f"{error}; training starts again from step 1")
+            found = None
         state = broadcast_object(found, self.accelerator) or TrainState()
         if state.step:
             with torch.no_grad():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 
 from accelerate import Accelerator
@@ -69,6 +70,7 @@ def run(
     save_checkpoint(out.path, model, encoder=encoder_name(inputs.text))
     best = best_folder(out.keep, state.best_step)
     if state.best_step and best.is_dir():  # else an interrupted run has moved it already
+        shutil.rmtree(out.path / BEST_FOLDER, ignore_errors=True)
         best.rename(out.path / BEST_FOLDER)
     rows = [{"step": step, "name": name, "value": value} for step, name, value in state.history]
     out.write_table(HISTORY_TABLE, rows_of(rows, HISTORY), HISTORY)

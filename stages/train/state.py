@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import pickle
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, cast
-from zipfile import BadZipFile
 
 import torch
 from torch import Tensor
 
+from schemas.errors import CorruptInput
+
 _STATE_FILE = "state.pt"
+_BLOCK_BYTES = 1 << 20
 
 
 @dataclass
@@ -42,6 +46,8 @@ class TrainState:
 def save_state(folder: Path, state: TrainState) -> None:
     """Write the state under a temporary name, then move it: a kill leaves the one before.
 
+    Its SHA-256 follows at the end of the file: torch compares no checksums when it loads.
+
     Raises:
         OSError: it cannot be written, with the system's error number.
     """
@@ -52,18 +58,24 @@ def save_state(folder: Path, state: TrainState) -> None:
             torch.save(_fields(state), cast("BinaryIO", target))
         except RuntimeError as error:
             raise (target.failure or error) from error
+        file.write(target.digest.digest())
     temporary.replace(folder / _STATE_FILE)
 
 
 class _Recording:
-    """A file that keeps the reason of a failed write, which torch does not pass on."""
+    """A file that hashes what is written, and keeps the reason of a failed write.
+
+    torch writes from the first byte to the last, and does not pass the reason on.
+    """
 
     def __init__(self, file: BinaryIO):
         self._file = file
+        self.digest = hashlib.sha256()
         self.failure: OSError | None = None
 
     def write(self, data: bytes) -> int:
         """As of a file."""
+        self.digest.update(data)
         try:
             return self._file.write(data)
         except OSError as error:
@@ -76,17 +88,34 @@ class _Recording:
 
 
 def load_state(folder: Path) -> TrainState | None:
-    """The last saved state; None if there is none or it cannot be read.
+    """The last saved state; None if there is none.
 
     Only tensors and plain containers are unpickled.
+
+    Raises:
+        CorruptInput: it is not as it was written.
     """
     path = folder / _STATE_FILE
     if not path.is_file():
         return None
     try:
+        if not _is_whole(path):
+            raise ValueError("its SHA-256 is another")
         return TrainState(**torch.load(path, map_location="cpu", weights_only=True))
-    except (OSError, RuntimeError, EOFError, TypeError, BadZipFile, pickle.UnpicklingError):
-        return None
+    except (OSError, RuntimeError, ValueError, TypeError, pickle.UnpicklingError) as error:
+        raise CorruptInput("the saved state of the interrupted run is damaged") from error
+
+
+def _is_whole(path: Path) -> bool:
+    """Return whether a file ends with the SHA-256 of all that precedes it."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        left = file.seek(0, os.SEEK_END) - digest.digest_size
+        file.seek(0)
+        while left > 0 and (block := file.read(min(left, _BLOCK_BYTES))):
+            digest.update(block)
+            left -= len(block)
+        return file.read() == digest.digest()
 
 
 def _fields(state: TrainState) -> dict[str, Any]:

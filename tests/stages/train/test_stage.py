@@ -26,7 +26,7 @@ from stages.core.engine.execute import Outcome, execute
 from stages.core.engine.progress import SilentProgress
 from stages.core.engine.runtime import Runtime
 from stages.core.model.checkpoint import load_checkpoint
-from stages.train import learner
+from stages.train import learner, stage
 from stages.train.config import TrainConfig, TrainInputs
 from stages.train.stage import STAGE
 
@@ -273,6 +273,32 @@ def test_an_interrupted_run_goes_on_to_identical_weights(
     assert_same_run(tmp_path / "whole", tmp_path / "cut")
     assert same(tmp_path / "whole" / "best", tmp_path / "cut" / "best")
     assert len(list((tmp_path / "cut").rglob("best*"))) == 1
+
+
+def test_a_damaged_state_is_told_and_training_starts_again(
+    run_stage: Run, inputs: TrainInputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = small(steps=2, batch=1, valid_every=2, valid_expressions=1)
+    valid = dataclasses.replace(inputs, valid=inputs.index)
+    run_stage(STAGE, config, valid, tmp_path / "whole")
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(stage, "rows_of", interrupted)  # all steps are done, the best is in place
+        run_stage(STAGE, config, valid, tmp_path / "cut")
+    (path,) = tmp_path.glob(".cut.*.work/.tgl/keep/state.pt")
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    progress = SilentProgress()
+    run_stage(STAGE, config, valid, tmp_path / "cut", progress=progress)
+    assert progress.warnings == [
+        "the saved state of the interrupted run is damaged; training starts again from step 1"
+    ]
+    assert_same_run(tmp_path / "whole", tmp_path / "cut")
+    assert same(tmp_path / "whole" / "best", tmp_path / "cut" / "best")
 
 
 # --- failures ---------------------------------------------------------------------------------

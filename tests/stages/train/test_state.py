@@ -2,12 +2,13 @@
 
 import errno
 import io
+import pickle
 from pathlib import Path
 
 import pytest
 import torch
 
-from schemas.errors import OutputBlocked, system_errors
+from schemas.errors import CorruptInput, OutputBlocked, system_errors
 from stages.train.state import TrainState, load_state, save_state
 
 STATE = TrainState(
@@ -46,16 +47,32 @@ def test_no_state_is_none(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("length", [0, 10, 500])
-def test_a_damaged_state_counts_as_none(tmp_path: Path, length: int) -> None:
+def test_a_truncated_state_is_refused(tmp_path: Path, length: int) -> None:
     save_state(tmp_path, STATE)
     path = tmp_path / "state.pt"
     path.write_bytes(path.read_bytes()[:length])
-    assert load_state(tmp_path) is None
+    with pytest.raises(CorruptInput, match="the saved state of the interrupted run is damaged"):
+        load_state(tmp_path)
+
+
+def test_every_flipped_bit_is_refused(tmp_path: Path) -> None:
+    """torch would load other weights without a word."""
+    save_state(tmp_path, STATE)
+    path = tmp_path / "state.pt"
+    whole = path.read_bytes()
+    for bit in range(0, 8 * len(whole), 97):
+        spoilt = bytearray(whole)
+        spoilt[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(spoilt)
+        with pytest.raises(CorruptInput, match="is damaged"):
+            load_state(tmp_path)
 
 
 def test_foreign_objects_are_not_unpickled(tmp_path: Path) -> None:
-    torch.save({"step": Path("x")}, tmp_path / "state.pt")
-    assert load_state(tmp_path) is None
+    save_state(tmp_path, TrainState(history=[Path("x")]))  # type: ignore[list-item]
+    with pytest.raises(CorruptInput, match="is damaged") as caught:
+        load_state(tmp_path)
+    assert isinstance(caught.value.__cause__, pickle.UnpicklingError)
 
 
 def test_a_save_that_fails_leaves_the_one_before(tmp_path: Path) -> None:
