@@ -22,6 +22,8 @@ TEXTS_TABLE = "texts.parquet"
 WEIGHTS_FILE = "model.safetensors"
 CHECKPOINT_CONFIG = "config.json"
 HISTORY_TABLE = "history.parquet"
+BEST_FOLDER = "best"
+"""The folder of the checkpoint with the best validation, in a checkpoint."""
 
 PROPAGATION_TABLE = "propagation.parquet"
 MASK_SUFFIX = ".png"

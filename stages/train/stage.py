@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from pathlib import Path
 
 from accelerate import Accelerator
 
-from schemas.layouts import HISTORY_TABLE
+from schemas.directories import list_folder
+from schemas.layouts import BEST_FOLDER, HISTORY_TABLE
 from schemas.parquet import rows_of
+from schemas.receipts import Receipt, write_receipt
 from schemas.tables import HISTORY
 from stages.core.engine.execute import Outcome
 from stages.core.engine.processes import place
 from stages.core.engine.progress import Progress, SilentProgress
 from stages.core.engine.runtime import Runtime
 from stages.core.engine.stage import Result, Stage
+from stages.core.engine.version import TGL_VERSION
 from stages.core.engine.workspace import Workspace
 from stages.core.index.frame_files import require_unchanged
 from stages.core.index.index import Index
@@ -30,9 +34,6 @@ from stages.train.distributed import (
 )
 from stages.train.loop import best_folder
 from stages.train.state import TrainState
-
-BEST_FOLDER = "best"
-"""The folder of the checkpoint with the best validation, in the artifact."""
 
 _LAST_STEPS = 100
 _TRAIN, _STOP = "train", "stop"  # orders of the main process
@@ -72,6 +73,8 @@ def run(
     if state.best_step and best.is_dir():  # else an interrupted run has moved it already
         shutil.rmtree(out.path / BEST_FOLDER, ignore_errors=True)
         best.rename(out.path / BEST_FOLDER)
+    if state.best_step:
+        _list_best(out.path / BEST_FOLDER, config, state.best_step)
     rows = [{"step": step, "name": name, "value": value} for step, name, value in state.history]
     out.write_table(HISTORY_TABLE, rows_of(rows, HISTORY), HISTORY)
     return Result(_counts(config, data.index, state, model))
@@ -85,6 +88,16 @@ STAGE = Stage(
     run,
     memory_hint="use a smaller --batch with more --accumulate",
 )
+
+
+def _list_best(folder: Path, config: TrainConfig, step: int) -> None:
+    """Write a receipt beside the best weights: the artifact's own has no SHA-256 of subfolders."""
+    counts = {"best step": step}
+    receipt = Receipt(
+        STAGE.name, STAGE.version, config.to_dict(), {}, "", counts, list_folder(folder),
+        tgl=TGL_VERSION,
+    )  # fmt: skip
+    write_receipt(folder, receipt)
 
 
 def together(

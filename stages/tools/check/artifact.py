@@ -11,9 +11,11 @@ from schemas.documents import load_object, mapping, parse_json
 from schemas.errors import CorruptInput, TglError
 from schemas.files import require_regular
 from schemas.layouts import (
+    BEST_FOLDER,
     CHECKPOINT_CONFIG,
     FRAMES_TABLE,
     PROPAGATION_TABLE,
+    RECEIPT_FILE,
     SCORES_TABLE,
     TEXTS_TABLE,
     WEIGHTS_FILE,
@@ -32,8 +34,12 @@ from stages.tools.check.images import VideoImages, check_images
 _SPECS = {spec.name: spec for spec in ALL_TABLES}
 
 
-def check_receipt(folder: Path, findings: Findings) -> None:
-    """Check the receipt, and that the files are as it lists them."""
+def check_receipt(folder: Path, findings: Findings, *, below: str = "") -> None:
+    """Check the receipt, and that the files are as it lists them.
+
+    Args:
+        below: how `folder` is called in a note, with a slash; empty for the artifact itself.
+    """
     faults = findings.part("receipt")
     try:
         receipt = read_receipt(folder)
@@ -42,7 +48,7 @@ def check_receipt(folder: Path, findings: Findings) -> None:
         return
     if receipt is None:
         findings.notes.append(
-            "no receipt.json: changes of files since they were made cannot be detected"
+            f"no {below}{RECEIPT_FILE}: changes of files since they were made cannot be detected"
         )
         return
     findings.made_by = f"{receipt.stage} {receipt.stage_version}"
@@ -141,7 +147,15 @@ def check_texts(folder: Path, findings: Findings) -> None:
 
 
 def check_checkpoint(folder: Path, findings: Findings) -> None:
-    """Check an artifact of train: its config and the header of its weights."""
+    """Check an artifact of train: configs and headers of its weights, the best ones' receipt."""
+    _check_weights(folder, findings)
+    best = folder / BEST_FOLDER
+    if best.is_dir():
+        check_receipt(best, findings, below=f"{BEST_FOLDER}/")
+        _check_weights(best, findings)
+
+
+def _check_weights(folder: Path, findings: Findings) -> None:
     from safetensors import SafetensorError, safe_open
 
     faults = findings.part("weights")
@@ -149,7 +163,7 @@ def check_checkpoint(folder: Path, findings: Findings) -> None:
     try:
         load_object(folder / CHECKPOINT_CONFIG)
         with safe_open(require_regular(path), framework="numpy") as file:
-            findings.counts["tensors"] = len(list(file.keys()))
+            findings.counts.setdefault("tensors", len(list(file.keys())))
     except TglError as error:
         faults(error)
     except (SafetensorError, OSError) as error:

@@ -26,6 +26,8 @@ from stages.core.engine.execute import Outcome, execute
 from stages.core.engine.progress import SilentProgress
 from stages.core.engine.runtime import Runtime
 from stages.core.model.checkpoint import load_checkpoint
+from stages.tools.check.check import check
+from stages.tools.check.config import CheckConfig
 from stages.train import learner, stage
 from stages.train.config import TrainConfig, TrainInputs
 from stages.train.stage import STAGE
@@ -49,6 +51,13 @@ def history(folder: Path, name: str) -> list[float]:
     return [row["value"] for row in rows if row["name"] == name]
 
 
+def flip(path: Path) -> None:
+    """Change one bit in the middle of a file."""
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
 def test_a_run_gives_a_checkpoint_and_its_history(
     run_stage: Run, inputs: TrainInputs, tmp_path: Path
 ) -> None:
@@ -56,7 +65,15 @@ def test_a_run_gives_a_checkpoint_and_its_history(
     outcome = run_stage(STAGE, small(valid_every=2), valid, tmp_path / "out")
     model = load_checkpoint(tmp_path / "out")
     assert model.text_dim == 16
-    assert load_checkpoint(tmp_path / "out" / "best").config == model.config
+    best = tmp_path / "out" / "best"
+    assert load_checkpoint(best).config == model.config
+    flip(best / WEIGHTS_FILE)
+    with pytest.raises(CorruptInput, match="best/model.safetensors: has changed since it was made"):
+        load_checkpoint(best)
+    checked = check(
+        tmp_path / "out", CheckConfig(), runtime=Runtime(workers=1), progress=SilentProgress()
+    )
+    assert [fault.where for fault in checked.faults] == [str(best)]
     for name in ("loss", "mask", "dice", "relevance", "J", "lr", "lr_new", "norm", "seconds"):
         assert len(history(tmp_path / "out", name)) == 4, name
     assert len(history(tmp_path / "out", "valid_J")) == 2
@@ -289,9 +306,7 @@ def test_a_damaged_state_is_told_and_training_starts_again(
         patch.setattr(stage, "rows_of", interrupted)  # all steps are done, the best is in place
         run_stage(STAGE, config, valid, tmp_path / "cut")
     (path,) = tmp_path.glob(".cut.*.work/.tgl/keep/state.pt")
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
-    path.write_bytes(content)
+    flip(path)
     progress = SilentProgress()
     run_stage(STAGE, config, valid, tmp_path / "cut", progress=progress)
     assert progress.warnings == [

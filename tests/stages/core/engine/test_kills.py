@@ -26,7 +26,7 @@ def work_of(job: Job) -> Callable[[Path], object]:
 def _receipt_step(steps: Sequence[Step]) -> int:
     """The step before which a stage has done all of its own work."""
     partial = f".{RECEIPT_FILE}.partial"
-    return next(n for n, step in enumerate(steps) if step == Step("replace", partial))
+    return max(n for n, step in enumerate(steps) if step == Step("replace", partial))
 
 
 def _telling(steps: Sequence[Step]) -> Iterator[int]:
