@@ -20,9 +20,13 @@ _BYTE_STEP = 1000
 
 
 def print_outcome(stage: str, outcome: Outcome, *, quiet: bool) -> None:
-    """Print one line of counts and the output's path, and a line for every input that failed."""
-    for failure in outcome.failures:
-        typer.echo(f"failed: {printable(failure, LONG)}", err=True)
+    """Print one line of counts and the output's path, and a line for every input that failed.
+
+    A single failure is left to the message of :func:`incomplete_run`.
+    """
+    if len(outcome.failures) > 1:
+        for failure in outcome.failures:
+            typer.echo(f"failed: {printable(failure, LONG)}", err=True)
     if not quiet and outcome.published:
         verb = "up to date" if outcome.skipped else f"done in {duration(outcome.seconds)}"
         typer.echo(f"{stage}: {verb}: {counts_text(outcome.counts)} -> {shown(outcome.path)}")
@@ -33,15 +37,16 @@ def print_outcome(stage: str, outcome: Outcome, *, quiet: bool) -> None:
 def incomplete_run(outcome: Outcome) -> IncompleteRun:
     """The error of a run in which inputs failed."""
     failed = f"{amount(len(outcome.failures), 'inputs')} failed"
+    which = f"; {outcome.failures[0]}" if len(outcome.failures) == 1 else ""
     if outcome.published:
         return IncompleteRun(
-            f"{failed}, the others are done",
+            f"{failed}, the others are done{which}",
             where=shown(outcome.out),
             hint="fix what failed and run the same command again; only that is recomputed",
         )
     return IncompleteRun(
         f"{failed}, so the previous complete result was kept; finished work is in "
-        f"{shown(outcome.path)}",
+        f"{shown(outcome.path)}{which}",
         where=shown(outcome.out),
         hint="fix what failed and run the same command again, or replace the result with --force",
     )

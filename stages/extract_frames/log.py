@@ -120,7 +120,11 @@ class Log:
                 self._on_header(self.seconds, self.rate)
 
 
-def failure(errors: list[str], video: Path, folder: Path) -> TglError:
+FAILURE_HINT = "copy or download it again"
+DAMAGE_HINT = f"{FAILURE_HINT}, or keep what can be decoded with --keep-damaged"
+
+
+def failure(errors: list[str], video: Path, folder: Path, *, hint: str = FAILURE_HINT) -> TglError:
     """The error for a `video` that ffmpeg could not decode into `folder`."""
     if any(map(says_disk_full, errors)):
         return disk_full(folder)
@@ -132,11 +136,7 @@ def failure(errors: list[str], video: Path, folder: Path) -> TglError:
             where=video,
             hint="convert it to one video file with ffmpeg first",
         )
-    return CorruptInput(
-        f"cannot be decoded to its end ({_reason(errors)})",
-        where=video,
-        hint="copy or download it again",
-    )
+    return CorruptInput(f"cannot be decoded to its end ({_reason(errors)})", where=video, hint=hint)
 
 
 def damage(messages: list[str], video: Path) -> CorruptInput:
@@ -144,9 +144,13 @@ def damage(messages: list[str], video: Path) -> CorruptInput:
     return CorruptInput(
         f"has {amount(len(messages), 'decoding errors')}, first: {messages[0].rstrip('.')}",
         where=video,
-        hint="copy or download it again, or keep what can be decoded with "
-        "tgl extract-frames --keep-damaged",
+        hint=DAMAGE_HINT,
     )
+
+
+def damage_warning(name: str, errors: int) -> str:
+    """The warning of a video that is kept although it was decoded with errors."""
+    return f"--keep-damaged: frames may be damaged in {name} ({amount(errors, 'errors')})"
 
 
 def _reason(errors: list[str]) -> str:

@@ -24,7 +24,7 @@ from stages.core.engine.workspace import Workspace
 from stages.extract_frames.config import ExtractConfig, ExtractInputs
 from stages.extract_frames.decoding import decode_video
 from stages.extract_frames.estimate import FrameEstimate, frames_of_header
-from stages.extract_frames.log import Stamp
+from stages.extract_frames.log import Stamp, damage_warning
 from stages.extract_frames.written_frames import FrameFile, WrittenFrames, frame_name
 
 _ERRORS = "decoding_errors"
@@ -147,9 +147,8 @@ def _warn_of_damage(damaged: list[tuple[str, int]], progress: Progress) -> None:
     """Print one line for all videos that were kept with errors."""
     if damaged:
         name, errors = damaged[0]
-        count = amount(errors, "errors")
         more = f", and {amount(len(damaged) - 1, 'videos')} more" if len(damaged) > 1 else ""
-        progress.warn(f"--keep-damaged: frames may be damaged in {name} ({count}){more}")
+        progress.warn(f"{damage_warning(name, errors)}{more}")
 
 
 def _with_errors(rows: pa.Table, errors: int) -> pa.Table:

@@ -21,14 +21,16 @@ from stages.core.media.children import child
 from stages.core.media.ffmpeg import ffmpeg_binary, open_video
 from stages.core.media.frames import MAX_PIXELS, read_upright
 from stages.extract_frames.decoding import decoding_errors
-from stages.extract_frames.log import Log, damage, failure
+from stages.extract_frames.log import DAMAGE_HINT, FAILURE_HINT, Log, damage, failure
 
 CHANNELS = 3
 NAME_DIGITS = 5
 _FLAGS = (
-    *("-hide_banner", "-nostats", "-nostdin", "-xerror", "-loglevel", "repeat+level+info"),
+    *("-hide_banner", "-nostats", "-nostdin", "-loglevel", "repeat+level+info"),
     *("-copyts", "-start_at_zero"),  # time stamps as extract-frames takes them
 )
+_STOP_AT_ERRORS = ("-xerror",)
+_KEEP_DAMAGED = ("-max_error_rate", "1")
 _PPM, _PPM_DEPTH = b"P6", b"255"
 _END: Any = object()
 
@@ -129,9 +131,15 @@ class VideoStream(_Numbered):
 
     Args:
         video: any file that ffmpeg reads.
+        keep_damaged: continue after decoding errors, and count them.
+
+    Attributes:
+        errors: number of decoding errors, set after the last frame.
     """
 
-    def __init__(self, video: Path):
+    def __init__(self, video: Path, *, keep_damaged: bool = False):
+        self.errors = 0
+        self._keep_damaged = keep_damaged
         self.fps: float | None = None
         self.seconds: float | None = None
         self._video = video
@@ -151,9 +159,12 @@ class VideoStream(_Numbered):
         ):
             yield from self._frames(process, log, iter(stamps.get, _END))
         if process.returncode != 0:
-            raise failure(log.errors, self._video, self._video.parent)
-        if errors := decoding_errors(self._video) if log.mixed else log.damage:
+            hint = DAMAGE_HINT if log.damage and not self._keep_damaged else FAILURE_HINT
+            raise failure(log.errors, self._video, self._video.parent, hint=hint)
+        errors = decoding_errors(self._video) if log.mixed else log.damage
+        if errors and not self._keep_damaged:
             raise damage(errors, self._video)
+        self.errors = len(errors)
 
     def _frames(
         self, process: subprocess.Popen[bytes], log: Log, stamps: Iterator[float | None]
@@ -176,7 +187,8 @@ class VideoStream(_Numbered):
                 "pipe:1", f="image2pipe", fps_mode="passthrough", pix_fmt="rgb24", **{"c:v": "ppm"}
             )
         )
-        return output.global_args(*_FLAGS).compile(cmd=ffmpeg_binary())
+        errors = _KEEP_DAMAGED if self._keep_damaged else _STOP_AT_ERRORS
+        return output.global_args(*_FLAGS, *errors).compile(cmd=ffmpeg_binary())
 
 
 @contextmanager

@@ -115,10 +115,13 @@ def test_an_overlay_keeps_the_times_of_a_variable_rate(checkpoint: Path, tmp_pat
     arguments = ["-f", "lavfi", "-i", source, "-frames:v", str(FRAMES), "-fps_mode", "passthrough"]
     arguments += ["-enc_time_base", "1:1000", "-bf", "0", "-pix_fmt", "yuv420p"]
     subprocess.run([ffmpeg_binary(), "-loglevel", "error", *arguments, str(video)], check=True)
-    succeed(video, tmp_path / "out.mp4", "--checkpoint", checkpoint)
+    options = ("--checkpoint", checkpoint, "--moments", "all")
+    said = succeed(video, tmp_path / "out.mp4", *options)
+    assert said.count("moment frames 0-5 (0.0-14.4 s), ") == len(SENTENCES)
     for path in (video, tmp_path / "out.mp4"):
         assert np.allclose(list(stamps(path)), times, atol=0.002)
-    succeed(video, tmp_path / "even.mp4", "--checkpoint", checkpoint, "--fps", "10")
+    said = succeed(video, tmp_path / "even.mp4", *options, "--fps", "10")
+    assert said.count("moment frames 0-5 (0.0-14.4 s), ") == len(SENTENCES)
     assert np.allclose(list(stamps(tmp_path / "even.mp4")), np.arange(FRAMES) / 10)
 
 
@@ -258,6 +261,31 @@ def test_damaged_inputs_are_one_line(video: Path, checkpoint: Path, tmp_path: Pa
     assert isinstance(error, CorruptInput)
     assert "bad.png: is not an image" in str(error)
     assert not out.exists()
+
+
+@pytest.mark.parametrize("online", [(), ("--online",)], ids=["offline", "online"])
+def test_a_video_with_decoding_errors_is_refused_or_kept(
+    checkpoint: Path, tmp_path: Path, online: tuple[str, ...]
+) -> None:
+    video, out = tmp_path / "bad.mkv", tmp_path / "out.mp4"
+    source = f"testsrc=size={WIDTH}x{HEIGHT}:rate=5"
+    arguments = ["-f", "lavfi", "-i", source, "-frames:v", str(FRAMES), "-c:v", "ffv1"]
+    subprocess.run([ffmpeg_binary(), "-loglevel", "error", *arguments, str(video)], check=True)
+    content = bytearray(video.read_bytes())
+    for place in range(len(content) // 2, len(content) // 2 + 20):
+        content[place] ^= 0x55
+    video.write_bytes(content)
+    options = ("--checkpoint", checkpoint, *online)
+    refused = run(video, out, *options)
+    assert isinstance(refused.exception, CorruptInput)
+    assert str(refused.exception).startswith(f"{video}: has ")
+    assert str(refused.exception).endswith("keep what can be decoded with --keep-damaged")
+    out.unlink(missing_ok=True)  # a stream leaves what had come
+    kept = run(video, out, *options, "--keep-damaged")
+    assert kept.exit_code == 0, repr(kept.exception)
+    assert f"{FRAMES} frames -> " in kept.stdout
+    assert "warning: --keep-damaged: frames may be damaged in bad (" in kept.stderr
+    assert facts(out)[0] == FRAMES
 
 
 def test_a_broken_frame_of_a_folder_is_named(

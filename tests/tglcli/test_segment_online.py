@@ -223,8 +223,10 @@ def test_an_overlay_keeps_the_times_of_a_variable_rate(
     limits = ("-frames:v", len(times), "-pix_fmt", "yuv420p")
     ffmpeg("-f", "lavfi", "-i", source, *limits, *uneven, video)
     for name, options in (("out", ()), ("even", ("--fps", 10))):
-        done = run(video, checkpoint, tmp_path / f"{name}.mp4", "--delay", delay, *options)
+        options = (*options, "--delay", delay, "--moments", "all")
+        done = run(video, checkpoint, tmp_path / f"{name}.mp4", *options)
         assert done.exit_code == 0, repr(done.exception)
+        assert done.stdout.count("moment frames 0-5 (0.0-14.4 s), ") == len(SENTENCES)
     for path in (video, tmp_path / "out.mp4"):
         assert np.allclose(timing(path)[0], times, atol=0.002)
     assert timing(tmp_path / "out.mp4")[1] == pytest.approx(13.6 + 0.8, abs=0.01)

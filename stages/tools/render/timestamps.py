@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
@@ -60,34 +60,44 @@ class FrameTimes:
         return rows
 
 
-def stream_timestamps(
-    stamps: Iterable[float | None], step: float, warn: Callable[[str], None]
-) -> Iterator[float]:
-    """Yield the time of each frame of a stream in seconds, then that of its end.
+class StreamTimes:
+    """Times at which the frames of a stream are shown, in seconds.
 
     Time stamps are used as long as they increase. Where one is missing or not later than the one
     before, the last interval is repeated, as it is for the end.
 
     Args:
-        stamps: time stamp of each frame, taken one by one.
         step: seconds between the first two frames if the second has no time stamp.
         warn: called at the first frame whose time stamp is not used.
     """
-    now, earliest, warned = -step, 0.0, False
-    for frame, stamp in enumerate(stamps):
-        if stamp is None or stamp < earliest:
-            if not warned:
-                warn(
-                    f"frame {frame} has no time stamp, or none later than the frame before; "
+
+    def __init__(self, step: float, warn: Callable[[str], None]):
+        self._step = step
+        self._now = -step
+        self._earliest = 0.0
+        self._frame = 0
+        self._warn: Callable[[str], None] | None = warn
+
+    def add(self, stamp: float | None) -> float:
+        """The time of the next frame, given its time stamp."""
+        if stamp is None or stamp < self._earliest:
+            if self._warn is not None:
+                self._warn(
+                    f"frame {self._frame} has no time stamp, or none later than the frame before; "
                     "such frames repeat the interval between the two before them"
                 )
-                warned = True
-            stamp = now + step
-        elif frame:
-            step = stamp - now
-        now, earliest = stamp, stamp + _SHORTEST_STEP
-        yield now
-    yield now + step
+                self._warn = None
+            stamp = self.end
+        elif self._frame:
+            self._step = stamp - self._now
+        self._frame += 1
+        self._now, self._earliest = stamp, stamp + _SHORTEST_STEP
+        return stamp
+
+    @property
+    def end(self) -> float:
+        """The time at which the stream ends if no frame follows."""
+        return self._now + self._step
 
 
 def _is_even(times: tuple[float, ...]) -> bool:

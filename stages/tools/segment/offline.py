@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from schemas.errors import ConfigError, system_errors
+from schemas.layouts import FRAMES_TABLE
 from stages.core.engine.execute import release
+from stages.tools.render.timestamps import FrameTimes
 from stages.tools.segment.frame_source import find_frame_source
-from stages.tools.segment.pipeline import copy_overlay
+from stages.tools.segment.pipeline import FRAMES, copy_overlay
 from stages.tools.segment.request import SegmentResult
 from stages.tools.segment.results import read_results, summary_line
 from stages.tools.segment.run import SegmentRun
@@ -37,9 +39,12 @@ def segment_offline(run: SegmentRun) -> SegmentResult:
             if table is not None:
                 with system_errors(request.table):
                     write_segments(table, video, results, artifacts.masks.path)
+            times = FrameTimes(pipeline.work / FRAMES / FRAMES_TABLE).of_video(
+                video.video_id, video.frame_names
+            )[1]
             if request.masks is None:
                 release(artifacts.masks)
         if request.masks is not None:  # right before the files
             release(artifacts.masks)
-    lines = tuple(summary_line(video, result) for result in results)
+    lines = tuple(summary_line(video, result, times) for result in results)
     return SegmentResult(lines, video.num_frames)

@@ -15,6 +15,7 @@ from stages.core.engine.version import TGL_VERSION
 from stages.core.index.texts import TextStore
 from stages.core.media.frames import MAX_PIXELS
 from stages.core.model.device import pick_device
+from stages.extract_frames.log import damage_warning
 from stages.extract_frames.streaming import ImageStream, RawStream, Stream, VideoStream
 from stages.propagate.config import PropagateConfig
 from stages.propagate.online.routing import MomentFinder
@@ -49,6 +50,8 @@ def segment_online(run: SegmentRun) -> SegmentResult:
         live = StreamRun(stream, name, request.sentences, make)
         with unnamed_as(request.out):
             live.write(outputs, request.rendering, run.progress, request.font)
+        if isinstance(stream, VideoStream) and stream.errors:
+            run.progress.warn(damage_warning(name, stream.errors))
         if masks is not None:
             write_receipt(masks, _receipt(run.config, live, masks))
     return SegmentResult(tuple(live.lines()), live.frames, live.failure)
@@ -133,7 +136,8 @@ def _open(request: SegmentRequest) -> tuple[str, Stream, tuple[str, ...]]:
         raise ConfigError("only raw video on standard input needs it", where="--size")
     source = find_frame_source(request.source)
     if source.video is not None:
-        return source.video_id, VideoStream(source.video), ()
+        stream = VideoStream(source.video, keep_damaged=request.keep_damaged)
+        return source.video_id, stream, ()
     return source.video_id, ImageStream(source.images, image_names(source)), source.warnings
 
 

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from stages.core.engine.execute import Outcome
     from stages.core.engine.stage import Stage
 
+FRAMES = "frames"
+"""Folder of extract-frames' artifact."""
 OVERLAYS = "pictures"
 """Folder of render's artifact; kept as it was named first, so that old work folders are reused."""
 _UNKNOWN_ENCODER = "unknown"
@@ -77,7 +79,8 @@ class Pipeline:
         """
         text = text_config(request.checkpoint, request.encoder)
         check_sentences(request.sentences)
-        index = self._index(source, request.sentences)
+        extraction = ExtractConfig(keep_damaged=request.keep_damaged)
+        index = self._index(source, request.sentences, extraction)
         texts = self._texts(index, text)
         masks = self._propagate(
             PropagateInputs(index, texts, request.checkpoint),
@@ -115,7 +118,9 @@ class Pipeline:
         write_table(folder / EXPRESSIONS_TABLE, rows_of(rows, EXPRESSIONS), EXPRESSIONS)
         return self._texts(folder, config)
 
-    def _index(self, source: FrameSource, sentences: Sequence[str]) -> Path:
+    def _index(
+        self, source: FrameSource, sentences: Sequence[str], extraction: ExtractConfig
+    ) -> Path:
         from stages.build_moments.stage import STAGE
 
         dataset = self.work / "dataset"
@@ -123,19 +128,19 @@ class Pipeline:
         if source.video is None:
             names = link_images(source, dataset)
         else:
-            frames = self._frames(source)
+            frames = self._frames(source, extraction)
             names = _frame_names(frames)
         write_sentences(dataset, source.video_id, names, sentences)
         inputs = IndexInputs(dataset, frames=frames)
         self._run(STAGE, IndexConfig(layout="mevis"), inputs, self.work / "index")
         return self.work / "index"
 
-    def _frames(self, source: FrameSource) -> Path:
+    def _frames(self, source: FrameSource, config: ExtractConfig) -> Path:
         from stages.extract_frames.stage import STAGE
 
         video = link_video(source, self.work / "source")
-        self._run(STAGE, ExtractConfig(), ExtractInputs((video,)), self.work / "frames")
-        return self.work / "frames"
+        self._run(STAGE, config, ExtractInputs((video,)), self.work / FRAMES)
+        return self.work / FRAMES
 
     def _texts(self, index: Path, config: TextConfig) -> Path:
         from stages.precompute_text.stage import STAGE

@@ -33,6 +33,7 @@ class SegmentRequest:
         size: of raw video, `WIDTHxHEIGHT`.
         encoder: a folder or hub id to use instead of the text encoder named in the checkpoint.
         work: folder that keeps the artifacts of every stage, if wanted.
+        keep_damaged: continue with a video that has decoding errors.
         warnings: to show first.
     """
 
@@ -47,6 +48,7 @@ class SegmentRequest:
     size: str | None = None
     encoder: str | None = None
     work: Path | None = None
+    keep_damaged: bool = False
     warnings: tuple[str, ...] = ()
 
     @property

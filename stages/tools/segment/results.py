@@ -14,6 +14,9 @@ from schemas.tables import PROPAGATION
 from schemas.vocabulary import LANGUAGE
 from stages.core.index.index import Expression, Index, Video
 from stages.core.media.spans import Span, spans_of
+from stages.core.media.timed_video import end_time
+
+Seconds = tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -60,36 +63,50 @@ def read_results(index_folder: Path, preds: Path) -> tuple[Video, list[SentenceR
     return video, results
 
 
-def summary_line(video: Video, result: SentenceResult) -> str:
-    """Sum up a sentence for the terminal: its moments, and the number of frames with a mask."""
+def summary_line(video: Video, result: SentenceResult, times: Sequence[float] | None = None) -> str:
+    """Sum up a sentence for the terminal: its moments, and the number of frames with a mask.
+
+    Args:
+        times: seconds of each frame if the video's rate varies.
+    """
     visible = sum(end - start for start, end in result.visible)
+    seconds = even_seconds(result.moments, video.fps)
+    if times is not None:
+        edges = (*times, end_time(times))
+        seconds = [(edges[start], edges[end]) for start, end in result.moments]
     return describe_moments(
-        result.expression.text, result.moments, visible, frames=video.num_frames, fps=video.fps
+        result.expression.text, result.moments, visible, frames=video.num_frames, seconds=seconds
     )
 
 
+def even_seconds(spans: Sequence[Span], fps: float | None) -> list[Seconds]:
+    """Start and end of spans of frames at a constant rate; empty if it is not known."""
+    return [(start / fps, end / fps) for start, end in spans] if fps else []
+
+
 def describe_moments(
-    sentence: str, moments: Sequence[Span], visible: int, *, frames: int, fps: float | None
+    sentence: str, moments: Sequence[Span], visible: int, *, frames: int, seconds: Sequence[Seconds]
 ) -> str:
     """Sum up a sentence as :func:`summary_line` does.
 
     Args:
         visible: number of frames with a mask.
         frames: number of frames of the video.
-        fps: frame rate, for times; None where unknown.
+        seconds: start and end of each moment; empty if they are not known.
     """
     quoted = f'"{printable(sentence)}"'
     if not visible:
         return f"{quoted}: nothing found"
     if frames == 1:
         return f"{quoted}: found"
-    return f"{quoted}: moment {_times(moments, fps)}, mask in {visible} of {frames} frames"
+    return f"{quoted}: moment {_times(moments, seconds)}, mask in {visible} of {frames} frames"
 
 
-def _times(spans: Sequence[Span], fps: float | None) -> str:
-    parts = []
-    for start, end in spans:
-        frames = f"frame {start}" if end - start == 1 else f"frames {start}-{end - 1}"
-        seconds = f" ({start / fps:.1f}-{end / fps:.1f} s)" if fps else ""
-        parts.append(frames + seconds)
+def _times(spans: Sequence[Span], seconds: Sequence[Seconds]) -> str:
+    parts = [f"frame {a}" if b - a == 1 else f"frames {a}-{b - 1}" for a, b in spans]
+    if seconds:
+        parts = [
+            f"{part} ({start:.1f}-{end:.1f} s)"
+            for part, (start, end) in zip(parts, seconds, strict=True)
+        ]
     return ", ".join(parts)

@@ -30,9 +30,9 @@ from stages.propagate.online.frame_result import FrameResult
 from stages.propagate.online.segmenter import OnlineSegmenter
 from stages.tools.render.config import RenderConfig
 from stages.tools.render.live_overlay import LiveOverlay
-from stages.tools.render.timestamps import stream_timestamps
+from stages.tools.render.timestamps import StreamTimes
 from stages.tools.render.writing import write_mp4
-from stages.tools.segment.results import describe_moments
+from stages.tools.segment.results import Seconds, describe_moments, even_seconds
 from stages.tools.segment.stream_tables import (
     frame_segments,
     propagation_table,
@@ -70,17 +70,20 @@ class SentenceSummary:
 
     Attributes:
         moments: the first half-open spans of relevant frames.
+        seconds: start and end of each of them, if the frames have time stamps.
         visible: number of frames with a mask.
         more: number of moments that are not listed.
     """
 
     moments: list[Span] = field(default_factory=list)
+    seconds: list[Seconds] = field(default_factory=list)
     visible: int = 0
     more: int = 0
     _last: int = -1
 
-    def add(self, frame: int, *, relevant: bool, visible: bool) -> None:
-        """Add the next frame."""
+    def add(self, frame: int, now: float | None, *, relevant: bool, visible: bool) -> None:
+        """Add the next frame, with its time if it is known."""
+        self.end(frame, now)
         self.visible += visible
         if not relevant:
             return
@@ -91,8 +94,15 @@ class SentenceSummary:
             self.moments[-1] = (self.moments[-1][0], frame + 1)
         elif len(self.moments) < MOST_MOMENTS:
             self.moments.append((frame, frame + 1))
+            if now is not None:
+                self.seconds.append((now, now))
         else:
             self.more += 1
+
+    def end(self, frame: int, now: float | None) -> None:
+        """Set the end of the last listed moment if it reaches up to `frame`."""
+        if now is not None and self.moments and self.moments[-1][1] == frame:
+            self.seconds[-1] = self.seconds[-1][0], now
 
 
 class _SegmentedFrame(NamedTuple):
@@ -150,22 +160,25 @@ class StreamRun:
             overlay = LiveOverlay(
                 self._sentences, height, width, rendering, note=self._name, font=font
             )
-            saved = self._saved(chain([first], segmented), sinks, task)
             fps = rendering.fps or self._stream.fps or UNKNOWN_FPS
+            clock = None
+            if first.seconds is not None:
+                clock = StreamTimes(1 / fps, partial(self._warn, progress))
+            saved = self._saved(chain([first], segmented), sinks, task, clock)
             times = None
-            if first.seconds is not None and not rendering.fps:
-                # A frame is written when the time stamp of the next one is known.
+            if clock is not None and not rendering.fps:
+                # A frame is written when the time of the next one is known.
                 saved, ahead = tee(saved)
-                stamps = (frame.seconds for frame in ahead)
-                times = stream_timestamps(stamps, 1 / fps, partial(self._warn, progress))
+                times = _times(ahead, clock)
             drawn = _drawn(saved, overlay)
             write_mp4(outputs.overlay, drawn, overlay.size, fps, rendering.quality, times)
 
     def lines(self) -> Iterator[str]:
         """Sum up each sentence in a line: its moments, and the number of frames with a mask."""
         for sentence, summary in zip(self._sentences, self.summaries, strict=True):
+            seconds = summary.seconds or even_seconds(summary.moments, self._stream.fps)
             line = describe_moments(
-                sentence, summary.moments, summary.visible, frames=self.frames, fps=self._stream.fps
+                sentence, summary.moments, summary.visible, frames=self.frames, seconds=seconds
             )
             yield f"{line}, {amount(summary.more, 'more moments')}" if summary.more else line
 
@@ -189,15 +202,26 @@ class StreamRun:
                 yield _SegmentedFrame(*waiting.popleft(), result)
 
     def _saved(
-        self, segmented: Iterator[_SegmentedFrame], sinks: Sequence[Sink], task: Task
+        self,
+        segmented: Iterator[_SegmentedFrame],
+        sinks: Sequence[Sink],
+        task: Task,
+        clock: StreamTimes | None,
     ) -> Iterator[_SegmentedFrame]:
-        """Yield the same frames, each after its masks and rows are written and counted."""
-        for frame in segmented:
+        """Yield the same frames, each after its masks and rows are written and counted.
+
+        Args:
+            clock: makes times of their time stamps; None if they have none.
+        """
+        for image, stamp, result in segmented:
             for sink in sinks:
-                sink(frame.result)
-            self._count(frame.result)
+                sink(result)
+            now = None if clock is None else clock.add(stamp)
+            self._count(result, now)
             task.advance()
-            yield frame
+            yield _SegmentedFrame(image, now, result)
+        for summary in self.summaries:
+            summary.end(self.frames, None if clock is None else clock.end)
 
     def _warn(self, progress: Progress, message: str) -> None:
         progress.warn(f"{self._name}: {message}")
@@ -233,10 +257,19 @@ class StreamRun:
 
         yield add
 
-    def _count(self, result: FrameResult) -> None:
+    def _count(self, result: FrameResult, now: float | None) -> None:
         self.frames += 1
         for summary, mask, route in zip(self.summaries, result.masks, result.routes, strict=True):
-            summary.add(result.frame, relevant=route == LANGUAGE, visible=bool(mask.any()))
+            relevant, visible = route == LANGUAGE, bool(mask.any())
+            summary.add(result.frame, now, relevant=relevant, visible=visible)
+
+
+def _times(segmented: Iterator[_SegmentedFrame], clock: StreamTimes) -> Iterator[float]:
+    """Yield the time of each frame, then that of the end."""
+    for _, seconds, _ in segmented:
+        assert seconds is not None
+        yield seconds
+    yield clock.end
 
 
 def _drawn(segmented: Iterator[_SegmentedFrame], overlay: LiveOverlay) -> Iterator[np.ndarray]:

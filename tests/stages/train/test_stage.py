@@ -68,7 +68,9 @@ def test_a_run_gives_a_checkpoint_and_its_history(
     best = tmp_path / "out" / "best"
     assert load_checkpoint(best).config == model.config
     flip(best / WEIGHTS_FILE)
-    with pytest.raises(CorruptInput, match="best/model.safetensors: has changed since it was made"):
+    with pytest.raises(
+        CorruptInput, match=r"best/model\.safetensors: has changed since it was made"
+    ):
         load_checkpoint(best)
     checked = check(
         tmp_path / "out", CheckConfig(), runtime=Runtime(workers=1), progress=SilentProgress()

@@ -100,6 +100,12 @@ _Work = Annotated[
         show_default="temporary, beside the overlay",
     ),
 ]
+_KeepDamaged = Annotated[
+    bool,
+    typer.Option(
+        "--keep-damaged", help="Continue with a video that has decoding errors; they are counted."
+    ),
+]
 
 
 @stage_command(
@@ -120,6 +126,7 @@ def segment(
     size: _Size = None,
     font: _Font = None,
     work: _Work = None,
+    keep_damaged: _KeepDamaged = False,
 ) -> None:
     """Segment objects in your own video, in one command.
 
@@ -140,6 +147,7 @@ def segment(
         size=size,
         encoder=encoder,
         work=work,
+        keep_damaged=keep_damaged,
         warnings=(TOY_WARNING,) if checkpoint is None else (),
     )
     if table is not None:

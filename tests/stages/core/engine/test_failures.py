@@ -51,6 +51,7 @@ def test_a_part_waits_beside_the_whole_and_is_gone_on_with(world: TinyWorld, nam
     code, _, said = tgl(*COMMANDS[name](world))
     assert code == IncompleteRun.exit_code, said
     assert "1 input failed, so the previous complete result was kept" in said
+    assert (said.count("\n"), said.count(Path(_ONE).name)) == (1, 1), said
     assert snapshot(out) == before
     shutil.copyfile(kept, frame)
     code, printed, said = tgl(*COMMANDS[name](world))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +108,14 @@ def _read_at_random(path: Path) -> dict[str, Track]:
         store.close()
 
 
+def _found(read: Callable[[Path], Any], path: Path) -> Any:
+    """What a reader returns, or the message of its error."""
+    try:
+        return read(path)
+    except TglError as error:
+        return str(error)
+
+
 def _spread(first: int, last: int, number: int) -> list[int]:
     """`number` of the bits of the bytes from `first` to `last`, drawn with a fixed seed."""
     return sorted(random.Random(first).sample(range(8 * first, 8 * last), number))
@@ -132,17 +141,14 @@ def test_no_flipped_bit_changes_a_mask_unseen(path: Path) -> None:
         spoilt[bit // 8] ^= 1 << bit % 8
         path.unlink()
         path.write_bytes(spoilt)
-        try:
-            assert _read_at_random(path) == track_of, bit
-        except TglError as error:
-            assert str(path) in str(error)
-            refused += 1
-        try:
-            assert read_table(path, MASKS) == rows, bit
-        except TglError as error:
-            assert str(path) in str(error)
+        found = _found(_read_at_random, path)
+        refused += isinstance(found, str)
+        assert found == track_of or str(path) in found, bit
+        table = _found(lambda path: read_table(path, MASKS), path)
+        if seal <= bit // 8 < seal + len("tgl.seal:sha256:"):  # a seal that counts as absent
+            assert table == rows, bit
         else:
-            assert seal <= bit // 8 < seal + len("tgl.seal:sha256:"), bit  # it counts as absent
+            assert str(path) in table, bit
     assert refused > len(bits) // 2
 
 

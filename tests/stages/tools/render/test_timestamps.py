@@ -15,7 +15,7 @@ from schemas.tables import FRAMES
 from stages.core.media.ffmpeg import ffmpeg_binary
 from stages.core.media.timed_video import end_time
 from stages.extract_frames.log import Log
-from stages.tools.render.timestamps import FrameTimes, stream_timestamps
+from stages.tools.render.timestamps import FrameTimes, StreamTimes
 from stages.tools.render.writing import write_gif, write_mp4
 
 UNEVEN = (0.0, 0.04, 0.08, 1.5, 1.533, 3.25, 7.0, 7.017, 12.4, 13.1)
@@ -110,6 +110,7 @@ def test_times_of_a_stream_always_increase(
     stamps: tuple, times: tuple[float, ...], warned: int | None
 ) -> None:
     warnings: list[str] = []
-    assert tuple(stream_timestamps(stamps, 0.25, warnings.append)) == pytest.approx(times)
+    clock = StreamTimes(0.25, warnings.append)
+    assert (*map(clock.add, stamps), clock.end) == pytest.approx(times)
     assert len(warnings) == (warned is not None)
     assert all(warning.startswith(f"frame {warned} has no time stamp") for warning in warnings)

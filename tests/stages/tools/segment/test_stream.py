@@ -32,7 +32,8 @@ def test_the_first_interrupt_asks_and_the_second_one_interrupts() -> None:
 def test_a_summary_lists_the_first_moments_and_counts_the_others() -> None:
     summary = SentenceSummary()
     for frame in range(3 * (MOST_MOMENTS + 4)):
-        summary.add(frame, relevant=frame % 3 < 2, visible=frame % 3 == 0)
+        summary.add(frame, frame / 4, relevant=frame % 3 < 2, visible=frame % 3 == 0)
     assert summary.moments == [(3 * number, 3 * number + 2) for number in range(MOST_MOMENTS)]
+    assert summary.seconds == [(start / 4, end / 4) for start, end in summary.moments]
     assert summary.more == 4
     assert summary.visible == MOST_MOMENTS + 4
