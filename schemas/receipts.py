@@ -40,6 +40,8 @@ class Receipt:
         failures: one line for each input that failed while others went on; such an artifact is
             never skipped.
         outputs: the files of an intact artifact.
+        threads: number of threads of torch, if it can change last digits; in a resumed run, of the
+            last process.
     """
 
     stage: str
@@ -51,6 +53,7 @@ class Receipt:
     outputs: Listing
     failures: tuple[str, ...] = ()
     tgl: str = ""
+    threads: int | None = None
     format: str = field(default=FORMAT)
     version: int = field(default=VERSION)
 
@@ -93,6 +96,8 @@ def write_receipt(folder: Path, receipt: Receipt) -> None:
     """Write `receipt.json`; the last file that a run writes."""
     document = asdict(receipt)
     document["failures"] = list(receipt.failures)
+    if receipt.threads is None:
+        del document["threads"]
     write_text_atomic(folder / RECEIPT_FILE, json.dumps(document, indent=1) + "\n")
 
 

@@ -68,7 +68,7 @@ def run(
         "masks": masks,
     }
     lines = tuple(line for line in failures if line is not None)
-    return Result(counts, lines, _run_counts(whole))
+    return Result(counts, lines, _run_counts(whole), threads=torch.get_num_threads())
 
 
 STAGE = Stage(

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import torch
 from accelerate import Accelerator
 
 from schemas.directories import list_folder
@@ -77,7 +78,8 @@ def run(
         _list_best(out.path / BEST_FOLDER, config, state.best_step)
     rows = [{"step": step, "name": name, "value": value} for step, name, value in state.history]
     out.write_table(HISTORY_TABLE, rows_of(rows, HISTORY), HISTORY)
-    return Result(_counts(config, data.index, state, model))
+    counts = _counts(config, data.index, state, model)
+    return Result(counts, threads=torch.get_num_threads())
 
 
 STAGE = Stage(

@@ -192,6 +192,7 @@ class _Job(Generic[C, I]):
             outputs=list_folder(folder),
             failures=result.failures,
             tgl=TGL_VERSION,
+            threads=result.threads,
         )
 
 

@@ -38,11 +38,13 @@ class Result:
         failures: one line for each input that failed while the others went on.
         run_counts: of what this run reused from earlier ones, for the summary alone: a resumed run
             ends in the same receipt as an uninterrupted one.
+        threads: number of threads of torch, if it can change last digits.
     """
 
     counts: Mapping[str, int | float]
     failures: tuple[str, ...] = ()
     run_counts: Mapping[str, int | float] = dataclasses.field(default_factory=dict)
+    threads: int | None = None
 
 
 C = TypeVar("C", bound=Settings)

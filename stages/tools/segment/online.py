@@ -7,6 +7,8 @@ import sys
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from pathlib import Path
 
+import torch
+
 from schemas.directories import list_folder
 from schemas.errors import ConfigError
 from schemas.receipts import Receipt, fingerprint, write_receipt
@@ -106,6 +108,7 @@ def _receipt(config: PropagateConfig, live: StreamRun, masks: Path) -> Receipt:
         outputs=list_folder(masks),
         failures=failures,
         tgl=TGL_VERSION,
+        threads=torch.get_num_threads(),
     )
 
 

@@ -28,6 +28,7 @@ from schemas.layouts import (
     WEIGHTS_FILE,
 )
 from schemas.parquet import read_table, rows_of, write_table
+from schemas.receipts import read_receipt
 from schemas.tables import EXPRESSIONS, MOMENTS, PROPAGATION
 from stages.core.engine.execute import Outcome, execute
 from stages.core.engine.progress import SilentProgress
@@ -72,6 +73,12 @@ def reference(made_world: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     folders = (made_world / name for name in ("index", "text", "checkpoint"))
     propagate(PropagateInputs(*folders), out)
     return out
+
+
+def test_the_receipt_says_threads(reference: Path) -> None:
+    receipt = read_receipt(reference)
+    assert receipt is not None
+    assert receipt.threads == 1
 
 
 def test_every_frame_of_every_sentence_has_a_mask_of_the_videos_size(

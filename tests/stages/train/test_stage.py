@@ -21,6 +21,7 @@ from schemas.errors import (
 )
 from schemas.layouts import HISTORY_TABLE, MASKS_TABLE, TEXTS_TABLE, WEIGHTS_FILE
 from schemas.parquet import read_table
+from schemas.receipts import read_receipt
 from schemas.tables import HISTORY
 from stages.core.engine.execute import Outcome, execute
 from stages.core.engine.progress import SilentProgress
@@ -65,6 +66,11 @@ def test_a_run_gives_a_checkpoint_and_its_history(
     outcome = run_stage(STAGE, small(valid_every=2), valid, tmp_path / "out")
     model = load_checkpoint(tmp_path / "out")
     assert model.text_dim == 16
+    receipt = read_receipt(tmp_path / "out")
+    assert receipt is not None
+    assert receipt.threads == torch.get_num_threads() == 1
+    torch.set_num_threads(2)
+    assert run_stage(STAGE, small(valid_every=2), valid, tmp_path / "out").skipped
     best = tmp_path / "out" / "best"
     assert load_checkpoint(best).config == model.config
     flip(best / WEIGHTS_FILE)
