@@ -100,13 +100,13 @@ def check_frames(
     folder: Path, config: CheckConfig, findings: Findings, runtime: Runtime, progress: Progress
 ) -> None:
     """Check an artifact of extract-frames: no listed frame is missing, changed or unreadable."""
-    faults = findings.part("pictures")
+    faults = findings.part("frames")
     videos: dict[str, list[dict[str, Any]]] = {}
     for row in read_table(folder / FRAMES_TABLE, FRAMES).to_pylist():
         videos.setdefault(row["video_id"], []).append(row)
     findings.counts |= {"videos": len(videos), "frames": sum(map(len, videos.values()))}
     jobs = []
-    with progress.task("pictures", findings.counts["frames"], "picture") as task:
+    with progress.task("frames", findings.counts["frames"], "frame") as task:
         for video_id, rows in videos.items():
             present = [row for row in rows if _is_same(folder / row["path"], row, faults)]
             paths = tuple(folder / row["path"] for row in present)

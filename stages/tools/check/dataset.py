@@ -41,7 +41,7 @@ def check_dataset(
     dataset = open_dataset(root, layout=layout, split=config.split, faults=sentences)
     videos, expressions = dataset.videos(), dataset.expressions()
     check_names(videos, expressions, findings.part("names"))
-    frames = find_frames(dataset, None, findings.part("pictures"))
+    frames = find_frames(dataset, None, findings.part("frames"))
     findings.counts |= {
         "videos": len(videos),
         "frames": sum(len(video.frame_names) for video in videos),
@@ -54,8 +54,8 @@ def check_dataset(
     if config.images:
         jobs = [images_of(video_id, found) for video_id, found in frames.items()]
         total = sum(len(job.paths) for job in jobs)
-        with progress.task("pictures", total, "picture") as task:
-            check_images(jobs, runtime, findings.part("pictures"), task)
+        with progress.task("frames", total, "frame") as task:
+            check_images(jobs, runtime, findings.part("frames"), task)
     return dataset.layout
 
 

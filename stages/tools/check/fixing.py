@@ -71,5 +71,5 @@ def clear(path: Path, faults: list[Fault]) -> list[str]:
 def _damaged_frames(path: Path, faults: list[Fault]) -> list[Path]:
     """List the frames below the artifact's own folder that a fault names."""
     root = (path / FRAMES_FOLDER).resolve()
-    named = {Path(fault.where) for fault in faults if fault.part == "pictures" and fault.where}
+    named = {Path(fault.where) for fault in faults if fault.part == "frames" and fault.where}
     return sorted(file for file in named if file.is_file() and root in file.resolve().parents)

@@ -1,4 +1,4 @@
-"""Checking an index: its tables alone, against each other, and against the pictures."""
+"""Checking an index: its tables alone, against each other, and against the frames."""
 
 from __future__ import annotations
 
@@ -67,8 +67,8 @@ def check_index(
         _check_digests(folder, findings, progress)
     if config.images:
         jobs = [_images(folder, row) for row in videos]
-        with progress.task("pictures", findings.counts["frames"], "picture") as task:
-            check_images(jobs, runtime, findings.part("pictures"), task)
+        with progress.task("frames", findings.counts["frames"], "frame") as task:
+            check_images(jobs, runtime, findings.part("frames"), task)
 
 
 def _check_digests(folder: Path, findings: Findings, progress: Progress) -> None:
@@ -81,7 +81,7 @@ def _check_digests(folder: Path, findings: Findings, progress: Progress) -> None
     with progress.task("digests", findings.counts["frames"], "frame") as task:
         for video in index.videos.values():
             for fault in faults_of_frames(video):
-                findings.part("pictures")(fault)
+                findings.part("frames")(fault)
             task.advance(len(video.frame_names))
 
 

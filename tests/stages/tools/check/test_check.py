@@ -115,11 +115,11 @@ def test_list_lengths_and_spans_against_the_video(mevis) -> None:
     assert "[4, 60) ends after the video's 6 frames" in found
 
 
-def test_pictures_may_be_left_undecoded(mevis) -> None:
+def test_frames_may_be_left_undecoded(mevis) -> None:
     split = mevis.write()
     (split / "JPEGImages" / "b" / "00001.jpg").write_bytes(b"no picture")
     assert _check(split, images=False).faults == ()
-    assert _check(split).by_part == {"pictures": 1}
+    assert _check(split).by_part == {"frames": 1}
 
 
 def test_a_damaged_document_is_a_fault_beside_others(mevis) -> None:
@@ -128,7 +128,7 @@ def test_a_damaged_document_is_a_fault_beside_others(mevis) -> None:
     text = (split / "mask_dict.json").read_text()
     (split / "mask_dict.json").write_text(text[:-40])
     report = _check(split)
-    assert set(report.by_part) == {"pictures", "masks"}
+    assert set(report.by_part) == {"frames", "masks"}
 
 
 def test_a_sound_index_has_no_faults(index: Path) -> None:
@@ -226,7 +226,7 @@ def test_deep_reports_its_progress(index: Path) -> None:
             yield bar
 
     check(index, CheckConfig(deep=True), runtime=Runtime(workers=1), progress=Counting())
-    assert bars == {"masks": [11, 11], "digests": [9, 9], "pictures": [9, 9]}
+    assert bars == {"masks": [11, 11], "digests": [9, 9], "frames": [9, 9]}
 
 
 def test_a_truncated_table_does_not_hide_the_others(index: Path) -> None:
@@ -268,19 +268,19 @@ def test_frames(run_stage: Callable, tmp_path: Path) -> None:
     (folder / "00003.jpg").unlink()
     shutil.copy(folder / "00001.jpg", folder / "00002.jpg")
     report = _check(tmp_path / "frames")
-    assert report.by_part == {"receipt": 1, "pictures": 2}
+    assert report.by_part == {"receipt": 1, "frames": 2}
 
 
-def test_pictures_alone_are_known_by_their_receipt(
+def test_images_alone_are_known_by_their_receipt(
     run_stage: Callable, index: Path, tmp_path: Path
 ) -> None:
     masks = tmp_path / "masks"
     run_stage(REFERENCES, ReferencesConfig(), ReferencesInputs(index), masks)
     report = _check(masks)
-    pictures = sorted(masks.rglob("*.png"))
+    images = sorted(masks.rglob("*.png"))
     assert (report.kind, report.faults) == ("artifact", ())
-    assert report.counts == {"files": len(pictures)}
-    pictures[0].unlink()
+    assert report.counts == {"files": len(images)}
+    images[0].unlink()
     assert "files were lost or changed" in _messages(_check(masks))
     shutil.copy(index / "moments.parquet", masks)
     assert _check(masks).counts["rows of moments"] > 0

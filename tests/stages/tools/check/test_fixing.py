@@ -35,16 +35,16 @@ def frames(run_stage: Callable, tmp_path: Path) -> Path:
     """Frames of two videos (animated GIFs, which need no encoder)."""
     videos = []
     for name in "ab":
-        pictures = [Image.new("RGB", (16, 12), (n * 60, 9, 9)) for n in range(4)]
+        images = [Image.new("RGB", (16, 12), (n * 60, 9, 9)) for n in range(4)]
         path = tmp_path / "videos" / f"{name}.gif"
         path.parent.mkdir(exist_ok=True)
-        pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=100)
+        images[0].save(path, save_all=True, append_images=images[1:], duration=100)
         videos.append(path)
     run_stage(EXTRACT, ExtractConfig(), ExtractInputs(tuple(videos)), tmp_path / "frames")
     return tmp_path / "frames"
 
 
-def test_damaged_pictures_go_and_come_back(
+def test_damaged_frames_go_and_come_back(
     run_stage: Callable, frames: Path, tmp_path: Path
 ) -> None:
     whole = content(frames / "JPEGImages")
@@ -52,7 +52,7 @@ def test_damaged_pictures_go_and_come_back(
     picture.write_bytes(bytes(len(picture.read_bytes())))  # of the same size: no run would notice
     assert fixed(frames, fix=False).fixed == ()
     report = fixed(frames)
-    assert report.by_part["pictures"] == 1
+    assert report.by_part["frames"] == 1
     assert "removed 1 damaged frame;" in report.fixed[0]
     videos = tuple(sorted((tmp_path / "videos").iterdir()))
     outcome = run_stage(EXTRACT, ExtractConfig(), ExtractInputs(videos), frames)
@@ -96,7 +96,7 @@ def test_sources_are_never_changed(run_stage: Callable, mevis, tmp_path: Path) -
     before = content(tmp_path)
     for path in (split, tmp_path / "index", tmp_path / "index" / "masks.parquet"):
         assert fixed(path).fixed == ()
-    assert fixed(split).by_part == {"pictures": 1}
+    assert fixed(split).by_part == {"frames": 1}
     assert content(tmp_path) == before
 
 

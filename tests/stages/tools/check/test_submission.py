@@ -55,7 +55,7 @@ def checked(folder: Path, content: dict[str, bytes], meta: Path | None = None, *
 
 @pytest.fixture
 def meta(tmp_path: Path) -> Path:
-    """The split's meta file, with its pictures beside it for video a."""
+    """The split's meta file, with its frames beside it for video a."""
     path = tmp_path / "split" / "meta_expressions.json"
     path.parent.mkdir()
     videos = {
