@@ -22,7 +22,7 @@ from stages.core.engine.runtime import Runtime
 from stages.core.index.frame_files import faults_of_frames
 from stages.core.index.index import Expression, Index
 from stages.core.index.masks import MaskStore
-from stages.core.media.rle import decode
+from stages.core.media.rle import Rle, mask_area
 from stages.core.media.rle_checks import run_totals
 from stages.tools.check.config import CheckConfig
 from stages.tools.check.findings import Findings
@@ -225,7 +225,7 @@ def _faults_of_row(
     if (row["anno_id"], row["frame"]) <= before:
         yield CorruptInput("the row is not sorted by anno id and frame", where=place)
     try:
-        area = int(decode({"size": [*size], "counts": row["counts"]}, where=place).sum())
+        area = mask_area(Rle(size=[*size], counts=row["counts"]), where=place)
     except CorruptInput as error:
         yield error
     else:
