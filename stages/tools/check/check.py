@@ -109,12 +109,12 @@ def _file_kind(path: Path) -> str:
 
 
 def _unknown_file(path: Path) -> ConfigError:
-    """Say what a file is that check does not read, and what to do with it."""
+    """The error for a file that check does not read: what it is, and what to do with it."""
     suffix = path.suffix.lower()
     kind = f"a {suffix} file" if suffix else "a file without a suffix"
     hint = "check takes a data set, an artifact, one of its tables or a submission's zip"
     if looks_like_video(path):
-        kind, hint = "a video", f"make frames of it with tgl extract-frames {path} FRAMES"
+        kind, hint = "a video", f"extract its frames with tgl extract-frames {path} FRAMES"
     elif suffix in _MOMENT_SUFFIXES:
         hint = (
             f"moments are checked by tgl build-moments DATASET INDEX --moments {path}, "

@@ -22,7 +22,7 @@ from stages.core.engine.runtime import Runtime
 from stages.core.index.frame_files import faults_of_frames
 from stages.core.index.index import Expression, Index
 from stages.core.index.masks import MaskStore
-from stages.core.media.rle import decode
+from stages.core.media.rle import Rle, mask_area
 from stages.core.media.rle_checks import run_totals
 from stages.tools.check.config import CheckConfig
 from stages.tools.check.findings import Findings
@@ -126,10 +126,10 @@ def _check_masks(
     *,
     deep: bool,
 ) -> None:
-    """Check the tracks of all referents; `deep`, every row of the table.
+    """Check the tracks of all referents; if `deep`, every row of the table.
 
     Args:
-        owners: the video of each referent by its anno id; None where the table lacks it.
+        owners: video of each referent, by anno id; None if it is missing from the table.
     """
     faults = findings.part("masks")
     check_all = _check_every_mask if deep else _check_tracks
@@ -152,7 +152,7 @@ def _check_tracks(
     faults: Faults,
     progress: Progress,
 ) -> int:
-    """Check runs, sizes and frame numbers track by track; returns how many masks were read."""
+    """Check runs, sizes and frame numbers of each track; returns the number of masks."""
     masks = 0
     with progress.task("masks", len(owners), "track") as task:
         for anno_id, video in owners.items():
@@ -190,7 +190,7 @@ def _check_every_mask(
     faults: Faults,
     progress: Progress,
 ) -> int:
-    """Check each row by itself, those of unreferenced tracks too; returns how many were read."""
+    """Check each row, also of unreferenced tracks; returns the number of masks."""
     masks: Counter[str] = Counter()
     before = ("", -1)
     with progress.task("masks", store.num_rows, "mask") as task:
@@ -215,17 +215,17 @@ def _check_every_mask(
 def _faults_of_row(
     row: _Row, before: tuple[str, int], video: _Row | None, path: Path
 ) -> Iterator[TglError]:
-    """Whatever is wrong with one mask: its runs, its area, its frame and its size.
+    """Yield the faults of one mask: of its order, runs, area, frame and size.
 
     Args:
-        before: anno id and frame of the row in front of it.
+        before: anno id and frame of the previous row.
     """
     place = f"{_place(path, row['anno_id'], video)}, frame {row['frame']}"
     size = row["height"], row["width"]
     if (row["anno_id"], row["frame"]) <= before:
         yield CorruptInput("the row is not sorted by anno id and frame", where=place)
     try:
-        area = int(decode({"size": [*size], "counts": row["counts"]}, where=place).sum())
+        area = mask_area(Rle(size=[*size], counts=row["counts"]), where=place)
     except CorruptInput as error:
         yield error
     else:
@@ -237,7 +237,7 @@ def _faults_of_row(
 def _misfits(
     frame: int, size: tuple[int, int], video: _Row | None, place: str
 ) -> Iterator[TglError]:
-    """A fault where a mask of (H, W) pixels has another size than its video or lies behind it."""
+    """Yield the faults of a mask of (H, W) pixels whose size or frame is not one of its video."""
     if video is None:
         return
     if not 0 <= frame < video["num_frames"]:
@@ -249,7 +249,7 @@ def _misfits(
 
 
 def _place(path: Path, anno_id: str, video: _Row | None) -> str:
-    """Where a track stands, for messages."""
+    """Place of a track, for messages."""
     owner = f", video {video['video_id']}" if video else ""
     return f"{path}{owner}, anno id {anno_id}"
 

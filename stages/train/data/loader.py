@@ -6,7 +6,6 @@ import resource
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
@@ -94,36 +93,37 @@ def load_batches(
     )
     with uninterrupted():
         batches = iter(loader)
-    while (batch := _next_batch(batches)) is not None:
-        yield batch
-
-
-def _next_batch(batches: Iterator[list[Any]]) -> list[Sample] | None:
-    """The next batch, None after the last.
-
-    Raises:
-        TglError: as a sample raises it, or a worker was killed.
-    """
     try:
-        batch = next(batches, None)
+        while (batch := _next_batch(batches)) is not None:
+            yield [_checked(sample) for sample in batch]
+    finally:
+        del batches  # ends the workers now; an error's traceback keeps this frame
+
+
+def _next_batch(
+    batches: Iterator[list[Sample | Exception]],
+) -> list[Sample | Exception] | None:
+    """The next batch, or only an error if a worker was killed; None after the last."""
+    try:
+        return next(batches, None)
     except RuntimeError as error:
         if not str(error).startswith(_WORKER_DIED):
             raise
-        raise _worker_died() from error
-    except (ConnectionError, EOFError, FileNotFoundError) as error:
-        # It died with tensors that were not fetched; samples return their errors.
-        raise _worker_died() from error
-    for sample in batch or ():
-        if isinstance(sample, Exception):
-            raise sample
-    return batch
+    except (ConnectionError, EOFError, FileNotFoundError):
+        pass  # it died with tensors that were not fetched; samples return their errors
+    return [
+        TglError(
+            "a worker process died, most likely for lack of memory",
+            hint="rerun with fewer --workers; training resumes from the last saved step",
+        )
+    ]
 
 
-def _worker_died() -> TglError:
-    return TglError(
-        "a worker process died, most likely for lack of memory",
-        hint="rerun with fewer --workers; training resumes from the last saved step",
-    )
+def _checked(sample: Sample | Exception) -> Sample:
+    """The sample; an error in its place is raised."""
+    if isinstance(sample, Exception):
+        raise sample
+    return sample
 
 
 def _allow_files(more: int) -> None:

@@ -103,7 +103,9 @@ _Work = Annotated[
 _KeepDamaged = Annotated[
     bool,
     typer.Option(
-        "--keep-damaged", help="Continue with a video that has decoding errors; they are counted."
+        "--keep-damaged",
+        help="Keep the frames of a video with decoding errors, and count the errors; else the "
+        "video fails.",
     ),
 ]
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pycocotools import mask as coco
 
 from schemas.errors import CorruptInput
-from stages.core.media.rle import decode, encode
+from stages.core.media.rle import decode, encode, mask_area
 
 
 @given(st.integers(1, 40), st.integers(1, 40), st.floats(0, 1), st.integers(0, 2**32 - 1))
@@ -21,6 +21,7 @@ def test_masks_are_decoded_as_by_pycocotools(
     assert found.dtype == np.uint8
     assert np.array_equal(found, mask)
     assert np.array_equal(found, coco.decode(encode(mask)))
+    assert mask_area(encode(mask), where="here") == mask.sum()
 
 
 @pytest.mark.parametrize(
@@ -36,6 +37,7 @@ def test_masks_are_decoded_as_by_pycocotools(
     ],
 )
 def test_a_damaged_mask_is_refused(size: list[int], counts: bytes, message: str) -> None:
-    with pytest.raises(CorruptInput) as caught:
-        decode({"size": size, "counts": counts}, where="here")
-    assert str(caught.value) == message
+    for read in (decode, mask_area):
+        with pytest.raises(CorruptInput) as caught:
+            read({"size": size, "counts": counts}, where="here")
+        assert str(caught.value) == message
