@@ -44,9 +44,7 @@ def frames(run_stage: Callable, tmp_path: Path) -> Path:
     return tmp_path / "frames"
 
 
-def test_damaged_frames_go_and_come_back(
-    run_stage: Callable, frames: Path, tmp_path: Path
-) -> None:
+def test_damaged_frames_go_and_come_back(run_stage: Callable, frames: Path, tmp_path: Path) -> None:
     whole = content(frames / "JPEGImages")
     picture = frames / "JPEGImages" / "b" / "00001.jpg"
     picture.write_bytes(bytes(len(picture.read_bytes())))  # of the same size: no run would notice
