@@ -48,12 +48,14 @@ class Disk:
         folder.mkdir()
 
     def renew(self, pages: int, inodes: int, content: Path | None = None) -> None:
-        """Mount an empty one of a size, and fill it."""
+        """Mount one, fill it, then limit it: a copy may need more for a moment than in the end."""
         self.close()
-        self._mount(f"size={pages * PAGE},nr_inodes={inodes}")
+        self._mount(f"size={PLENTY[0] * PAGE},nr_inodes={PLENTY[1]}")
         self._mounted = True
         if content is not None:
             shutil.copytree(content, self.folder, dirs_exist_ok=True)
+        least = self.used()
+        self._mount(f"remount,size={max(pages, least[0]) * PAGE},nr_inodes={max(inodes, least[1])}")
 
     def make_room(self) -> None:
         """Let everything fit."""
