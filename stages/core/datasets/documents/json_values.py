@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 from schemas.errors import CorruptInput
 from stages.core.media.frames import MAX_PIXELS
 
@@ -37,17 +35,6 @@ def whole_text(value: str, where: object) -> str:
     return value
 
 
-def finite_numbers(value: object, where: object) -> list[float]:
-    """Return `value` if it is a list of finite numbers.
-
-    Raises:
-        CorruptInput: it is not.
-    """
-    if not isinstance(value, list) or not all(_is_finite(item) for item in value):
-        raise CorruptInput("a list of numbers is needed", where=where)
-    return [float(item) for item in value]
-
-
 def rle_size(value: object, where: object) -> tuple[int, int]:
     """Return the (height, width) of an RLE.
 
@@ -64,7 +51,3 @@ def rle_size(value: object, where: object) -> tuple[int, int]:
         raise CorruptInput("the RLE's size is not [height, width]", where=where)
     assert isinstance(value, list)
     return value[0], value[1]
-
-
-def _is_finite(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < math.inf
