@@ -20,7 +20,7 @@ from statistics import fmean
 
 import pyarrow.parquet as pq
 
-from stages.core.model.hub import TOY_CHECKPOINT
+from stages.core.model.loading.hub import TOY_CHECKPOINT
 
 SPLIT = "dev"
 NO_TARGET = ("--no-target-threshold", "0.5")

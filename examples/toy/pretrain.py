@@ -48,7 +48,7 @@ from stages.core.model.backbones.preprocess import normalise
 from stages.core.model.backbones.presets import toy_preset
 from stages.core.model.backbones.prompted import PromptedTracker, TrackedFrame
 from stages.core.model.backbones.records import Prompts
-from stages.core.model.weights import CONFIG_NAME, WEIGHTS_NAME, read_weights
+from stages.core.model.loading.weights import CONFIG_NAME, WEIGHTS_NAME, read_weights
 from stages.tools.toy.clip import ToyClip, make_clip
 from stages.tools.toy.config import ToyConfig
 

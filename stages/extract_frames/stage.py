@@ -16,10 +16,10 @@ from schemas.parquet import concatenate, rows_of
 from schemas.tables import FRAMES
 from schemas.wording import amount
 from stages.core.engine.failures import input_failure, nothing_done
-from stages.core.engine.pool import map_jobs
 from stages.core.engine.progress import Progress, Task
 from stages.core.engine.runtime import Runtime
 from stages.core.engine.stage import Result, Stage
+from stages.core.engine.workers.pool import map_jobs
 from stages.core.engine.workspace import Workspace
 from stages.extract_frames.config import ExtractConfig, ExtractInputs
 from stages.extract_frames.decoding import decode_video

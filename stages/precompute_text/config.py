@@ -11,7 +11,7 @@ from schemas.layouts import EXPRESSIONS_TABLE
 from stages.core.engine.digest import file_digest, require_files, text_digest, tree_digest
 from stages.core.engine.settings import Settings, setting
 from stages.core.engine.stage import Inputs
-from stages.core.model.hub import local_folder
+from stages.core.model.loading.hub import local_folder
 
 HASH_ENCODER = "hash"
 FP16, BF16 = "fp16", "bf16"

@@ -17,7 +17,7 @@ from stages.core.engine.runtime import Runtime
 from stages.core.engine.stage import Result, Stage
 from stages.core.engine.workspace import Workspace
 from stages.core.index.bfloat16 import all_finite, to_bfloat16
-from stages.core.model.hub import require_model
+from stages.core.model.loading.hub import require_model
 from stages.precompute_text.config import (
     BF16,
     ENCODER_OPTION,

@@ -12,7 +12,11 @@ from transformers import MODEL_MAPPING, AutoConfig, AutoModel, AutoTokenizer
 
 from stages.core.engine.runtime import Runtime
 from stages.core.model.device import autocast, pick_device
-from stages.core.model.pretrained import load_pretrained, load_pretrained_model, model_errors
+from stages.core.model.loading.pretrained import (
+    load_pretrained,
+    load_pretrained_model,
+    model_errors,
+)
 from stages.precompute_text.config import ENCODER_OPTION
 from stages.precompute_text.encoding import Encoded
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from stages.core.model import budgets
 from stages.core.model.adapter.adapter import EncodedText
 from stages.core.model.tgl import TglModel
-from stages.propagate.video_features import VideoFeatures
+from stages.core.model.video_features import VideoFeatures
 
 MASK_TO_COARSE = 4
 """The decoder's masks have a stride of 4, the coarse features one of 16."""

@@ -23,13 +23,13 @@ from stages.core.model.dual_path.segmenter import Segmenter
 from stages.core.model.dual_path.tracks import plan_tracks
 from stages.core.model.text import TextBatch
 from stages.core.model.tgl import TglModel
+from stages.core.model.video_features import VideoFeatures
 from stages.propagate.adapter_cache import AdapterCache
 from stages.propagate.config import GIGABYTE, PropagateConfig
 from stages.propagate.jobs import Job
 from stages.propagate.masks import MaskAssembler, MaskWriter
 from stages.propagate.routing import Route, choose_route
 from stages.propagate.rows import PropagationRows
-from stages.propagate.video_features import VideoFeatures
 
 
 @dataclass

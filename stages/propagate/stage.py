@@ -14,11 +14,11 @@ from schemas.errors import CorruptInput, SchemaMismatch, TglError
 from schemas.layouts import PROPAGATION_TABLE
 from schemas.tables import PROPAGATION
 from stages.core.engine.execute import Outcome
-from stages.core.engine.processes import Team, join
-from stages.core.engine.processes import together as run_together
 from stages.core.engine.progress import Progress, SilentTask, Task
 from stages.core.engine.runtime import Runtime
 from stages.core.engine.stage import Result, Stage
+from stages.core.engine.workers.processes import Team, join
+from stages.core.engine.workers.processes import together as run_together
 from stages.core.engine.workspace import Workspace
 from stages.core.index.index import Index
 from stages.core.index.texts import TextStore

@@ -22,8 +22,8 @@ from schemas.receipts import canonical_json
 from schemas.tables import PROPAGATION
 from stages.core.engine.digest import text_digest
 from stages.core.engine.failures import INPUT_FAILURES
-from stages.core.engine.processes import Team
 from stages.core.engine.progress import Task
+from stages.core.engine.workers.processes import Team
 from stages.core.engine.workspace import Workspace
 from stages.core.index.frame_files import frames_digest, require_unchanged
 from stages.core.index.index import Expression

@@ -18,10 +18,10 @@ from schemas.layouts import (
 from schemas.parquet import concatenate, rows_of
 from schemas.tables import SCORE_FRAMES, SCORES
 from stages.core.engine.digest import text_digest
-from stages.core.engine.pool import map_jobs
 from stages.core.engine.progress import Progress
 from stages.core.engine.runtime import Runtime
 from stages.core.engine.stage import Result, Stage
+from stages.core.engine.workers.pool import map_jobs
 from stages.core.engine.workspace import Workspace
 from stages.score.cases import ScoringFault, VideoCases, VideoJob
 from stages.score.config import ERROR, NO_REPORT, ScoreConfig, ScoreInputs

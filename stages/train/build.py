@@ -14,8 +14,8 @@ from torch import Tensor
 
 from schemas.errors import CorruptInput, TglError
 from schemas.receipts import read_receipt
-from stages.core.engine.pool import start_forkserver
 from stages.core.engine.runtime import Runtime
+from stages.core.engine.workers.pool import start_forkserver
 from stages.core.index.index import Index
 from stages.core.index.texts import TextStore
 from stages.core.model import device

@@ -15,11 +15,11 @@ from schemas.parquet import rows_of
 from schemas.receipts import Receipt, write_receipt
 from schemas.tables import HISTORY
 from stages.core.engine.execute import Outcome
-from stages.core.engine.processes import place
 from stages.core.engine.progress import Progress, SilentProgress
 from stages.core.engine.runtime import Runtime
 from stages.core.engine.stage import Result, Stage
 from stages.core.engine.version import TGL_VERSION
+from stages.core.engine.workers.processes import place
 from stages.core.engine.workspace import Workspace
 from stages.core.index.frame_files import require_unchanged
 from stages.core.index.index import Index

@@ -221,5 +221,5 @@ KINDS: dict[str, Kind] = {
     "moments, VIA": _moments("m.csv", "via", referents=True),
     "moments, ELAN": _moments("a.eaf", "elan", referents=True),
 }
-"""Weights, their config.json and the files of encoders: tests/stages/core/model/test_weights.py and
-tests/stages/precompute_text/test_foreign_models.py."""
+"""Weights, their config.json and the files of encoders: tests/stages/core/model/loading/
+test_weights.py and tests/stages/precompute_text/test_foreign_models.py."""

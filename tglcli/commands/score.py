@@ -94,7 +94,7 @@ def _with_report(config: ScoreConfig, out: Path | None, report: Path | None) -> 
 
 
 def _execute(config: ScoreConfig, inputs: ScoreInputs, out: Path, run: RunOptions) -> Outcome:
-    from stages.core.engine.pool import prepare_workers
+    from stages.core.engine.workers.pool import prepare_workers
     from stages.score.worker import WORKER_MODULES
 
     prepare_workers(run.runtime, WORKER_MODULES)  # they load while this process does

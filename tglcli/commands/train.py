@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from stages.core.engine.digest import require_folder
-from stages.core.model.hub import backbone_folder
+from stages.core.model.loading.hub import backbone_folder
 from stages.train.config import VALIDATION, TrainConfig, TrainInputs
 from tglcli.options import RunOptions, stage_command
 

@@ -16,8 +16,8 @@ from schemas.errors import CorruptInput, TglError
 from schemas.files import read_regular
 from stages.core.datasets.faults import Faults
 from stages.core.datasets.records import RawTrack, RawVideo
-from stages.core.engine.pool import map_jobs
 from stages.core.engine.runtime import Runtime
+from stages.core.engine.workers.pool import map_jobs
 from stages.core.media.frames import MAX_PIXELS
 from stages.core.media.png_checks import checked_png
 from stages.core.media.rle import Rle

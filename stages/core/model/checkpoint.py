@@ -15,9 +15,9 @@ from typing import Any, TypeVar
 from schemas.errors import ConfigError, SchemaMismatch
 from stages.core.model.backbones.families import backbone_of
 from stages.core.model.config import ModelConfig, SegmenterConfig
-from stages.core.model.pretrained import model_errors
+from stages.core.model.loading.pretrained import model_errors
+from stages.core.model.loading.weights import CONFIG_NAME, WEIGHTS_NAME, load_fitting, read_config
 from stages.core.model.tgl import TglModel
-from stages.core.model.weights import CONFIG_NAME, WEIGHTS_NAME, load_fitting, read_config
 
 FORMAT = "tgl-checkpoint"
 VERSION = 1

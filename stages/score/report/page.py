@@ -12,8 +12,8 @@ import pyarrow as pa
 
 from schemas.errors import TglError
 from schemas.wording import amount
-from stages.core.engine.pool import map_jobs
 from stages.core.engine.runtime import Runtime
+from stages.core.engine.workers.pool import map_jobs
 from stages.score.cases import Case, VideoCases
 from stages.score.report.assets import SCRIPT, STYLE
 from stages.score.report.markup import html_text, report_text

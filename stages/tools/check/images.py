@@ -9,9 +9,9 @@ from pathlib import Path
 from schemas.errors import CorruptInput, TglError
 from stages.core.datasets.faults import Faults
 from stages.core.datasets.video_frames import VideoFrames
-from stages.core.engine.pool import map_jobs
 from stages.core.engine.progress import Task
 from stages.core.engine.runtime import Runtime
+from stages.core.engine.workers.pool import map_jobs
 from stages.core.media.frames import read_frame
 
 

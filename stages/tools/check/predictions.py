@@ -11,9 +11,9 @@ from schemas.layouts import MASK_SUFFIX, PROPAGATION_TABLE, natural_key
 from schemas.parquet import read_table
 from schemas.tables import PROPAGATION
 from stages.core.datasets.faults import Faults
-from stages.core.engine.pool import map_jobs
 from stages.core.engine.progress import Progress
 from stages.core.engine.runtime import Runtime
+from stages.core.engine.workers.pool import map_jobs
 from stages.core.media.frames import read_frame
 from stages.tools.check.findings import Findings
 

@@ -16,10 +16,10 @@ from schemas.layouts import natural_order_warning, orders_differ
 from schemas.receipts import canonical_json
 from schemas.wording import amount
 from stages.core.engine.failures import input_failure, nothing_done
-from stages.core.engine.pool import map_jobs
 from stages.core.engine.progress import Progress
 from stages.core.engine.runtime import Runtime
 from stages.core.engine.stage import Result, Stage
+from stages.core.engine.workers.pool import map_jobs
 from stages.core.engine.workspace import Workspace
 from stages.core.index.frame_files import require_as_extracted
 from stages.core.media.timed_video import end_time

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from schemas.errors import ConfigError, TglError
 from stages.core.engine.outputs import refuse_inputs, replaceable
-from stages.core.model.hub import local_folder
+from stages.core.model.loading.hub import local_folder
 from stages.tools.render.config import RenderConfig
 
 STDIN = "-"

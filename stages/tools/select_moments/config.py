@@ -10,7 +10,7 @@ from stages.core.engine.digest import tree_digest
 from stages.core.engine.settings import Settings, setting
 from stages.core.engine.stage import Inputs
 from stages.core.index.frame_files import frame_folders, index_digest
-from stages.core.model.hub import local_folder
+from stages.core.model.loading.hub import local_folder
 
 MODEL_OPTION = "--model"
 

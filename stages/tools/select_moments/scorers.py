@@ -21,8 +21,12 @@ from transformers import (
 from schemas.errors import ConfigError, MissingInput
 from stages.core.engine.runtime import Runtime
 from stages.core.model.device import autocast, pick_device
-from stages.core.model.hub import local_folder
-from stages.core.model.pretrained import load_pretrained, load_pretrained_model, model_errors
+from stages.core.model.loading.hub import local_folder
+from stages.core.model.loading.pretrained import (
+    load_pretrained,
+    load_pretrained_model,
+    model_errors,
+)
 from stages.tools.select_moments.config import MODEL_OPTION
 
 _TWO_TOWERS = ("clip", "siglip", "siglip2")

@@ -20,7 +20,7 @@ from stages.core.engine.workspace import Workspace
 from stages.core.index.frame_files import require_unchanged
 from stages.core.index.index import Expression, Index, Video
 from stages.core.media.frames import read_frame
-from stages.core.model.hub import require_model
+from stages.core.model.loading.hub import require_model
 from stages.tools.select_moments.config import MODEL_OPTION, SelectConfig, SelectInputs
 from stages.tools.select_moments.spans import choose_spans, spread
 

@@ -20,9 +20,9 @@ from schemas.wording import amount, listing
 from stages.core.engine.digest import require_folder, text_digest
 from stages.core.engine.execute import Outcome
 from stages.core.engine.outputs import output_files
-from stages.core.engine.pool import map_jobs
 from stages.core.engine.progress import Progress
 from stages.core.engine.runtime import Runtime
+from stages.core.engine.workers.pool import map_jobs
 from stages.core.submissions.checking import ZIP_ERRORS
 from stages.core.submissions.expected_masks import ExpectedVideo, Size, read_expected
 from stages.core.submissions.mask_files import black_mask, mask_fault

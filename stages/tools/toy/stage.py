@@ -9,10 +9,10 @@ from typing import Any
 import pyarrow as pa
 
 from schemas.errors import TglError
-from stages.core.engine.pool import map_jobs
 from stages.core.engine.progress import Progress
 from stages.core.engine.runtime import Runtime
 from stages.core.engine.stage import Result, Stage
+from stages.core.engine.workers.pool import map_jobs
 from stages.core.engine.workspace import Workspace
 from stages.tools.toy.clip import make_clip
 from stages.tools.toy.config import ToyConfig, ToyInputs

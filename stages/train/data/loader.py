@@ -11,11 +11,11 @@ import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from schemas.errors import SystemRefused, TglError
-from stages.core.engine.pool import end_with_parent, start_forkserver, uninterrupted
+from stages.core.engine.workers.pool import end_with_parent, start_forkserver, uninterrupted
 from stages.train.data.dataset import ClipDataset, Sample
 
 WORKER_MODULES = ("stages.train.data.loader",)
-"""For :func:`stages.core.engine.pool.start_forkserver`."""
+"""For :func:`stages.core.engine.workers.pool.start_forkserver`."""
 _TENSORS = 4
 """Of a sample; each that comes from a worker keeps a file open while it exists."""
 _PREFETCHED = 2

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from stages.core.engine.processes import place
+from stages.core.engine.workers.processes import place
 from stages.propagate.work import FinishedUnits
 from tglcli.main import main
 

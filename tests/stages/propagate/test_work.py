@@ -16,9 +16,9 @@ from torch.distributed import HashStore
 from schemas.layouts import PROPAGATION_TABLE
 from schemas.receipts import read_receipt
 from stages.core.engine.execute import execute
-from stages.core.engine.processes import Place, Team
 from stages.core.engine.progress import SilentProgress, SilentTask
 from stages.core.engine.runtime import Runtime
+from stages.core.engine.workers.processes import Place, Team
 from stages.core.engine.workspace import Workspace
 from stages.core.index.index import Index
 from stages.core.index.texts import TextStore

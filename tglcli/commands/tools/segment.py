@@ -11,7 +11,7 @@ import typer
 
 from schemas.errors import ConfigError, MissingInput
 from schemas.wording import amount
-from stages.core.model.hub import TOY_CHECKPOINT
+from stages.core.model.loading.hub import TOY_CHECKPOINT
 from stages.propagate.config import ROUTING, PropagateConfig
 from stages.tools.render.config import RenderConfig
 from stages.tools.segment.request import SegmentRequest, SegmentResult, check_suffix

@@ -11,8 +11,8 @@ from typing import Any
 from schemas.errors import ConfigError, SchemaMismatch
 from stages.core.model.backbones.backbone import Backbone
 from stages.core.model.backbones.edgetam import EdgeTamBackbone
-from stages.core.model.pretrained import model_errors
-from stages.core.model.weights import CONFIG_NAME, load_fitting, read_config
+from stages.core.model.loading.pretrained import model_errors
+from stages.core.model.loading.weights import CONFIG_NAME, load_fitting, read_config
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from stages.core.model.checkpoint import (
     text_encoder,
 )
 from stages.core.model.config import SegmenterConfig
-from stages.core.model.hub import TOY_CHECKPOINT
+from stages.core.model.loading.hub import TOY_CHECKPOINT
 from stages.propagate.config import PropagateConfig
 from stages.train.config import TrainConfig
 

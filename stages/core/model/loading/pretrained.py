@@ -15,8 +15,8 @@ from schemas.documents import load_object
 from schemas.errors import CorruptInput, MissingInput, SchemaMismatch, TglError
 from schemas.files import require_regular
 from stages.core.engine.failures import is_out_of_memory
-from stages.core.model.hub import MODEL_CONFIG, local_folder, require_model
-from stages.core.model.weights import KEYS_SHOWN, limited_parts, tensor_shapes
+from stages.core.model.loading.hub import MODEL_CONFIG, local_folder, require_model
+from stages.core.model.loading.weights import KEYS_SHOWN, limited_parts, tensor_shapes
 
 _WEIGHTS = "*.safetensors"
 _PICKLES = "pytorch_model*.bin"

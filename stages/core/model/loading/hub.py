@@ -19,9 +19,10 @@ MODEL_CONFIG = "config.json"
 _CONNECT_SECONDS = 0.8
 _PROXIES = ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY")
 _HTTPS_PORT = 443
+_MODEL_FOLDER = Path(__file__).resolve().parents[1]
 TOY = "toy"
-TOY_BACKBONE = Path(__file__).with_name("toy_backbone")
-TOY_CHECKPOINT = Path(__file__).with_name("toy_checkpoint")
+TOY_BACKBONE = _MODEL_FOLDER / "toy_backbone"
+TOY_CHECKPOINT = _MODEL_FOLDER / "toy_checkpoint"
 _WANTED_FILES = ["*.json", "*.safetensors"]
 
 

@@ -13,7 +13,7 @@ from torch.distributed import HashStore
 
 from schemas.errors import TglError
 from stages.core.engine import processes
-from stages.core.engine.processes import STOPPED_CODE, Place, Team, join, place, together
+from stages.core.engine.workers.processes import STOPPED_CODE, Place, Team, join, place, together
 
 COUNT = 3
 

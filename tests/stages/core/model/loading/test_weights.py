@@ -19,8 +19,8 @@ from stages.core.engine import digest
 from stages.core.model.backbones.backbone import Backbone
 from stages.core.model.backbones.families import load_backbone
 from stages.core.model.checkpoint import load_checkpoint, save_checkpoint
+from stages.core.model.loading.weights import limited_parts
 from stages.core.model.tgl import TglModel
-from stages.core.model.weights import limited_parts
 from stages.propagate.config import checkpoint_digest
 
 FILES = ("config.json", "model.safetensors")

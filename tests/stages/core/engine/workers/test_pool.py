@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from schemas.errors import ConfigError, CorruptInput, TglError
-from stages.core.engine.pool import map_jobs
 from stages.core.engine.runtime import Runtime
+from stages.core.engine.workers.pool import map_jobs
 
 PATIENCE_SECONDS = 60
 HERE = Path(__file__).parent
@@ -58,7 +58,7 @@ def test_a_dead_worker_is_one_line() -> None:
 SLEEPERS = """
 import os, sys
 from pool_jobs import report_and_sleep
-from stages.core.engine.pool import map_jobs
+from stages.core.engine.workers.pool import map_jobs
 from stages.core.engine.runtime import Runtime
 if __name__ == "__main__":
     list(map_jobs(report_and_sleep, [sys.argv[1], sys.argv[1]], runtime=Runtime(workers=2)))
@@ -68,7 +68,7 @@ if __name__ == "__main__":
 PREPARED = """
 import sys
 from pool_jobs import is_loaded
-from stages.core.engine.pool import map_jobs, prepare_workers
+from stages.core.engine.workers.pool import map_jobs, prepare_workers
 from stages.core.engine.runtime import Runtime
 if __name__ == "__main__":
     workers, modules = int(sys.argv[1]), sys.argv[2:]
@@ -137,7 +137,7 @@ def test_few_jobs_wait() -> None:
 
 def test_no_scheduler_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("distributed")
-    monkeypatch.setattr("stages.core.engine.pool._CONNECT_SECONDS", 0.5)
+    monkeypatch.setattr("stages.core.engine.workers.pool._CONNECT_SECONDS", 0.5)
     runtime = Runtime(workers=1, scheduler="tcp://127.0.0.1:9")
     with pytest.raises(ConfigError, match="no Dask scheduler responds"):
         list(map_jobs(double, [1], runtime=runtime))

@@ -1,0 +1,1 @@
+"""Running the jobs of a stage in several processes, threads or machines."""
