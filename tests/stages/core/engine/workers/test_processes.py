@@ -12,7 +12,7 @@ import pytest
 from torch.distributed import HashStore
 
 from schemas.errors import TglError
-from stages.core.engine import processes
+from stages.core.engine.workers import processes
 from stages.core.engine.workers.processes import STOPPED_CODE, Place, Team, join, place, together
 
 COUNT = 3
