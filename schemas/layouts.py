@@ -25,6 +25,9 @@ HISTORY_TABLE = "history.parquet"
 BEST_FOLDER = "best"
 """The folder of the checkpoint with the best validation, in a checkpoint."""
 
+CANDIDATES_TABLE = "candidates.parquet"
+TRACKS_TABLE = "tracks.parquet"
+
 PROPAGATION_TABLE = "propagation.parquet"
 MASK_SUFFIX = ".png"
 

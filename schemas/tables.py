@@ -163,6 +163,49 @@ TEXTS_BF16 = TableSpec(
 )
 """As TEXTS, with the bits of bfloat16 in unsigned integers: Parquet has no such type."""
 
+CANDIDATES = TableSpec(
+    name="candidates",
+    version=1,
+    schema=_schema(
+        video_id=_ID,
+        expression_id=_ID,
+        frame=_FRAME,
+        rank=pa.int32(),
+        x0=pa.float32(),
+        y0=pa.float32(),
+        x1=pa.float32(),
+        y1=pa.float32(),
+        score=pa.float32(),
+        phrase=_nullable(pa.string()),
+        counts=_nullable(pa.binary()),
+        source=pa.string(),
+    ),
+    key=("video_id", "expression_id", "frame", "rank"),
+    rebuild="tgl ground",
+    optional=frozenset({"phrase", "counts", "source"}),
+)
+"""Candidate boxes of a sentence on a frame, best first (rank 0): x0, y0, x1, y1 in pixels of the
+video, half-open; `counts` is the compressed COCO RLE of a candidate's mask at the video's size."""
+
+TRACKS = TableSpec(
+    name="tracks",
+    version=1,
+    schema=_schema(
+        video_id=_ID,
+        expression_id=_ID,
+        anno_id=_ID,
+        score=pa.float32(),
+        candidates=pa.int32(),
+        seed_frame=_FRAME,
+        visible_frames=_FRAME,
+        quality=pa.float32(),
+    ),
+    key=("video_id", "expression_id", "anno_id"),
+    rebuild="tgl track",
+)
+"""Tracks that a sentence's candidates became: the best score of these candidates and their number,
+the frame that the track was first prompted on, and the track's quality from 0 to 1."""
+
 PROPAGATION = TableSpec(
     name="propagation",
     version=1,
@@ -254,6 +297,8 @@ ALL_TABLES: tuple[TableSpec, ...] = (
     MASKS,
     TEXTS,
     TEXTS_BF16,
+    CANDIDATES,
+    TRACKS,
     PROPAGATION,
     SCORES,
     SCORE_FRAMES,

@@ -31,6 +31,11 @@ class Runtime(Settings):
         None, "Address of a Dask scheduler, tcp://HOST:PORT, to use instead of local workers."
     )
     device: str = setting("auto", "cpu, cuda, cuda:1, mps, or auto for the best one available.")
+    devices: str | None = setting(
+        None,
+        "Devices to spread the videos over, one process each: cuda:0,cuda:1, or all for every "
+        "GPU; by default one, --device.",
+    )
     precision: str = setting(
         "fp32", "Arithmetic of the network: float32, or bfloat16 autocast.", choices=PRECISIONS
     )

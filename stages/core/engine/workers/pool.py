@@ -21,6 +21,7 @@ from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.connection import wait as wait_for
 from multiprocessing.context import BaseContext
+from multiprocessing.queues import SimpleQueue
 from typing import Any, TypeVar
 
 from schemas.errors import ConfigError, MissingInput, TglError
@@ -53,10 +54,10 @@ def map_jobs(
         TglError: a worker process died, or the scheduler cannot be reached.
     """
     if runtime.scheduler is not None:
-        yield from _map_cluster(function, jobs, runtime.scheduler)
+        yield from map_cluster(function, jobs, runtime.scheduler)
     elif runtime.workers == 1:
         for job in jobs:
-            yield job, _attempt(function, job)
+            yield job, attempt(function, job)
     else:
         with _executor(runtime.workers, kind) as executor:
             yield from _map_executor(executor, runtime.workers, function, jobs)
@@ -74,7 +75,8 @@ def prepare_workers(runtime: Runtime, modules: Sequence[str]) -> None:
         start_forkserver(modules)
 
 
-def _attempt(function: Callable[[J], R], job: J) -> R | TglError:
+def attempt(function: Callable[[J], R], job: J) -> R | TglError:
+    """Apply a function to a job; an expected failure is the result."""
     try:
         return function(job)
     except TglError as error:
@@ -84,7 +86,10 @@ def _attempt(function: Callable[[J], R], job: J) -> R | TglError:
 @contextmanager
 def _executor(workers: int, kind: str) -> Iterator[Executor]:
     """Start workers; worker processes end at once when their results are no longer needed."""
-    if kind == "thread":
+    if kind != "thread":
+        with _process_executor(workers) as processes:
+            yield processes
+    else:
         threads = ThreadPoolExecutor(workers)
         try:
             yield threads
@@ -94,11 +99,34 @@ def _executor(workers: int, kind: str) -> Iterator[Executor]:
             threads.shutdown(wait=patient, cancel_futures=True)
             raise
         threads.shutdown()
-        return
+
+
+def map_processes(
+    function: Callable[[J], R],
+    jobs: Iterable[J],
+    prepare: Callable[[str], None],
+    names: Sequence[str],
+) -> Iterator[tuple[J, R | TglError]]:
+    """Apply `function` to every job in one process per name; see :func:`map_jobs`.
+
+    Args:
+        prepare: called once in each process with its name.
+    """
+    with _process_executor(len(names), prepare, names) as executor:
+        yield from _map_executor(executor, len(names), function, jobs)
+
+
+@contextmanager
+def _process_executor(
+    workers: int, prepare: Callable[[str], None] | None = None, names: Sequence[str] = ()
+) -> Iterator[Executor]:
     context = start_forkserver()
     ours, theirs = context.Pipe()
+    waiting = context.SimpleQueue()
+    for name in names:
+        waiting.put(name)
     processes = ProcessPoolExecutor(
-        workers, mp_context=context, initializer=end_with_parent, initargs=(theirs,)
+        workers, mp_context=context, initializer=_begin, initargs=(theirs, prepare, waiting)
     )
     try:
         yield processes
@@ -107,6 +135,14 @@ def _executor(workers: int, kind: str) -> Iterator[Executor]:
         processes.shutdown(cancel_futures=True)
         raise
     processes.shutdown()
+
+
+def _begin(
+    pipe: Connection, prepare: Callable[[str], None] | None, names: SimpleQueue[str]
+) -> None:
+    end_with_parent(pipe)
+    if prepare is not None:
+        prepare(names.get())
 
 
 def start_forkserver(modules: Sequence[str] = ()) -> BaseContext:
@@ -182,7 +218,7 @@ def _map_executor(
         while True:
             for job in source:
                 with uninterrupted():  # it may start workers, all of them or none
-                    future = executor.submit(_attempt, function, job)
+                    future = executor.submit(attempt, function, job)
                 waiting[future] = job
                 if len(waiting) >= workers * _WAITING_PER_WORKER:
                     break
@@ -198,9 +234,10 @@ def _map_executor(
         ) from error
 
 
-def _map_cluster(
+def map_cluster(
     function: Callable[[J], R], jobs: Iterable[J], address: str
 ) -> Iterator[tuple[J, R | TglError]]:
+    """Apply `function` to every job on a Dask cluster; see :func:`map_jobs`."""
     try:
         import distributed
     except ImportError as error:
@@ -220,7 +257,7 @@ def _map_cluster(
         room = max(1, sum(client.nthreads().values())) * _WAITING_PER_WORKER
         while True:
             for job in source:
-                future = client.submit(_attempt, function, job, pure=False)
+                future = client.submit(attempt, function, job, pure=False)
                 known[future.key] = job
                 queue.add(future)
                 if len(known) >= room:

@@ -1,0 +1,85 @@
+"""map_on_devices: here, in one process per device, and on a Dask cluster."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from schemas.errors import ConfigError, CorruptInput
+from stages.core.engine.progress import SilentTask
+from stages.core.engine.runtime import Runtime
+from stages.core.engine.workers.devices import DeviceWorker, device_names, map_on_devices
+
+
+class Bar(SilentTask):
+    def __init__(self) -> None:
+        self.steps: list[int] = []
+
+    def advance(self, n: int = 1, **figures: float | str) -> None:
+        self.steps.append(n)
+
+
+def work(job: int, worker: DeviceWorker) -> tuple[int, str, int, list[int]]:
+    """Double a job; tell the process, its device, and the jobs that used what it keeps."""
+    if job == 3:
+        raise CorruptInput("is three", where="job")
+    network = worker.keep("network", list)
+    network.append(job)
+    worker.advance(2)
+    return 2 * job, worker.device, os.getpid(), list(network)
+
+
+def test_one_device_works_here_and_shows_what_a_job_reports() -> None:
+    bar = Bar()
+    found = dict(
+        map_on_devices(work, range(5), runtime=Runtime(device="cpu"), task=bar, units=lambda _: 5)
+    )
+    assert isinstance(found.pop(3), CorruptInput)
+    assert [result[:3] for result in found.values()] == [
+        (2 * job, "cpu", os.getpid()) for job in (0, 1, 2, 4)
+    ]
+    assert found[4][3] == [0, 1, 2, 4]
+    assert bar.steps == [2, 3, 2, 3, 2, 3, 5, 2, 3]
+
+
+def test_two_devices_are_two_processes() -> None:
+    bar = Bar()
+    runtime = Runtime(devices="cpu, meta")
+    found = dict(map_on_devices(work, range(20), runtime=runtime, task=bar))
+    assert isinstance(found.pop(3), CorruptInput)
+    assert {job: result[0] for job, result in found.items()} == {
+        job: 2 * job for job in range(20) if job != 3
+    }
+    devices = {result[2]: result[1] for result in found.values()}
+    assert os.getpid() not in devices
+    assert len(set(devices.values())) == len(devices)
+    assert set(devices.values()) <= {"cpu", "meta"}
+    assert sum(bar.steps) == 20
+
+
+def test_a_cluster_works_on_the_device_of_its_own_machine() -> None:
+    distributed = pytest.importorskip("distributed")
+    with distributed.LocalCluster(
+        n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None
+    ) as cluster:
+        runtime = Runtime(scheduler=cluster.scheduler_address)
+        found = dict(map_on_devices(work, range(4), runtime=runtime, task=SilentTask()))
+    assert isinstance(found.pop(3), CorruptInput)
+    assert [result[:2] for result in found.values()] == [(2 * job, "auto") for job in range(3)]
+
+
+@pytest.mark.parametrize(
+    ("devices", "message"), [("cuda:0,,cuda:1", "has an empty name"), ("", "has an empty name")]
+)
+def test_devices_that_cannot_be_read(devices: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        device_names(Runtime(devices=devices))
+
+
+def test_all_needs_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
+    with pytest.raises(ConfigError, match="has no GPU"):
+        device_names(Runtime(devices="all"))
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    assert device_names(Runtime(devices="all")) == ["cuda:0", "cuda:1"]
