@@ -29,6 +29,7 @@ from transformers import Sam2VideoInferenceSession
 
 from stages.core.engine.runtime import Runtime
 from stages.core.index.index import Expression, Video
+from stages.core.index.mask_writer import MaskWriter
 from stages.core.index.texts import TextEmbedding
 from stages.core.media.frames import read_frame
 from stages.core.model import budgets
@@ -42,7 +43,6 @@ from stages.core.model.tgl import TglModel
 from stages.propagate import masks, video_features
 from stages.propagate.config import PropagateConfig
 from stages.propagate.jobs import Job
-from stages.propagate.masks import MaskWriter
 from stages.propagate.runner import OfflineRunner
 
 TEXT_DIM, WORDS = 64, 8

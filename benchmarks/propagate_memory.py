@@ -23,8 +23,8 @@ from propagate import Texts, make_job, make_model, make_video  # benchmarks/prop
 
 from stages.core.engine.runtime import Runtime
 from stages.core.index.index import Video
+from stages.core.index.mask_writer import MaskWriter
 from stages.propagate.config import PropagateConfig
-from stages.propagate.masks import MaskWriter
 from stages.propagate.online.runner import OnlineRunner
 from stages.propagate.runner import OfflineRunner
 

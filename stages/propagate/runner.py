@@ -15,21 +15,22 @@ import torch
 from schemas.parquet import concatenate
 from schemas.tables import PROPAGATION
 from stages.core.engine.runtime import Runtime
+from stages.core.index.mask_writer import MaskWriter
+from stages.core.index.propagation_rows import PropagationRows
 from stages.core.index.texts import TextStore
 from stages.core.model import budgets
+from stages.core.model.adapter.cache import AdapterCache
 from stages.core.model.config import SegmenterConfig
 from stages.core.model.device import autocast
+from stages.core.model.dual_path.mask_assembler import MaskAssembler
 from stages.core.model.dual_path.segmenter import Segmenter
 from stages.core.model.dual_path.tracks import plan_tracks
 from stages.core.model.text import TextBatch
 from stages.core.model.tgl import TglModel
 from stages.core.model.video_features import VideoFeatures
-from stages.propagate.adapter_cache import AdapterCache
 from stages.propagate.config import GIGABYTE, PropagateConfig
 from stages.propagate.jobs import Job
-from stages.propagate.masks import MaskAssembler, MaskWriter
 from stages.propagate.routing import Route, choose_route
-from stages.propagate.rows import PropagationRows
 
 
 @dataclass

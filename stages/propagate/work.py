@@ -27,9 +27,9 @@ from stages.core.engine.workers.processes import Team
 from stages.core.engine.workspace import Workspace
 from stages.core.index.frame_files import frames_digest, require_unchanged
 from stages.core.index.index import Expression
+from stages.core.index.mask_writer import MaskWriter
 from stages.core.index.texts import TextStore
 from stages.propagate.jobs import Job
-from stages.propagate.masks import MaskWriter
 from stages.propagate.runner import Runner
 
 _NEXT_VIDEO, _SENTENCES = "video", "sentences"

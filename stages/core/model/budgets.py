@@ -36,7 +36,5 @@ RELEVANCE_FRAMES = 256
 
 DECODED_AHEAD = 16
 """Frames of a stream that are decoded in advance."""
-PENDING_BYTES = 32_000_000
-"""Masks that may wait for a writing thread."""
 RESIZED_BYTES = 64_000_000
 """Masks of one batch while they are enlarged."""

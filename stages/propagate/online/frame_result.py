@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stages.propagate.rows import PropagationRows
+from stages.core.index.propagation_rows import PropagationRows
 
 
 @dataclass(frozen=True)

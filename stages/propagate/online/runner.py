@@ -13,14 +13,14 @@ import torch
 from schemas.parquet import concatenate
 from schemas.tables import PROPAGATION
 from stages.core.index.index import Video
+from stages.core.index.mask_writer import MaskWriter
+from stages.core.index.propagation_rows import PropagationRows
 from stages.core.model import budgets
 from stages.core.model.video_features import read_resized
 from stages.propagate.jobs import Job
-from stages.propagate.masks import MaskWriter
 from stages.propagate.online.frame_result import FrameResult
 from stages.propagate.online.routing import MomentFinder, moment_finder
 from stages.propagate.online.segmenter import OnlineSegmenter
-from stages.propagate.rows import PropagationRows
 from stages.propagate.runner import Runner
 
 NO_MOMENT = "no moment"

@@ -21,11 +21,11 @@ from stages.core.engine.runtime import Runtime
 from stages.core.engine.workers.processes import Place, Team
 from stages.core.engine.workspace import Workspace
 from stages.core.index.index import Index
+from stages.core.index.mask_writer import MaskWriter
+from stages.core.index.propagation_rows import PropagationRows
 from stages.core.index.texts import TextStore
 from stages.propagate.config import PropagateConfig
 from stages.propagate.jobs import Job, plan_jobs
-from stages.propagate.masks import MaskWriter
-from stages.propagate.rows import PropagationRows
 from stages.propagate.stage import STAGE
 from stages.propagate.work import FinishedUnits, WorkerStats, finished_rows, process_videos
 
