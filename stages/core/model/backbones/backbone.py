@@ -84,11 +84,6 @@ class Backbone(nn.Module):
         """Return the model's configuration, as ``families.backbone_of`` reads it."""
         return self.sam.config.to_dict()
 
-    @property
-    def published(self) -> nn.Module:
-        """The module in which the files of a published model name their tensors."""
-        return self.sam
-
     def share_point_embedding(self) -> None:
         """Give the image and the prompts one random matrix for positions.
 

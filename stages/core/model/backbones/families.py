@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,17 @@ from schemas.errors import ConfigError, SchemaMismatch
 from stages.core.model.backbones.backbone import Backbone
 from stages.core.model.backbones.edgetam import EdgeTamBackbone
 from stages.core.model.loading.pretrained import model_errors
-from stages.core.model.loading.weights import CONFIG_NAME, load_fitting, read_config
+from stages.core.model.loading.published import load_published
+from stages.core.model.loading.weights import CONFIG_NAME, read_config
+
+_IN_A_PIPELINE = {r"^tracker_model\.(.+)": r"\1"}
+"""Folders that hold a detector beside the tracker put the tracker's tensors under this prefix."""
+_POINT_EMBEDDING = {
+    "prompt_encoder.shared_embedding.positional_embedding": (
+        "shared_image_embedding.positional_embedding"
+    )
+}
+"""One matrix under two names; transformers once tied them, and saved the second only."""
 
 
 @dataclass(frozen=True)
@@ -23,11 +32,16 @@ class Family:
         config: name of its configuration class in transformers.
         model: name of its model class in transformers.
         wrap: the class that runs the model here.
+        renamed: names of tensors in published folders, pattern to replacement, beside those that
+            transformers changes for this model by itself (its conversion_mapping.py).
+        copies: tensors that published folders may lack, each with the tensor that it equals.
     """
 
     config: str
     model: str
     wrap: type[Backbone]
+    renamed: Mapping[str, str] = field(default_factory=lambda: _IN_A_PIPELINE)
+    copies: Mapping[str, str] = field(default_factory=lambda: _POINT_EMBEDDING)
 
 
 FAMILIES = {
@@ -35,6 +49,7 @@ FAMILIES = {
     "edgetam_video": Family("EdgeTamVideoConfig", "EdgeTamVideoModel", EdgeTamBackbone),
 }
 """By the ``model_type`` that config.json names."""
+_UNBUILDABLE = "transformers cannot build a model from it"
 LARGEST_NUMBER = 2**16
 """In a configuration: no width, side or count of these models comes near it."""
 
@@ -65,17 +80,23 @@ def backbone_of(document: Mapping[str, Any], where: Path) -> Backbone:
         MissingInput: it needs a package that is not installed.
         CorruptInput: transformers cannot make a model of the configuration.
     """
+    config = _config(document, where)
+    try:
+        with model_errors(where, _UNBUILDABLE):
+            return build_backbone(config)
+    except ConfigError as error:
+        raise SchemaMismatch(error.message, where=where, hint=error.hint) from error
+
+
+def _config(document: Mapping[str, Any], where: Path) -> Any:
+    """The configuration of transformers for the content of a config.json."""
     import transformers
 
     family = _family(document, where)
     family.wrap.require_packages(document, where)
     _require_small(document, where)
-    try:
-        with model_errors(where, "transformers cannot build a model from it"):
-            config = getattr(transformers, family.config).from_dict(dict(document))
-            return build_backbone(config)
-    except ConfigError as error:
-        raise SchemaMismatch(error.message, where=where, hint=error.hint) from error
+    with model_errors(where, _UNBUILDABLE):
+        return getattr(transformers, family.config).from_dict(dict(document))
 
 
 def _family(document: Mapping[str, Any], where: Path) -> Family:
@@ -106,13 +127,25 @@ def _require_small(value: Any, where: Path, key: str = "") -> None:
 def load_backbone(folder: Path | str) -> Backbone:
     """A backbone from a folder that ``save_pretrained`` wrote; nothing is downloaded.
 
+    Weights that transformers ignores by its class's own design, such as the detector's beside
+    SAM 3's tracker, may be there; ``Sam2VideoModel`` and ``EdgeTamVideoModel`` ignore none.
+
     Raises:
-        MissingInput: the folder, config.json or model.safetensors does not exist.
+        MissingInput: the folder, config.json or model.safetensors (or a shard) does not exist.
         SchemaMismatch: another kind of model, or keys or sizes that do not fit; all are listed.
         CorruptInput: the configuration is not JSON, or the weights are damaged.
     """
+    import transformers
+
     folder = Path(folder)
-    document = read_config(folder)
-    _family(document, folder / CONFIG_NAME)  # a wrong family is reported before missing weights
-    build = partial(backbone_of, document, folder / CONFIG_NAME)
-    return load_fitting(build, folder, part=lambda backbone: backbone.published)
+    document, where = read_config(folder), folder / CONFIG_NAME
+    family = _family(document, where)
+    model = load_published(
+        getattr(transformers, family.model),
+        _config(document, where),
+        folder,
+        outline=lambda: backbone_of(document, where).sam,
+        renamed=family.renamed,
+        copies=family.copies,
+    )
+    return family.wrap(model).train()  # as built: from_pretrained leaves it in eval mode

@@ -7,7 +7,7 @@ is laid out without memory and compared with the file's header before it is buil
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -55,7 +55,7 @@ def read_config(folder: Path) -> dict[str, Any]:
             where=folder,
             hint=f"name a local folder with {CONFIG_NAME} and {WEIGHTS_NAME}",
         )
-    return load_object(_own_file(folder, CONFIG_NAME))
+    return load_object(own_file(folder, CONFIG_NAME))
 
 
 def read_weights(folder: Path) -> dict[str, Tensor]:
@@ -68,7 +68,7 @@ def read_weights(folder: Path) -> dict[str, Tensor]:
     """
     from safetensors.torch import load_file
 
-    path = _own_file(folder, WEIGHTS_NAME)
+    path = own_file(folder, WEIGHTS_NAME)
     with _whole_safetensors(path):
         return load_file(path)
 
@@ -97,24 +97,37 @@ def _whole_safetensors(path: Path) -> Iterator[None]:
         ) from error
 
 
-def load_fitting(
-    build: Callable[[], M], folder: Path, *, part: Callable[[M], nn.Module] = lambda model: model
-) -> M:
+def load_fitting(build: Callable[[], M], folder: Path) -> M:
     """Build a model and load the folder's weights; a model that does not fit them takes no memory.
 
     Args:
         build: makes the model with random weights; called twice, first without memory.
         folder: with model.safetensors.
-        part: the module of the model in which the file names its tensors.
 
     Raises:
         MissingInput, CorruptInput: as ``read_weights``.
         SchemaMismatch: the model has other tensors than the file, or many times its size.
     """
-    shapes = tensor_shapes(_own_file(folder, WEIGHTS_NAME))
+    shapes = tensor_shapes(own_file(folder, WEIGHTS_NAME))
     with torch.device("meta"), limited_parts(len(shapes), folder):
         outline = build()
-    _require_same(_shapes(part(outline)), shapes, folder)
+    require_same(shapes_of(outline), shapes, folder)
+    require_few_tables(outline, folder)
+    model = build()
+    strict_load(model, read_weights(folder), folder)
+    return model
+
+
+def require_few_tables(outline: nn.Module, folder: Path) -> None:
+    """Check the size of the tables that a model computes instead of storing them.
+
+    Args:
+        outline: the model without memory.
+        folder: the model's, for the message.
+
+    Raises:
+        SchemaMismatch: they take far more memory than those of any known model.
+    """
     kept = outline.state_dict().keys()
     computed = sum(b.nbytes for name, b in outline.named_buffers() if name not in kept)
     if computed > BUFFERS_BESIDE:
@@ -123,9 +136,6 @@ def load_fitting(
             where=folder / CONFIG_NAME,
             hint=f"use the {CONFIG_NAME} that was written with the weights",
         )
-    model = build()
-    strict_load(part(model), read_weights(folder), folder)
-    return model
 
 
 @contextmanager
@@ -162,7 +172,7 @@ def limited_parts(tensors: int, where: Path) -> Iterator[None]:
             hook.remove()
 
 
-def _own_file(folder: Path, name: str) -> Path:
+def own_file(folder: Path, name: str) -> Path:
     """Return the path of one of the folder's own files, checked against its receipt.
 
     Raises:
@@ -195,31 +205,57 @@ def strict_load(module: nn.Module, weights: Mapping[str, Tensor], where: Path) -
         SchemaMismatch: keys are missing or unexpected, or sizes differ; they are listed.
     """
     found = {name: tuple(tensor.shape) for name, tensor in weights.items()}
-    _require_same(_shapes(module), found, where)
+    require_same(shapes_of(module), found, where)
     module.load_state_dict(dict(weights))
 
 
-def _shapes(module: nn.Module) -> Shapes:
+def shapes_of(module: nn.Module) -> Shapes:
+    """Shapes of a module's parameters and stored tables, by name."""
     return {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
 
 
-def _require_same(own: Shapes, found: Shapes, where: Path) -> None:
-    problems = [
-        _listing("missing", sorted(own.keys() - found.keys())),
-        _listing("unexpected", sorted(found.keys() - own.keys())),
-        _listing(
-            "of another size",
-            [
-                f"{key} {found[key]} for {own[key]}"
-                for key in sorted(own.keys() & found.keys())
-                if own[key] != found[key]
-            ],
-        ),
+def require_same(own: Shapes, found: Shapes, where: Path) -> None:
+    """Compare a model's tensors with those of its files.
+
+    Raises:
+        SchemaMismatch: keys are missing or unexpected, or sizes differ; they are listed.
+    """
+    refuse_problems(
+        missing=own.keys() - found.keys(),
+        unexpected=found.keys() - own.keys(),
+        resized={
+            key: (found[key], own[key])
+            for key in own.keys() & found.keys()
+            if own[key] != found[key]
+        },
+        where=where,
+    )
+
+
+def refuse_problems(
+    *, missing: Iterable[str], unexpected: Iterable[str], resized: Mapping[str, Any], where: Path
+) -> None:
+    """Refuse weights for any of the problems given.
+
+    Args:
+        missing: tensors of the model that the files lack.
+        unexpected: tensors of the files that the model lacks.
+        resized: shapes (in the files, in the model) of tensors of another size.
+        where: the model's folder.
+
+    Raises:
+        SchemaMismatch: there are problems; they are listed.
+    """
+    sizes = [f"{key} {found} for {own}" for key, (found, own) in sorted(resized.items())]
+    listings = [
+        _listing("missing", sorted(missing)),
+        _listing("unexpected", sorted(unexpected)),
+        _listing("of another size", sizes),
     ]
-    found_problems = [problem for problem in problems if problem]
-    if found_problems:
+    problems = [listing for listing in listings if listing]
+    if problems:
         raise SchemaMismatch(
-            "the weights do not fit the model: " + "; ".join(found_problems),
+            "the weights do not fit the model: " + "; ".join(problems),
             where=where,
             hint="use the config.json that was written with them",
         )
