@@ -79,7 +79,7 @@ class OfflineRunner(Runner):
         """See ``Runner``; a batch of sentences at a time."""
         features = VideoFeatures(
             job.video,
-            self.model.encode,
+            self.model.encode_frames,
             size=self.model.backbone.image_size,
             device=self.device,
             budget=self.config.feature_memory * GIGABYTE,

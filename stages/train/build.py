@@ -172,6 +172,6 @@ def _validator(
     return Validator(data.index, data.texts, features, config, model.backbone.image_size)
 
 
-def _encode(model: TglModel, autocast: Autocast, pixels: Tensor) -> FrameFeatures:
+def _encode(model: TglModel, autocast: Autocast, frames: Tensor) -> FrameFeatures:
     with autocast():
-        return model.encode(pixels)
+        return model.encode_frames(frames)

@@ -1,8 +1,9 @@
-"""The TGL model: a backbone (SAM 2, EdgeTAM), a text adapter, memory banks of relevant moments.
+"""The TGL model: a backbone (SAM 2, EdgeTAM, SAM 3), a text adapter, banks of relevant moments.
 
 Importing this package loads neither torch nor transformers; import the modules below. Letters:
 B items of a batch, E expressions, T frames of a clip, N text tokens, D text width, C channels,
-S image side, s = S/4 (mask side), h = S/16 (feature side), M mask candidates (3, or 1).
+S image side, h = S/16 (feature side; S/14 in SAM 3), s = 4h (mask side), M mask candidates (3, or
+1).
 
 Build::
 
@@ -19,11 +20,11 @@ Build::
 
 Inputs::
 
-    from stages.core.model.backbones.preprocess import preprocess
+    from stages.core.model.backbones.preprocess import resize_frames
     from stages.core.model.text import TextBatch
 
-    pixels = preprocess(frames, size)       # uint8 (T, H, W, 3) -> float32 (T, 3, size, size)
-    features = model.encode(pixels)         # FrameFeatures of T frames, no gradient; index it
+    frames = resize_frames(frames, size)    # uint8 (T, H, W, 3) -> uint8 (T, 3, size, size)
+    features = model.encode_frames(frames)  # FrameFeatures of T frames, no gradient; index it
                                             # (features[2:5]), FrameFeatures.cat([...]), .to(...),
                                             # .as_tensors() / from_tensors() to cache on disk
     text = TextBatch.of(embeddings)         # from objects with .embeddings (N, D), .pooled (D,),

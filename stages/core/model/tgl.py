@@ -64,8 +64,13 @@ class TglModel(nn.Module):
 
     @torch.no_grad()
     def encode(self, pixels: Tensor) -> FrameFeatures:
-        """Frozen features of frames (T, 3, S, S); no gradient."""
+        """Frozen features of normalised pixels (T, 3, S, S); no gradient."""
         return self.backbone.encode(pixels)
+
+    @torch.no_grad()
+    def encode_frames(self, frames: Tensor) -> FrameFeatures:
+        """Frozen features of frames, uint8 (T, 3, S, S); no gradient."""
+        return self.backbone.encode_frames(frames)
 
     def encode_clip(
         self,

@@ -14,10 +14,10 @@ from stages.core.index.frame_files import read_video_frame
 from stages.core.index.index import Video
 from stages.core.model import budgets
 from stages.core.model.backbones.features import FrameFeatures
-from stages.core.model.backbones.preprocess import normalise, resize_frames
+from stages.core.model.backbones.preprocess import resize_frames
 
 Encode = Callable[[Tensor], FrameFeatures]
-"""(n, 3, S, S) float32 pixels to features on the device."""
+"""uint8 (n, 3, S, S) frames to features on the device."""
 
 
 class VideoFeatures:
@@ -106,9 +106,9 @@ class VideoFeatures:
         if found is not None:
             self._kept.move_to_end(chunk)
             return found
-        pixels = torch.stack([future.result() for future in self._decode(chunk)])
+        frames = torch.stack([future.result() for future in self._decode(chunk)])
         self._prefetch(chunk + 1)
-        found = self._encode(normalise(pixels.to(self._device)))
+        found = self._encode(frames.to(self._device))
         self.encoded += len(found)
         self._kept[chunk] = found
         self._evict()

@@ -13,7 +13,6 @@ from torch import Tensor
 
 from stages.core.model import budgets
 from stages.core.model.backbones.features import FrameFeatures
-from stages.core.model.backbones.preprocess import normalise
 from stages.core.model.device import autocast
 from stages.core.model.text import Sentence, TextBatch
 from stages.core.model.tgl import TglModel
@@ -114,6 +113,4 @@ class OnlineSegmenter:
         """Features of the waiting frames."""
         waiting, self._waiting = self._waiting, []
         chunks = (waiting[i : i + self._chunk] for i in range(0, len(waiting), self._chunk))
-        return [
-            self._model.encode(normalise(torch.stack(chunk).to(self._device))) for chunk in chunks
-        ]
+        return [self._model.encode_frames(torch.stack(chunk).to(self._device)) for chunk in chunks]

@@ -14,11 +14,10 @@ from torch import Tensor
 
 from stages.core.index.index import Index, Video
 from stages.core.model.backbones.features import FrameFeatures
-from stages.core.model.backbones.preprocess import normalise
 from stages.train.data.dataset import Sample, read_pixels
 
 Encode = Callable[[Tensor], FrameFeatures]
-"""From normalised pixels, float32 (T, 3, S, S), to features of T frames, without gradient."""
+"""From frames, uint8 (T, 3, S, S), to features of T frames, without gradient."""
 
 CHUNK_FRAMES = 8
 _GIGABYTE = 1e9
@@ -45,14 +44,14 @@ class LiveFeatures:
     def of_batch(self, samples: Sequence[Sample]) -> FrameFeatures:
         """As in :class:`FeatureSource`; the samples have pixels."""
         pixels = torch.cat([sample.pixels for sample in samples if sample.pixels is not None])
-        return self._encode(normalise(pixels.to(self._device)))
+        return self._encode(pixels.to(self._device))
 
     def of_video(self, video: Video, frames: np.ndarray) -> FrameFeatures:
         """As in :class:`FeatureSource`, a few frames at a time."""
         parts = []
         for start in range(0, len(frames), CHUNK_FRAMES):
             pixels = read_pixels(video, frames[start : start + CHUNK_FRAMES], self._size)
-            parts.append(self._encode(normalise(pixels.to(self._device))))
+            parts.append(self._encode(pixels.to(self._device)))
         return FrameFeatures.cat(parts)
 
 
@@ -98,7 +97,7 @@ class CachedFeatures:
         self._device = device
         self._budget = budget
         budget.free -= sum(file.stat().st_size for file in folder.iterdir())
-        blank = encode(torch.zeros(1, 3, size, size, device=device))
+        blank = encode(torch.zeros(1, 3, size, size, dtype=torch.uint8, device=device))
         self._position = blank.position
         self._shapes = [level.shape[1:] for level in (blank.fine, blank.middle, blank.coarse)]
         self._row = sum(shape.numel() for shape in self._shapes)
@@ -138,7 +137,7 @@ class CachedFeatures:
             return np.memmap(path, np.float16, "r", shape=(len(frames), self._row))
         pixels = read_pixels(video, frames, self._size)
         pixels = pixels.flip(-1) if flipped else pixels
-        rows = self._pack(self._encode(normalise(pixels.to(self._device))))
+        rows = self._pack(self._encode(pixels.to(self._device)))
         if wanted <= self._budget.free:
             self._store(path, rows)
         return rows

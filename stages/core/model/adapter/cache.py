@@ -18,7 +18,7 @@ from stages.core.model.tgl import TglModel
 from stages.core.model.video_features import VideoFeatures
 
 MASK_TO_COARSE = 4
-"""The decoder's masks have a stride of 4, the coarse features one of 16."""
+"""Side of the decoder's masks as a multiple of the coarse features'."""
 
 
 class AdapterCache:

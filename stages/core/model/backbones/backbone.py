@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from schemas.errors import ConfigError
 from stages.core.model.backbones.features import FrameFeatures
+from stages.core.model.backbones.preprocess import IMAGENET_MEAN, IMAGENET_STD, normalise
 from stages.core.model.backbones.records import Decoded, MemoryTokens, Prompts
 from stages.core.model.backbones.shared_attention import attend_shared
 
@@ -27,6 +28,8 @@ MASK_SCALE, MASK_BIAS = 20.0, -10.0
 """Turn a given mask of 0 and 1 into logits, as SAM 2 does."""
 SINE_TEMPERATURE = 10_000.0
 NUM_LEVELS = 3
+MEMORY_SCALE = 4
+"""Side of the masks that the memory encoder reads, as a multiple of the decoder's masks."""
 NO_PROMPT_TOKENS = 2
 
 
@@ -61,6 +64,17 @@ class Backbone(nn.Module):
         "occlusion_spatial_embedding_parameter",
     )
     """Codes that only the object-score gate uses; without it they have no gradient."""
+    compiled_parts: ClassVar[tuple[str, ...]] = (
+        "vision_encoder",
+        "memory_attention",
+        "memory_encoder",
+        "mask_decoder",
+    )
+    """Modules without graph breaks; each is compiled alone."""
+    pixel_mean: ClassVar[tuple[float, float, float]] = IMAGENET_MEAN
+    """Mean of the pixels (red, green, blue; white is 1) that the image encoder was trained on."""
+    pixel_std: ClassVar[tuple[float, float, float]] = IMAGENET_STD
+    """Their standard deviation."""
 
     @classmethod
     def require_packages(cls, document: Mapping[str, Any], where: Path) -> None:
@@ -76,9 +90,14 @@ class Backbone(nn.Module):
 
     def __init__(self, sam: Any):
         super().__init__()
-        if sam.config.vision_config.num_feature_levels != NUM_LEVELS:
-            raise ConfigError("the backbone's image encoder must give three feature levels")
+        self._check_levels(sam.config.vision_config)
         self.sam = sam
+
+    @staticmethod
+    def _check_levels(vision: Any) -> None:
+        """Raise ``ConfigError`` unless the image encoder gives strides of 1, 2 and 4 times h."""
+        if vision.num_feature_levels != NUM_LEVELS:
+            raise ConfigError("the backbone's image encoder must give three feature levels")
 
     def to_config(self) -> dict[str, Any]:
         """Return the model's configuration, as ``families.backbone_of`` reads it."""
@@ -116,8 +135,8 @@ class Backbone(nn.Module):
 
     def compile_parts(self) -> None:
         """Compile the parts that have no graph breaks, each alone."""
-        for name in ("vision_encoder", "memory_attention", "memory_encoder", "mask_decoder"):
-            getattr(self.sam, name).compile()
+        for name in self.compiled_parts:
+            self.sam.get_submodule(name).compile()
 
     @property
     def image_size(self) -> int:
@@ -148,17 +167,29 @@ class Backbone(nn.Module):
         """Object pointers that memory attention was trained to read."""
         return self.sam.config.max_object_pointers_in_encoder
 
+    def encode_frames(self, frames: Tensor) -> FrameFeatures:
+        """Features of frames as they were decoded and resized.
+
+        Args:
+            frames: uint8 (N, 3, S, S), see ``preprocess.resize_frames``.
+
+        Raises:
+            ValueError: they have another type or shape.
+        """
+        if frames.dtype != torch.uint8:
+            raise ValueError(f"frames are {frames.dtype}, expected torch.uint8")
+        return self.encode(normalise(frames, self.pixel_mean, self.pixel_std))
+
     def encode(self, pixels: Tensor) -> FrameFeatures:
         """Image encoder and the decoder's projections of the finer levels.
 
         Args:
-            pixels: (N, 3, S, S), see ``preprocess``.
+            pixels: (N, 3, S, S), normalised with ``pixel_mean`` and ``pixel_std``.
+
+        Raises:
+            ValueError: the pixels have another shape.
         """
-        side = self.image_size
-        if pixels.ndim != 4 or tuple(pixels.shape[1:]) != (3, side, side):
-            raise ValueError(
-                f"pixels have shape {tuple(pixels.shape)}, expected (N, 3, {side}, {side})"
-            )
+        self._check_pixels(pixels)
         out = self.sam.vision_encoder(pixels, return_dict=True)
         fine, middle, coarse = out.fpn_hidden_states
         decoder = self.sam.mask_decoder
@@ -168,6 +199,14 @@ class Backbone(nn.Module):
             coarse=coarse,
             position=out.fpn_position_encoding[-1][:1],
         )
+
+    def _check_pixels(self, pixels: Tensor) -> None:
+        """Raise ``ValueError`` unless the pixels have the shape (N, 3, S, S)."""
+        side = self.image_size
+        if pixels.ndim != 4 or tuple(pixels.shape[1:]) != (3, side, side):
+            raise ValueError(
+                f"pixels have shape {tuple(pixels.shape)}, expected (N, 3, {side}, {side})"
+            )
 
     def segment(
         self,
@@ -291,6 +330,7 @@ class Backbone(nn.Module):
         logits = mask.to(features.coarse.dtype) * MASK_SCALE + MASK_BIAS  # (B, S, S)
         low = _resize(logits.unsqueeze(1), self.mask_size, antialias=True)  # (B, 1, s, s)
         hint = self.sam.mask_downsample(mask.unsqueeze(1).to(features.coarse.dtype))
+        hint = _resize(hint, self.mask_size, antialias=True)  # (B, 1, s, s)
         dense = self.sam.prompt_encoder.mask_embed(hint)  # (B, C, h, h)
         read = self.decode(features.coarse, features.middle, features.fine, dense=dense)
         present = mask.flatten(1).any(dim=1)
@@ -333,6 +373,7 @@ class Backbone(nn.Module):
         if gate:
             mask = torch.where(object_score.view(-1, 1, 1) > 0, mask, NO_OBJECT)
         high = _resize(mask.unsqueeze(1), self.image_size, antialias=False)  # (B, 1, S, S)
+        high = _resize(high, MEMORY_SCALE * self.mask_size, antialias=True)  # (B, 1, 4s, 4s)
         amount = (high > 0).to(coarse.dtype) if binarise else high.sigmoid()
         amount = amount * config.sigmoid_scale_for_mem_enc + config.sigmoid_bias_for_mem_enc
         memory, _ = self.sam.memory_encoder(coarse, amount)  # (B, Cm, h, h)

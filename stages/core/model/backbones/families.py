@@ -10,6 +10,7 @@ from typing import Any
 from schemas.errors import ConfigError, SchemaMismatch
 from stages.core.model.backbones.backbone import Backbone
 from stages.core.model.backbones.edgetam import EdgeTamBackbone
+from stages.core.model.backbones.sam3 import Sam3Backbone
 from stages.core.model.loading.pretrained import model_errors
 from stages.core.model.loading.published import load_published
 from stages.core.model.loading.weights import CONFIG_NAME, read_config
@@ -47,6 +48,7 @@ class Family:
 FAMILIES = {
     "sam2_video": Family("Sam2VideoConfig", "Sam2VideoModel", Backbone),
     "edgetam_video": Family("EdgeTamVideoConfig", "EdgeTamVideoModel", EdgeTamBackbone),
+    "sam3_tracker_video": Family("Sam3TrackerVideoConfig", "Sam3TrackerVideoModel", Sam3Backbone),
 }
 """By the ``model_type`` that config.json names."""
 _UNBUILDABLE = "transformers cannot build a model from it"

@@ -11,15 +11,15 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class FrameFeatures:
-    """Features of N frames (paper: F_SAM), ready for SAM 2's mask decoder.
+    """Features of N frames (paper: F_SAM), ready for the mask decoder.
 
     The two finer levels are stored after the decoder's 1x1 projections, which are frozen with the
     encoder: an eighth and a quarter of the channels to keep in memory.
 
     Attributes:
-        fine: (N, C/8, 4h, 4h), stride 4.
-        middle: (N, C/4, 2h, 2h), stride 8.
-        coarse: (N, C, h, h), stride 16.
+        fine: (N, C/8, 4h, 4h), a quarter of the coarse stride.
+        middle: (N, C/4, 2h, 2h), half of the coarse stride.
+        coarse: (N, C, h, h), stride 16 (14 in SAM 3).
         position: (1, C, h, h), sine position encoding of the coarse level, equal for all frames.
     """
 

@@ -1,6 +1,8 @@
-"""Frames to the pixels that SAM 2's encoder was trained on."""
+"""Frames to the pixels that an image encoder was trained on."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -41,13 +43,20 @@ def resize_frames(frames: np.ndarray | Tensor, size: int) -> Tensor:
     )
 
 
-def normalise(frames: Tensor) -> Tensor:
-    """Bytes (T, 3, S, S) to float32 with ImageNet's mean and deviation, (T, 3, S, S)."""
-    mean = torch.tensor(IMAGENET_MEAN, device=frames.device).view(1, 3, 1, 1)
-    std = torch.tensor(IMAGENET_STD, device=frames.device).view(1, 3, 1, 1)
-    return (frames.float() / WHITE - mean) / std
+def normalise(
+    frames: Tensor,
+    mean: Sequence[float] = IMAGENET_MEAN,
+    std: Sequence[float] = IMAGENET_STD,
+) -> Tensor:
+    """Bytes (T, 3, S, S) to float32 with a mean and deviation per channel, (T, 3, S, S).
+
+    The defaults, ImageNet's, are SAM 2's; ``Backbone.encode_frames`` takes the model's own.
+    """
+    means = torch.tensor(mean, device=frames.device).view(1, 3, 1, 1)
+    deviations = torch.tensor(std, device=frames.device).view(1, 3, 1, 1)
+    return (frames.float() / WHITE - means) / deviations
 
 
 def preprocess(frames: np.ndarray | Tensor, size: int) -> Tensor:
-    """uint8 frames (T, H, W, 3) to the encoder's input, float32 (T, 3, size, size)."""
+    """uint8 frames (T, H, W, 3) to the input of SAM 2's encoder, float32 (T, 3, size, size)."""
     return normalise(resize_frames(frames, size))

@@ -10,6 +10,8 @@ SIZE_MULTIPLE = 32
 TOY_CHANNELS = 128
 TOY_WIDTHS = (24, 48, 96, 192)
 PUBLISHED_SIZE = 1024
+SAM3_SIZE = 1008
+SAM3_PATCH = 14
 _TINY: dict[str, Any] = {
     "hidden_size": 96,
     "num_attention_heads": 1,
@@ -166,3 +168,23 @@ def edgetam_preset(size: int = PUBLISHED_SIZE) -> Any:
         enable_temporal_pos_encoding_for_object_pointers=False,
         enable_occlusion_spatial_embedding=False,
     )
+
+
+def sam3_preset(size: int = SAM3_SIZE) -> Any:
+    """Configuration of the published SAM 3's tracker; its weights are Meta's and not included.
+
+    Args:
+        size: image side in pixels, a multiple of 14 (the patches of its encoder).
+
+    Returns:
+        A ``Sam3TrackerVideoConfig``, 460 million parameters; for random weights in tests and
+        benchmarks of real size.
+
+    Raises:
+        ConfigError: the size is not a multiple of 14.
+    """
+    from transformers import Sam3TrackerVideoConfig
+
+    if size < SAM3_PATCH or size % SAM3_PATCH:
+        raise ConfigError(f"image size {size} is not a multiple of {SAM3_PATCH}")
+    return Sam3TrackerVideoConfig(image_size=size)

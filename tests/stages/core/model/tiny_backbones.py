@@ -6,16 +6,28 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import EdgeTamVideoConfig, EdgeTamVisionConfig, TimmWrapperConfig
+from transformers import (
+    EdgeTamVideoConfig,
+    EdgeTamVisionConfig,
+    Sam3TrackerVideoConfig,
+    TimmWrapperConfig,
+)
 
 from stages.core.model.backbones.backbone import Backbone
 from stages.core.model.backbones.families import build_backbone
 from stages.core.model.backbones.presets import toy_preset
 
 SIZE = 64
-KINDS = ("sam2", "edgetam", "edgetam-published", "edgetam-timm")
+EDGETAM = ("edgetam", "edgetam-published", "edgetam-timm")
+KINDS = ("sam2", "sam3", *EDGETAM)
 """Backbones of the tests; the last one only where timm is installed."""
-SCORE_SHIFT = {"sam2": 0.53, "edgetam": -0.2, "edgetam-published": 0.7, "edgetam-timm": -1.55}
+SCORE_SHIFT = {
+    "sam2": 0.53,
+    "sam3": 0.0,
+    "edgetam": -0.2,
+    "edgetam-published": 0.7,
+    "edgetam-timm": -1.55,
+}
 """Puts the object scores of the compared clips on both sides of 0."""
 LOUDER = 5
 """Without it, breaking the memory would hardly show in EdgeTAM's masks."""
@@ -23,6 +35,8 @@ CHANNELS = 128
 WIDTHS = (16, 24, 32, 48)
 GLOBAL_LATENTS = 3
 WINDOWS = 2
+SAM3_SIZE = 56
+"""Side of SAM 3's frames: four patches, and like the published 1008 not a multiple of 16."""
 
 
 def tiny_edgetam(size: int, *, timm: bool = False, published: bool = False, **fields: Any) -> Any:
@@ -69,6 +83,56 @@ def tiny_edgetam(size: int, *, timm: bool = False, published: bool = False, **fi
     return EdgeTamVideoConfig(**(settings | fields))
 
 
+def tiny_sam3(size: int = SAM3_SIZE, **fields: Any) -> Any:
+    """Configuration of a SAM 3 tracker of two million parameters.
+
+    Args:
+        size: image side in pixels, a multiple of 14.
+        fields: other fields of the configuration.
+    """
+    settings: dict[str, Any] = {
+        "vision_config": tiny_sam3_vision(size),
+        "prompt_encoder_config": {"hidden_size": CHANNELS},
+        "mask_decoder_config": {
+            "hidden_size": CHANNELS,
+            "mlp_dim": 256,
+            "iou_head_hidden_dim": CHANNELS,
+            "dynamic_multimask_via_stability": False,
+        },
+        "image_size": size,
+        "memory_attention_hidden_size": CHANNELS,
+        "memory_attention_num_layers": 2,
+        "memory_attention_feed_forward_hidden_size": 256,
+        "memory_attention_dropout": 0.0,
+        "memory_attention_rope_dropout": 0.0,
+        "memory_encoder_hidden_size": CHANNELS,
+        "mask_downsampler_embed_dim": CHANNELS,
+        "memory_fuser_embed_dim": CHANNELS,
+        "memory_fuser_intermediate_dim": 256,
+        "memory_fuser_layer_scale_init_value": 0.1,
+    }
+    return Sam3TrackerVideoConfig(**(settings | fields))
+
+
+def tiny_sam3_vision(size: int) -> dict[str, Any]:
+    """A transformer of two layers, the first in windows, and its neck; of tracker and detector."""
+    return {
+        "model_type": "sam3_vision_model",
+        "backbone_config": {
+            "model_type": "sam3_vit_model",
+            "hidden_size": 32,
+            "intermediate_size": 64,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 2,
+            "image_size": size,
+            "pretrain_image_size": size // 2,
+            "window_size": 2,
+            "global_attn_indexes": [1],
+        },
+        "fpn_hidden_size": CHANNELS,
+    }
+
+
 def _timm_encoder(size: int) -> EdgeTamVisionConfig:
     """A RepViT with one block a stage."""
     network = TimmWrapperConfig(
@@ -101,6 +165,8 @@ def config_of(kind: str) -> Any:
     """Configuration of a tiny backbone of one of ``KINDS``."""
     if kind == "sam2":
         return toy_preset(SIZE)
+    if kind == "sam3":
+        return tiny_sam3()
     if kind == "edgetam-timm":
         pytest.importorskip("timm", reason="EdgeTAM's own image encoder needs tgl[edgetam]")
     return tiny_edgetam(SIZE, timm=kind == "edgetam-timm", published=kind == "edgetam-published")
@@ -116,7 +182,7 @@ def random_backbone(seed: int = 0, kind: str = "sam2") -> Backbone:
         head = backbone.sam.mask_decoder.pred_obj_score_head
         head.proj_out.weight.mul_(20)
         head.proj_out.bias.add_(SCORE_SHIFT[kind])
-        if kind != "sam2":
+        if kind in EDGETAM:
             for layer in backbone.sam.memory_attention.layers:
                 layer.cross_attn_image.o_proj.weight.mul_(LOUDER)
                 layer.cross_attn_image.k_proj.weight.mul_(LOUDER)

@@ -28,9 +28,9 @@ class CountingEncoder:
         self.model = TglModel(ModelConfig(), load_backbone(folder), 16).eval()
         self.frames = 0
 
-    def __call__(self, pixels: Tensor) -> FrameFeatures:
-        self.frames += len(pixels)
-        return self.model.encode(pixels)
+    def __call__(self, frames: Tensor) -> FrameFeatures:
+        self.frames += len(frames)
+        return self.model.encode_frames(frames)
 
 
 @pytest.fixture

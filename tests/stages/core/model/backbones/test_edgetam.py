@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from tiny_backbones import KINDS, SIZE, random_backbone, tiny_edgetam
+from tiny_backbones import EDGETAM, SIZE, random_backbone, tiny_edgetam
 from torch import Tensor
 
 from schemas.errors import CorruptInput, MissingInput, SchemaMismatch
@@ -29,7 +29,6 @@ from stages.core.model.tgl import TglModel
 TOLERANCE = 1e-5
 SIDE = (4, 4)
 LATENTS = 7
-EDGETAM = KINDS[1:]
 Make = Callable[..., TglModel]
 
 

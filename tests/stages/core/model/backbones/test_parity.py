@@ -1,4 +1,4 @@
-"""With the text side off we are SAM 2, or EdgeTAM: equal to transformers' own session."""
+"""With the text side off we are SAM 2, EdgeTAM or SAM 3: equal to transformers' own session."""
 
 from __future__ import annotations
 
@@ -6,7 +6,11 @@ import pytest
 import torch
 from tiny_backbones import KINDS, random_backbone
 from torch import Tensor
-from transformers import EdgeTamVideoInferenceSession, Sam2VideoInferenceSession
+from transformers import (
+    EdgeTamVideoInferenceSession,
+    Sam2VideoInferenceSession,
+    Sam3TrackerVideoInferenceSession,
+)
 
 from stages.core.model.backbones.backbone import Backbone
 from stages.core.model.backbones.prompted import track_prompted
@@ -16,8 +20,13 @@ TOLERANCE = 1e-5
 SESSIONS = {
     "sam2_video": Sam2VideoInferenceSession,
     "edgetam_video": EdgeTamVideoInferenceSession,
+    "sam3_tracker_video": Sam3TrackerVideoInferenceSession,
 }
-MEMORY_DTYPE = {"sam2_video": torch.bfloat16, "edgetam_video": None}
+MEMORY_DTYPE = {
+    "sam2_video": torch.bfloat16,
+    "sam3_tracker_video": torch.bfloat16,
+    "edgetam_video": None,
+}
 """SAM 2's session keeps memories in bfloat16 (without that the difference is 5e-5), EdgeTAM's as
 they come."""
 PROMPTED = [([0], False), ([5], True), ([2], False), ([2], True), ([1, 4], False), ([1, 4], True)]
@@ -25,12 +34,12 @@ PROMPTED = [([0], False), ([5], True), ([2], False), ([2], True), ([1, 4], False
 
 
 def clips() -> list[tuple[str, int, list[int], bool]]:
-    """Backbone, objects, prompted frames, reverse: all of two kinds, the ends of the others."""
+    """Backbone, objects, prompted frames, reverse: all of three kinds, the ends of the others."""
     return [
         (kind, objects, prompted, reverse)
         for kind in KINDS
         for objects in (1, 3)
-        for prompted, reverse in (PROMPTED if kind in KINDS[:2] else PROMPTED[:2])
+        for prompted, reverse in (PROMPTED if kind in KINDS[:3] else PROMPTED[:2])
     ]
 
 
@@ -38,6 +47,12 @@ def clips() -> list[tuple[str, int, list[int], bool]]:
 def backbone(request: pytest.FixtureRequest) -> Backbone:
     """Of the kind that the test is parametrised with."""
     return random_backbone(kind=request.param)
+
+
+@pytest.fixture
+def pixels(backbone: Backbone, pixels: Tensor) -> Tensor:
+    """(6, 3, S, S): the clip, cut to the backbone's size."""
+    return pixels[..., : backbone.image_size, : backbone.image_size]
 
 
 def new_session(backbone: Backbone, pixels: Tensor) -> Sam2VideoInferenceSession:
