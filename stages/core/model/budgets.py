@@ -17,6 +17,11 @@ WRITES_PER_CLEANUP = 64
 POSITIONS_PER_ROUND = 16
 """Frames that the unguided items of one round come from where not all features are in memory."""
 
+# --- tracking from prompts ----------------------------------------------------------------------
+
+TRACKED_BYTES = 1_000_000_000
+"""Features, keys and values of the objects that are tracked to a frame as one batch."""
+
 # --- propagate: features and the adapter --------------------------------------------------------
 
 MOST_EXPRESSIONS = 16

@@ -60,6 +60,7 @@ class VideoFeatures:
         self._decoders = decoders
         self._kept: OrderedDict[int, FrameFeatures] = OrderedDict()
         self._ahead: dict[int, list[Future[Tensor]]] = {}
+        self._last = -1
 
     def __len__(self) -> int:
         return self.video.num_frames
@@ -107,7 +108,8 @@ class VideoFeatures:
             self._kept.move_to_end(chunk)
             return found
         frames = torch.stack([future.result() for future in self._decode(chunk)])
-        self._prefetch(chunk + 1)
+        self._prefetch(chunk - 1 if chunk < self._last else chunk + 1)
+        self._last = chunk
         found = self._encode(frames.to(self._device))
         self.encoded += len(found)
         self._kept[chunk] = found
@@ -126,12 +128,12 @@ class VideoFeatures:
         ]
 
     def _prefetch(self, chunk: int) -> None:
-        """Decode the next chunk while this one is encoded; drop wrong guesses."""
+        """Decode a chunk that may come next while this one is encoded; drop wrong guesses."""
         for futures in self._ahead.values():
             for future in futures:
                 future.cancel()
         self._ahead.clear()
-        if chunk * self._chunk < len(self) and chunk not in self._kept:
+        if 0 <= chunk * self._chunk < len(self) and chunk not in self._kept:
             self._ahead[chunk] = self._decode(chunk)
 
     def _evict(self) -> None:

@@ -6,7 +6,7 @@ Used to pretrain a backbone from scratch, and to test that our steps equal the s
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -47,15 +47,14 @@ class PromptedTracker:
         total_frames: frames of the whole video (it scales the pointers' positions).
         gate: SAM 2's hard gate by the object score; off in training, where it stops gradients.
         memory_dtype: type that memories are kept in; SAM 2's session uses bfloat16.
+        banks: one per object; without any, made by the first step.
     """
 
     backbone: Backbone
     total_frames: int
     gate: bool = True
     memory_dtype: torch.dtype | None = None
-
-    def __post_init__(self) -> None:
-        self.banks: list[MemoryBank] = []
+    banks: list[MemoryBank] = field(default_factory=list)
 
     def step(
         self,

@@ -1,0 +1,1 @@
+"""Tracking many objects through one video, from prompts on some of its frames."""

@@ -1,0 +1,80 @@
+"""Many objects through one video, as one batch over shared features, in bounded memory.
+
+Every frame is encoded once per direction, or once if the source keeps its features, whatever the
+number of objects. Each direction has memory banks of its own, which hold nothing but the prompted
+frames at its start: an object that the forward direction lost to a look-alike does not pull the
+backward direction with it (transformers' session shares one bank).
+
+Track three objects from a box, a point and a mask::
+
+    from stages.core.model.backbones.records import Prompts
+    from stages.core.model.tracking.objects import track_objects
+    from stages.core.model.tracking.sources import ClipFeatures
+
+    source = ClipFeatures(backbone.encode(pixels))  # or a VideoFeatures
+    box = Prompts(boxes=torch.tensor([[20.0, 8.0, 60.0, 50.0]]))  # pixels of the S x S image
+    point = Prompts(points=torch.tensor([[[33.0, 70.0]]]), labels=torch.tensor([[1]]))
+    objects = [{12: box}, {0: point}, {3: Prompts(mask=first), 40: Prompts(mask=later)}]
+    for found in track_objects(backbone, source, objects):
+        for number, logits in zip(found.objects, found.gated_logits):
+            ...  # mask logits (s, s) of object `number` on frame `found.frame`
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Literal
+
+import torch
+
+from stages.core.model.backbones.backbone import Backbone
+from stages.core.model.backbones.memory import MemoryBank
+from stages.core.model.tracking.engine import Engine, ObjectTrack, TrackedObjects
+from stages.core.model.tracking.prompts import ObjectPrompts, check_prompts
+from stages.core.model.tracking.sources import FeatureSource
+
+Direction = Literal["both", "forward", "backward"]
+
+
+def track_objects(
+    backbone: Backbone,
+    source: FeatureSource,
+    objects: Sequence[ObjectPrompts],
+    *,
+    direction: Direction = "both",
+    memory_dtype: torch.dtype | None = None,
+) -> Iterator[TrackedObjects]:
+    """Track objects through a video from prompts on some of its frames.
+
+    All prompts of an object are read before it is tracked, as by SAM 2's session. Frames between
+    two prompted ones are tracked forward (by "backward" alone, backward).
+
+    Args:
+        backbone: in eval mode; nothing here has gradients.
+        source: features of the T frames.
+        objects: for each one, frame -> prompts (boxes, points or a mask).
+        direction: "both" covers all frames, "forward" those from an object's first prompted frame
+            on, "backward" those up to its last one.
+        memory_dtype: type that memories are kept in; SAM 2's session uses bfloat16.
+
+    Yields:
+        Each frame of each object once: frames in order of time, then in reverse; the objects of a
+        frame in one or more batches.
+
+    Raises:
+        ValueError: an object without prompts, or with a prompt beyond the video.
+    """
+    check_prompts(objects, len(source))
+    tracks = [
+        ObjectTrack(number, dict(sorted(prompts.items())), MemoryBank(memory_dtype))
+        for number, prompts in enumerate(objects)
+    ]
+    if not tracks:
+        return
+    engine, reverse = Engine(backbone, source), direction == "backward"
+    engine.prompt_ahead(tracks, reverse=reverse)
+    yield from engine.sweep(tracks, reverse=reverse)
+    if direction == "both":
+        for track in tracks:
+            track.turn()
+        yield from engine.sweep(tracks, reverse=True)

@@ -1,0 +1,96 @@
+"""Features of a video: how often frames are decoded and encoded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from stages.core.index.index import Video
+from stages.core.model import video_features
+from stages.core.model.backbones.features import FrameFeatures
+from stages.core.model.video_features import VideoFeatures
+
+FRAMES, CHUNK, SIZE = 20, 4, 16
+ONE_CHUNK = 1.0
+"""A budget that keeps nothing but the fewest chunks."""
+
+
+def encode(pixels: Tensor) -> FrameFeatures:
+    """Features that hold the first pixel of their frame."""
+    value = pixels[:, :1, :1, :1]
+    return FrameFeatures(
+        fine=value.expand(-1, 1, 4, 4),
+        middle=value.expand(-1, 2, 2, 2),
+        coarse=value.expand(-1, 8, 1, 1),
+        position=torch.zeros(1, 8, 1, 1),
+    )
+
+
+@pytest.fixture
+def decoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The frames that were decoded; the pixels of a frame are its number."""
+    frames: list[int] = []
+
+    def read(video: Video, frame: int, size: int) -> Tensor:
+        frames.append(frame)
+        return torch.full((3, size, size), frame, dtype=torch.uint8)
+
+    monkeypatch.setattr(video_features, "read_resized", read)
+    return frames
+
+
+@pytest.fixture
+def decoders() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(1) as pool:
+        yield pool
+
+
+def make(decoders: ThreadPoolExecutor, budget: float) -> VideoFeatures:
+    names = tuple(f"{frame:05d}" for frame in range(FRAMES))
+    return VideoFeatures(
+        Video("v", FRAMES, SIZE, SIZE, None, names, ".jpg", Path()),
+        encode,
+        size=SIZE,
+        device=torch.device("cpu"),
+        budget=budget,
+        chunk=CHUNK,
+        decoders=decoders,
+    )
+
+
+@pytest.mark.parametrize("order", [range(FRAMES), range(FRAMES - 1, -1, -1)])
+def test_frames_in_either_direction_are_decoded_once(
+    decoded: list[int], decoders: ThreadPoolExecutor, order: range
+) -> None:
+    """The chunk that is decoded in advance is the right one, except the very first guess."""
+    features = make(decoders, ONE_CHUNK)
+    firsts = [float(features.of([frame]).coarse[0, 0, 0, 0]) for frame in order]
+    assert firsts == sorted(firsts, reverse=order.step < 0)
+    assert features.encoded == FRAMES
+    features.close()
+    assert sorted(decoded) == list(range(FRAMES))
+
+
+def test_back_and_forth_encodes_what_the_budget_holds_once(
+    decoded: list[int], decoders: ThreadPoolExecutor
+) -> None:
+    three = 3 * CHUNK * encode(torch.zeros(1, 3, SIZE, SIZE)).nbytes
+    features = make(decoders, three)
+    for frame in [*range(FRAMES), *range(FRAMES - 1, -1, -1)]:
+        features.of([frame])
+    assert features.encoded == 2 * FRAMES - 3 * CHUNK
+
+
+def test_everything_that_fits_is_encoded_once(
+    decoded: list[int], decoders: ThreadPoolExecutor
+) -> None:
+    features = make(decoders, 1e9)
+    for frame in [*range(FRAMES), *range(FRAMES - 1, -1, -1)]:
+        features.of([frame])
+    assert features.resident
+    assert features.encoded == FRAMES
