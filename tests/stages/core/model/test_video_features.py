@@ -22,7 +22,7 @@ ONE_CHUNK = 1.0
 
 def encode(pixels: Tensor) -> FrameFeatures:
     """Features that hold the first pixel of their frame."""
-    value = pixels[:, :1, :1, :1]
+    value = pixels[:, :1, :1, :1].float()
     return FrameFeatures(
         fine=value.expand(-1, 1, 4, 4),
         middle=value.expand(-1, 2, 2, 2),
