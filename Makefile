@@ -17,6 +17,8 @@ install: $(READY)  ## Set up the virtual environment with pinned versions.
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	-$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-deps --upgrade \
+	  --target $(VENV)/torchvision torchvision  # aside: see tests/stages/torchvision_operators.py
 	@touch $@
 
 demo: $(READY)  ## Run every stage on the toy data set, offline, ending in scores and a report.

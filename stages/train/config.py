@@ -174,7 +174,7 @@ class TrainInputs(Inputs):
     Attributes:
         index: folder of build-moments, which refers to its frames.
         text: folder of precompute-text, with every sentence of `index`.
-        backbone: folder of a SAM 2 or EdgeTAM video model (config.json and model.safetensors).
+        backbone: folder of a SAM 2, SAM 3 or EdgeTAM video model (config.json and its weights).
         valid: a held-out index.
         valid_text: its texts; None if `text` has them too.
     """

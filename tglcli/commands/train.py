@@ -23,8 +23,8 @@ def train(
     backbone: Annotated[
         str,
         typer.Option(
-            help="SAM 2 or EdgeTAM video model: a folder, a hub id, or toy, the small one for the "
-            "data of tgl toy."
+            help="SAM 2, SAM 3 or EdgeTAM video model: a folder, a hub id, or toy, the small one "
+            "for the data of tgl toy."
         ),
     ] = "facebook/sam2.1-hiera-base-plus",
     valid: Annotated[

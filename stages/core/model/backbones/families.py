@@ -32,6 +32,7 @@ class Family:
     Attributes:
         config: name of its configuration class in transformers.
         model: name of its model class in transformers.
+        section: where the model's own configuration lies in its config.json; None: the whole file.
         wrap: the class that runs the model here.
         renamed: names of tensors in published folders, pattern to replacement, beside those that
             transformers changes for this model by itself (its conversion_mapping.py).
@@ -41,6 +42,7 @@ class Family:
     config: str
     model: str
     wrap: type[Backbone]
+    section: str | None = None
     renamed: Mapping[str, str] = field(default_factory=lambda: _IN_A_PIPELINE)
     copies: Mapping[str, str] = field(default_factory=lambda: _POINT_EMBEDDING)
 
@@ -49,6 +51,10 @@ FAMILIES = {
     "sam2_video": Family("Sam2VideoConfig", "Sam2VideoModel", Backbone),
     "edgetam_video": Family("EdgeTamVideoConfig", "EdgeTamVideoModel", EdgeTamBackbone),
     "sam3_tracker_video": Family("Sam3TrackerVideoConfig", "Sam3TrackerVideoModel", Sam3Backbone),
+    # The published SAM 3, a detector and a tracker over one image encoder: the tracker of it.
+    "sam3_video": Family(
+        "Sam3TrackerVideoConfig", "Sam3TrackerVideoModel", Sam3Backbone, section="tracker_config"
+    ),
 }
 """By the ``model_type`` that config.json names."""
 _UNBUILDABLE = "transformers cannot build a model from it"
@@ -97,6 +103,11 @@ def _config(document: Mapping[str, Any], where: Path) -> Any:
     family = _family(document, where)
     family.wrap.require_packages(document, where)
     _require_small(document, where)
+    if family.section is not None:
+        section = document.get(family.section)
+        if not isinstance(section, Mapping):
+            raise SchemaMismatch(f"no section {family.section!r}", where=where)
+        document = section
     with model_errors(where, _UNBUILDABLE):
         return getattr(transformers, family.config).from_dict(dict(document))
 

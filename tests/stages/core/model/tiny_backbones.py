@@ -10,6 +10,7 @@ from transformers import (
     EdgeTamVideoConfig,
     EdgeTamVisionConfig,
     Sam3TrackerVideoConfig,
+    Sam3VideoConfig,
     TimmWrapperConfig,
 )
 
@@ -37,6 +38,7 @@ GLOBAL_LATENTS = 3
 WINDOWS = 2
 SAM3_SIZE = 56
 """Side of SAM 3's frames: four patches, and like the published 1008 not a multiple of 16."""
+SAM3_WORDS = 64
 
 
 def tiny_edgetam(size: int, *, timm: bool = False, published: bool = False, **fields: Any) -> Any:
@@ -131,6 +133,33 @@ def tiny_sam3_vision(size: int) -> dict[str, Any]:
         },
         "fpn_hidden_size": CHANNELS,
     }
+
+
+def tiny_sam3_video(size: int = SAM3_SIZE) -> Any:
+    """Configuration of a detector and a tracker over one image encoder, as published."""
+    layers = {"hidden_size": CHANNELS, "num_layers": 1, "intermediate_size": 64}
+    text = {
+        "vocab_size": SAM3_WORDS,
+        "hidden_size": 32,
+        "intermediate_size": 64,
+        "projection_dim": 32,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "max_position_embeddings": 32,
+        "eos_token_id": SAM3_WORDS - 1,
+    }
+    detector = {
+        "vision_config": tiny_sam3_vision(size),
+        "text_config": {"model_type": "clip_text_model", **text},
+        "geometry_encoder_config": dict(layers),
+        "detr_encoder_config": dict(layers),
+        "detr_decoder_config": {**layers, "num_queries": 9},
+        "mask_decoder_config": {"hidden_size": CHANNELS},
+    }
+    return Sam3VideoConfig(
+        detector_config={"model_type": "sam3", **detector},
+        tracker_config=tiny_sam3(size).to_dict(),
+    )
 
 
 def _timm_encoder(size: int) -> EdgeTamVisionConfig:
