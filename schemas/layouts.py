@@ -28,6 +28,10 @@ BEST_FOLDER = "best"
 CANDIDATES_TABLE = "candidates.parquet"
 TRACKS_TABLE = "tracks.parquet"
 
+OBJECTS_TABLE = "objects.parquet"
+OBJECTS_FOLDER = "ObjectMasks"
+"""The folder of single objects' masks, beside the folders of the videos."""
+
 PROPAGATION_TABLE = "propagation.parquet"
 MASK_SUFFIX = ".png"
 
@@ -94,7 +98,7 @@ def looks_like_video(path: Path) -> bool:
 _TOP_LEVEL = frozenset(
     (
         *(FRAMES_FOLDER, FRAMES_TABLE, *INDEX_TABLES, TEXTS_TABLE, PROPAGATION_TABLE),
-        *(WEIGHTS_FILE, CHECKPOINT_CONFIG, HISTORY_TABLE),
+        *(WEIGHTS_FILE, CHECKPOINT_CONFIG, HISTORY_TABLE, OBJECTS_TABLE, OBJECTS_FOLDER),
         *(SCORES_TABLE, SUMMARY_FILE, REPORT_FILE, RECEIPT_FILE),
     )
 )
@@ -153,3 +157,14 @@ def frame_path(root: Path, video_id: str, name: str, suffix: str = ".jpg") -> Pa
 def mask_path(root: Path, video_id: str, expression_id: str, name: str) -> Path:
     """The path of a mask of propagate: `root/<video>/<expression id>/<frame name>.png`."""
     return root / video_id / expression_id / f"{name}{MASK_SUFFIX}"
+
+
+def object_mask_path(root: Path, video_id: str, expression_id: str, *names: str) -> Path:
+    """The path of an image of objects: `root/ObjectMasks/<video>/<expression id>/...png`.
+
+    Args:
+        names: the frame's name alone for an image of all objects, or the object's id before it.
+    """
+    *folders, name = names
+    folder = Path(root, OBJECTS_FOLDER, video_id, expression_id, *folders)
+    return folder / f"{name}{MASK_SUFFIX}"

@@ -206,6 +206,23 @@ TRACKS = TableSpec(
 """Tracks that a sentence's candidates became: the best score of these candidates and their number,
 the frame that the track was first prompted on, and the track's quality from 0 to 1."""
 
+OBJECTS = TableSpec(
+    name="objects",
+    version=1,
+    schema=_schema(
+        video_id=_ID,
+        expression_id=_ID,
+        anno_id=_ID,
+        number=pa.int32(),
+        score=_nullable(pa.float32()),
+        visible_frames=_FRAME,
+    ),
+    key=("video_id", "expression_id", "anno_id"),
+    rebuild="tgl assemble",
+)
+"""Tracks that a sentence's masks are made of: the pixel value of each in palette images, from 1 on,
+its judge's score, and the number of frames that show it."""
+
 PROPAGATION = TableSpec(
     name="propagation",
     version=1,
@@ -299,6 +316,7 @@ ALL_TABLES: tuple[TableSpec, ...] = (
     TEXTS_BF16,
     CANDIDATES,
     TRACKS,
+    OBJECTS,
     PROPAGATION,
     SCORES,
     SCORE_FRAMES,

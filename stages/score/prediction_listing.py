@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from schemas.layouts import MASK_SUFFIX
+from schemas.layouts import MASK_SUFFIX, OBJECTS_FOLDER
 from stages.core.engine.digest import state_text, text_digest
 from stages.score.cases import MISSING_FRAME, Case, ScoringFault, VideoCases
 
@@ -63,7 +63,7 @@ class _Lister:
 
     def extra(self) -> set[str]:
         """Find entries below the predictions that belong to no case, as relative paths."""
-        known: dict[str, set[str]] = {}
+        known: dict[str, set[str]] = {"": {OBJECTS_FOLDER}}
         for folder, names in self._used.items():
             known.setdefault(folder, set()).update(names)
             while folder:

@@ -51,6 +51,8 @@ from stages.tools.toy.config import ToyConfig, ToyInputs
 from stages.tools.toy.stage import STAGE as TOY
 from stages.train.config import TrainConfig, TrainInputs
 from stages.train.stage import STAGE as TRAIN
+from stages.zero_shot.assemble.config import AssembleConfig, AssembleInputs
+from stages.zero_shot.assemble.stage import STAGE as ASSEMBLE
 
 LENGTHS = {"a": 4, "b": 3}
 _SIZE = (32, 48)
@@ -241,6 +243,7 @@ OUTPUTS = {
     "select-moments": "chosen",
     "references": "answers",
     "render": "sheets",
+    "assemble": "united",
 }
 """Where each stage's artifact lies, in an order in which they can be made."""
 
@@ -309,6 +312,11 @@ _PARTS: dict[str, Callable[[TinyWorld], _Parts]] = {
         RenderConfig(format="sheet", cells=2, short_side=64),
         RenderInputs(world.preds, world.index),
     ),
+    "assemble": lambda world: (
+        ASSEMBLE,
+        AssembleConfig(),
+        AssembleInputs(world.index, world.index / "moments.parquet"),
+    ),
 }
 _OTHER_SETTINGS: dict[str, dict[str, object]] = {
     "toy": {"seed": 1},
@@ -321,6 +329,7 @@ _OTHER_SETTINGS: dict[str, dict[str, object]] = {
     "select-moments": {"stride": 2},
     "references": {"kind": "one-at-random"},
     "render": {"cells": 1},
+    "assemble": {"objects": "folders"},
 }
 
 

@@ -131,6 +131,10 @@ COMMANDS: dict[str, Command] = {
         lambda world, out: ["select-moments", world.index, out, "--model", world.selector],
         ("index", "selector", "frames", "frames/JPEGImages/a"),
     ),
+    "assemble": Command(
+        lambda world, out: ["assemble", world.index, world.chosen / "moments.parquet", out],
+        ("index", "chosen/moments.parquet", "frames", "frames/JPEGImages/a"),
+    ),
     "references": Command(
         lambda world, out: [
             *("references", world.index, out, "--objects", world.toy / "train" / "objects.json")

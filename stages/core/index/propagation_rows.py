@@ -33,15 +33,22 @@ class PropagationRows:
     scores: np.ndarray
     areas: np.ndarray
 
-    def table(self) -> pa.Table:
-        """The rows as the propagation table has them."""
+    def table(self, *, unknown_relevance: bool = False) -> pa.Table:
+        """The rows as the propagation table has them.
+
+        Args:
+            unknown_relevance: NaN stands for a frame of unknown relevance, and becomes null; from a
+                model it is a fault, which score reports.
+        """
         scores = np.asarray(self.scores, np.float32)
+        relevance = np.asarray(self.relevance, np.float32)
+        unknown = np.isnan(relevance) if unknown_relevance else None
         columns = {
             "video_id": [self.video_id] * len(self.frames),
             "expression_id": self.expression_ids,
             "frame": np.asarray(self.frames, np.int32),
             "route": self.routes,
-            "relevance": np.asarray(self.relevance, np.float32),
+            "relevance": pa.array(relevance, pa.float32(), mask=unknown),
             "object_score": pa.array(scores, pa.float32(), mask=np.isnan(scores)),
             "mask_area": np.asarray(self.areas, np.int64),
         }

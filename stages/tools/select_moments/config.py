@@ -4,15 +4,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from schemas.errors import ConfigError
-from stages.core.engine.digest import tree_digest
+from stages.core.engine.digest import artifact_digest, tree_digest, weights_digest
 from stages.core.engine.settings import Settings, setting
 from stages.core.engine.stage import Inputs
 from stages.core.index.frame_files import frame_folders, index_digest
-from stages.core.model.loading.hub import local_folder
+from stages.core.model.loading.hub import TOY, TOY_CHECKPOINT, local_folder
 
 MODEL_OPTION = "--model"
+SENTENCE, REFERENT = PER = ("sentence", "referent")
+TRUTH, BEST_CANDIDATE = REFERENCES = ("truth", "none")
+"""Words for --model that name no network."""
+_STRIDES = {SENTENCE: 1, REFERENT: 8}
+_WINDOWS = {SENTENCE: 5, REFERENT: 16}
+PER_REFERENT = "Per referent"
+"""Heading of --per and what belongs to it."""
 
 
 @dataclass(frozen=True)
@@ -22,18 +30,25 @@ class SelectConfig(Settings):
     model: str = setting(
         "openai/clip-vit-base-patch32",
         "Image-text model: a local folder or hub id of CLIP, SigLIP or BLIP-2 (image-text "
-        "retrieval).",
+        "retrieval). Per referent also any image-text-to-text model, a tgl checkpoint (or toy), "
+        "truth, or none.",
     )
-    stride: int = setting(
-        1, "Score every N-th frame; the others take the score of the nearest.", low=1
+    stride: int | None = setting(
+        None,
+        "Score every N-th frame, by default each one; the others take the score of the nearest. "
+        "Per referent: frames from the start of a window to the next, by default 8.",
+        low=1,
     )
-    window: int = setting(
-        5, "Average the scores over this many frames, an odd number; 1 does not average.", low=1
+    window: int | None = setting(
+        None,
+        "Average the scores over this many frames, by default 5, an odd number; 1 does not "
+        "average. Per referent: frames of a window, which gets one score, by default 16.",
+        low=1,
     )
     threshold: float = setting(
         0.5,
         "Select frames with at least this score, from 0 (the lowest of the sentence in the "
-        "video) to 1 (the highest).",
+        "video) to 1 (the highest). Per referent: with this share of the track's highest score.",
         low=0,
         high=1,
     )
@@ -51,36 +66,115 @@ class SelectConfig(Settings):
         former=("drop",),
         low=1,
     )
+    per: str = setting(
+        SENTENCE,
+        "Select moments of the sentence, or of each referent: of the tracks that the index lists "
+        "for a sentence, those that it describes.",
+        choices=PER,
+        omit_default=True,
+        panel=PER_REFERENT,
+    )
+    frames_per_window: int = setting(
+        4,
+        "Frames of a window that the model sees, spread over it evenly.",
+        low=1,
+        high=64,
+        only_with="per_referent",
+    )
+    accept: float | None = setting(
+        None,
+        "Accept a track from this score on, 0 to 1; 0 accepts all tracks that are visible. By "
+        "default 0.5, with a tgl checkpoint 0.3.",
+        low=0,
+        high=1,
+        only_with="per_referent",
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.window % 2 == 0:
+        if self.per_referent:
+            return
+        if self.frames_averaged % 2 == 0:
             raise ConfigError(
                 f"{self.window} is even, an odd number of frames is needed",
                 where="--window",
-                hint=f"name {self.window - 1} or {self.window + 1}",
+                hint=f"name {self.frames_averaged - 1} or {self.frames_averaged + 1}",
             )
+        if self.model in REFERENCES:
+            raise ConfigError(
+                f"{self.model!r} judges tracks", where=MODEL_OPTION, hint="add --per referent"
+            )
+
+    @property
+    def per_referent(self) -> bool:
+        """Whether each referent gets moments of its own."""
+        return self.per == REFERENT
+
+    @property
+    def frame_stride(self) -> int:
+        """Frames from one score to the next."""
+        return _STRIDES[self.per] if self.stride is None else self.stride
+
+    @property
+    def frames_averaged(self) -> int:
+        """Frames that a score stands for."""
+        return _WINDOWS[self.per] if self.window is None else self.window
+
+    def to_dict(self) -> dict[str, Any]:
+        """See ``Settings``; with the values that stand for the defaults."""
+        values = {"stride": self.frame_stride, "window": self.frames_averaged}
+        return super().to_dict() | values
 
 
 @dataclass(frozen=True)
 class SelectInputs(Inputs):
-    """An index, and the model's folder where it is local."""
+    """Inputs of the stage.
+
+    Attributes:
+        index: with the sentences; per referent its masks are the tracks.
+        model: the model's folder where it is local.
+        text: from `tgl precompute-text`, for a tgl checkpoint.
+        truth: an index with true masks, for `--model truth`.
+    """
 
     index: Path
     model: Path | None = None
+    text: Path | None = None
+    truth: Path | None = None
 
     def digests(self) -> dict[str, str]:
-        """Digests of the index with its frames, and of the model's files."""
+        """Digests of the index with its frames, of the model's files, texts and true masks."""
         found = {"index": index_digest(self.index)}
         if self.model is not None:
-            found["model"] = tree_digest(self.model)
+            # A checkpoint of tgl comes with texts.
+            digest = tree_digest if self.text is None else weights_digest
+            found["model"] = digest(self.model)
+        for name, folder in (("text", self.text), ("truth", self.truth)):
+            if folder is not None:
+                found[name] = artifact_digest(folder)
         return found
 
     def paths(self) -> list[Path]:
         """Named paths, and the frames that the index points to."""
         return [*super().paths(), *frame_folders(self.index)]
 
+    def check(self, config: SelectConfig) -> None:
+        """Raise ConfigError where an input is missing, or given without its use."""
+        wanted = config.per_referent and config.model == TRUTH
+        if wanted and self.truth is None:
+            raise ConfigError(
+                "--model truth needs an index with true masks", where="--truth", hint="name one"
+            )
+        if self.truth is not None and not wanted:
+            raise ConfigError("has no effect without --model truth", where="--truth")
+        if self.text is not None and not config.per_referent:
+            raise ConfigError("has no effect without --per referent", where="--text")
 
-def local_model(model: str) -> Path | None:
-    """The model as a folder, None for a hub id."""
+
+def local_model(model: str, per: str = SENTENCE) -> Path | None:
+    """The model as a folder, None for a hub id and for words that name no network."""
+    if per == REFERENT and model in REFERENCES:
+        return None
+    if per == REFERENT and model == TOY:
+        return TOY_CHECKPOINT
     return local_folder(model)

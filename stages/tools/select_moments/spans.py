@@ -36,7 +36,7 @@ def choose_spans(scores: np.ndarray, config: SelectConfig) -> list[Span]:
     Args:
         scores: of one sentence, (T,).
     """
-    values = smoothed(scores, config.window)
+    values = smoothed(scores, config.frames_averaged)
     low, high = values.min(), values.max()
     if high <= low:
         return [(0, len(values))]

@@ -15,6 +15,7 @@ from schemas.directories import sha256_file
 from schemas.documents import mapping, parse_json
 from schemas.errors import CorruptInput, MissingInput, TglError, system_errors
 from schemas.files import open_regular, read_regular
+from schemas.layouts import OBJECTS_FOLDER
 from schemas.receipts import canonical_json, fingerprint
 from schemas.wording import amount, listing
 from stages.core.engine.digest import require_folder, text_digest
@@ -236,7 +237,7 @@ def _left_out(
     preds: Path, expected: list[ExpectedVideo], checked: dict[str, _Checked]
 ) -> dict[str, int]:
     """Count what is among the predictions but not in the zip."""
-    names = {video.video_id for video in expected}
+    names = {OBJECTS_FOLDER, *(video.video_id for video in expected)}
     present = (path.name for path in preds.iterdir() if path.is_dir())
     folders = sum(name not in names and not name.startswith(".") for name in present)
     return {

@@ -7,26 +7,47 @@ from typing import Annotated
 
 import typer
 
-from stages.tools.select_moments.config import SelectConfig, SelectInputs, local_model
+from stages.tools.select_moments.config import PER_REFERENT, SelectConfig, SelectInputs, local_model
 from tglcli.options import RunOptions, stage_command
 
 
-@stage_command(SelectConfig, runtime=("device", "precision"))
+@stage_command(SelectConfig, runtime=("scheduler", "device", "devices", "precision"))
 def select_moments(
-    index: Annotated[Path, typer.Argument(help="Index of tgl build-moments.")],
+    index: Annotated[
+        Path, typer.Argument(help="Index of tgl build-moments; per referent also of tgl track.")
+    ],
     out: Annotated[Path, typer.Argument(help="Folder to write.")],
     config: SelectConfig,
     run: RunOptions,
+    text: Annotated[
+        Path | None,
+        typer.Option(
+            help="Its sentences, encoded by tgl precompute-text, for a tgl checkpoint.",
+            rich_help_panel=PER_REFERENT,
+        ),
+    ] = None,
+    truth: Annotated[
+        Path | None,
+        typer.Option(
+            help="Index with true masks, for --model truth.", rich_help_panel=PER_REFERENT
+        ),
+    ] = None,
 ) -> None:
-    """Select the moments of each sentence with an image-text model.
+    """Select the moments of each sentence, or of each referent, with a model.
 
     OUT/moments.parquet can be given to tgl propagate --moments. If the index has annotated
-    moments, the summary shows how often the best frame is in one (key-frame top-1).
+    moments, the summary compares them with the selected ones.
+
+    With --per referent, the model judges the tracks of the index (its masks): which of them a
+    sentence describes, and when. A track that is not accepted has no row. tgl assemble makes
+    masks of the accepted tracks.
 
     Examples:
-        tgl select-moments index selected
-        tgl select-moments index out --model google/siglip-base-patch16-224
+        tgl select-moments index selected --model google/siglip-base-patch16-224
+        tgl select-moments tracks accepted --per referent
+        tgl select-moments tracks accepted --per referent --model toy --text text
     """
     from stages.tools.select_moments.stage import STAGE
 
-    run.execute(STAGE, config, SelectInputs(index, local_model(config.model)), out)
+    inputs = SelectInputs(index, local_model(config.model, config.per), text, truth)
+    run.execute(STAGE, config, inputs, out)

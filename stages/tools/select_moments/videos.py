@@ -1,0 +1,107 @@
+"""Running a job per video: finished ones are kept, the others run on the devices."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from schemas.errors import TglError
+from schemas.receipts import canonical_json
+from stages.core.engine.digest import text_digest
+from stages.core.engine.failures import input_failure, nothing_done
+from stages.core.engine.progress import Progress
+from stages.core.engine.runtime import Runtime
+from stages.core.engine.workers.devices import DeviceFunction, map_on_devices
+from stages.core.engine.workspace import Workspace
+from stages.core.index.index import Index, Video
+from stages.tools.select_moments.config import SelectConfig, SelectInputs
+
+
+@dataclass(frozen=True)
+class VideoJob:
+    """One video, with all that a process needs to open the rest."""
+
+    config: SelectConfig
+    inputs: SelectInputs
+    runtime: Runtime
+    video_id: str
+
+
+@dataclass(frozen=True)
+class NotLoaded:
+    """The failure of a job that could not load its model: no other video can do better."""
+
+    error: TglError
+
+
+@dataclass(frozen=True)
+class VideoTables:
+    """Result of all videos.
+
+    Attributes:
+        tables: rows of each video that did not fail, in the order of the index.
+        failures: errors by video.
+        kept: videos that an earlier run had finished.
+    """
+
+    tables: dict[str, pa.Table]
+    failures: dict[str, TglError]
+    kept: int
+
+    def counts(self) -> dict[str, int]:
+        """Counts of videos; failed ones only if there are any."""
+        failed = {"videos failed": len(self.failures)} if self.failures else {}
+        return {"videos": len(self.tables), **failed}
+
+    def lines(self) -> tuple[str, ...]:
+        """One line per failed video."""
+        return tuple(f"video {name}: {error}" for name, error in sorted(self.failures.items()))
+
+
+def run_videos(
+    work: DeviceFunction[VideoJob, pa.Table | NotLoaded],
+    index: Index,
+    job: Callable[[str], VideoJob],
+    out: Workspace,
+    *,
+    progress: Progress,
+    units: Callable[[Video], int],
+) -> VideoTables:
+    """Run a job for every video with sentences, unless an earlier run finished it.
+
+    Args:
+        job: makes the job of a video.
+        units: frames that a video's job advances by.
+
+    Raises:
+        TglError: the model cannot be loaded, every video failed, or the run cannot go on.
+    """
+    names = [name for name in index.videos if index.expressions_of(name)]
+    example = job(names[0]) if names else None
+    digest = "" if example is None else text_digest(canonical_json(example.inputs.digests()))
+    tables = {name: out.finished(name, digest) for name in names}
+    waiting = [name for name in names if tables[name] is None]
+    failures: dict[str, TglError] = {}
+    if waiting and example is not None:
+        total = sum(units(index.videos[name]) for name in waiting)
+        with progress.task("select-moments", total, "frame") as task:
+            for done, rows in map_on_devices(
+                work,
+                map(job, waiting),
+                runtime=example.runtime,
+                task=task,
+                units=lambda job: units(index.videos[job.video_id]),
+            ):
+                if isinstance(rows, NotLoaded):
+                    raise rows.error
+                if isinstance(rows, TglError):
+                    failures[done.video_id] = input_failure(rows)
+                    continue
+                out.finish(done.video_id, digest, rows)
+                tables[done.video_id] = rows
+    if failures and len(failures) == len(names):
+        raise nothing_done(list(failures.values()), "video")
+    found = {name: rows for name, rows in tables.items() if rows is not None}
+    return VideoTables(found, failures, len(names) - len(waiting))

@@ -1,0 +1,1 @@
+"""assemble: masks of sentences from the tracks that a judge accepted."""

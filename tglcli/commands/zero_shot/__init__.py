@@ -1,0 +1,1 @@
+"""Commands that make masks without training."""
