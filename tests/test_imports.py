@@ -18,7 +18,9 @@ SIX = (
     "propagate",
     "score",
 )
-CORE_ORDER = ("engine", "media", "index", "model", "datasets", "moment_formats", "submissions")
+CORE_ORDER = (
+    *("engine", "language", "media", "index", "model", "datasets", "moment_formats", "submissions"),
+)
 """A part of core imports those before it."""
 COMPOSING = {"segment": ("render",)}
 """Tools that may import stages, each with the other tools it may import."""

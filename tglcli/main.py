@@ -28,6 +28,7 @@ from tglcli.commands.tools.table import table
 from tglcli.commands.tools.toy import toy
 from tglcli.commands.train import train
 from tglcli.commands.zero_shot.assemble import assemble
+from tglcli.commands.zero_shot.ground import ground
 from tglcli.help import styled
 from tglcli.parsing import Command, Group, name_values, present_names
 from tglcli.termination import (
@@ -57,7 +58,7 @@ COMMANDS = {
         propagate,
         score,
     ),
-    "Without training": (assemble,),
+    "Without training": (ground, assemble),
     "Tools": (
         segment,
         select_moments,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from schemas.errors import MissingInput
@@ -11,12 +10,12 @@ from schemas.layouts import EXPRESSIONS_TABLE
 from stages.core.engine.digest import file_digest, require_files, text_digest, tree_digest
 from stages.core.engine.settings import Settings, setting
 from stages.core.engine.stage import Inputs
+from stages.core.language.tagging import INSTALL_TAGGER, TAGGER_PACKAGE, tagger_version
 from stages.core.model.loading.hub import local_folder
 
 HASH_ENCODER = "hash"
 FP16, BF16 = "fp16", "bf16"
 AUTO, LIST, TAGGER = "auto", "list", "tagger"
-_TAGGER_PACKAGE = "textblob"
 ENCODER_OPTION = "--encoder"
 
 
@@ -95,13 +94,11 @@ def installed_tagger(motion_words: str) -> str | None:
     """
     if motion_words == LIST:
         return None
-    try:
-        return f"{_TAGGER_PACKAGE} {version(_TAGGER_PACKAGE)}"
-    except PackageNotFoundError as error:
-        if motion_words == AUTO:
-            return None
+    found = tagger_version()
+    if found is None and motion_words == TAGGER:
         raise MissingInput(
-            f"no tagger is installed: {TAGGER} needs the package {_TAGGER_PACKAGE}",
+            f"no tagger is installed: {TAGGER} needs the package {TAGGER_PACKAGE}",
             where="--motion-words",
-            hint="pip install 'tgl[tagger]'",
-        ) from error
+            hint=INSTALL_TAGGER,
+        )
+    return found

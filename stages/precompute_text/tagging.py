@@ -1,8 +1,8 @@
-"""The part-of-speech tagger of textblob, whose lexicon is part of the package."""
+"""Verbs by the part-of-speech tagger of textblob."""
 
 from __future__ import annotations
 
-from schemas.errors import MissingInput
+from stages.core.language.tagging import INSTALL_TAGGER, Tagger
 
 _VERB = "VB"  # Penn treebank: VB, VBD, VBG, VBN, VBP, VBZ
 # Verbs of being and having, which the tagger marks like any other.
@@ -21,25 +21,13 @@ class VerbTagger:
     """
 
     def __init__(self) -> None:
-        try:
-            from textblob.en import tag
-        except ImportError as error:
-            raise MissingInput(
-                f"the tagger cannot be loaded ({error})",
-                where="--motion-words",
-                hint="pip install 'tgl[tagger]', or --motion-words list",
-            ) from error
-        self._tag = tag
+        hint = f"{INSTALL_TAGGER}, or --motion-words list"
+        self._tag = Tagger(option="--motion-words", hint=hint)
 
     def __call__(self, sentence: str) -> list[tuple[int, int]]:
         """Ranges of verbs as (start, end) in characters, without verbs of being and having."""
-        found = []
-        end = 0
-        for word, kind in self._tag(sentence, tokenize=True):
-            start = sentence.find(word, end)
-            if start < 0:  # the tagger rewrites some punctuation marks
-                continue
-            end = start + len(word)
-            if kind.startswith(_VERB) and word.lower() not in _STATES:
-                found.append((start, end))
-        return found
+        return [
+            (start, end)
+            for start, end, kind in self._tag(sentence)
+            if kind.startswith(_VERB) and sentence[start:end].lower() not in _STATES
+        ]

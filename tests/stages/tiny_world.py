@@ -17,6 +17,7 @@ from unittest import mock
 
 import numpy as np
 import torch
+from tiny_detectors import save_detector
 from tiny_selectors import save_selector
 
 from schemas.directories import sha256_file
@@ -53,6 +54,8 @@ from stages.train.config import TrainConfig, TrainInputs
 from stages.train.stage import STAGE as TRAIN
 from stages.zero_shot.assemble.config import AssembleConfig, AssembleInputs
 from stages.zero_shot.assemble.stage import STAGE as ASSEMBLE
+from stages.zero_shot.ground.config import GroundConfig, GroundInputs
+from stages.zero_shot.ground.stage import STAGE as GROUND
 
 LENGTHS = {"a": 4, "b": 3}
 _SIZE = (32, 48)
@@ -163,6 +166,7 @@ def make_world(root: Path) -> TinyWorld:
         write_video(world.video(name), LENGTHS[name], seed=number)
     _write_dataset(world.dataset / "train")
     save_selector("clip", world.selector)
+    save_detector("owlv2", world.detector)
     _write_models(world)
     for stage, folder in OUTPUTS.items():
         world.job(stage).execute(world.root / folder)
@@ -241,6 +245,7 @@ OUTPUTS = {
     "propagate": "preds",
     "score": "scores",
     "select-moments": "chosen",
+    "ground": "candidates",
     "references": "answers",
     "render": "sheets",
     "assemble": "united",
@@ -306,6 +311,11 @@ _PARTS: dict[str, Callable[[TinyWorld], _Parts]] = {
         SelectConfig(model=str(world.selector)),
         SelectInputs(world.index, world.selector),
     ),
+    "ground": lambda world: (
+        GROUND,
+        GroundConfig(model=str(world.detector), top_k=3),
+        GroundInputs(world.index, world.detector),
+    ),
     "references": lambda world: (REFERENCES, ReferencesConfig(), ReferencesInputs(world.index)),
     "render": lambda world: (
         RENDER,
@@ -327,6 +337,7 @@ _OTHER_SETTINGS: dict[str, dict[str, object]] = {
     "propagate": {"object_gate": False, "drop_specks": 0},
     "score": {"pictures": 0},
     "select-moments": {"stride": 2},
+    "ground": {"top_k": 2},
     "references": {"kind": "one-at-random"},
     "render": {"cells": 1},
     "assemble": {"objects": "folders"},

@@ -135,6 +135,22 @@ COMMANDS: dict[str, Command] = {
         lambda world, out: ["assemble", world.index, world.chosen / "moments.parquet", out],
         ("index", "chosen/moments.parquet", "frames", "frames/JPEGImages/a"),
     ),
+    "ground": Command(
+        lambda world, out: ["ground", world.index, out, "--model", world.detector],
+        ("index", "detector", "frames", "frames/JPEGImages/a"),
+    ),
+    "ground --from": Command(
+        lambda world, out: [
+            *("ground", world.index, out, "--from", world.candidates / "candidates.parquet")
+        ],
+        ("index", "candidates/candidates.parquet"),
+        stage="ground",
+    ),
+    "ground --model objects": Command(
+        lambda world, out: ["ground", world.index, out, "--model", "objects"],
+        ("index",),
+        stage="ground",
+    ),
     "references": Command(
         lambda world, out: [
             *("references", world.index, out, "--objects", world.toy / "train" / "objects.json")

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tiny_detectors import save_detector
 from tiny_encoder import save_encoder
 from tiny_selectors import save_selector
 from tiny_world import TinyWorld
@@ -75,10 +76,14 @@ def drained(terminal: int) -> str:
 def test_real_models_are_loaded_without_a_word(world: Path, tmp_path: Path) -> None:
     encoder = save_encoder(tmp_path / "encoder")
     selector = save_selector("clip", tmp_path / "selector")
+    detectors = ("grounding-dino", "mm-grounding-dino", "owlv2")
+    for name in detectors:
+        save_detector(name, tmp_path / name)
     index = str(world / "index")
     commands = [
         ("precompute-text", index, "text", "-q", "--encoder", str(encoder)),
         ("select-moments", index, "moments", "-q", "--model", str(selector)),
+        *(("ground", index, name, "-q", "--model", str(tmp_path / name)) for name in detectors),
     ]
     assert printed(commands, tmp_path) == (0, "", "")
     assert (tmp_path / "text/receipt.json").is_file()

@@ -62,6 +62,11 @@ INPUTS = {
         "selector/model.safetensors",
         "frames/JPEGImages/b/00001.jpg",
     ],
+    "ground": [
+        "index/expressions.parquet",
+        "detector/model.safetensors",
+        "frames/JPEGImages/b/00001.jpg",
+    ],
     "references": ["index/masks.parquet"],
     "render": ["preds/a/0/00001.png", "index/moments.parquet", "frames/JPEGImages/b/00001.jpg"],
 }

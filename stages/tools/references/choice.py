@@ -6,9 +6,9 @@ import hashlib
 import re
 from collections.abc import Sequence
 
+from stages.core.datasets.objects import KnownObject
 from stages.core.index.index import Expression
 from stages.tools.references.config import ALL_OBJECTS, ONE_AT_RANDOM, ReferencesConfig
-from stages.tools.references.objects import KnownObject
 
 PLURAL = re.compile(r"(?:e?s)?")
 

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from schemas.errors import CorruptInput
 from schemas.layouts import mask_path
+from stages.core.datasets.objects import KnownObject, read_objects, referents_as_objects
 from stages.core.engine.digest import text_digest
 from stages.core.engine.progress import Progress
 from stages.core.engine.runtime import Runtime
@@ -22,7 +23,6 @@ from stages.core.media.mask_png import write_mask
 from stages.core.media.rle import Rle, decode
 from stages.tools.references.choice import choose
 from stages.tools.references.config import ReferencesConfig, ReferencesInputs
-from stages.tools.references.objects import KnownObject, read_objects, referents_as_objects
 
 
 @dataclass(frozen=True)

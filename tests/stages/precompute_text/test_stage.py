@@ -288,7 +288,7 @@ def test_a_tagger_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
     def absent(name: str) -> str:
         raise PackageNotFoundError(name)
 
-    monkeypatch.setattr("stages.precompute_text.config.version", absent)
+    monkeypatch.setattr("stages.core.language.tagging.version", absent)
     assert installed_tagger("auto") is installed_tagger("list") is None
     with pytest.raises(MissingInput, match=r"--motion-words: no tagger.*tgl\[tagger\]"):
         installed_tagger("tagger")

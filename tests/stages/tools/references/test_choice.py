@@ -2,10 +2,10 @@
 
 import pytest
 
+from stages.core.datasets.objects import KnownObject
 from stages.core.index.index import Expression
 from stages.tools.references.choice import choose, look_alikes
 from stages.tools.references.config import ReferencesConfig
-from stages.tools.references.objects import KnownObject
 
 OBJECTS = [
     KnownObject("1", "red circle"),

@@ -1,0 +1,1 @@
+"""Language: the part-of-speech tagger that several stages use."""

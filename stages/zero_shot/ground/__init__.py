@@ -1,0 +1,1 @@
+"""ground: candidate boxes of each sentence on frames spread over its video."""

@@ -1,0 +1,1 @@
+"""Detectors of transformers behind one interface: frames and sentences in, boxes out."""

@@ -1,0 +1,79 @@
+"""Detectors by the type of their model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import transformers
+from transformers import AutoConfig, AutoImageProcessor, AutoTokenizer
+
+from schemas.errors import ConfigError
+from stages.core.model.loading.pretrained import (
+    load_pretrained,
+    load_pretrained_model,
+    model_errors,
+)
+from stages.zero_shot.ground.config import MODEL_OPTION
+from stages.zero_shot.ground.detectors.detector import Detector, Loaded
+from stages.zero_shot.ground.detectors.grounding_dino import GroundingDinoDetector
+from stages.zero_shot.ground.detectors.owlv2 import Owlv2Detector
+from stages.zero_shot.ground.detectors.sam3 import Sam3Detector
+
+
+@dataclass(frozen=True)
+class Family:
+    """A family of detectors.
+
+    Attributes:
+        model, processor: names of transformers' classes; SAM 3's need torchvision.
+        detector: runs them.
+    """
+
+    model: str
+    processor: str
+    detector: Callable[[Loaded], Detector]
+
+
+_SAM3 = Family("Sam3Model", "Sam3Processor", Sam3Detector)
+FAMILIES = {
+    "grounding-dino": Family(
+        "GroundingDinoForObjectDetection", "GroundingDinoProcessor", GroundingDinoDetector
+    ),
+    "mm-grounding-dino": Family(
+        "MMGroundingDinoForObjectDetection", "GroundingDinoProcessor", GroundingDinoDetector
+    ),
+    "owlv2": Family("Owlv2ForObjectDetection", "Owlv2Processor", Owlv2Detector),
+    "sam3": _SAM3,
+    "sam3_video": _SAM3,  # as published: detector and tracker in one folder
+}
+
+
+def load_detector(name: str, *, device: torch.device, precision: str) -> Detector:
+    """Load the detector of a local folder or a hub id.
+
+    Raises:
+        ConfigError: a model of another family.
+        MissingInput: no such folder, or a hub id that is neither cached nor reachable.
+        CorruptInput: transformers cannot load it.
+        SchemaMismatch: weights are missing, or their sizes do not fit.
+    """
+    config = load_pretrained(AutoConfig, name, option=MODEL_OPTION)
+    family = FAMILIES.get(config.model_type)
+    if family is None:
+        raise ConfigError(
+            f"is a {config.model_type} model, one of {', '.join(FAMILIES)} is needed", where=name
+        )
+    model = load_pretrained_model(_class(family.model), name, option=MODEL_OPTION)
+    images = load_pretrained(AutoImageProcessor, name, option=MODEL_OPTION, backend="pil")
+    tokenizer = load_pretrained(AutoTokenizer, name, option=MODEL_OPTION)
+    with model_errors(name, "its parts do not make a detector"):
+        processor = _class(family.processor)(images, tokenizer)
+        loaded = Loaded(name, model.to(device).eval(), processor, device, precision)
+        return family.detector(loaded)
+
+
+def _class(name: str) -> Any:
+    return getattr(transformers, name)

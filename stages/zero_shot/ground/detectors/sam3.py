@@ -1,0 +1,69 @@
+"""SAM 3: boxes and masks of a short noun phrase."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+from torch import Tensor
+
+from stages.zero_shot.ground.detectors.detector import EVERY_SCORE, Detector, Proposals, Tensors
+
+_MOST_TOKENS = 32
+"""transformers' processor pads to so many, and the model takes no more."""
+
+
+class Sam3Detector(Detector):
+    """A frame is encoded once for all sentences, and a sentence once for all frames."""
+
+    _padding = "max_length"
+
+    @property
+    def _most_tokens(self) -> int:
+        config = getattr(self._model.config, "detector_config", None) or self._model.config
+        return min(_MOST_TOKENS, int(config.text_config.max_position_embeddings))
+
+    def _encode(self, tokens: Tensors) -> Tensors:
+        features = self._model.get_text_features(**tokens).pooler_output  # (E, L, C)
+        return {"features": features, "attention_mask": tokens["attention_mask"]}
+
+    def _look(self, pixels: Tensors) -> Any:
+        return self._model.get_vision_features(pixels["pixel_values"])
+
+    def _propose(self, encoded: Any, frames: Tensor, text: Tensors) -> Proposals:
+        outputs = self._model(
+            vision_embeds=_of_frames(encoded, frames),
+            text_embeds=SimpleNamespace(pooler_output=text["features"]),
+            attention_mask=text["attention_mask"],
+        )
+        return Proposals(
+            order=outputs.pred_logits,
+            corners=outputs.pred_boxes,
+            outputs={
+                "pred_logits": outputs.pred_logits,
+                "pred_boxes": outputs.pred_boxes,
+                "pred_masks": outputs.pred_masks,
+            },
+            whole={"presence_logits": outputs.presence_logits.float()},
+        )
+
+    def _post_process(
+        self, outputs: Any, sizes: Sequence[tuple[int, int]]
+    ) -> Sequence[Mapping[str, Any]]:
+        return self._loaded.processor.post_process_instance_segmentation(
+            outputs, threshold=EVERY_SCORE, target_sizes=list(sizes)
+        )
+
+
+def _of_frames(encoded: Any, frames: Tensor) -> Any:
+    """A vision output whose feature maps are repeated by frame, P first in every shape."""
+    return replace(
+        encoded,
+        fpn_hidden_states=tuple(level[frames] for level in encoded.fpn_hidden_states),
+        fpn_position_encoding=tuple(
+            level.expand(len(encoded.fpn_hidden_states[0]), *level.shape[1:])[frames]
+            for level in encoded.fpn_position_encoding
+        ),
+    )

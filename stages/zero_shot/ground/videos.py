@@ -1,0 +1,161 @@
+"""Searching one video with a detector, on one device of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from schemas.errors import TglError
+from stages.core.engine.failures import INPUT_FAILURES
+from stages.core.engine.workers.devices import DeviceWorker
+from stages.core.index.frame_files import read_video_frame, require_unchanged
+from stages.core.index.index import Expression, Video
+from stages.zero_shot.ground.boxes import Boxes, Found
+from stages.zero_shot.ground.config import GroundConfig
+from stages.zero_shot.ground.units import VideoCandidates
+
+if TYPE_CHECKING:
+    from stages.zero_shot.ground.detectors.detector import Detector, Limits
+
+_AHEAD = 2
+"""Batches of frames that are decoded and resized while one is searched."""
+
+
+@dataclass(frozen=True)
+class VideoJob:
+    """A video to search.
+
+    Attributes:
+        video: with its frames.
+        expressions: its sentences.
+        phrases: the words to search for by sentence; None for the whole sentence.
+        frames: positions of the frames to search.
+        config: of the run.
+        precision: of the network.
+        threads: that decode frames.
+    """
+
+    video: Video
+    expressions: Sequence[Expression]
+    phrases: Sequence[str | None]
+    frames: Sequence[int]
+    config: GroundConfig
+    precision: str
+    threads: int
+
+
+@dataclass(frozen=True)
+class VideoFailure:
+    """A video with a frame that cannot be read, so that the others go on."""
+
+    error: TglError
+
+
+def search_video(job: VideoJob, worker: DeviceWorker) -> VideoCandidates | VideoFailure:
+    """Find candidates of every sentence of a video.
+
+    Sentences that are searched by the same words are searched once. `worker` advances by frames.
+
+    Raises:
+        TglError: the detector cannot be loaded or used.
+    """
+    detector = worker.keep(
+        (job.config.model, job.precision),
+        lambda: _load(job.config.model, worker.device, job.precision),
+    )
+    searched = [
+        phrase or expression.text
+        for phrase, expression in zip(job.phrases, job.expressions, strict=True)
+    ]
+    distinct = list(dict.fromkeys(searched))
+    sentences = detector.encode(distinct)
+    found: list[list[Boxes]] = []  # by frame and distinct sentence
+    size = (job.video.height, job.video.width)
+    try:
+        require_unchanged(job.video)
+        for batch in _prepared(job, detector):
+            found += detector.detect(batch, sentences, size, _limits(job.config))
+            worker.advance(len(batch))
+    except _UnreadableFrame as failure:
+        return VideoFailure(failure.error)
+    cut = {text for text, is_cut in zip(distinct, sentences.cut, strict=True) if is_cut}
+    return _collected(job, found, searched, distinct, sum(text in cut for text in searched))
+
+
+def _collected(
+    job: VideoJob,
+    found: Sequence[Sequence[Boxes]],
+    searched: Sequence[str],
+    distinct: Sequence[str],
+    cut: int,
+) -> VideoCandidates:
+    """Candidates inside the frames by sentence and frame; `found` is by frame and phrase."""
+    columns = {text: column for column, text in enumerate(distinct)}
+    items, dropped = [], 0
+    for expression, phrase, text in zip(job.expressions, job.phrases, searched, strict=True):
+        for row, frame in enumerate(job.frames):
+            inside = found[row][columns[text]].inside(job.video.height, job.video.width)
+            dropped += inside.dropped
+            kept = inside.at((inside.scores >= job.config.min_score).nonzero()[0])
+            items.append(Found(expression.expression_id, frame, kept, phrase))
+    source = job.config.model.rstrip("/").rsplit("/", 1)[-1]
+    return VideoCandidates.of(
+        job.video.video_id, items, source, frames=len(job.frames), dropped=dropped, cut=cut
+    )
+
+
+class _UnreadableFrame(Exception):
+    """Tells the failure of a frame from one of the detector."""
+
+    def __init__(self, error: TglError):
+        self.error = error
+
+
+def _prepared(job: VideoJob, detector: Detector) -> Iterator[list[Mapping[str, Any]]]:
+    """Batches of frames, decoded once and prepared in threads ahead of their use.
+
+    Raises:
+        _UnreadableFrame: one is missing, damaged, or of another size than the index says.
+    """
+    size = job.config.batch
+    with ThreadPoolExecutor(job.threads) as threads:
+        waiting = iter(job.frames)
+        ahead: list[Future[Mapping[str, Any]]] = []
+        try:
+            while True:
+                room = size * _AHEAD - len(ahead)
+                ahead += [
+                    threads.submit(_prepare, job.video, frame, detector)
+                    for frame in islice(waiting, room)
+                ]
+                if not ahead:
+                    return
+                yield [future.result() for future in ahead[:size]]
+                del ahead[:size]
+        finally:
+            for future in ahead:
+                future.cancel()
+
+
+def _prepare(video: Video, frame: int, detector: Detector) -> Mapping[str, Any]:
+    try:
+        pixels = read_video_frame(video, frame)
+    except INPUT_FAILURES as error:
+        raise _UnreadableFrame(error) from error
+    return detector.prepare(pixels)
+
+
+def _load(model: str, device: str, precision: str) -> Detector:
+    from stages.core.model.device import pick_device
+    from stages.zero_shot.ground.detectors.registry import load_detector
+
+    return load_detector(model, device=pick_device(device), precision=precision)
+
+
+def _limits(config: GroundConfig) -> Limits:
+    from stages.zero_shot.ground.detectors.detector import Limits
+
+    return Limits(config.top_k, config.overlap, config.batch)
