@@ -83,7 +83,10 @@ def test_real_models_are_loaded_without_a_word(world: Path, tmp_path: Path) -> N
     commands = [
         ("precompute-text", index, "text", "-q", "--encoder", str(encoder)),
         ("select-moments", index, "moments", "-q", "--model", str(selector)),
-        *(("ground", index, name, "-q", "--model", str(tmp_path / name)) for name in detectors),
+        *(
+            ("ground", index, f"{name}-out", "-q", "--model", str(tmp_path / name))
+            for name in detectors
+        ),
     ]
     assert printed(commands, tmp_path) == (0, "", "")
     assert (tmp_path / "text/receipt.json").is_file()

@@ -58,7 +58,6 @@ def ground(
 
     Examples:
         tgl ground index candidates
-        tgl ground index candidates --model google/owlv2-base-patch16-ensemble --frames 24
         tgl ground index candidates --from detections.json
         tgl ground index candidates --model objects --miss 0.1
     """
