@@ -36,7 +36,7 @@ class _Bar:
 
 
 class TerminalProgress:
-    """Bars and warnings on standard error; bars only if it is a terminal."""
+    """Bars, warnings and notes on standard error; bars only if it is a terminal."""
 
     def __init__(self, *, quiet: bool = False):
         self._quiet = quiet
@@ -59,6 +59,12 @@ class TerminalProgress:
         """Print a line above the bars."""
         with contextlib.suppress(OSError):  # closed: go on
             tqdm.write(f"warning: {printable_line(message)}", file=sys.stderr)
+
+    def note(self, message: str) -> None:
+        """Print a line above the bars, unless quiet."""
+        if not self._quiet:
+            with contextlib.suppress(OSError):  # closed: go on
+                tqdm.write(printable_line(message), file=sys.stderr)
 
 
 def _figure(value: float | str) -> float | str:

@@ -51,7 +51,7 @@ def run(
     sentences = sorted(set(column.to_pylist()))
     if not sentences:
         raise CorruptInput("contains no sentences", where=path)
-    encoder = _encoder(config, runtime)
+    encoder = _encoder(config, runtime, progress)
     tagger = None if inputs.tagger is None else VerbTagger()
     spec = TEXTS if config.storage == FP16 else TEXTS_BF16
     rows = []
@@ -79,11 +79,11 @@ def run(
 STAGE = Stage("precompute-text", 1, TextConfig, TextInputs, run)
 
 
-def _encoder(config: TextConfig, runtime: Runtime) -> Encoder:
+def _encoder(config: TextConfig, runtime: Runtime, progress: Progress) -> Encoder:
     if config.encoder == HASH_ENCODER:
         return HashEncoder(config.dim, config.max_tokens, config.pooling)
     # Checked before torch is loaded, so that the error offline comes at once.
-    require_model(config.encoder, option=ENCODER_OPTION)
+    require_model(config.encoder, option=ENCODER_OPTION, progress=progress)
     from stages.precompute_text.transformer import TransformerEncoder
 
     return TransformerEncoder(config.encoder, config.max_tokens, config.pooling, runtime)

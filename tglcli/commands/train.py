@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from stages.core.engine.digest import require_folder
+from stages.core.model.loading.catalog import DEFAULT_BACKBONE
 from stages.core.model.loading.hub import backbone_folder
 from stages.train.config import VALIDATION, TrainConfig, TrainInputs
 from tglcli.options import RunOptions, stage_command
@@ -26,7 +27,7 @@ def train(
             help="SAM 2, SAM 3 or EdgeTAM video model: a folder, a hub id, or toy, the small one "
             "for the data of tgl toy."
         ),
-    ] = "facebook/sam2.1-hiera-base-plus",
+    ] = DEFAULT_BACKBONE,
     valid: Annotated[
         Path | None,
         typer.Option(help="Held-out index to validate on.", rich_help_panel=VALIDATION),
@@ -52,7 +53,7 @@ def train(
     for named in (index, text, valid, valid_text):
         if named is not None:
             require_folder(named)  # before a backbone is looked for, and maybe downloaded
-    folder = backbone_folder(backbone)
+    folder = backbone_folder(backbone, run.progress())
     from stages.train.stage import STAGE, together
 
     inputs = TrainInputs(index, text, folder, valid, valid_text)

@@ -26,6 +26,9 @@ class Progress(Protocol):
     def warn(self, message: str) -> None:
         """Show a line that the user should read although the run goes on."""
 
+    def note(self, message: str) -> None:
+        """Show a line about what the run does next; not shown with --quiet."""
+
 
 class SilentTask:
     """Shows nothing."""
@@ -38,10 +41,11 @@ class SilentTask:
 
 
 class SilentProgress:
-    """Shows nothing, and keeps the warnings; for library use and tests."""
+    """Shows nothing, and keeps warnings and notes; for library use and tests."""
 
     def __init__(self) -> None:
         self.warnings: list[str] = []
+        self.notes: list[str] = []
 
     @contextmanager
     def task(self, name: str, total: int | None, unit: str) -> Iterator[Task]:
@@ -51,3 +55,7 @@ class SilentProgress:
     def warn(self, message: str) -> None:
         """Keep the message in `warnings`."""
         self.warnings.append(message)
+
+    def note(self, message: str) -> None:
+        """Keep the message in `notes`."""
+        self.notes.append(message)

@@ -53,6 +53,7 @@ def select_for_sentences(
         out,
         progress=progress,
         units=lambda video: len(_scored(video, config)),
+        prepare=lambda: require_model(config.model, option=MODEL_OPTION, progress=progress),
     )
     tables = list(found.tables.values())
     moments = concatenate((rows.select(MOMENTS.schema.names) for rows in tables), MOMENTS)
@@ -104,8 +105,6 @@ def select_video(job: VideoJob, worker: DeviceWorker) -> pa.Table | NotLoaded:
 
 
 def _scorer(job: VideoJob, worker: DeviceWorker) -> FrameScorer:
-    # Asked before torch is loaded, so that the message comes at once without a network.
-    require_model(job.config.model, option=MODEL_OPTION)
     from stages.tools.select_moments.scorers import load_scorer
 
     return load_scorer(job.config.model, replace(job.runtime, device=worker.device))

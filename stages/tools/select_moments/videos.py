@@ -68,12 +68,14 @@ def run_videos(
     *,
     progress: Progress,
     units: Callable[[Video], int],
+    prepare: Callable[[], object] = lambda: None,
 ) -> VideoTables:
     """Run a job for every video with sentences, unless an earlier run finished it.
 
     Args:
         job: makes the job of a video.
         units: frames that a video's job advances by.
+        prepare: called once before any work, such as a download that all processes need.
 
     Raises:
         TglError: the model cannot be loaded, every video failed, or the run cannot go on.
@@ -85,6 +87,7 @@ def run_videos(
     waiting = [name for name in names if tables[name] is None]
     failures: dict[str, TglError] = {}
     if waiting and example is not None:
+        prepare()
         total = sum(units(index.videos[name]) for name in waiting)
         with progress.task("select-moments", total, "frame") as task:
             for done, rows in map_on_devices(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +16,8 @@ from schemas.documents import load_object
 from schemas.errors import CorruptInput, MissingInput, SchemaMismatch, TglError
 from schemas.files import require_regular
 from stages.core.engine.failures import is_out_of_memory
-from stages.core.model.loading.hub import MODEL_CONFIG, local_folder, require_model
+from stages.core.model.loading.hub import model_folder
+from stages.core.model.loading.names import MODEL_CONFIG
 from stages.core.model.loading.weights import KEYS_SHOWN, limited_parts, tensor_shapes
 
 _WEIGHTS = "*.safetensors"
@@ -24,6 +26,10 @@ _TIMES_STORED, _NUMBERS_BESIDE = 4, 2**26
 """Numbers that a model may have: this many times those of its file, plus this many."""
 _LABELS, _MOST_LABELS = "num_labels", 2**16
 # Options that transformers' messages name if a model cannot be loaded without them.
+_PACKAGE = re.compile(r"(?:requires the |No module named ')([\w-]+)(?: library|')")
+_INSTALLED = {"torchvision": "'tgl[sam3]'", "timm": "'tgl[edgetam]'", "pyav": "av"}
+"""Names for pip, where they are not the package's own."""
+_OWN_PACKAGES = ("torch", "transformers", "tokenizers", "pil")
 _OWN_CODE = "trust_remote_code"
 _OTHER_SIZES = "ignore_mismatched_sizes"
 
@@ -36,20 +42,18 @@ def load_pretrained(kind: Any, name: str, *, option: str, **settings: Any) -> An
         option: the option that named the model, for messages.
 
     Raises:
-        MissingInput: no such folder, or a hub id that is not cached and cannot be reached.
+        MissingInput: no such folder, or a hub id that is not cached and cannot be reached; or a
+            package that the model needs is not installed.
         CorruptInput: transformers cannot load it.
         SchemaMismatch: the model needs code that comes with it.
     """
-    local_only = require_model(name, option=option)
-    folder = local_folder(name)
-    if folder is not None:
-        _require_files(folder)
-        _require_few_labels(load_object(folder / MODEL_CONFIG), folder / MODEL_CONFIG)
-    source = str(folder or name)
-    with _silent_transformers(), model_errors(source, "transformers cannot load it"):
+    folder = model_folder(name, option=option)
+    _require_files(folder)
+    _require_few_labels(load_object(folder / MODEL_CONFIG), folder / MODEL_CONFIG)
+    with _silent_transformers(), model_errors(name, "transformers cannot load it"):
         try:
             return kind.from_pretrained(
-                source, local_files_only=local_only, trust_remote_code=False, **settings
+                str(folder), local_files_only=True, trust_remote_code=False, **settings
             )
         except Exception as error:
             refusal = _refusal(error, name, option)
@@ -72,13 +76,20 @@ def _refusal(error: Exception, name: str, option: str) -> TglError | None:
             where=name,
             hint="copy or download the model again",
         )
-    if isinstance(error, OSError) and local_folder(name) is None:
-        return MissingInput(
-            f"is not whole in the local cache, or the hub does not have it ({_reason(error)})",
-            where=name,
-            hint=f"download it elsewhere and name its folder with {option}",
-        )
-    return None
+    return _missing_package(error, name) if isinstance(error, ImportError) else None
+
+
+def _missing_package(error: ImportError, name: str) -> TglError | None:
+    """The error for packages that transformers looks for, as its message names them."""
+    found = [package.lower() for package in _PACKAGE.findall(str(error))]
+    needed = [package for package in dict.fromkeys(found) if package not in _OWN_PACKAGES]
+    if not needed:
+        return None
+    return MissingInput(
+        f"needs the package {' and '.join(needed)}",
+        where=name,
+        hint=f"pip install {' '.join(_INSTALLED.get(package, package) for package in needed)}",
+    )
 
 
 def load_pretrained_model(kind: Any, name: str, *, option: str, **settings: Any) -> Any:
@@ -88,9 +99,8 @@ def load_pretrained_model(kind: Any, name: str, *, option: str, **settings: Any)
         CorruptInput: also where there are no weights in the format safetensors.
         SchemaMismatch: also where some weights are missing, or their sizes do not fit the model.
     """
-    folder = local_folder(name)
-    if folder is not None:
-        _require_fitting(kind, folder, option=option, **settings)
+    folder = model_folder(name, option=option)
+    _require_fitting(kind, folder, option=option, **settings)
     model, report = load_pretrained(
         kind, name, option=option, use_safetensors=True, output_loading_info=True, **settings
     )

@@ -18,6 +18,7 @@ from torch import nn
 
 from schemas.documents import load_object
 from schemas.errors import CorruptInput
+from stages.core.model.loading.names import SHARD_MAP, SHARDS
 from stages.core.model.loading.pretrained import load_pretrained
 from stages.core.model.loading.weights import (
     WEIGHTS_NAME,
@@ -31,8 +32,6 @@ from stages.core.model.loading.weights import (
 )
 
 BACKBONE_OPTION = "--backbone"
-INDEX_NAME = f"{WEIGHTS_NAME}.index.json"
-_SHARD_MAP = "weight_map"
 
 
 def weight_files(folder: Path) -> list[Path]:
@@ -46,12 +45,12 @@ def weight_files(folder: Path) -> list[Path]:
         CorruptInput: the index is damaged or names files outside the folder, or a file is not the
             one that the folder's receipt lists.
     """
-    if (folder / WEIGHTS_NAME).exists() or not (folder / INDEX_NAME).exists():
+    if (folder / WEIGHTS_NAME).exists() or not (folder / SHARDS).exists():
         return [own_file(folder, WEIGHTS_NAME)]
-    index = own_file(folder, INDEX_NAME)
-    shards = load_object(index).get(_SHARD_MAP)
+    index = own_file(folder, SHARDS)
+    shards = load_object(index).get(SHARD_MAP)
     if not isinstance(shards, Mapping) or not shards:
-        raise CorruptInput(f"has no {_SHARD_MAP!r} of tensors to files", where=index)
+        raise CorruptInput(f"has no {SHARD_MAP!r} of tensors to files", where=index)
     names = set(shards.values())
     odd = [name for name in names if not isinstance(name, str) or not _is_shard(name)]
     if odd:

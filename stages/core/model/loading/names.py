@@ -1,0 +1,170 @@
+"""Where a model's name leads: a local folder, a snapshot in the hub's cache, or the hub.
+
+A hub's own client takes half a minute to notice that there is no network; here the connection is
+tried first, in less than a second.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import TimeoutError as TooLate
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from schemas.documents import load_object
+from schemas.errors import MissingInput, TglError
+
+MODEL_CONFIG = "config.json"
+WEIGHTS = "model.safetensors"
+SHARDS = f"{WEIGHTS}.index.json"
+SHARD_MAP = "weight_map"
+CONVERTED = "refs/pr/"
+"""Revisions of a model that add its weights as safetensors, from the hub's own converter."""
+_MAIN = "main"
+_CONNECT_SECONDS = 0.8
+_PROXIES = ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY")
+_PORTS = {"http": 80, "https": 443}
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A model that a command needs.
+
+    Attributes:
+        name: a local folder or a hub id.
+        option: the option that names it, for messages.
+    """
+
+    name: str
+    option: str
+
+
+def local_folder(name: str) -> Path | None:
+    """Return `name` as a folder; None where it can only be a hub id."""
+    folder = Path(name).expanduser()
+    looks_local = folder.is_absolute() or name.startswith((".", "~")) or folder.exists()
+    return folder if looks_local else None
+
+
+def stored_folder(name: str) -> Path | None:
+    """The folder of a model that need not be downloaded; None for one that must be.
+
+    Args:
+        name: a folder saved with save_pretrained, or a hub id.
+
+    Returns:
+        The folder, or the snapshot in the hub's cache if it is whole.
+
+    Raises:
+        MissingInput: no such folder, or neither a folder nor a hub id.
+    """
+    folder = local_folder(name)
+    if folder is None:
+        return cached_folder(name)
+    if not (folder / MODEL_CONFIG).is_file():
+        what = f"has no {MODEL_CONFIG}" if folder.is_dir() else "no such folder"
+        hint = "name a folder saved with save_pretrained, or a hub id"
+        raise MissingInput(what, where=folder, hint=hint)
+    return folder
+
+
+def cached_folder(name: str) -> Path | None:
+    """The snapshot of a hub id in the local cache, if its configuration and weights are whole.
+
+    Raises:
+        MissingInput: not a hub id.
+    """
+    from huggingface_hub import constants
+    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.file_download import repo_folder_name
+    from huggingface_hub.utils import validate_repo_id
+
+    try:
+        validate_repo_id(name)
+    except HFValidationError as error:
+        raise MissingInput("is neither a folder nor a hub id", where=name) from error
+    store = Path(constants.HF_HUB_CACHE) / repo_folder_name(repo_id=name, repo_type="model")
+    for reference in _references(store):
+        snapshot = store / "snapshots" / reference.read_text(encoding="utf-8").strip()
+        if is_whole(snapshot):
+            return snapshot
+    return None
+
+
+def _references(store: Path) -> Iterator[Path]:
+    """Files that name the commit of a cached revision: of the main branch, then of conversions."""
+    main = store / "refs" / _MAIN
+    if main.is_file():
+        yield main
+    yield from sorted((store / "refs" / CONVERTED).glob("*"))
+
+
+def is_whole(folder: Path) -> bool:
+    """Whether a folder has a configuration and all of its weights, as safetensors."""
+    if not (folder / MODEL_CONFIG).is_file():
+        return False
+    if (folder / WEIGHTS).is_file():
+        return True
+    if not (folder / SHARDS).is_file():
+        return False
+    try:
+        shards = load_object(folder / SHARDS).get(SHARD_MAP)
+    except TglError:
+        return False  # fetched again
+    return (
+        isinstance(shards, dict)
+        and len(shards) > 0
+        and all(isinstance(name, str) and (folder / name).is_file() for name in shards.values())
+    )
+
+
+def require_hub(missing: Sequence[Wanted]) -> None:
+    """Check that the hub can be reached, for models that are not on this machine.
+
+    Raises:
+        MissingInput: it cannot; the message has the command that fetches them elsewhere.
+    """
+    from huggingface_hub import constants
+
+    if not constants.HF_HUB_OFFLINE and _reachable(constants.ENDPOINT):
+        return
+    why = "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else "the hub cannot be reached"
+    verb = "is" if len(missing) == 1 else "are"
+    raise MissingInput(
+        f"{verb} not in the local cache and {why}",
+        where=", ".join(model.name for model in missing),
+        hint=f"download elsewhere with {' and '.join(map(_command, missing))}",
+    )
+
+
+def _command(model: Wanted) -> str:
+    folder = model.name.rsplit("/", 1)[-1]
+    return f"`hf download {model.name} --local-dir {folder}`, then {model.option} {folder}"
+
+
+def _reachable(endpoint: str) -> bool:
+    """Return whether the hub's host accepts a connection; assumed behind a proxy."""
+    if any(os.environ.get(name) for name in _PROXIES):
+        return True
+    parts = urlsplit(endpoint)
+    # In a thread, as resolving a host name has no time limit.
+    pool = ThreadPoolExecutor(1)
+    try:
+        port = parts.port or _PORTS.get(parts.scheme, _PORTS["https"])
+        return pool.submit(_connect, parts.hostname or "", port).result(_CONNECT_SECONDS)
+    except TooLate:
+        return False
+    finally:
+        pool.shutdown(wait=False)
+
+
+def _connect(host: str, port: int) -> bool:
+    try:
+        with socket.create_connection((host, port), timeout=_CONNECT_SECONDS):
+            return True
+    except OSError:
+        return False
