@@ -307,17 +307,28 @@ class Backbone(nn.Module):
         )  # (B, 1, M, s, s), (B, 1, M), (B, 1, M, C), (B, 1, 1)
         return Decoded(masks[:, 0], iou[:, 0], tokens[:, 0], score[:, 0, 0])
 
-    def takes_multimask(self, prompts: Prompts) -> bool:
-        """Return whether prompts are so few that three candidates are decoded."""
-        clicks = 0 if prompts.points is None else prompts.points.shape[1]
-        return clicks <= self.sam.config.multimask_max_pt_num and prompts.boxes is None
+    @property
+    def max_prompted(self) -> int:
+        """Prompted frames that a frame reads, those nearest in time; -1: all of them."""
+        return self.sam.config.max_cond_frame_num
+
+    def takes_multimask(self, prompts: Prompts | None, *, initial: bool) -> bool:
+        """Return whether three candidates are decoded, as they are for few clicks.
+
+        Args:
+            prompts: points and boxes (two clicks each); None for a frame without.
+            initial: the prompts start a track; no memory is read.
+        """
+        config = self.sam.config
+        clicks = 0 if prompts is None else prompts.clicks()[0].shape[1]
+        few = config.multimask_min_pt_num <= clicks <= config.multimask_max_pt_num
+        allowed = initial or config.multimask_output_for_tracking
+        return config.multimask_output_in_sam and allowed and few
 
     def prompt_tokens(self, prompts: Prompts) -> Tensor:
-        """(B, 1, P, C) tokens of points and boxes."""
-        points = None if prompts.points is None else prompts.points.unsqueeze(1)  # (B, 1, P, 2)
-        labels = None if prompts.labels is None else prompts.labels.unsqueeze(1)  # (B, 1, P)
-        boxes = None if prompts.boxes is None else prompts.boxes.unsqueeze(1)  # (B, 1, 4)
-        return self.sam.prompt_encoder(points, labels, boxes, None)[0]
+        """(B, 1, P + 1, C) tokens of P clicks, and one that pads them."""
+        points, labels = prompts.clicks()  # (B, P, 2), (B, P)
+        return self.sam.prompt_encoder(points.unsqueeze(1), labels.unsqueeze(1), None, None)[0]
 
     def read_mask(self, features: FrameFeatures, mask: Tensor, *, gate: bool) -> Decoded:
         """Take given masks as the result for B objects, with the token that describes them.

@@ -133,7 +133,9 @@ def read_nearest(
 def read_session(
     bank: MemoryBank, frame: int, total_frames: int, backbone: Backbone, *, reverse: bool
 ) -> MemoryRead:
-    """The memories that SAM 2's own tracker reads: all prompted frames, and those just passed.
+    """The memories that SAM 2's own tracker reads: prompted frames, and those just passed.
+
+    Where the model limits the prompted frames, the others are read like tracked ones.
 
     Args:
         bank: of the object.
@@ -145,10 +147,14 @@ def read_session(
     sign = -1 if reverse else 1
     prompted = [entry for entry in bank.entries if entry.prompted]
     tracked = {(frame - entry.frame) * sign: entry for entry in bank.entries if not entry.prompted}
-    entries = [(entry, PROMPTED_SLOT) for entry in prompted]
+    near = nearest_prompted(prompted, frame, backbone.max_prompted)
+    read = {entry.frame for entry in near}
+    rest = {(frame - entry.frame) * sign: entry for entry in prompted if entry.frame not in read}
+    recent = rest | tracked
+    entries = [(entry, PROMPTED_SLOT) for entry in near]
     for distance in range(backbone.memory_slots - 1, 0, -1):
-        if distance in tracked:
-            entries.append((tracked[distance], distance - 1))
+        if distance in recent:
+            entries.append((recent[distance], distance - 1))
     most = min(total_frames, backbone.max_pointers)
     passed = [(entry, (frame - entry.frame) * sign) for entry in prompted]
     pointers = [(entry, distance) for entry, distance in passed if distance >= 0]
@@ -157,6 +163,27 @@ def read_session(
     return MemoryRead(
         tuple(entries), tuple((entry, distance / longest) for entry, distance in pointers)
     )
+
+
+def nearest_prompted(entries: Sequence[MemoryEntry], frame: int, most: int) -> list[MemoryEntry]:
+    """Some of the prompted frames: the nearest one on each side in time, then the nearest others.
+
+    Args:
+        entries: of the prompted frames.
+        frame: number of the frame that reads.
+        most: their number, at least 2; -1 chooses all.
+    """
+    if most < 0 or len(entries) <= most:
+        return list(entries)
+    in_time = sorted(entries, key=lambda entry: entry.frame)
+    before = [entry for entry in in_time if entry.frame < frame]
+    chosen = before[-1:] + in_time[len(before) : len(before) + 1]
+    sides = {entry.frame for entry in chosen}
+    others = sorted(
+        (entry for entry in entries if entry.frame not in sides),
+        key=lambda entry: abs(entry.frame - frame),
+    )
+    return chosen + others[: max(0, most - len(chosen))]
 
 
 def collate(

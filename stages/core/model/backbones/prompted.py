@@ -14,7 +14,7 @@ from torch import Tensor
 from stages.core.model.backbones.backbone import MASK_BIAS, MASK_SCALE, NO_OBJECT, Backbone
 from stages.core.model.backbones.features import FrameFeatures
 from stages.core.model.backbones.memory import MemoryBank, collate, read_session
-from stages.core.model.backbones.records import Decoded, Prompts
+from stages.core.model.backbones.records import Decoded, MemoryTokens, Prompts
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,7 @@ class PromptedTracker:
         prompts: Prompts | None = None,
         *,
         reverse: bool = False,
+        correct: bool = False,
         write: bool = True,
     ) -> TrackedFrame:
         """Track the objects to one frame.
@@ -72,6 +73,9 @@ class PromptedTracker:
             features: of B frames, one per object (repeat a frame for objects of one clip).
             prompts: for all B objects; needed for the first frame.
             reverse: tracking runs backwards.
+            correct: the prompts correct a frame that was tracked: clicks are read together with
+                the memories, and the frame is remembered as a tracked one. Otherwise prompts start
+                a track: no memory is read, and all later frames read this one.
             write: remember the frame.
 
         Raises:
@@ -81,32 +85,51 @@ class PromptedTracker:
             if prompts is None:
                 raise ValueError("the first frame of a track needs prompts")
             self.banks = [MemoryBank(self.memory_dtype) for _ in range(len(features))]
-        decoded = self._segment(frame, features, prompts, reverse)
+        initial = prompts is not None and not correct
+        decoded = self._segment(frame, features, prompts, reverse=reverse, initial=initial)
         if write:
-            self._remember(frame, features, decoded, prompts)
+            self._remember(frame, features, decoded, prompts, initial=initial)
         return TrackedFrame(frame, decoded, prompts is not None)
 
     def _segment(
-        self, frame: int, features: FrameFeatures, prompts: Prompts | None, reverse: bool
+        self,
+        frame: int,
+        features: FrameFeatures,
+        prompts: Prompts | None,
+        *,
+        reverse: bool,
+        initial: bool,
     ) -> Decoded:
         backbone = self.backbone
         if prompts is not None and prompts.mask is not None:
             return backbone.read_mask(features, prompts.mask, gate=self.gate)
-        if prompts is not None:
-            sparse, multimask = backbone.prompt_tokens(prompts), backbone.takes_multimask(prompts)
-            return backbone.segment(features, None, sparse=sparse, multimask=multimask)
+        return backbone.segment(
+            features,
+            None if initial else self._read(frame, features, reverse=reverse),
+            sparse=None if prompts is None else backbone.prompt_tokens(prompts),
+            multimask=backbone.takes_multimask(prompts, initial=initial),
+        )
+
+    def _read(self, frame: int, features: FrameFeatures, *, reverse: bool) -> MemoryTokens:
+        """The memories of the objects for one frame."""
         reads = [
-            read_session(bank, frame, self.total_frames, backbone, reverse=reverse)
+            read_session(bank, frame, self.total_frames, self.backbone, reverse=reverse)
             for bank in self.banks
         ]
         side = (features.coarse.shape[-2], features.coarse.shape[-1])
-        tokens = collate(reads, backbone, side)
+        tokens = collate(reads, self.backbone, side)
         if tokens is None:
             raise ValueError("nothing is remembered: no frame was prompted")
-        return backbone.segment(features, tokens)
+        return tokens
 
     def _remember(
-        self, frame: int, features: FrameFeatures, decoded: Decoded, prompts: Prompts | None
+        self,
+        frame: int,
+        features: FrameFeatures,
+        decoded: Decoded,
+        prompts: Prompts | None,
+        *,
+        initial: bool,
     ) -> None:
         mask = None if prompts is None else prompts.mask
         given = mask is not None
@@ -123,7 +146,7 @@ class PromptedTracker:
             binarise=prompts is not None and not self.backbone.training,
         )
         for row, bank in enumerate(self.banks):
-            bank.write(frame, memory[row], pointer[row], prompted=prompts is not None)
+            bank.write(frame, memory[row], pointer[row], prompted=initial)
 
 
 def track_prompted(

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+CORNER_LABELS = (2, 3)
+"""Labels of the first and the last corner of a box."""
+
 
 @dataclass(frozen=True)
 class Decoded:
@@ -73,6 +76,27 @@ class Prompts:
         """B."""
         parts = (self.mask, self.points, self.boxes)
         return len(next(part for part in parts if part is not None))
+
+    def clicks(self) -> tuple[Tensor, Tensor]:
+        """Boxes and points as SAM 2 reads them: two corners with labels of their own, then points.
+
+        Returns:
+            (B, P, 2) pixel coordinates x, y and (B, P) labels.
+
+        Raises:
+            ValueError: the prompts are masks.
+        """
+        points, labels = [], []
+        if self.boxes is not None:
+            points.append(self.boxes.unflatten(1, (2, 2)))  # (B, 2, 2)
+            corners = torch.tensor(CORNER_LABELS, device=self.boxes.device)
+            labels.append(corners.expand(len(self.boxes), -1))  # (B, 2)
+        if self.points is not None and self.labels is not None:
+            points.append(self.points)
+            labels.append(self.labels)
+        if not points:
+            raise ValueError("a mask has no clicks")
+        return torch.cat(points, dim=1), torch.cat(labels, dim=1)
 
 
 @dataclass(frozen=True)

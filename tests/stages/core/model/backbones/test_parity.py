@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
+
 import pytest
 import torch
 from tiny_backbones import KINDS, random_backbone
@@ -13,7 +15,7 @@ from transformers import (
 )
 
 from stages.core.model.backbones.backbone import Backbone
-from stages.core.model.backbones.prompted import track_prompted
+from stages.core.model.backbones.prompted import PromptedTracker, TrackedFrame, track_prompted
 from stages.core.model.backbones.records import Prompts
 
 TOLERANCE = 1e-5
@@ -29,17 +31,20 @@ MEMORY_DTYPE = {
 }
 """SAM 2's session keeps memories in bfloat16 (without that the difference is 5e-5), EdgeTAM's as
 they come."""
+FAMILIES = ("sam2", "sam3", "edgetam")
 PROMPTED = [([0], False), ([5], True), ([2], False), ([2], True), ([1, 4], False), ([1, 4], True)]
 """Prompted frames, and whether tracking runs in reverse."""
+Answers = dict[int, tuple[Tensor, Tensor]]
+"""frame -> gated masks (objects, s, s) and object scores (objects,)."""
 
 
 def clips() -> list[tuple[str, int, list[int], bool]]:
-    """Backbone, objects, prompted frames, reverse: all of three kinds, the ends of the others."""
+    """Backbone, objects, prompted frames, reverse: all of each family, the ends of the others."""
     return [
         (kind, objects, prompted, reverse)
         for kind in KINDS
         for objects in (1, 3)
-        for prompted, reverse in (PROMPTED if kind in KINDS[:3] else PROMPTED[:2])
+        for prompted, reverse in (PROMPTED if kind in FAMILIES else PROMPTED[:2])
     ]
 
 
@@ -55,43 +60,129 @@ def pixels(backbone: Backbone, pixels: Tensor) -> Tensor:
     return pixels[..., : backbone.image_size, : backbone.image_size]
 
 
-def new_session(backbone: Backbone, pixels: Tensor) -> Sam2VideoInferenceSession:
-    """transformers' state of one video."""
-    size = backbone.image_size
-    session = SESSIONS[backbone.sam.config.model_type]
-    return session(video=pixels, video_height=size, video_width=size, dtype=torch.float32)
-
-
-def object_masks(frame: int, objects: int, size: int) -> Tensor:
-    """(objects, size, size) one rectangle an object, moving with the frame."""
+def masks_at(frame: int, objects: int, size: int) -> Prompts:
+    """One rectangle an object, moving with the frame."""
     masks = torch.zeros(objects, size, size)
     for row in range(objects):
         masks[row, 6 + 12 * row : 26 + 12 * row, 5 + frame : 25 + frame] = 1
-    return masks
+    return Prompts(mask=masks)
 
 
-def session_answers(
-    backbone: Backbone, pixels: Tensor, prompted: list[int], objects: int, *, reverse: bool
-) -> dict[int, tuple[Tensor, Tensor]]:
-    """frame -> gated masks (objects, s, s) and object scores (objects,), from transformers."""
-    size = backbone.image_size
-    session = new_session(backbone, pixels)
-    outs = []
-    for frame in prompted:
-        masks = object_masks(frame, objects, size)
-        for row in range(objects):
-            index = session.obj_id_to_idx(row + 1)
-            session.add_mask_inputs(index, frame, masks[row][None, None])
-        session.obj_with_new_inputs = list(range(1, objects + 1))
-        outs.append(backbone.sam(session, frame_idx=frame))
-    start = max(prompted) if reverse else min(prompted)
-    outs += backbone.sam.propagate_in_video_iterator(
-        session, start_frame_idx=start, reverse=reverse
+def boxes_at(frame: int, objects: int, size: int) -> Prompts:
+    """The masks' rectangles; a fraction of a pixel must count."""
+    rows = [[5.25 + frame, 6.0 + 12 * row, 25.0 + frame, 26.5 + 12 * row] for row in range(objects)]
+    return Prompts(boxes=torch.tensor(rows))
+
+
+def point_at(frame: int, objects: int, size: int) -> Prompts:
+    """One inside of each rectangle."""
+    rows = [[[15.0 + frame, 16.5 + 12 * row]] for row in range(objects)]
+    return Prompts(points=torch.tensor(rows), labels=torch.ones(objects, 1, dtype=torch.long))
+
+
+def points_at(frame: int, objects: int, size: int) -> Prompts:
+    """One inside of each rectangle, one outside."""
+    inside = point_at(frame, objects, size)
+    assert inside.points is not None
+    outside = torch.tensor([[3.0, 50.0 - 12 * row] for row in range(objects)]).unsqueeze(1)
+    labels = torch.tensor([[1, 0]]).expand(objects, -1)
+    return Prompts(points=torch.cat([inside.points, outside], dim=1), labels=labels)
+
+
+def box_and_points_at(frame: int, objects: int, size: int) -> Prompts:
+    points = points_at(frame, objects, size)
+    return Prompts(
+        points=points.points, labels=points.labels, boxes=boxes_at(frame, objects, size).boxes
     )
+
+
+MakePrompts = Callable[[int, int, int], Prompts]
+CLICKS = (boxes_at, point_at, points_at, box_and_points_at)
+
+
+class Session:
+    """transformers' own tracking of some objects through one clip."""
+
+    def __init__(self, backbone: Backbone, pixels: Tensor, objects: int):
+        size = backbone.image_size
+        kind = SESSIONS[backbone.sam.config.model_type]
+        self.objects = objects
+        self._model = backbone.sam
+        self._session = kind(video=pixels, video_height=size, video_width=size, dtype=torch.float32)
+        for row in range(objects):
+            self._session.obj_id_to_idx(row + 1)
+
+    def prompt(self, frame: int, prompts: Prompts, *, reverse: bool = False) -> Answers:
+        """Give prompts for all objects and read the frame."""
+        for row in range(self.objects):
+            if prompts.mask is not None:
+                self._session.add_mask_inputs(row, frame, prompts.mask[row][None, None])
+            else:
+                self._session.add_point_inputs(row, frame, _clicks(prompts, row))
+        self._session.obj_with_new_inputs = list(range(1, self.objects + 1))
+        return _answers([self._model(self._session, frame_idx=frame, reverse=reverse)])
+
+    def track(self, start: int, *, reverse: bool = False) -> Answers:
+        """Track to the end of the clip, or to its beginning."""
+        return _answers(
+            self._model.propagate_in_video_iterator(
+                self._session, start_frame_idx=start, reverse=reverse
+            )
+        )
+
+
+def _clicks(prompts: Prompts, row: int) -> dict[str, Tensor]:
+    """One object's points, after the corners of its box, as transformers' processor does it."""
+    points, labels = [], []
+    if prompts.boxes is not None:
+        points.append(prompts.boxes[row].view(1, 1, 2, 2))
+        labels.append(torch.tensor([[[2, 3]]]))
+    if prompts.points is not None and prompts.labels is not None:
+        points.append(prompts.points[row][None, None])
+        labels.append(prompts.labels[row][None, None])
+    return {"point_coords": torch.cat(points, 2), "point_labels": torch.cat(labels, 2)}
+
+
+def _answers(outs: Sequence[object]) -> Answers:
     return {
         out.frame_idx: (out.pred_masks[:, 0].clone(), out.object_score_logits.flatten().clone())
         for out in outs
     }
+
+
+def session_answers(
+    backbone: Backbone, pixels: Tensor, prompts: Mapping[int, Prompts], *, reverse: bool
+) -> Answers:
+    """What transformers gives for prompts on some frames, all read before tracking."""
+    session = Session(backbone, pixels, len(next(iter(prompts.values()))))
+    answers: Answers = {}
+    for frame, given in prompts.items():
+        answers |= session.prompt(frame, given)
+    start = max(prompts) if reverse else min(prompts)
+    return answers | session.track(start, reverse=reverse)
+
+
+def assert_equal(own: Mapping[int, TrackedFrame], expected: Answers) -> None:
+    assert set(own) == set(expected)
+    for frame, (masks, scores) in expected.items():
+        assert (own[frame].gated_logits - masks).abs().max() <= TOLERANCE
+        assert (own[frame].decoded.object_score - scores).abs().max() <= TOLERANCE
+
+
+def check_tracks(
+    backbone: Backbone, pixels: Tensor, prompts: Mapping[int, Prompts], *, reverse: bool
+) -> None:
+    """Compare whole tracks with the session's."""
+    expected = session_answers(backbone, pixels, prompts, reverse=reverse)
+    own = track_prompted(
+        backbone,
+        backbone.encode(pixels),
+        prompts,
+        reverse=reverse,
+        memory_dtype=MEMORY_DTYPE[backbone.sam.config.model_type],
+    )
+    assert len(expected) > len(prompts)
+    assert_equal(own, expected)
 
 
 @pytest.mark.parametrize(
@@ -101,55 +192,87 @@ def session_answers(
 def test_mask_prompted_tracking_equals_the_session(
     backbone: Backbone, pixels: Tensor, objects: int, prompted: list[int], reverse: bool
 ) -> None:
-    expected = session_answers(backbone, pixels, prompted, objects, reverse=reverse)
-    prompts = {
-        frame: Prompts(mask=object_masks(frame, objects, backbone.image_size)) for frame in prompted
-    }
-    own = track_prompted(
-        backbone,
-        backbone.encode(pixels),
-        prompts,
-        reverse=reverse,
-        memory_dtype=MEMORY_DTYPE[backbone.sam.config.model_type],
-    )
-    assert set(own) == set(expected)
-    assert len(expected) > len(prompted)
-    for frame, (masks, scores) in expected.items():
-        assert (own[frame].gated_logits - masks).abs().max() <= TOLERANCE
-        assert (own[frame].decoded.object_score - scores).abs().max() <= TOLERANCE
+    size = backbone.image_size
+    prompts = {frame: masks_at(frame, objects, size) for frame in prompted}
+    check_tracks(backbone, pixels, prompts, reverse=reverse)
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("objects", [1, 3])
+@pytest.mark.parametrize("make", CLICKS)
+@pytest.mark.parametrize("backbone", FAMILIES, indirect=True)
+@torch.no_grad()
+def test_click_prompted_tracking_equals_the_session(
+    backbone: Backbone, pixels: Tensor, make: MakePrompts, objects: int, reverse: bool
+) -> None:
+    frame = 3 if reverse else 2
+    prompts = {frame: make(frame, objects, backbone.image_size)}
+    check_tracks(backbone, pixels, prompts, reverse=reverse)
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("backbone", KINDS, indirect=True)
+@torch.no_grad()
+def test_prompts_of_several_kinds_on_several_frames_equal_the_session(
+    backbone: Backbone, pixels: Tensor, reverse: bool
+) -> None:
+    """Prompts that come later in time than the frame that reads them count too."""
+    size = backbone.image_size
+    prompts = {4: boxes_at(4, 3, size), 1: masks_at(1, 3, size), 2: points_at(2, 3, size)}
+    check_tracks(backbone, pixels, prompts, reverse=reverse)
+
+
+@pytest.mark.parametrize("most", [2, 3])
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("backbone", FAMILIES, indirect=True)
+@torch.no_grad()
+def test_where_the_model_limits_the_prompted_frames_the_same_ones_are_read(
+    backbone: Backbone, pixels: Tensor, reverse: bool, most: int
+) -> None:
+    backbone.sam.config.max_cond_frame_num = most
+    size = backbone.image_size
+    prompts = {frame: masks_at(frame, 1, size) for frame in (0, 1, 2, 5)}
+    check_tracks(backbone, pixels, prompts, reverse=reverse)
+
+
+@pytest.mark.parametrize("make", [*CLICKS, masks_at])
+@pytest.mark.parametrize("backbone", FAMILIES, indirect=True)
+@torch.no_grad()
+def test_a_correction_reads_the_memory_and_is_remembered_as_in_the_session(
+    backbone: Backbone, pixels: Tensor, make: MakePrompts
+) -> None:
+    size, objects = backbone.image_size, 3
+    first, later = masks_at(0, objects, size), make(3, objects, size)
+    session = Session(backbone, pixels, objects)
+    expected = session.prompt(0, first) | session.track(0)
+    corrected = session.prompt(3, later)
+    after = session.track(4)
+
+    features = backbone.encode(pixels)
+    dtype = MEMORY_DTYPE[backbone.sam.config.model_type]
+    tracker = PromptedTracker(backbone, len(pixels), memory_dtype=dtype)
+    own = {}
+    for frame in range(len(pixels)):
+        prompts = first if frame == 0 else None
+        own[frame] = tracker.step(frame, features[[frame] * objects], prompts)
+    assert_equal(own, expected)
+    before = own[5]
+    own = {3: tracker.step(3, features[[3] * objects], later, correct=True)}
+    own |= {frame: tracker.step(frame, features[[frame] * objects]) for frame in (4, 5)}
+    assert_equal(own, corrected | after)
+    moved = own[5].decoded.mask_logits - before.decoded.mask_logits
+    assert moved.abs().max() > TOLERANCE
 
 
 @pytest.mark.parametrize("backbone", KINDS, indirect=True)
 @torch.no_grad()
 def test_the_compared_clips_open_and_close_the_gate(backbone: Backbone, pixels: Tensor) -> None:
     """Parity would say little on blank masks."""
-    answers = session_answers(backbone, pixels, [0], 3, reverse=False)
+    prompts = {0: masks_at(0, 3, backbone.image_size)}
+    answers = session_answers(backbone, pixels, prompts, reverse=False)
     scores = torch.stack([scores for frame, (_, scores) in answers.items() if frame])
     assert (scores > 0).any()
     assert (scores <= 0).any()
-
-
-@pytest.mark.parametrize("backbone", KINDS, indirect=True)
-@torch.no_grad()
-def test_point_prompted_tracking_equals_the_session(backbone: Backbone, pixels: Tensor) -> None:
-    points, labels = torch.tensor([[[20.0, 28.0]]]), torch.tensor([[1]])
-    session = new_session(backbone, pixels)
-    index = session.obj_id_to_idx(1)
-    session.add_point_inputs(
-        index, 0, {"point_coords": points.unsqueeze(1), "point_labels": labels.unsqueeze(1)}
-    )
-    session.obj_with_new_inputs = [1]
-    backbone.sam(session, frame_idx=0)
-    own = track_prompted(
-        backbone,
-        backbone.encode(pixels),
-        {0: Prompts(points=points, labels=labels)},
-        memory_dtype=MEMORY_DTYPE[backbone.sam.config.model_type],
-    )
-    for out in backbone.sam.propagate_in_video_iterator(session, start_frame_idx=0):
-        mine = own[out.frame_idx]
-        assert (mine.gated_logits - out.pred_masks[:, 0]).abs().max() <= TOLERANCE
-        assert (mine.decoded.object_score - out.object_score_logits[0]).abs() <= TOLERANCE
 
 
 @pytest.mark.parametrize("backbone", KINDS, indirect=True)
@@ -159,7 +282,8 @@ def test_one_object_in_each_of_two_clips_equals_clip_by_clip(
 ) -> None:
     """The pretraining layout: row i of ``frames`` is object i's own clip."""
     features = backbone.encode(torch.cat([pixels, pixels.flip(0)]))
-    masks = object_masks(0, 2, backbone.image_size)
+    masks = masks_at(0, 2, backbone.image_size).mask
+    assert masks is not None
     frames = torch.arange(12).view(2, 6)
     both = track_prompted(backbone, features, {0: Prompts(mask=masks)}, frames=frames)
     for row in range(2):
