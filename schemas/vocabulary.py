@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-LANGUAGE, PROPAGATED, EMPTY = ROUTES = ("language", "propagated", "empty")
-"""Column `route` of the propagation table: guided by the sentence, read from memory, no target."""
+LANGUAGE, PROPAGATED, EMPTY, PROMPTED = ROUTES = ("language", "propagated", "empty", "prompted")
+"""Column `route` of the propagation table: guided by the sentence, read from memory, no target,
+prompted by hand."""
 
 ANNOTATED, PREDICTED, VISIBILITY, UNION = ("annotated", "predicted", "visibility", "union")
 """Column `source` of the moments table, where no model is named."""

@@ -7,7 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from PIL import Image
 from tiny_world import TinyWorld
+
+from stages.core.media.frames import frame_size
 
 FOREIGN = "mine"
 SUFFIXES = ("", ".mp4", ".parquet")
@@ -46,31 +49,37 @@ def elsewhere(world: TinyWorld) -> Path:
     return world.root.with_name("elsewhere")
 
 
-def segment(option: str, suffix: str = "", *, online: bool) -> Command:
+def segment(option: str, suffix: str = "", *, way: str) -> Command:
     """`tgl segment` with the output of an option; the overlay goes elsewhere if it is another."""
-    source, model, encoder, font = (
-        f"own{suffix}/{part}{suffix}" for part in ("source", "model", "encoder", "font")
+    source, model, encoder, font, tracker, mask = (
+        f"own{suffix}/{part}{suffix}"
+        for part in ("source", "model", "encoder", "font", "tracker", "mask")
     )
 
     def arguments(world: TinyWorld, out: Path) -> list[object]:
         outputs = (
             [option, out] if option == "-o" else ["-o", elsewhere(world) / "o.mp4", option, out]
         )
-        return [
-            *("segment", world.root / source, "the left one", *outputs),
-            *("--checkpoint", world.root / model, "--device", "cpu", "--workers", 1),
-            *(["--online"] if online else []),
-        ]
+        models = {
+            "": ["the left one", "--checkpoint", world.root / model],
+            "--online": ["the left one", "--checkpoint", world.root / model, "--online"],
+            "--mask": ["--tracker", world.root / tracker, "--mask", world.root / mask],
+        }
+        fixed = ("--device", "cpu", "--workers", 1)
+        return ["segment", world.root / source, *models[way], *outputs, *fixed]
 
     return Command(
         arguments,
-        (source, model, encoder, font),
+        (source, tracker, mask, font) if way == "--mask" else (source, model, encoder, font),
         file=option in ("-o", "--table"),
         other_file="overlays/a/0.mp4" if suffix == ".mp4" else "text/texts.parquet",
         suffix=suffix,
-        more=lambda world: ["--encoder", world.root / encoder, "--font", world.root / font],
+        more=lambda world: [
+            *(["--encoder", world.root / encoder] if way != "--mask" else []),
+            *("--font", world.root / font),
+        ],
         keeps=option == "--work",
-        stage="propagate",
+        stage="segment" if way == "--mask" else "propagate",
     )
 
 
@@ -180,8 +189,8 @@ COMMANDS: dict[str, Command] = {
         file=True,
     ),
     **{
-        f"segment{' --online' if online else ''} {option}": segment(option, suffix, online=online)
-        for online in (False, True)
+        " ".join(filter(None, ("segment", way, option))): segment(option, suffix, way=way)
+        for way in ("", "--online", "--mask")
         for option, suffix in (
             ("-o", ".mp4"),
             ("--table", ".parquet"),
@@ -204,6 +213,9 @@ def add_foreign(world: TinyWorld) -> None:
             (folder / FOREIGN).write_text("precious")
         (own / f"font{suffix}").write_text("precious")
         shutil.copytree(world.model, own / f"model{suffix}")
+        shutil.copytree(world.backbone, own / f"tracker{suffix}")
+        frame = Image.new("L", frame_size(world.frames / "JPEGImages" / "b" / "00000.jpg")[::-1], 1)
+        frame.save(own / f"mask{suffix}", "PNG")
         if suffix == ".mp4":
             shutil.copy(world.video("b"), own / "source.mp4")
         else:

@@ -19,7 +19,8 @@ from schemas.layouts import RECEIPT_FILE
 
 MOVES = ("exchange", "rename", "replace")
 LOADED = (
-    *("tglcli.main", "stages.tools.segment.offline", "stages.tools.segment.online"),
+    *("tglcli.main", "stages.tools.segment.offline", "stages.tools.segment.online.live"),
+    "stages.tools.segment.prompts.stage",
     *("stages.tools.submit.writing", "stages.tools.export_moments.export"),
 )
 EARLY_POINTS = 2
@@ -57,6 +58,15 @@ def segment(world: TinyWorld, place: Path, new: bool) -> list[object]:
     ]
 
 
+def prompted(world: TinyWorld, place: Path, new: bool) -> list[object]:
+    """The same outputs for an object that is prompted by hand."""
+    return [
+        *("segment", world.video("b"), "--point", "new:12,12" if new else "old:14,12"),
+        *("-o", place / "o.mp4", "--masks", place / "m", "--table", place / "t.parquet"),
+        *("--tracker", world.backbone, "--device", "cpu", "--workers", 1),
+    ]
+
+
 FILES = {
     "submit": Command(
         lambda world, place, new: [
@@ -79,6 +89,7 @@ FILES = {
 }
 SEGMENT = {
     "segment": Command(segment, ("m", "o.mp4", "t.parquet")),
+    "segment --point": Command(prompted, ("m", "o.mp4", "t.parquet")),
     "segment --online": Command(
         lambda *given: [*segment(*given), "--online"], ("m", "t.parquet", "o.mp4")
     ),
@@ -141,7 +152,13 @@ def test_a_single_file_at_every_step(bench: MakeBench, note: frozenset[str], nam
     assert kill(made, range(len(made.steps))) == {0, 1}
 
 
-@pytest.mark.parametrize("name", SEGMENT)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.slow) if name == "segment --point" else name
+        for name in SEGMENT
+    ],
+)
 def test_outputs_of_segment_appear_one_after_the_other(bench: MakeBench, name: str) -> None:
     made = bench(SEGMENT[name])
     points = publishing(made.steps)

@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 
 from schemas.errors import ConfigError, CorruptInput, MissingInput
 from stages.core.media.ffmpeg import ffmpeg_binary
-from tglcli.commands.tools import segment as command
+from stages.core.model.loading import hub
 from tglcli.main import app
 
 FRAMES, HEIGHT, WIDTH = 6, 48, 64
@@ -196,18 +196,33 @@ def test_mixed_formats_are_read_and_equal_names_refused(checkpoint: Path, tmp_pa
     assert "several images have the name a" in str(error)
 
 
-def test_without_a_checkpoint_the_toy_one_is_used_and_named(
+def test_the_toy_model_is_named_and_told_from_real_ones(
     video: Path, checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(command, "TOY_CHECKPOINT", checkpoint)
-    done = run(video, tmp_path / "out.gif", sentences=["a cube"])
+    monkeypatch.setattr(hub, "TOY_CHECKPOINT", checkpoint)
+    done = run(video, tmp_path / "out.png", "--checkpoint", "toy", sentences=["a cube"])
     assert done.exit_code == 0, done.output
-    assert "knows only the coloured shapes" in done.stderr
-    assert "tgl train INDEX TEXT CHECKPOINT --backbone facebook/sam2.1" in done.stderr
-    monkeypatch.setattr(command, "TOY_CHECKPOINT", tmp_path / "none")
-    error = run(video, tmp_path / "out.gif").exception
-    assert isinstance(error, MissingInput)
-    assert "--checkpoint" in str(error)
+    warning = "the toy model knows only the coloured shapes of tgl toy"
+    assert done.stderr == f"warning: {warning}\n"
+    done = run(video, tmp_path / "other.png", "--checkpoint", checkpoint, sentences=["a cube"])
+    assert done.stderr == ""
+    assert (tmp_path / "out.png").read_bytes() == (tmp_path / "other.png").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--tracker", "toy"], "--tracker: has no effect with --checkpoint"),
+        (["--every", "2"], "--every: has no effect with --checkpoint"),
+        (["--online", "--image-size", "64"], "--image-size: has no effect with --checkpoint"),
+    ],
+)
+def test_settings_of_the_other_ways_are_refused(
+    video: Path, checkpoint: Path, tmp_path: Path, options: list[str], message: str
+) -> None:
+    error = run(video, tmp_path / "o.mp4", "--checkpoint", checkpoint, *options).exception
+    assert isinstance(error, ConfigError)
+    assert str(error) == message
 
 
 def test_all_frames_on_the_language_path(video: Path, checkpoint: Path, tmp_path: Path) -> None:

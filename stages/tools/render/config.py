@@ -17,6 +17,7 @@ BEST_QUALITY = 0
 WORST_QUALITY = 51
 SMALLEST_SIDE = 64
 LARGEST_SIDE = 4320
+MOST_TOGETHER = 50
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,10 @@ class RenderConfig(Settings):
         high=WORST_QUALITY,
     )
     sentences: int = setting(
-        6, "Most sentences in one image when they are drawn together.", low=1, high=50
+        6,
+        "Most sentences in one image when they are drawn together.",
+        low=1,
+        high=MOST_TOGETHER,
     )
     only: tuple[str, ...] = setting(
         (), "Draw only this VIDEO, or VIDEO/EXPRESSION; may be repeated.", panel="Selection"

@@ -273,14 +273,18 @@ def _comparison_colour(routed: bool, annotated: bool) -> Colour | None:
 def _sentence_timelines(
     expressions: Sequence[PredictedExpression], captions: Sequence[LegendEntry]
 ) -> tuple[Timeline, ...]:
-    """A timeline per sentence: frames on the language path, else annotated moments."""
+    """A timeline per sentence: frames on the language path, else annotated moments.
+
+    Of an object that was prompted by hand, the frames in which it is visible.
+    """
     timelines = []
     for expression, caption in zip(expressions, captions, strict=True):
         moments = expression.routed if expression.routed is not None else expression.annotated
         if moments is not None:
             colours = _coloured(moments, caption.colour)
+            kind = "visible" if expression.prompted else "moment"
             timelines.append(
-                Timeline(f"moment {expression.expression_id}", colours, caption.colour)
+                Timeline(f"{kind} {expression.expression_id}", colours, caption.colour)
             )
     return tuple(timelines)
 

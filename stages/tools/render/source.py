@@ -22,7 +22,7 @@ from schemas.layouts import (
 )
 from schemas.parquet import open_parquet, read_table
 from schemas.tables import MASKS, PROPAGATION
-from schemas.vocabulary import LANGUAGE
+from schemas.vocabulary import LANGUAGE, PROMPTED
 from schemas.wording import listing, suggestion
 from stages.core.index.index import Expression, Index, Video
 from stages.core.media.frames import FRAME_SUFFIXES, frame_size
@@ -38,6 +38,8 @@ class PredictedExpression:
         masks: folder of its PNGs.
         annotated: bool (T,), the frames of its moments; None where none are known.
         routed: bool (T,), the frames on the language path; None where it is not recorded.
+        prompted: it is an object that was prompted by hand; `routed` are the frames in which it
+            is visible.
         anno_ids: its referents' tracks in the masks table.
     """
 
@@ -46,6 +48,7 @@ class PredictedExpression:
     masks: Path
     annotated: np.ndarray | None = None
     routed: np.ndarray | None = None
+    prompted: bool = False
     anno_ids: tuple[str, ...] = ()
 
 
@@ -159,6 +162,7 @@ def _indexed_expression(
         masks=routes.preds / expression.video_id / expression.expression_id,
         annotated=annotated,
         routed=routes.routed(*expression.key, index.videos[expression.video_id].num_frames),
+        prompted=routes.prompted(*expression.key),
         anno_ids=expression.anno_ids,
     )
 
@@ -236,19 +240,34 @@ class _Routes:
         self._path = path
         self._frames: dict[tuple[str, str], list[int]] = {}
         self._known: set[tuple[str, str]] = set()
+        self._prompted: set[tuple[str, str]] = set()
         if not os.path.lexists(path):
             return
         columns = ["video_id", "expression_id", "frame", "route"]
         table = read_table(path, PROPAGATION, columns=columns)
-        pairs = table.select(columns[:2]).group_by(columns[:2]).aggregate([])
-        self._known = set(_pairs(pairs))
-        language = table.filter(pc.equal(table["route"], LANGUAGE))
-        frames = language["frame"].to_pylist()
-        for pair, frame in zip(_pairs(language), frames, strict=True):
-            self._frames.setdefault(pair, []).append(frame)
+        self._known = _distinct_pairs(table)
+        prompted = pc.equal(table["route"], PROMPTED)
+        self._prompted = _distinct_pairs(table.filter(prompted))
+        self._add(table.filter(pc.equal(table["route"], LANGUAGE)))
+        if self._prompted:
+            areas = read_table(path, PROPAGATION, columns=[*columns[:3], "mask_area"])
+            self._add(areas.filter(pc.greater(areas["mask_area"], 0)), only=self._prompted)
+
+    def _add(self, rows: pa.Table, only: set[tuple[str, str]] | None = None) -> None:
+        """Add the frames of rows, of some expressions or of all."""
+        for pair, frame in zip(_pairs(rows), rows["frame"].to_pylist(), strict=True):
+            if only is None or pair in only:
+                self._frames.setdefault(pair, []).append(frame)
+
+    def prompted(self, video_id: str, expression_id: str) -> bool:
+        """Whether an expression is an object that was prompted by hand."""
+        return (video_id, expression_id) in self._prompted
 
     def routed(self, video_id: str, expression_id: str, num_frames: int) -> np.ndarray | None:
-        """Frames of an expression on the language path, bool (T,); None where not recorded."""
+        """Frames of an expression on the language path, bool (T,); None where not recorded.
+
+        Of an object that was prompted by hand, the frames in which it is visible.
+        """
         if (video_id, expression_id) not in self._known:
             return None
         frames = self._frames.get((video_id, expression_id), [])
@@ -261,6 +280,11 @@ class _Routes:
         routed = np.zeros(num_frames, dtype=bool)
         routed[frames] = True
         return routed
+
+
+def _distinct_pairs(table: pa.Table) -> set[tuple[str, str]]:
+    columns = ["video_id", "expression_id"]
+    return set(_pairs(table.select(columns).group_by(columns).aggregate([])))
 
 
 def _pairs(table: pa.Table) -> Iterator[tuple[str, str]]:

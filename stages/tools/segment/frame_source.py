@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -14,7 +15,7 @@ from pathlib import Path
 from PIL import Image, UnidentifiedImageError
 
 from schemas.directories import remove_tree, write_text_atomic
-from schemas.errors import ConfigError, CorruptInput, MissingInput, UnsafeName
+from schemas.errors import ConfigError, CorruptInput, MissingInput, TglError, UnsafeName
 from schemas.files import open_regular, read_regular, require_regular
 from schemas.layouts import (
     FRAMES_FOLDER,
@@ -54,6 +55,19 @@ class FrameSource:
         """A line if the order of the frames may be unexpected."""
         names = [path.name for path in self.images]
         return (natural_order_warning(names),) if orders_differ(names) else ()
+
+    def size(self) -> tuple[int, int] | None:
+        """(height, width) of the first frame; None if it cannot be read, which a stage reports."""
+        from stages.extract_frames.streaming import ImageStream, Stream, VideoStream
+
+        stream: Stream = ImageStream(self.images[:1], ("",))
+        if self.video is not None:
+            stream = VideoStream(self.video)
+        try:
+            with contextlib.closing(iter(stream)) as frames:  # type: ignore[type-var]
+                return next(frames).shape[:2]
+        except (TglError, StopIteration):
+            return None
 
 
 def find_frame_source(path: Path) -> FrameSource:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
+
 from schemas.errors import ConfigError, system_errors
 from schemas.layouts import FRAMES_TABLE
 from stages.core.engine.execute import release
 from stages.tools.render.timestamps import FrameTimes
 from stages.tools.segment.frame_source import find_frame_source
-from stages.tools.segment.pipeline import FRAMES, copy_overlay
+from stages.tools.segment.pipeline import FRAMES
 from stages.tools.segment.request import SegmentResult
 from stages.tools.segment.results import read_results, summary_line
 from stages.tools.segment.run import SegmentRun
 from stages.tools.segment.segments import write_segments
+from stages.tools.segment.ways import way_of
 
 
 def segment_offline(run: SegmentRun) -> SegmentResult:
@@ -25,17 +28,21 @@ def segment_offline(run: SegmentRun) -> SegmentResult:
     request = run.request
     if request.size is not None or request.from_stdin:
         raise ConfigError("raw video on standard input needs --online", where=request.source)
+    way = way_of(run)
     source = find_frame_source(request.source)
     run.warn(source.warnings)
     run.check_folders()
     with run.output_files() as files:
         overlay = files.add(request.out)
         table = None if request.table is None else files.add(request.table)
+        way.prepare(source)
         with run.pipeline() as pipeline:
-            artifacts = pipeline.segment(source, request, run.config)
+            frames = pipeline.frames(source, keep_damaged=request.keep_damaged)
+            artifacts = way.masks(pipeline, frames)
+            drawn = pipeline.render(artifacts, request)
             video, results = read_results(artifacts.index, artifacts.masks.path)
             with system_errors(request.out):
-                copy_overlay(artifacts.overlays, source.video_id, overlay)
+                shutil.copyfile(drawn, overlay)
             if table is not None:
                 with system_errors(request.table):
                     write_segments(table, video, results, artifacts.masks.path)

@@ -1,4 +1,4 @@
-"""All stages in one go: from a video and sentences to masks and an overlay.
+"""Stages in one go: from a video to an index of its frames, to masks and an overlay.
 
 Every step is the stage itself, run by execute() in one work folder: an interrupted run resumes, and
 new sentences about the same video reuse its frames.
@@ -6,21 +6,20 @@ new sentences about the same video reuse its frames.
 
 from __future__ import annotations
 
-import shutil
+import glob
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from schemas.errors import ConfigError, MissingInput
-from schemas.wording import amount
+from schemas.layouts import FRAMES_FOLDER, FRAMES_TABLE
 from stages.build_moments.config import IndexConfig, IndexInputs
 from stages.core.engine.progress import Progress
 from stages.core.engine.runtime import Runtime
+from stages.core.index.index import Index
+from stages.core.media.frames import frame_size
 from stages.extract_frames.config import ExtractConfig, ExtractInputs
-from stages.precompute_text.config import HASH_ENCODER, TextConfig, TextInputs, local_encoder
-from stages.propagate.config import PropagateConfig, PropagateInputs
-from stages.tools.render.config import RenderConfig, RenderInputs
+from stages.tools.render.config import RenderInputs
 from stages.tools.segment.frame_source import (
     FrameSource,
     link_images,
@@ -35,10 +34,10 @@ if TYPE_CHECKING:
 
 FRAMES = "frames"
 """Folder of extract-frames' artifact."""
+MASKS = "masks"
+"""Folder of the masks where the user named none."""
 OVERLAYS = "pictures"
 """Folder of render's artifact; kept as it was named first, so that old work folders are reused."""
-_UNKNOWN_ENCODER = "unknown"
-_POOLING = " pooling"
 
 
 @dataclass(frozen=True)
@@ -46,12 +45,28 @@ class Artifacts:
     """The pipeline's artifacts.
 
     Attributes:
-        masks: outcome of propagate, which is published with the other outputs.
+        masks: outcome of the stage that made the masks, published with the other outputs.
     """
 
     index: Path
     masks: Outcome
-    overlays: Path
+
+
+@dataclass(frozen=True)
+class Frames:
+    """The frames of a source, ready to be indexed.
+
+    Attributes:
+        video_id: name of the video.
+        names: of the frames, without suffix, in order.
+        size: (height, width) of the first one in pixels.
+        extracted: artifact of extract-frames; None for images.
+    """
+
+    video_id: str
+    names: tuple[str, ...]
+    size: tuple[int, int]
+    extracted: Path | None
 
 
 @dataclass(frozen=True)
@@ -68,101 +83,50 @@ class Pipeline:
     progress: Progress
     force: bool = False
 
-    def segment(
-        self, source: FrameSource, request: SegmentRequest, config: PropagateConfig
-    ) -> Artifacts:
-        """Decode the video, index it, encode the sentences, compute the masks and draw them.
+    def frames(self, source: FrameSource, *, keep_damaged: bool) -> Frames:
+        """Decode a video, or link images.
 
-        Raises:
-            ConfigError: no sentence, or an empty one.
-            TglError: as the stages raise it.
+        Args:
+            keep_damaged: keep the frames of a video with decoding errors.
         """
-        text = text_config(request.checkpoint, request.encoder)
-        check_sentences(request.sentences)
-        extraction = ExtractConfig(keep_damaged=request.keep_damaged)
-        index = self._index(source, request.sentences, extraction)
-        texts = self._texts(index, text)
-        masks = self._propagate(
-            PropagateInputs(index, texts, request.checkpoint),
-            config,
-            request.masks or self.work / "masks",
-        )
-        overlays = self.work / OVERLAYS
-        self._render(RenderInputs(masks.path, index, request.font), request.rendering, overlays)
-        return Artifacts(index, masks, overlays)
-
-    def encode_sentences(self, video_id: str, request: SegmentRequest) -> Path:
-        """Encode the sentences of a stream before its first frame; the folder of their embeddings.
-
-        Raises:
-            ConfigError: no sentence, or an empty one.
-        """
-        from schemas.layouts import EXPRESSIONS_TABLE
-        from schemas.parquet import rows_of, write_table
-        from schemas.tables import EXPRESSIONS
-
-        config = text_config(request.checkpoint, request.encoder)
-        check_sentences(request.sentences)
-        folder = self.work / "sentences"
-        folder.mkdir(parents=True, exist_ok=True)
-        rows = [
-            {
-                "video_id": video_id,
-                "expression_id": str(number),
-                "expression": text,
-                "object_ids": [],
-                "anno_ids": [],
-            }
-            for number, text in enumerate(request.sentences)
-        ]
-        write_table(folder / EXPRESSIONS_TABLE, rows_of(rows, EXPRESSIONS), EXPRESSIONS)
-        return self._texts(folder, config)
-
-    def _index(
-        self, source: FrameSource, sentences: Sequence[str], extraction: ExtractConfig
-    ) -> Path:
-        from stages.build_moments.stage import STAGE
-
-        dataset = self.work / "dataset"
-        frames = None
         if source.video is None:
-            names = link_images(source, dataset)
-        else:
-            frames = self._frames(source, extraction)
-            names = _frame_names(frames)
-        write_sentences(dataset, source.video_id, names, sentences)
-        inputs = IndexInputs(dataset, frames=frames)
-        self._run(STAGE, IndexConfig(layout="mevis"), inputs, self.work / "index")
-        return self.work / "index"
-
-    def _frames(self, source: FrameSource, config: ExtractConfig) -> Path:
+            linked = link_images(source, self._dataset)
+            folder = self._dataset / FRAMES_FOLDER / source.video_id
+            size = frame_size(next(folder.glob(f"{glob.escape(linked[0])}.*")))
+            return Frames(source.video_id, tuple(linked), size, None)
         from stages.extract_frames.stage import STAGE
 
         video = link_video(source, self.work / "source")
-        self._run(STAGE, config, ExtractInputs((video,)), self.work / FRAMES)
-        return self.work / FRAMES
+        config = ExtractConfig(keep_damaged=keep_damaged)
+        self.run(STAGE, config, ExtractInputs((video,)), self.work / FRAMES)
+        names, size = _extracted(self.work / FRAMES)
+        return Frames(source.video_id, names, size, self.work / FRAMES)
 
-    def _texts(self, index: Path, config: TextConfig) -> Path:
-        from stages.precompute_text.stage import STAGE
+    def index(self, frames: Frames, sentences: Sequence[str]) -> Path:
+        """Index the video with its sentences."""
+        from stages.build_moments.stage import STAGE
 
-        inputs = TextInputs(index, local_encoder(config.encoder))
-        outcome = self._run(STAGE, config, inputs, self.work / "text")
-        cut = int(outcome.counts.get("cut to max-tokens", 0))
-        if cut:
-            self.progress.warn(f"{amount(cut, 'sentences')} cut to the encoder's maximum length")
-        return self.work / "text"
+        write_sentences(self._dataset, frames.video_id, frames.names, sentences)
+        inputs = IndexInputs(self._dataset, frames=frames.extracted)
+        self.run(STAGE, IndexConfig(layout="mevis"), inputs, self.work / "index")
+        return self.work / "index"
 
-    def _propagate(self, inputs: PropagateInputs, config: PropagateConfig, out: Path) -> Outcome:
-        from stages.propagate.stage import STAGE
+    @property
+    def _dataset(self) -> Path:
+        return self.work / "dataset"
 
-        return self._run(STAGE, config, inputs, out, hold=True)
-
-    def _render(self, inputs: RenderInputs, config: RenderConfig, out: Path) -> None:
+    def render(self, artifacts: Artifacts, request: SegmentRequest) -> Path:
+        """Draw the masks over the video; the overlay's file."""
         from stages.tools.render.stage import STAGE
 
-        self._run(STAGE, config, inputs, out)
+        inputs = RenderInputs(artifacts.masks.path, artifacts.index, request.font)
+        out = self.work / OVERLAYS
+        self.run(STAGE, request.rendering, inputs, out)
+        (video,) = Index.open(artifacts.index).videos
+        (overlay,) = (out / video).iterdir()
+        return overlay
 
-    def _run(
+    def run(
         self, stage: Stage[Any, Any], config: Any, inputs: Any, out: Path, *, hold: bool = False
     ) -> Outcome:
         """Execute a stage; the failure of the only video ends the run with its own exit code."""
@@ -180,52 +144,11 @@ class Pipeline:
         )
 
 
-def check_sentences(sentences: Sequence[str]) -> None:
-    """Raise ConfigError without a sentence, or for an empty one."""
-    if not sentences or not all(sentence.strip() for sentence in sentences):
-        raise ConfigError("is empty", where="SENTENCE", hint="describe what to segment")
-
-
-def text_config(checkpoint: Path, encoder: str | None) -> TextConfig:
-    """Settings to encode sentences with for a checkpoint.
-
-    Args:
-        encoder: a folder or hub id to use instead of the encoder named in the checkpoint.
-
-    Raises:
-        MissingInput: neither names an encoder.
-    """
-    from stages.core.model.checkpoint import read_document, text_dim, text_encoder
-
-    document = read_document(checkpoint)
-    trained, _, pooling = text_encoder(document).rpartition(", ")
-    pooling = pooling.removesuffix(_POOLING)
-    name = encoder or trained
-    if not name or name == _UNKNOWN_ENCODER:
-        raise MissingInput(
-            "does not name the text encoder it was trained with",
-            where=checkpoint,
-            hint="name it with --encoder",
-        )
-    settings: dict[str, Any] = {"encoder": name}
-    if trained:
-        settings["pooling"] = pooling
-    if name == HASH_ENCODER:
-        settings["dim"] = text_dim(document)
-    return TextConfig(**settings)
-
-
-def copy_overlay(rendered: Path, video_id: str, target: Path) -> None:
-    """Copy the only overlay of a render artifact."""
-    (overlay,) = (rendered / video_id).iterdir()
-    shutil.copyfile(overlay, target)
-
-
-def _frame_names(frames: Path) -> list[str]:
-    from schemas.layouts import FRAMES_TABLE
+def _extracted(frames: Path) -> tuple[tuple[str, ...], tuple[int, int]]:
+    """Names of the frames of an artifact of extract-frames with one video, and (height, width)."""
     from schemas.parquet import read_table
     from schemas.tables import FRAMES
 
-    columns = ["video_id", "frame", "name"]
-    table = read_table(frames / FRAMES_TABLE, FRAMES, columns=columns).sort_by("frame")
-    return table.column("name").to_pylist()
+    columns = ["video_id", "frame", "name", "height", "width"]
+    rows = read_table(frames / FRAMES_TABLE, FRAMES, columns=columns).sort_by("frame").to_pylist()
+    return tuple(row["name"] for row in rows), (rows[0]["height"], rows[0]["width"])

@@ -9,9 +9,12 @@ from schemas.errors import ConfigError, TglError
 from stages.core.engine.outputs import refuse_inputs, replaceable
 from stages.core.model.loading.hub import local_folder
 from stages.tools.render.config import RenderConfig
+from stages.tools.segment.prompts.records import MaskImage, Prompt
 
 STDIN = "-"
-MASKS_STAGE = "propagate"
+CHECKPOINT, PROMPTS, ZERO_SHOT = "checkpoint", "prompts", "zero-shot"
+"""Ways from a video to masks: a trained model; prompts by hand and a tracker; public models."""
+MASKS_STAGES = {CHECKPOINT: "propagate", PROMPTS: "segment", ZERO_SHOT: "assemble"}
 """The stage that writes the folder of masks."""
 JSON = ".json"
 TABLE_SUFFIXES = (JSON, ".parquet")
@@ -19,14 +22,16 @@ TABLE_SUFFIXES = (JSON, ".parquet")
 
 @dataclass(frozen=True)
 class SegmentRequest:
-    """Frames, sentences, a model, and where to write the results.
+    """Frames, what to segment in them, a model, and where to write the results.
 
     Attributes:
         source: a video, an image, a folder of frames, or `-` for raw video.
-        sentences: what to segment.
+        sentences: what to segment; none with prompts.
         out: the overlay.
         rendering: its `fps` is also the frame rate of raw video.
-        checkpoint: of tgl train.
+        checkpoint: `toy`, or folder or hub id of a trained model, if one was named.
+        prompts: where the objects are, if the user says it.
+        models: local folders of the models to use without a checkpoint.
         masks: folder for PNG masks, if wanted.
         table: file for moments and masks, if wanted.
         font: for sentences that are not in Latin letters.
@@ -41,7 +46,9 @@ class SegmentRequest:
     sentences: tuple[str, ...]
     out: Path
     rendering: RenderConfig
-    checkpoint: Path
+    checkpoint: str | None = None
+    prompts: tuple[Prompt, ...] = ()
+    models: tuple[Path, ...] = ()
     masks: Path | None = None
     table: Path | None = None
     font: Path | None = None
@@ -50,6 +57,13 @@ class SegmentRequest:
     work: Path | None = None
     keep_damaged: bool = False
     warnings: tuple[str, ...] = ()
+
+    @property
+    def way(self) -> str:
+        """The way to the masks."""
+        if self.prompts:
+            return PROMPTS
+        return ZERO_SHOT if self.checkpoint is None else CHECKPOINT
 
     @property
     def from_stdin(self) -> bool:
@@ -64,9 +78,10 @@ class SegmentRequest:
     def inputs(self) -> list[Path]:
         """Paths that the command reads, which no output may replace."""
         source = None if self.from_stdin else self.source
-        encoder = None if self.encoder is None else local_folder(self.encoder)
-        named = (source, self.checkpoint, self.font, encoder)
-        return [path for path in named if path is not None]
+        folders = (name and local_folder(name) for name in (self.checkpoint, self.encoder))
+        drawn = [prompt.mask for prompt in self.prompts if isinstance(prompt, MaskImage)]
+        named = (source, self.font, *folders, *self.models, *drawn)
+        return [path for path in named if isinstance(path, Path)]
 
     def check_folders(self, *, force: bool) -> None:
         """Check the folders of masks and of work before anything is done.
@@ -78,7 +93,7 @@ class SegmentRequest:
             if folder is not None:
                 refuse_inputs(folder, self.inputs())
         if self.masks is not None:
-            replaceable(self.masks, MASKS_STAGE, force=force)
+            replaceable(self.masks, MASKS_STAGES[self.way], force=force)
 
     def protected(self) -> list[Path]:
         """Inputs, and the folders of masks and of work, which may not contain other outputs."""
@@ -102,7 +117,7 @@ class SegmentResult:
     """Result of a run of `tgl segment`.
 
     Attributes:
-        lines: one per sentence: its moments, and the number of frames with a mask.
+        lines: one per sentence or object: its moments, and the number of frames with a mask.
         frames: number of frames that were segmented.
         failure: error that ended a stream early; the frames before it are written.
     """

@@ -11,7 +11,7 @@ from schemas.layouts import PROPAGATION_TABLE
 from schemas.parquet import read_table
 from schemas.printable import printable
 from schemas.tables import PROPAGATION
-from schemas.vocabulary import LANGUAGE
+from schemas.vocabulary import LANGUAGE, PROMPTED
 from stages.core.index.index import Expression, Index, Video
 from stages.core.media.spans import Span, spans_of
 from stages.core.media.timed_video import end_time
@@ -28,12 +28,14 @@ class SentenceResult:
         relevance: probability that the sentence is true in a frame, per frame.
         moments: half-open spans of the frames on the language path.
         areas: pixels of the mask, per frame.
+        prompted: it is an object that was prompted by hand, and has no moments.
     """
 
     expression: Expression
     relevance: tuple[float | None, ...]
     moments: tuple[Span, ...]
     areas: tuple[int, ...]
+    prompted: bool = False
 
     @property
     def visible(self) -> tuple[Span, ...]:
@@ -58,6 +60,7 @@ def read_results(index_folder: Path, preds: Path) -> tuple[Video, list[SentenceR
                 tuple(row["relevance"] for row in own),
                 tuple(spans_of([row["route"] == LANGUAGE for row in own])),
                 tuple(row["mask_area"] for row in own),
+                any(row["route"] == PROMPTED for row in own),
             )
         )
     return video, results
@@ -90,6 +93,7 @@ def describe_moments(
     """Sum up a sentence as :func:`summary_line` does.
 
     Args:
+        moments: half-open spans; none of an object that was prompted by hand.
         visible: number of frames with a mask.
         frames: number of frames of the video.
         seconds: start and end of each moment; empty if they are not known.
@@ -99,7 +103,8 @@ def describe_moments(
         return f"{quoted}: nothing found"
     if frames == 1:
         return f"{quoted}: found"
-    return f"{quoted}: moment {_times(moments, seconds)}, mask in {visible} of {frames} frames"
+    when = f"moment {_times(moments, seconds)}, " if moments else ""
+    return f"{quoted}: {when}mask in {visible} of {frames} frames"
 
 
 def _times(spans: Sequence[Span], seconds: Sequence[Seconds]) -> str:

@@ -21,7 +21,7 @@ from stages.core.engine.outputs import (
 )
 from stages.core.engine.progress import Progress
 from stages.core.engine.runtime import Runtime
-from stages.propagate.config import PropagateConfig
+from stages.tools.segment.config import SegmentConfig
 from stages.tools.segment.pipeline import Pipeline
 from stages.tools.segment.request import SegmentRequest
 
@@ -35,12 +35,12 @@ class SegmentRun:
     """A request, and how to carry it out.
 
     Attributes:
-        config: routing and limits; for a stream also its delay.
+        config: models, routing and limits; for a stream also its delay.
         force: replace outputs that tgl did not write.
     """
 
     request: SegmentRequest
-    config: PropagateConfig
+    config: SegmentConfig
     runtime: Runtime
     progress: Progress
     force: bool = False

@@ -9,20 +9,20 @@ from typing import Annotated, Literal
 
 import typer
 
-from schemas.errors import ConfigError, MissingInput
+from schemas.errors import ConfigError
 from schemas.wording import amount
-from stages.core.model.loading.hub import TOY_CHECKPOINT
-from stages.propagate.config import ROUTING, PropagateConfig
-from stages.tools.render.config import RenderConfig
+from stages.core.model.loading.hub import TOY
+from stages.propagate.config import ROUTING
+from stages.tools.render.config import MOST_TOGETHER, RenderConfig
+from stages.tools.segment.config import SegmentConfig
+from stages.tools.segment.prompts.parsing import parse_box, parse_mask, parse_point
+from stages.tools.segment.prompts.records import Prompt
 from stages.tools.segment.request import SegmentRequest, SegmentResult, check_suffix
 from tglcli.options import RunOptions, stage_command
 from tglcli.summary import duration, shown
 
-TOY_WARNING = (
-    "no --checkpoint: using the toy model, which knows only the coloured shapes of tgl toy; for "
-    "real videos train one with: tgl train INDEX TEXT CHECKPOINT --backbone "
-    "facebook/sam2.1-hiera-base-plus, and pass it with --checkpoint CHECKPOINT"
-)
+TOY_WARNING = "the toy model knows only the coloured shapes of tgl toy"
+PROMPTS = "Prompts by hand"
 _FORMATS = {".mp4": "mp4", ".gif": "gif", ".png": "sheet"}
 
 
@@ -34,8 +34,12 @@ _Source = Annotated[
     ),
 ]
 _Sentences = Annotated[
-    list[str],
-    typer.Argument(metavar="SENTENCE", help="Objects to segment, such as 'the left dog'."),
+    list[str] | None,
+    typer.Argument(
+        metavar="SENTENCE",
+        help="Objects to segment, such as 'the left dog'. Not needed with a prompt by hand.",
+        show_default=False,
+    ),
 ]
 _Out = Annotated[
     Path,
@@ -46,8 +50,49 @@ _Out = Annotated[
     ),
 ]
 _Checkpoint = Annotated[
-    Path | None,
-    typer.Option(help="Checkpoint of tgl train.", show_default="a toy model, for tgl toy only"),
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Trained model: a folder of tgl train, a hub id, or toy for the shapes of tgl toy.",
+    ),
+]
+_Boxes = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--box",
+        metavar="X0,Y0,X1,Y1[@FRAME]",
+        help="Box around an object, in pixels, on a frame (the first one is 0, the default). "
+        "Prompts may be repeated, one object each; those with a name in front (NAME:...) are one.",
+        rich_help_panel=PROMPTS,
+    ),
+]
+_Points = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--point",
+        metavar="X,Y[@FRAME]",
+        help="Point in an object.",
+        rich_help_panel=PROMPTS,
+    ),
+]
+_NotPoints = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--not-point",
+        metavar="X,Y[@FRAME]",
+        help="Point outside the object; if there are several objects, with its name.",
+        rich_help_panel=PROMPTS,
+    ),
+]
+_MaskImages = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--mask",
+        metavar="IMAGE[@FRAME]",
+        help="Image of the video's size: black or 0 is the background, each other colour an "
+        "object.",
+        rich_help_panel=PROMPTS,
+    ),
 ]
 _Masks = Annotated[
     Path | None,
@@ -111,18 +156,22 @@ _KeepDamaged = Annotated[
 
 
 @stage_command(
-    PropagateConfig, runtime=("workers", "device", "precision", "compile"), own=("moments",)
+    SegmentConfig, runtime=("workers", "device", "precision", "compile"), own=("moments",)
 )
 def segment(
     source: _Source,
-    sentences: _Sentences,
     out: _Out,
-    config: PropagateConfig,
+    config: SegmentConfig,
     run: RunOptions,
+    sentences: _Sentences = None,
+    boxes: _Boxes = None,
+    points: _Points = None,
+    not_points: _NotPoints = None,
+    mask_images: _MaskImages = None,
     checkpoint: _Checkpoint = None,
     masks: _Masks = None,
     table: _Table = None,
-    moments: _Moments = PropagateConfig.moments,  # type: ignore[assignment]
+    moments: _Moments = SegmentConfig.moments,  # type: ignore[assignment]
     encoder: _Encoder = None,
     fps: _Fps = 0,
     size: _Size = None,
@@ -134,15 +183,26 @@ def segment(
 
     Examples:
         tgl segment video.mp4 "the dog that jumps" -o out.mp4 --checkpoint model
-        tgl segment video.mp4 "the red car" "a man" -o sheet.png --masks masks
-        tgl segment - "the red car" -o out.mp4 --online --size 1280x720 --fps 30
+        tgl segment video.mp4 --box dog:40,60,200,180 --point ball:31,95@12 -o out.mp4
+        tgl segment video.mp4 "the car" -o out.mp4 --online --checkpoint model
     """
+    if table is not None:
+        check_suffix(table)
+    prompts = _prompts(boxes, points, not_points, mask_images)
+    if not (sentences or prompts):
+        raise ConfigError(
+            "is missing",
+            where="SENTENCE",
+            hint="describe what to segment, or say where it is with --box, --point or --mask",
+        )
     request = SegmentRequest(
         source,
-        tuple(sentences),
+        tuple(sentences or ()),
         out,
-        _rendering(out, sentences, fps),
-        _checkpoint(checkpoint),
+        _rendering(out, fps),
+        checkpoint=checkpoint,
+        prompts=prompts,
+        models=config.local_models(),
         masks=masks,
         table=table,
         font=font,
@@ -150,10 +210,8 @@ def segment(
         encoder=encoder,
         work=work,
         keep_damaged=keep_damaged,
-        warnings=(TOY_WARNING,) if checkpoint is None else (),
+        warnings=(TOY_WARNING,) if checkpoint == TOY else (),
     )
-    if table is not None:
-        check_suffix(table)
     config = replace(config, moments=moments)
     started = time.monotonic()
     result = _segment(request, config, run)
@@ -163,13 +221,28 @@ def segment(
         raise result.failure
 
 
-def _segment(request: SegmentRequest, config: PropagateConfig, run: RunOptions) -> SegmentResult:
+def _prompts(
+    boxes: list[str] | None,
+    points: list[str] | None,
+    not_points: list[str] | None,
+    mask_images: list[str] | None,
+) -> tuple[Prompt, ...]:
+    """The prompts by hand, in the order of the options."""
+    return (
+        *map(parse_box, boxes or ()),
+        *(parse_point(text, inside=True) for text in points or ()),
+        *(parse_point(text, inside=False) for text in not_points or ()),
+        *map(parse_mask, mask_images or ()),
+    )
+
+
+def _segment(request: SegmentRequest, config: SegmentConfig, run: RunOptions) -> SegmentResult:
     """Segment files or a stream; both load torch."""
     from stages.tools.segment.run import SegmentRun
 
     segment_run = SegmentRun(request, config, run.runtime, run.progress(), run.force)
     if config.online:
-        from stages.tools.segment.online import segment_online
+        from stages.tools.segment.online.live import segment_online
 
         return segment_online(segment_run)
     from stages.tools.segment.offline import segment_offline
@@ -186,24 +259,12 @@ def _print(result: SegmentResult, request: SegmentRequest, seconds: float) -> No
     )
 
 
-def _rendering(out: Path, sentences: list[str], fps: float) -> RenderConfig:
+def _rendering(out: Path, fps: float) -> RenderConfig:
     if out.suffix.lower() not in _FORMATS:
         raise ConfigError(f"{out.name!r} does not end in .mp4, .gif or .png", where="--out")
     return RenderConfig(
         format=_FORMATS[out.suffix.lower()],
         compare="sentences",
-        sentences=len(sentences),
+        sentences=MOST_TOGETHER,
         fps=fps,
     )
-
-
-def _checkpoint(named: Path | None) -> Path:
-    if named is not None:
-        return named
-    if not TOY_CHECKPOINT.is_dir():
-        raise MissingInput(
-            "no checkpoint given, and this installation has no toy model",
-            where=TOY_CHECKPOINT,
-            hint="train one with tgl train, and pass it with --checkpoint",
-        )
-    return TOY_CHECKPOINT

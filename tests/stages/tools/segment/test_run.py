@@ -10,8 +10,8 @@ import pytest
 from schemas.errors import CorruptInput, DiskFull, OutputBlocked, disk_full
 from stages.core.engine.progress import SilentProgress
 from stages.core.engine.runtime import Runtime
-from stages.propagate.config import PropagateConfig
 from stages.tools.render.config import RenderConfig
+from stages.tools.segment.config import SegmentConfig
 from stages.tools.segment.request import SegmentRequest
 from stages.tools.segment.run import WORK_MARK, SegmentRun
 
@@ -28,8 +28,8 @@ class OwnCode(CorruptInput):
 
 def run_in(work: Path | None, source: Path) -> SegmentRun:
     out = source.with_name("o.mp4")
-    request = SegmentRequest(source, ("a cube",), out, RenderConfig(), Path("model"), work=work)
-    return SegmentRun(request, PropagateConfig(), Runtime(workers=1), SilentProgress())
+    request = SegmentRequest(source, ("a cube",), out, RenderConfig(), "model", work=work)
+    return SegmentRun(request, SegmentConfig(), Runtime(workers=1), SilentProgress())
 
 
 def test_an_error_inside_names_the_users_file_and_is_otherwise_the_same(tmp_path: Path) -> None:

@@ -8,8 +8,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from stages.tools.segment.online.stream_tables import segments_table
 from stages.tools.segment.segments import SCHEMA
-from stages.tools.segment.stream_tables import segments_table
 
 COUNTS = b"a mask's runs"
 

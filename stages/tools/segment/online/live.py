@@ -24,9 +24,15 @@ from stages.propagate.online.routing import MomentFinder
 from stages.propagate.online.segmenter import OnlineSegmenter
 from stages.propagate.stage import STAGE, load_model
 from stages.tools.segment.frame_source import find_frame_source, image_names
+from stages.tools.segment.online.stream import MakeSegmenter, StreamOutputs, StreamRun
 from stages.tools.segment.request import SegmentRequest, SegmentResult
 from stages.tools.segment.run import SegmentRun
-from stages.tools.segment.stream import MakeSegmenter, StreamOutputs, StreamRun
+from stages.tools.segment.trained import (
+    check_sentences,
+    checkpoint_of,
+    encode_sentences,
+    text_config,
+)
 
 STDIN_NAME = "stdin"
 
@@ -39,23 +45,29 @@ def segment_online(run: SegmentRun) -> SegmentResult:
         TglError: the stream has no frames.
     """
     request = run.request
+    if request.prompts:
+        raise ConfigError("has no effect on a stream", where=request.prompts[0])
     _check_suffixes(request)
     run.check_folders()
     name, stream, warnings = _open(request)
+    checkpoint = checkpoint_of(run)
     run.warn(warnings)
     with run.output_files() as files, ExitStack() as stack:
         masks = stack.enter_context(_masks_folder(run))
         table = None if request.table is None else files.add(request.table)
         outputs = StreamOutputs(files.add(request.out), masks, table)
+        text = text_config(checkpoint, request.encoder)
+        check_sentences(request.sentences)
         with run.pipeline() as pipeline:
-            make = _segmenter_maker(run, pipeline.encode_sentences(name, request))
+            texts = encode_sentences(pipeline, name, request.sentences, text)
+            make = _segmenter_maker(run, checkpoint, texts)
         live = StreamRun(stream, name, request.sentences, make)
         with unnamed_as(request.out):
             live.write(outputs, request.rendering, run.progress, request.font)
         if isinstance(stream, VideoStream) and stream.errors:
             run.progress.warn(damage_warning(name, stream.errors))
         if masks is not None:
-            write_receipt(masks, _receipt(run.config, live, masks))
+            write_receipt(masks, _receipt(run.config.trained(), live, masks))
     return SegmentResult(tuple(live.lines()), live.frames, live.failure)
 
 
@@ -68,16 +80,16 @@ def _masks_folder(run: SegmentRun) -> AbstractContextManager[Path | None]:
     return output_folder(request.masks, STAGE.name, inputs=inputs, force=run.force)
 
 
-def _segmenter_maker(run: SegmentRun, texts: Path) -> MakeSegmenter:
+def _segmenter_maker(run: SegmentRun, checkpoint: Path, texts: Path) -> MakeSegmenter:
     """Load the checkpoint.
 
     Args:
         texts: folder of the sentences' embeddings.
     """
-    config, runtime = run.config, run.runtime
+    config, runtime = run.config.trained(), run.runtime
     store = TextStore.open(texts)
     device = pick_device(runtime.device)
-    model = load_model(run.request.checkpoint, store, runtime, device)
+    model = load_model(checkpoint, store, runtime, device)
     embeddings = [store.get(sentence) for sentence in run.request.sentences]
 
     def make(size: tuple[int, int]) -> OnlineSegmenter:

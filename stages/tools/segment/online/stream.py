@@ -32,12 +32,12 @@ from stages.tools.render.config import RenderConfig
 from stages.tools.render.live_overlay import LiveOverlay
 from stages.tools.render.timestamps import StreamTimes
 from stages.tools.render.writing import write_mp4
-from stages.tools.segment.results import Seconds, describe_moments, even_seconds
-from stages.tools.segment.stream_tables import (
+from stages.tools.segment.online.stream_tables import (
     frame_segments,
     propagation_table,
     segments_table,
 )
+from stages.tools.segment.results import Seconds, describe_moments, even_seconds
 
 UNKNOWN_FPS = 6.0
 """Frame rate of an overlay where none is known; that of MeViS is about this."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from stages.tools.segment.stream import MOST_MOMENTS, SentenceSummary, stop_on_interrupt
+from stages.tools.segment.online.stream import MOST_MOMENTS, SentenceSummary, stop_on_interrupt
 
 
 @pytest.fixture

@@ -1,0 +1,1 @@
+"""tgl segment --online: a stream, segmented while its frames come."""

@@ -1,0 +1,64 @@
+"""Prompts by hand: the objects of a request, and their masks by the tracker alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from schemas.errors import ConfigError
+from stages.core.model.loading.names import Wanted
+from stages.tools.segment.config import NEEDS_CHECKPOINT, OF_A_CHECKPOINT
+from stages.tools.segment.frame_source import FrameSource
+from stages.tools.segment.models import TRACKER_OPTION, model_folders, tracker_name
+from stages.tools.segment.pipeline import MASKS, Artifacts, Frames, Pipeline
+from stages.tools.segment.prompts.checking import prompted_objects
+from stages.tools.segment.prompts.config import PromptConfig, PromptInputs
+from stages.tools.segment.run import SegmentRun
+
+
+@dataclass(frozen=True)
+class Prompted:
+    """The way by prompts.
+
+    Attributes:
+        run: its request has prompts.
+    """
+
+    run: SegmentRun
+
+    def prepare(self, source: FrameSource) -> None:
+        """See ``ways.Way``; the frames are not counted yet."""
+        request = self.run.request
+        if request.sentences:
+            raise ConfigError(
+                f"{request.sentences[0]!r} has no effect with --box, --point or --mask",
+                where="SENTENCE",
+                hint="name the object in its prompt: --box NAME:x0,y0,x1,y1",
+            )
+        if request.checkpoint is not None:
+            raise ConfigError("has no effect with --box, --point or --mask", where="--checkpoint")
+        self.run.config.refuse(OF_A_CHECKPOINT, NEEDS_CHECKPOINT)
+        self._tracker()
+        size = source.size()
+        if size is not None:
+            prompted_objects(request.prompts, size)
+
+    def masks(self, pipeline: Pipeline, frames: Frames) -> Artifacts:
+        """See ``ways.Way``: the prompts are checked, then their objects tracked."""
+        from stages.tools.segment.prompts.stage import STAGE
+
+        run = self.run
+        objects = prompted_objects(run.request.prompts, frames.size, len(frames.names))
+        config = PromptConfig(
+            image_size=run.config.image_size,
+            feature_memory=run.config.feature_memory,
+            chunk_frames=run.config.chunk_frames,
+        )
+        index = pipeline.index(frames, [one.name for one in objects])
+        out = run.request.masks or pipeline.work / MASKS
+        inputs = PromptInputs(index, self._tracker(), objects)
+        return Artifacts(index, pipeline.run(STAGE, config, inputs, out, hold=True))
+
+    def _tracker(self) -> Path:
+        name = tracker_name(self.run.config.tracker, self.run.runtime.device)
+        return model_folders([Wanted(name, TRACKER_OPTION)], self.run.progress)[0]

@@ -1,0 +1,139 @@
+"""Masks from a checkpoint: the sentences encoded, then propagated."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from schemas.errors import ConfigError, MissingInput
+from schemas.wording import amount
+from stages.core.model.loading.hub import checkpoint_folder
+from stages.precompute_text.config import HASH_ENCODER, TextConfig, TextInputs, local_encoder
+from stages.propagate.config import PropagateInputs
+from stages.tools.segment.config import NEEDS_CHECKPOINT, OF_A_TRACKER
+from stages.tools.segment.frame_source import FrameSource
+from stages.tools.segment.pipeline import MASKS, Artifacts, Frames, Pipeline
+from stages.tools.segment.run import SegmentRun
+
+_UNKNOWN_ENCODER = "unknown"
+_POOLING = " pooling"
+
+
+@dataclass(frozen=True)
+class Trained:
+    """The way by a checkpoint.
+
+    Attributes:
+        run: its request names a checkpoint.
+    """
+
+    run: SegmentRun
+
+    def prepare(self, source: FrameSource) -> None:
+        """See ``ways.Way``."""
+        check_sentences(self.run.request.sentences)
+        self._text()
+
+    def masks(self, pipeline: Pipeline, frames: Frames) -> Artifacts:
+        """See ``ways.Way``: the sentences are encoded, then propagated."""
+        from stages.propagate.stage import STAGE
+
+        request = self.run.request
+        index = pipeline.index(frames, request.sentences)
+        texts = _encode(pipeline, index, self._text())
+        inputs = PropagateInputs(index, texts, self._checkpoint())
+        out = request.masks or pipeline.work / MASKS
+        config = self.run.config.trained()
+        return Artifacts(index, pipeline.run(STAGE, config, inputs, out, hold=True))
+
+    def _checkpoint(self) -> Path:
+        return checkpoint_of(self.run)
+
+    def _text(self) -> TextConfig:
+        return text_config(self._checkpoint(), self.run.request.encoder)
+
+
+def checkpoint_of(run: SegmentRun) -> Path:
+    """Folder of the checkpoint that a request names, fetched if it is a hub id.
+
+    Raises:
+        ConfigError: it names none, or settings for a run without one.
+        MissingInput: no such checkpoint.
+    """
+    named = run.request.checkpoint
+    if named is None:
+        raise ConfigError(NEEDS_CHECKPOINT, where="--online")
+    run.config.refuse(OF_A_TRACKER, "has no effect with --checkpoint")
+    return checkpoint_folder(named, run.progress, option="--checkpoint")
+
+
+def encode_sentences(
+    pipeline: Pipeline, video_id: str, sentences: Sequence[str], config: TextConfig
+) -> Path:
+    """Encode the sentences of a stream before its first frame; the folder of their embeddings."""
+    from schemas.layouts import EXPRESSIONS_TABLE
+    from schemas.parquet import rows_of, write_table
+    from schemas.tables import EXPRESSIONS
+
+    folder = pipeline.work / "sentences"
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = [
+        {
+            "video_id": video_id,
+            "expression_id": str(number),
+            "expression": text,
+            "object_ids": [],
+            "anno_ids": [],
+        }
+        for number, text in enumerate(sentences)
+    ]
+    write_table(folder / EXPRESSIONS_TABLE, rows_of(rows, EXPRESSIONS), EXPRESSIONS)
+    return _encode(pipeline, folder, config)
+
+
+def _encode(pipeline: Pipeline, index: Path, config: TextConfig) -> Path:
+    from stages.precompute_text.stage import STAGE
+
+    inputs = TextInputs(index, local_encoder(config.encoder))
+    outcome = pipeline.run(STAGE, config, inputs, pipeline.work / "text")
+    cut = int(outcome.counts.get("cut to max-tokens", 0))
+    if cut:
+        pipeline.progress.warn(f"{amount(cut, 'sentences')} cut to the encoder's maximum length")
+    return pipeline.work / "text"
+
+
+def check_sentences(sentences: Sequence[str]) -> None:
+    """Raise ConfigError without a sentence, or for an empty one."""
+    if not sentences or not all(sentence.strip() for sentence in sentences):
+        raise ConfigError("is empty", where="SENTENCE", hint="describe what to segment")
+
+
+def text_config(checkpoint: Path, encoder: str | None) -> TextConfig:
+    """Settings to encode sentences with for a checkpoint.
+
+    Args:
+        encoder: a folder or hub id to use instead of the encoder named in the checkpoint.
+
+    Raises:
+        MissingInput: neither names an encoder.
+    """
+    from stages.core.model.checkpoint import read_document, text_dim, text_encoder
+
+    document = read_document(checkpoint)
+    trained, _, pooling = text_encoder(document).rpartition(", ")
+    pooling = pooling.removesuffix(_POOLING)
+    name = encoder or trained
+    if not name or name == _UNKNOWN_ENCODER:
+        raise MissingInput(
+            "does not name the text encoder it was trained with",
+            where=checkpoint,
+            hint="name it with --encoder",
+        )
+    settings: dict[str, Any] = {"encoder": name}
+    if trained:
+        settings["pooling"] = pooling
+    if name == HASH_ENCODER:
+        settings["dim"] = text_dim(document)
+    return TextConfig(**settings)

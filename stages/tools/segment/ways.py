@@ -1,0 +1,58 @@
+"""The ways from frames to masks: a checkpoint, prompts by hand, public models without training."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from schemas.errors import ConfigError
+from stages.tools.segment.frame_source import FrameSource
+from stages.tools.segment.pipeline import Artifacts, Frames, Pipeline
+from stages.tools.segment.prompts.way import Prompted
+from stages.tools.segment.request import CHECKPOINT, PROMPTS
+from stages.tools.segment.run import SegmentRun
+from stages.tools.segment.trained import Trained
+
+
+class Way(Protocol):
+    """A way from the frames of a video to masks."""
+
+    def prepare(self, source: FrameSource) -> None:
+        """Check the request, and fetch the models, before the video is decoded.
+
+        Raises:
+            ConfigError: settings that contradict each other or the way.
+            MissingInput: a model does not exist, or cannot be fetched.
+        """
+
+    def masks(self, pipeline: Pipeline, frames: Frames) -> Artifacts:
+        """Index the video and compute its masks.
+
+        Raises:
+            TglError: as the stages raise it.
+        """
+
+
+def way_of(run: SegmentRun) -> Way:
+    """The way that a request asks for."""
+    way = run.request.way
+    if way == PROMPTS:
+        return Prompted(run)
+    if way == CHECKPOINT:
+        return Trained(run)
+    return Unnamed()
+
+
+class Unnamed:
+    """The way of a request that names neither a checkpoint nor prompts."""
+
+    def prepare(self, source: FrameSource) -> None:
+        """See ``Way``."""
+        raise ConfigError(
+            "is missing",
+            where="--checkpoint",
+            hint="name a trained model, or say where the objects are with --box, --point or --mask",
+        )
+
+    def masks(self, pipeline: Pipeline, frames: Frames) -> Artifacts:
+        """See ``Way``."""
+        raise NotImplementedError
