@@ -161,6 +161,8 @@ def _named(document: Mapping[str, Any], key: str, name: str, path: Path) -> dict
         entry = mapping(item, f"{path}, {key} {number}")
         if not isinstance(entry.get("id"), int | str) or not isinstance(entry.get(name), str):
             raise CorruptInput(f"lacks id or {name}", where=f"{path}, {key} {number}")
+        if entry["id"] in found:
+            raise CorruptInput(f"the id {entry['id']!r} is used twice", where=f"{path}, {key}")
         found[entry["id"]] = entry[name]
     return found
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tiny_detectors import DINO_TOKENS, OWL_TOKENS
 from transformers import (
     AutoImageProcessor,
     AutoTokenizer,
@@ -21,7 +22,7 @@ from transformers import (
 )
 
 from stages.zero_shot.ground.boxes import Boxes
-from stages.zero_shot.ground.detectors.detector import Detector, Limits
+from stages.zero_shot.ground.detectors.detector import Detector, Limits, in_batches
 from stages.zero_shot.ground.detectors.registry import load_detector
 
 FAMILIES = {
@@ -53,33 +54,35 @@ def found_by(
     return detector.detect(prepared, detector.encode(sentences), (HEIGHT, WIDTH), given)
 
 
-def found_by_transformers(
-    family: str, folder: Path, frame: np.ndarray, caption: str
-) -> tuple[np.ndarray, np.ndarray]:
-    """Boxes and scores of one frame and sentence, best first."""
-    kind, processor_kind = FAMILIES[family]
-    model = kind.from_pretrained(folder).eval()
-    images = AutoImageProcessor.from_pretrained(folder, backend="pil")
-    processor = processor_kind(images, AutoTokenizer.from_pretrained(folder))
-    inputs = processor(images=frame, text=[caption], return_tensors="pt")
-    with torch.no_grad():
-        outputs = model(**inputs)
-    result = processor.post_process_grounded_object_detection(
-        outputs, threshold=0.0, target_sizes=[(HEIGHT, WIDTH)]
-    )[0]
-    order = torch.argsort(result["scores"], descending=True, stable=True)
-    return result["boxes"][order].numpy(), result["scores"][order].numpy()
+class ByTransformers:
+    """Boxes and scores of one frame and sentence, best first, without any code of tgl."""
+
+    def __init__(self, family: str, folder: Path):
+        kind, processor = FAMILIES[family]
+        images = AutoImageProcessor.from_pretrained(folder, backend="pil")
+        self._model = kind.from_pretrained(folder).eval()
+        self._processor = processor(images, AutoTokenizer.from_pretrained(folder))
+
+    def __call__(self, frame: np.ndarray, caption: str) -> tuple[np.ndarray, np.ndarray]:
+        inputs = self._processor(images=frame, text=[caption], return_tensors="pt")
+        with torch.no_grad():
+            outputs = self._model(**inputs)
+        result = self._processor.post_process_grounded_object_detection(
+            outputs, threshold=0.0, target_sizes=[(HEIGHT, WIDTH)]
+        )[0]
+        order = torch.argsort(result["scores"], descending=True, stable=True)
+        return result["boxes"][order].numpy(), result["scores"][order].numpy()
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_boxes_and_scores_are_those_of_transformers(family: str, tiny_detector: Callable) -> None:
     folder, frames = tiny_detector(family), frames_of()
     found = found_by(loaded(folder), frames, SENTENCES)
-    spread = []
+    spread, reference = [], ByTransformers(family, folder)
     for (row, frame), (column, caption) in itertools.product(
         enumerate(frames), enumerate(CAPTIONS[family])
     ):
-        corners, scores = found_by_transformers(family, folder, frame, caption)
+        corners, scores = reference(frame, caption)
         inside = np.clip(corners, 0, (WIDTH, HEIGHT, WIDTH, HEIGHT))
         seen = (inside[:, 2:] > inside[:, :2]).all(axis=1)
         corners, scores = corners[seen], scores[seen]
@@ -101,3 +104,76 @@ def test_batches_do_not_change_what_is_found(family: str, tiny_detector: Callabl
         assert len(one) == 5
         assert np.abs(one.scores - other.scores).max() < 1e-5
         assert np.abs(one.corners - other.corners).max() < 1e-4
+
+
+def test_near_copies_of_a_better_box_are_left_out(tiny_detector: Callable) -> None:
+    detector, frames = loaded(tiny_detector("owlv2")), frames_of(1)
+    ((every,),) = found_by(detector, frames, SENTENCES[:1])
+    ((few,),) = found_by(detector, frames, SENTENCES[:1], overlap=0.3)
+    kept: list[int] = []
+    for row in range(len(every)):
+        if all(iou(every.corners[row], every.corners[better]) <= 0.3 for better in kept):
+            kept.append(row)
+    assert 1 < len(kept) < len(every)
+    assert few.corners.tolist() == every.corners[kept].tolist()
+
+
+def iou(one: np.ndarray, other: np.ndarray) -> float:
+    sides = np.minimum(one[2:], other[2:]) - np.maximum(one[:2], other[:2])
+    shared = sides.clip(0).prod()
+    areas = (one[2:] - one[:2]).prod() + (other[2:] - other[:2]).prod()
+    return float(shared / (areas - shared))
+
+
+def test_boxes_beyond_the_frame_take_no_place_of_others(tiny_detector: Callable) -> None:
+    """OWLv2 pads a wide frame at the bottom, and may find something there."""
+    detector = loaded(tiny_detector("owlv2"))
+    flat = np.full((12, 40, 3), 80, np.uint8)
+    sentences = detector.encode(SENTENCES[:1])
+    every, few = (
+        detector.detect([detector.prepare(flat)], sentences, (12, 40), Limits(k, 1.0, 4))[0][0]
+        for k in (EVERYTHING, 5)
+    )
+    assert len(few) == 5
+    assert few.corners.tolist() == every.corners[:5].tolist()
+    assert (every.corners[:, 1] < 12).all()
+    assert 0 < few.dropped <= every.dropped == 64 - len(every)
+
+
+def test_a_sentence_longer_than_the_encoder_takes_is_cut(tiny_detector: Callable) -> None:
+    frames = frames_of(1)
+    for family, most in (("grounding-dino", DINO_TOKENS), ("owlv2", OWL_TOKENS)):
+        detector = loaded(tiny_detector(family))
+        long = " ".join(["dog"] * 40)
+        beyond = " ".join(["dog"] * 30) + " cow"
+        encoded = detector.encode([long, "a dog"])
+        assert encoded.cut == (True, False)
+        assert detector.most_tokens == most
+        ((one,), (other,)) = (found_by(detector, frames, [text])[0] for text in (long, beyond))
+        assert one.scores.tolist() == other.scores.tolist()
+
+
+def test_a_batch_that_exceeds_the_memory_is_halved() -> None:
+    tried = []
+
+    def work(part: Sequence[int]) -> list[int]:
+        tried.append(len(part))
+        if len(part) > 2:
+            raise MemoryError
+        return [2 * item for item in part]
+
+    assert in_batches(work, range(7), 6) == [2 * item for item in range(7)]
+    assert tried == [6, 3, 1, 1, 1, 1, 1, 1, 1]
+    with pytest.raises(MemoryError):
+        in_batches(lambda _: (_ for _ in ()).throw(MemoryError), [1], 1)
+    with pytest.raises(ValueError, match="a bug"):
+        in_batches(lambda _: (_ for _ in ()).throw(ValueError("a bug")), [1, 2], 2)
+
+
+def test_half_precision_runs(tiny_detector: Callable) -> None:
+    for family in FAMILIES:
+        folder = str(tiny_detector(family))
+        rough = load_detector(folder, device=torch.device("cpu"), precision="bf16")
+        ((found,),) = found_by(rough, frames_of(1), SENTENCES[:1], top_k=5)
+        assert len(found) == 5
+        assert np.isfinite(found.scores).all()

@@ -119,11 +119,19 @@ def test_stride_takes_the_place_of_frames(
 
 
 def test_a_killed_run_completes_with_the_same_artifact(
-    run_stage: Callable,
-    killed_run: Callable,
-    index: Path,
-    tiny_detector: Callable,
-    tmp_path: Path,
+    run_stage: Callable, killed_run: Callable, index: Path, tmp_path: Path
+) -> None:
+    given = parts(index, OBJECTS)
+    run_stage(STAGE, *given, tmp_path / "whole")
+    killed_run(STAGE, *given, tmp_path / "out", after=4)
+    outcome = run_stage(STAGE, *given, tmp_path / "out")
+    assert outcome.counts["videos kept from before"] == 1
+    assert list_folder(tmp_path / "out").tables == list_folder(tmp_path / "whole").tables
+
+
+@pytest.mark.slow  # the process that is killed loads transformers
+def test_a_killed_search_goes_on_with_the_next_video(
+    run_stage: Callable, killed_run: Callable, index: Path, tiny_detector: Callable, tmp_path: Path
 ) -> None:
     given = parts(index, tiny_detector("owlv2"))
     run_stage(STAGE, *given, tmp_path / "whole")
