@@ -30,7 +30,7 @@ _BERT = {"[PAD]": 0, "[UNK]": 100, "[CLS]": 101, "[SEP]": 102, ".": 1012, "?": 1
 """Numbers that Grounding DINO expects of its tokens."""
 _VOCABULARY = 1100
 _FIRST_WORD = 200
-DINO_TOKENS, OWL_TOKENS = 16, 12
+DINO_TOKENS, OWL_TOKENS, SAM3_TOKENS = 16, 12, 32
 """Tokens that the text encoders take."""
 
 
@@ -38,12 +38,15 @@ def save_detector(family: str, folder: Path) -> Path:
     """Write a random model with its processor.
 
     Args:
-        family: grounding-dino, mm-grounding-dino or owlv2.
+        family: grounding-dino, mm-grounding-dino, owlv2; or sam3, the published folder of detector
+            and tracker, which needs torchvision (see torchvision_operators.py).
     """
     folder.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(0)
     if family == "owlv2":
         _owlv2(folder)
+    elif family == "sam3":
+        _sam3(folder)
     else:
         _dino(family, folder)
     return folder
@@ -127,6 +130,19 @@ def _owlv2(folder: Path) -> None:
     Owlv2ImageProcessorPil(size={"height": 64, "width": 64}).save_pretrained(folder)
     known = {"<pad>": 0, "<unk>": 1, "<start>": 62, "<end>": 63}
     _save_tokenizer(folder, known, ("<start>", "<end>", "<pad>", "<unk>"), OWL_TOKENS, first=2)
+
+
+def _sam3(folder: Path) -> None:
+    # Both exist in one process of all tests only: see torchvision_operators.py.
+    from tiny_backbones import SAM3_SIZE, SAM3_WORDS, tiny_sam3_video
+    from transformers import Sam3ImageProcessor, Sam3VideoModel
+
+    made = Sam3VideoModel(tiny_sam3_video())
+    _save(made, folder)
+    Sam3ImageProcessor(size={"height": SAM3_SIZE, "width": SAM3_SIZE}).save_pretrained(folder)
+    last = SAM3_WORDS - 1
+    known = {"<pad>": 0, "<unk>": 1, "<start>": last - 1, "<end>": last}
+    _save_tokenizer(folder, known, ("<start>", "<end>", "<pad>", "<unk>"), SAM3_TOKENS, first=2)
 
 
 def _save(model: torch.nn.Module, folder: Path) -> None:

@@ -12,7 +12,8 @@ from stages.core.engine.settings import Settings, setting
 from stages.core.engine.stage import Inputs
 from stages.core.index.frame_files import frame_folders, index_digest
 from stages.core.language.tagging import INSTALL_TAGGER, TAGGER_PACKAGE, tagger_version
-from stages.core.model.loading.hub import local_folder
+from stages.core.model.loading.catalog import DEFAULT_DETECTOR
+from stages.core.model.loading.names import local_folder
 
 MODEL_OPTION = "--model"
 OBJECTS = "objects"
@@ -29,7 +30,7 @@ class GroundConfig(Settings):
     """The detector, the frames that it searches, and the candidates that are kept."""
 
     model: str = setting(
-        "IDEA-Research/grounding-dino-tiny",
+        DEFAULT_DETECTOR,
         "Detector: a local folder or hub id of Grounding DINO, MM Grounding DINO, OWLv2 or SAM 3; "
         "or objects: the boxes of all objects in the index's masks, a reference.",
         panel="Detector",

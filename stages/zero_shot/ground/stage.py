@@ -54,6 +54,10 @@ def run(
     units = _Units(index, config, inputs, out)
     failures: dict[str, TglError] = {}
     waiting = units.waiting()
+    if waiting and config.detects:
+        index.require_frames()
+        # Asked before torch is loaded, so that the message comes at once without a network.
+        require_model(config.model, option=MODEL_OPTION, progress=progress)
     if waiting:
         frames = sum(len(searched_frames(video.num_frames, config)) for video in waiting)
         with progress.task("ground", frames, "frame") as task:
@@ -145,9 +149,6 @@ def _detected(
 ) -> Iterator[tuple[Video, VideoCandidates | VideoFailure]]:
     """Search videos with a detector, the longest first."""
     config = units.config
-    units.index.require_frames()
-    # Asked before torch is loaded, so that the message comes at once without a network.
-    require_model(config.model, option=MODEL_OPTION)
     tag = noun_tagger() if config.phrase == NOUN else None
     jobs = [_job(video, units, tag, runtime) for video in videos]
     jobs.sort(key=lambda job: len(job.frames) * len(job.expressions), reverse=True)

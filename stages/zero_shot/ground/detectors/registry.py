@@ -30,14 +30,16 @@ class Family:
     Attributes:
         model, processor: names of transformers' classes; SAM 3's need torchvision.
         detector: runs them.
+        backend: of the image processor; "pil" needs no torchvision.
     """
 
     model: str
     processor: str
     detector: Callable[[Loaded], Detector]
+    backend: str = "pil"
 
 
-_SAM3 = Family("Sam3Model", "Sam3Processor", Sam3Detector)
+_SAM3 = Family("Sam3Model", "Sam3Processor", Sam3Detector, backend="torchvision")
 FAMILIES = {
     "grounding-dino": Family(
         "GroundingDinoForObjectDetection", "GroundingDinoProcessor", GroundingDinoDetector
@@ -67,7 +69,7 @@ def load_detector(name: str, *, device: torch.device, precision: str) -> Detecto
             f"is a {config.model_type} model, one of {', '.join(FAMILIES)} is needed", where=name
         )
     model = load_pretrained_model(_class(family.model), name, option=MODEL_OPTION)
-    images = load_pretrained(AutoImageProcessor, name, option=MODEL_OPTION, backend="pil")
+    images = load_pretrained(AutoImageProcessor, name, option=MODEL_OPTION, backend=family.backend)
     tokenizer = load_pretrained(AutoTokenizer, name, option=MODEL_OPTION)
     with model_errors(name, "its parts do not make a detector"):
         processor = _class(family.processor)(images, tokenizer)

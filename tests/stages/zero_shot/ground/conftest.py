@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -9,10 +10,12 @@ import pytest
 import torch
 from tiny_detectors import save_detector
 
+sys.path.insert(0, str(Path(__file__).parents[2] / "core/model"))  # for tiny_backbones
+
 
 @pytest.fixture(scope="session")
 def tiny_detector(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """Folder of a random model by family: grounding-dino, mm-grounding-dino or owlv2."""
+    """Folder of a random model by family: grounding-dino, mm-grounding-dino, owlv2 or sam3."""
     made: dict[str, Path] = {}
 
     def make(family: str) -> Path:
