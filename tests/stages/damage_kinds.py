@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -35,6 +36,7 @@ from stages.tools.check.findings import Findings
 from stages.tools.check.submission import check_zip
 from stages.tools.submit.config import SubmitConfig, SubmitInputs
 from stages.tools.submit.writing import write_submission
+from stages.zero_shot.ground.given import read_given
 
 _RUNTIME = Runtime(workers=1, device="cpu")
 _EXPRESSIONS = tuple(
@@ -164,6 +166,21 @@ def _read_submission(folder: Path) -> object:
     return server, findings.counts
 
 
+def _make_candidates(world: TinyWorld, whole: Path) -> None:
+    shutil.copytree(world.candidates, whole)
+    shutil.copytree(world.index, whole / ".index")
+
+
+def _make_results(world: TinyWorld, whole: Path) -> None:
+    shutil.copytree(world.index, whole / ".index")
+    row = {"image_id": "a/00000", "expression_id": "0", "bbox": [1, 2, 3, 4], "score": 0.5}
+    (whole / "results.json").write_text(json.dumps([row, {**row, "image_id": "b/00001"}]))
+
+
+def _read_given(name: str) -> Callable[[Path], object]:
+    return lambda folder: read_given(folder / name, Index.open(folder / ".index")).table
+
+
 def _make_scores(world: TinyWorld, whole: Path) -> None:
     shutil.copytree(world.scores, whole)
     shutil.copytree(world.scores, whole / ".other")
@@ -200,6 +217,10 @@ KINDS: dict[str, Kind] = {
     "propagation.parquet": Kind(
         _make_predictions, "propagation.parquet", _read_propagation, sealed=True, optional=True
     ),
+    "candidates.parquet": Kind(
+        _make_candidates, "candidates.parquet", _read_given("candidates.parquet"), sealed=True
+    ),
+    "COCO results": Kind(_make_results, "results.json", _read_given("results.json")),
     "scores.parquet": Kind(
         _make_scores,
         "scores.parquet",

@@ -148,7 +148,11 @@ class _Results:
 def _list(document: Mapping[str, Any], key: str, path: Path) -> list[Any]:
     found = document.get(key)
     if not isinstance(found, list):
-        raise CorruptInput(f"has no list of {key}", where=path)
+        raise CorruptInput(
+            f"has no list of {key}",
+            where=path,
+            hint="COCO results are a list, or an object with annotations, images and categories",
+        )
     return found
 
 
