@@ -28,19 +28,19 @@ from PIL import Image
 from transformers import Sam2VideoInferenceSession
 
 from stages.core.engine.runtime import Runtime
+from stages.core.index import mask_writer
 from stages.core.index.index import Expression, Video
 from stages.core.index.mask_writer import MaskWriter
 from stages.core.index.texts import TextEmbedding
 from stages.core.media.frames import read_frame
-from stages.core.model import budgets
+from stages.core.model import budgets, video_features
 from stages.core.model.backbones.families import build_backbone
 from stages.core.model.backbones.preprocess import preprocess
 from stages.core.model.backbones.presets import PUBLISHED, sam21_preset, toy_preset
 from stages.core.model.config import ModelConfig
 from stages.core.model.device import pick_device
-from stages.core.model.dual_path import segmenter
+from stages.core.model.dual_path import mask_assembler, segmenter
 from stages.core.model.tgl import TglModel
-from stages.propagate import masks, video_features
 from stages.propagate.config import PropagateConfig
 from stages.propagate.jobs import Job
 from stages.propagate.runner import OfflineRunner
@@ -206,8 +206,8 @@ def timed_parts(model: TglModel, device: torch.device) -> Iterator[Counter[str]]
         (backbone, "attend", "memory attention"),
         (backbone, "decode", "mask decoder"),
         (backbone, "remember", "memory encoder"),
-        (masks, "enlarge_masks", "enlarge masks"),
-        (masks, "_write", "PNG"),
+        (mask_assembler, "enlarge_masks", "enlarge masks"),
+        (mask_writer, "_write", "PNG"),
     ]
     with ExitStack() as stack:
         for owner, name, title in parts:

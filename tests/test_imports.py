@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import sys
 from functools import cache
 from pathlib import Path
@@ -129,6 +130,21 @@ def test_no_module_imports_itself_by_way_of_others() -> None:
 
     for name in graph:
         visit(name, ())
+
+
+@pytest.mark.parametrize(
+    "path",
+    sorted((ROOT / "benchmarks").glob("*.py")) + sorted((ROOT / "examples").rglob("*.py")),
+    ids=short,
+)
+def test_a_script_imports_what_is_there(path: Path) -> None:
+    """Scripts run by hand only, so that a move is not noticed otherwise."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("stages"):
+            module = importlib.import_module(node.module or "")
+            for alias in node.names:
+                if not hasattr(module, alias.name):
+                    importlib.import_module(f"{node.module}.{alias.name}")
 
 
 def test_stages_holds_the_six_and_three_rooms() -> None:
