@@ -13,6 +13,7 @@ Build::
     from stages.core.model.tgl import TglModel
 
     backbone = load_backbone(folder)                   # strict: config.json + model.safetensors
+    backbone = load_backbone(folder, image_size=512)   # the same weights on smaller frames
     backbone = build_backbone(toy_preset(128))         # random weights
     model = TglModel(ModelConfig(), backbone, text_dim=D, segmenter=SegmenterConfig())
     model.parameter_groups()    # {"new": {name: Parameter}, "pretrained": {...}, "frozen": {...}}

@@ -8,33 +8,28 @@ sentences run as one batch.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any, ClassVar
-
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from schemas.errors import ConfigError
 from stages.core.model.backbones.features import FrameFeatures
-from stages.core.model.backbones.preprocess import IMAGENET_MEAN, IMAGENET_STD, normalise
+from stages.core.model.backbones.preprocess import normalise
 from stages.core.model.backbones.records import Decoded, MemoryTokens, Prompts
 from stages.core.model.backbones.shared_attention import attend_shared
+from stages.core.model.backbones.wrapped import VideoModel
 
 NO_OBJECT = -1024.0
 """The mask logit of frames whose object score says that the object is absent."""
 MASK_SCALE, MASK_BIAS = 20.0, -10.0
 """Turn a given mask of 0 and 1 into logits, as SAM 2 does."""
 SINE_TEMPERATURE = 10_000.0
-NUM_LEVELS = 3
 MEMORY_SCALE = 4
 """Side of the masks that the memory encoder reads, as a multiple of the decoder's masks."""
 NO_PROMPT_TOKENS = 2
 
 
-class Backbone(nn.Module):
-    """A ``Sam2VideoModel``, and the base of every other family of models.
+class Backbone(VideoModel):
+    """A ``Sam2VideoModel``, and the base of every other family of models: the steps of a track.
 
     A family overrides what differs from SAM 2 and is listed in ``families.FAMILIES``; no other
     module looks into the wrapped model.
@@ -45,127 +40,6 @@ class Backbone(nn.Module):
     Raises:
         ConfigError: its image encoder does not give three feature levels.
     """
-
-    trained_parts: ClassVar[tuple[str, ...]] = (
-        "memory_attention",
-        "mask_decoder",
-        "memory_encoder",
-        "object_pointer_proj",
-        "temporal_positional_encoding_projection_layer",
-        "memory_temporal_positional_encoding",
-        "no_memory_embedding",
-    )
-    """Parameters that TGL trains, by prefix: memory attention, mask decoder, memory encoder, and
-    the small tensors for reading the memory."""
-    encoder_parts: ClassVar[tuple[str, ...]] = ("mask_decoder.conv_s0", "mask_decoder.conv_s1")
-    """Projections that run with the encoder, so that features can be shared and cached."""
-    gate_parts: ClassVar[tuple[str, ...]] = (
-        "no_object_pointer",
-        "occlusion_spatial_embedding_parameter",
-    )
-    """Codes that only the object-score gate uses; without it they have no gradient."""
-    compiled_parts: ClassVar[tuple[str, ...]] = (
-        "vision_encoder",
-        "memory_attention",
-        "memory_encoder",
-        "mask_decoder",
-    )
-    """Modules without graph breaks; each is compiled alone."""
-    pixel_mean: ClassVar[tuple[float, float, float]] = IMAGENET_MEAN
-    """Mean of the pixels (red, green, blue; white is 1) that the image encoder was trained on."""
-    pixel_std: ClassVar[tuple[float, float, float]] = IMAGENET_STD
-    """Their standard deviation."""
-
-    @classmethod
-    def require_packages(cls, document: Mapping[str, Any], where: Path) -> None:
-        """Check that the packages for a configuration can be imported; SAM 2 needs no other.
-
-        Args:
-            document: the configuration.
-            where: the file it was read from, for messages.
-
-        Raises:
-            MissingInput: a package is missing.
-        """
-
-    def __init__(self, sam: Any):
-        super().__init__()
-        self._check_levels(sam.config.vision_config)
-        self.sam = sam
-
-    @staticmethod
-    def _check_levels(vision: Any) -> None:
-        """Raise ``ConfigError`` unless the image encoder gives strides of 1, 2 and 4 times h."""
-        if vision.num_feature_levels != NUM_LEVELS:
-            raise ConfigError("the backbone's image encoder must give three feature levels")
-
-    def to_config(self) -> dict[str, Any]:
-        """Return the model's configuration, as ``families.backbone_of`` reads it."""
-        return self.sam.config.to_dict()
-
-    def share_point_embedding(self) -> None:
-        """Give the image and the prompts one random matrix for positions.
-
-        From random weights the two differ, and points then cannot be learned; SAM 2's own weights
-        contain the same matrix twice.
-        """
-        shared = self.sam.shared_image_embedding.positional_embedding
-        self.sam.prompt_encoder.shared_embedding.positional_embedding.data.copy_(shared.data)
-
-    def select_trained(self, *, gate: bool) -> None:
-        """Freeze all parameters but those that TGL trains.
-
-        Args:
-            gate: train the codes of the object-score gate too.
-        """
-        # In eval mode this would fall back on mask tokens that single-mask training never uses.
-        self.sam.mask_decoder.dynamic_multimask_via_stability = False
-        for name, parameter in self.sam.named_parameters():
-            parameter.requires_grad_(self._is_trained(name, gate=gate))
-
-    def _is_trained(self, name: str, *, gate: bool) -> bool:
-        if name.startswith(self.encoder_parts):
-            return False
-        return name.startswith(self.trained_parts) or (gate and name.startswith(self.gate_parts))
-
-    @property
-    def image_encoder(self) -> nn.Module:
-        """The network that :meth:`encode` runs frames through."""
-        return self.sam.vision_encoder
-
-    def compile_parts(self) -> None:
-        """Compile the parts that have no graph breaks, each alone."""
-        for name in self.compiled_parts:
-            self.sam.get_submodule(name).compile()
-
-    @property
-    def image_size(self) -> int:
-        """S, the side of the encoder's input in pixels."""
-        return self.sam.config.image_size
-
-    @property
-    def mask_size(self) -> int:
-        """s, the side of the decoder's masks."""
-        return self.sam.prompt_encoder.mask_input_size[0]
-
-    @property
-    def channels(self) -> int:
-        """C, the channels of the coarse level."""
-        return self.sam.hidden_dim
-
-    @property
-    def memory_channels(self) -> int:
-        return self.sam.mem_dim
-
-    @property
-    def memory_slots(self) -> int:
-        """Temporal codes in the memory: one for prompted frames, the others for ranks."""
-        return self.sam.num_maskmem
-
-    @property
-    def max_pointers(self) -> int:
-        """Object pointers that memory attention was trained to read."""
-        return self.sam.config.max_object_pointers_in_encoder
 
     def encode_frames(self, frames: Tensor) -> FrameFeatures:
         """Features of frames as they were decoded and resized.
@@ -306,11 +180,6 @@ class Backbone(nn.Module):
             high_resolution_features=[fine, middle],
         )  # (B, 1, M, s, s), (B, 1, M), (B, 1, M, C), (B, 1, 1)
         return Decoded(masks[:, 0], iou[:, 0], tokens[:, 0], score[:, 0, 0])
-
-    @property
-    def max_prompted(self) -> int:
-        """Prompted frames that a frame reads, those nearest in time; -1: all of them."""
-        return self.sam.config.max_cond_frame_num
 
     def takes_multimask(self, prompts: Prompts | None, *, initial: bool) -> bool:
         """Return whether three candidates are decoded, as they are for few clicks.

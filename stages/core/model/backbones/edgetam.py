@@ -8,6 +8,7 @@ frame, and only they are rotated in memory attention.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
@@ -54,6 +55,13 @@ class EdgeTamBackbone(Backbone):
     def __init__(self, sam: Any):
         super().__init__(sam)
         _check_latents(sam)
+
+    @classmethod
+    def size_step(cls, config: Any) -> int:
+        """See ``VideoModel``; the latents' windows must fit the features too."""
+        windows = _root(config.perceiver_resampler_num_latents_2d)
+        own = config.prompt_encoder_config.patch_size * windows
+        return math.lcm(super().size_step(config), own)
 
     @property
     def latent_side(self) -> int:

@@ -88,7 +88,11 @@ def backbone_of(document: Mapping[str, Any], where: Path) -> Backbone:
         MissingInput: it needs a package that is not installed.
         CorruptInput: transformers cannot make a model of the configuration.
     """
-    config = _config(document, where)
+    return _built(_config(document, where), where)
+
+
+def _built(config: Any, where: Path) -> Backbone:
+    """As ``backbone_of``, from a configuration of transformers."""
     try:
         with model_errors(where, _UNBUILDABLE):
             return build_backbone(config)
@@ -137,13 +141,19 @@ def _require_small(value: Any, where: Path, key: str = "") -> None:
         )
 
 
-def load_backbone(folder: Path | str) -> Backbone:
+def load_backbone(folder: Path | str, *, image_size: int = 0) -> Backbone:
     """A backbone from a folder that ``save_pretrained`` wrote; nothing is downloaded.
 
     Weights that transformers ignores by its class's own design, such as the detector's beside
     SAM 3's tracker, may be there; ``Sam2VideoModel`` and ``EdgeTamVideoModel`` ignore none.
 
+    Args:
+        folder: with config.json and weights.
+        image_size: S in pixels, for the same weights on frames of another size: half the side is
+            a quarter of the arithmetic. 0: as config.json has it.
+
     Raises:
+        ConfigError: the model cannot work on frames of this size; the nearest ones are named.
         MissingInput: the folder, config.json or model.safetensors (or a shard) does not exist.
         SchemaMismatch: another kind of model, or keys or sizes that do not fit; all are listed.
         CorruptInput: the configuration is not JSON, or the weights are damaged.
@@ -153,11 +163,15 @@ def load_backbone(folder: Path | str) -> Backbone:
     folder = Path(folder)
     document, where = read_config(folder), folder / CONFIG_NAME
     family = _family(document, where)
+    config = _config(document, where)
+    if image_size:
+        with model_errors(where, _UNBUILDABLE):
+            family.wrap.resize(config, image_size)
     model = load_published(
         getattr(transformers, family.model),
-        _config(document, where),
+        config,
         folder,
-        outline=lambda: backbone_of(document, where).sam,
+        outline=lambda: _built(config, where).sam,
         renamed=family.renamed,
         copies=family.copies,
     )

@@ -13,11 +13,10 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from schemas.errors import ConfigError
-from stages.core.model.backbones.backbone import NUM_LEVELS, Backbone
+from stages.core.model.backbones.backbone import Backbone
 from stages.core.model.backbones.features import FrameFeatures
+from stages.core.model.backbones.wrapped import LEVEL_SCALES, NUM_LEVELS
 
-LEVEL_SCALES = (4.0, 2.0, 1.0)
-"""Sides of the decoder's levels as multiples of the transformer's; the neck may give more."""
 HALF = (0.5, 0.5, 0.5)
 
 
@@ -40,12 +39,21 @@ class Sam3Backbone(Backbone):
 
     @staticmethod
     def _check_levels(vision: Any) -> None:
-        scales = tuple(vision.scale_factors[:NUM_LEVELS])
+        scales = tuple(vision.scale_factors[:NUM_LEVELS])  # the neck may give more
         if scales != LEVEL_SCALES:
             raise ConfigError(
                 f"the image encoder's scale_factors begin with {list(scales)}, "
                 f"expected {list(LEVEL_SCALES)}"
             )
+
+    @classmethod
+    def size_step(cls, config: Any) -> int:
+        """See ``VideoModel``: whole patches; windows at the edge are padded."""
+        return config.vision_config.backbone_config.patch_size
+
+    @staticmethod
+    def _set_size(config: Any, size: int) -> None:
+        config.image_size = size  # transformers' own class writes it everywhere
 
     def encode(self, pixels: Tensor) -> FrameFeatures:
         """See ``Backbone``; the neck's last level, which only the detector reads, is left out."""

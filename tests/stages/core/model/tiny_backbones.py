@@ -127,7 +127,7 @@ def tiny_sam3_vision(size: int) -> dict[str, Any]:
             "num_hidden_layers": 2,
             "num_attention_heads": 2,
             "image_size": size,
-            "pretrain_image_size": size // 2,
+            "pretrain_image_size": SAM3_SIZE // 2,
             "window_size": 2,
             "global_attn_indexes": [1],
         },
