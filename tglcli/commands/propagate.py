@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from stages.core.engine.digest import require_folder
+from stages.core.model.loading.hub import checkpoint_folder
 from stages.propagate.config import (
     FILE,
     MOMENTS,
@@ -25,7 +27,10 @@ from tglcli.options import RunOptions, stage_command
 def propagate(
     index: Annotated[Path, typer.Argument(help="Index of tgl build-moments.")],
     text: Annotated[Path, typer.Argument(help="Its sentences, encoded by tgl precompute-text.")],
-    checkpoint: Annotated[Path, typer.Argument(help="Checkpoint of tgl train.")],
+    checkpoint: Annotated[
+        str,
+        typer.Argument(help="Checkpoint of tgl train: a folder, a hub id, or toy, the toy model."),
+    ],
     out: Annotated[Path, typer.Argument(help="Folder of masks to write.")],
     config: PropagateConfig,
     run: RunOptions,
@@ -45,10 +50,13 @@ def propagate(
         tgl propagate index text checkpoint masks --moments annotated
         tgl propagate index text checkpoint masks --moments selected/moments.parquet
     """
+    for folder in (index, text):
+        require_folder(folder)  # before a checkpoint is looked for, and maybe downloaded
+    model = checkpoint_folder(checkpoint, run.progress())
     from stages.propagate.stage import STAGE, together
 
     named = moments in MOMENTS and moments != FILE
     config = replace(config, moments=moments if named else FILE)
     table = None if named else moments_table(moments)
-    inputs = PropagateInputs(index, text, checkpoint, table)
+    inputs = PropagateInputs(index, text, model, table)
     together(lambda: run.execute(STAGE, config, inputs, out), config, inputs, run.runtime)

@@ -11,27 +11,23 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 from transformers import (
-    AutoConfig,
-    AutoImageProcessor,
     AutoModel,
     AutoTokenizer,
     Blip2ForImageTextRetrieval,
 )
 
-from schemas.errors import ConfigError, MissingInput
 from stages.core.engine.runtime import Runtime
 from stages.core.model.device import autocast, pick_device
-from stages.core.model.loading.hub import local_folder
 from stages.core.model.loading.pretrained import (
     load_pretrained,
     load_pretrained_model,
     model_errors,
 )
+from stages.core.model.loading.processors import load_config, load_image_processor
 from stages.tools.select_moments.config import MODEL_OPTION
 
 _TWO_TOWERS = ("clip", "siglip", "siglip2")
 _BLIP2 = "blip-2"
-_PROCESSOR_FILES = ("preprocessor_config.json", "processor_config.json")
 
 
 class FrameScorer(ABC):
@@ -157,35 +153,14 @@ def load_scorer(name: str, runtime: Runtime) -> FrameScorer:
             preprocessor_config.json.
         CorruptInput: transformers cannot load it.
     """
-    config = load_pretrained(AutoConfig, name, option=MODEL_OPTION)
     kinds = {**dict.fromkeys(_TWO_TOWERS, AutoModel), _BLIP2: Blip2ForImageTextRetrieval}
-    kind = kinds.get(config.model_type)
-    if kind is None:
-        raise ConfigError(
-            f"is a {config.model_type} model, one of {', '.join(kinds)} is needed",
-            where=name,
-        )
-    model = load_pretrained_model(kind, name, option=MODEL_OPTION)
+    config = load_config(name, kinds, option=MODEL_OPTION)
+    model = load_pretrained_model(kinds[config.model_type], name, option=MODEL_OPTION)
     tokenizer = load_pretrained(AutoTokenizer, name, option=MODEL_OPTION)
-    processor = load_processor(name)
+    processor = load_image_processor(name, option=MODEL_OPTION)
     scorer = Blip2Scorer if config.model_type == _BLIP2 else TwoTowerScorer
     with model_errors(name, "not an image-text model"):
         return scorer(name, model, tokenizer, processor, runtime)
-
-
-def load_processor(name: str) -> Any:
-    """Load the model's own image processor, the implementation that needs no torchvision.
-
-    Raises:
-        MissingInput: a folder without its settings.
-        CorruptInput: transformers cannot load it.
-    """
-    folder = local_folder(name)
-    if folder is not None and not any((folder / file).is_file() for file in _PROCESSOR_FILES):
-        raise MissingInput(
-            f"has no {_PROCESSOR_FILES[0]}", where=folder, hint="copy or download the model again"
-        )
-    return load_pretrained(AutoImageProcessor, name, option=MODEL_OPTION, backend="pil")
 
 
 def _unit(features: Any) -> Tensor:

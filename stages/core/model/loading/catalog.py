@@ -103,13 +103,12 @@ MODELS = (
     ),
     PublishedModel(
         "HuggingFaceTB/SmolVLM2-500M-Video-Instruct", (JUDGE,), APACHE,
-        "actions and order, for small machines",
+        "actions and order, for small machines; needs the package num2words",
         size=2_000 * _MB,
     ),
     PublishedModel(
         "Qwen/Qwen3-VL-2B-Instruct", (JUDGE,), APACHE,
-        "actions and relations; needs a GPU and torchvision",
-        extra="sam3",
+        "actions and relations; on a GPU",
     ),
     PublishedModel(
         "FacebookAI/roberta-base", (TEXT,), "MIT", "for tgl precompute-text --encoder",

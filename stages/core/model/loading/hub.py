@@ -7,7 +7,13 @@ from pathlib import Path
 from schemas.errors import MissingInput
 from stages.core.engine.progress import Progress, SilentProgress
 from stages.core.model.loading.fetch import ensure_models
-from stages.core.model.loading.names import Wanted, local_folder, require_hub, stored_folder
+from stages.core.model.loading.names import (
+    MODEL_CONFIG,
+    Wanted,
+    local_folder,
+    require_hub,
+    stored_folder,
+)
 
 __all__ = [
     "TOY",
@@ -81,19 +87,27 @@ def checkpoint_folder(
     """The folder of a checkpoint of `tgl train`.
 
     Args:
-        name: `toy`, a local folder, or a hub id with its config.json and model.safetensors.
+        name: a local folder, which may not exist, `toy`, or a hub id (USER/MODEL) of a folder
+            that `tgl train` wrote.
         progress: announces and shows a download.
         option: the option or argument that named it, for messages.
 
     Raises:
         TglError: as :func:`model_folder`.
     """
-    if name == TOY:
-        return _toy_checkpoint()
+    if name == TOY and not Path(TOY, MODEL_CONFIG).is_file():
+        return _toy_checkpoint()  # a folder `toy` beside it is most likely the data of `tgl toy`
     folder = local_folder(name)
+    if folder is None and _is_path(name):
+        folder = Path(name)
     if folder is not None:
         return folder  # checked with the stage's other inputs
     return model_folder(name, option=option, progress=progress)
+
+
+def _is_path(name: str) -> bool:
+    """Whether a name that does not exist is a misspelt folder rather than USER/MODEL."""
+    return name.count("/") != 1 or Path(name).parent.is_dir()
 
 
 def _toy_checkpoint() -> Path:

@@ -143,7 +143,8 @@ def require_hub(missing: Sequence[Wanted]) -> None:
 
 def _command(model: Wanted) -> str:
     folder = model.name.rsplit("/", 1)[-1]
-    return f"`hf download {model.name} --local-dir {folder}`, then {model.option} {folder}"
+    then = f"{model.option} {folder}" if model.option[0] == "-" else f"{folder} as {model.option}"
+    return f"`hf download {model.name} --local-dir {folder}`, then {then}"
 
 
 def _reachable(endpoint: str) -> bool:

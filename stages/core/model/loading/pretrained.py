@@ -26,9 +26,12 @@ _TIMES_STORED, _NUMBERS_BESIDE = 4, 2**26
 """Numbers that a model may have: this many times those of its file, plus this many."""
 _LABELS, _MOST_LABELS = "num_labels", 2**16
 # Options that transformers' messages name if a model cannot be loaded without them.
-_PACKAGE = re.compile(r"(?:requires the |No module named ')([\w-]+)(?: library|')")
-_INSTALLED = {"torchvision": "'tgl[sam3]'", "timm": "'tgl[edgetam]'", "pyav": "av"}
+_PACKAGE = re.compile(
+    r"(?:requires the |No module named '|Package `|requires `|optional dependencies: )([\w-]+)"
+)
+_INSTALLED = {"timm": "'tgl[edgetam]'", "pyav": "av"}
 """Names for pip, where they are not the package's own."""
+_SAM3 = "Sam3"
 _OWN_PACKAGES = ("torch", "transformers", "tokenizers", "pil")
 _OWN_CODE = "trust_remote_code"
 _OTHER_SIZES = "ignore_mismatched_sizes"
@@ -50,11 +53,26 @@ def load_pretrained(kind: Any, name: str, *, option: str, **settings: Any) -> An
     folder = model_folder(name, option=option)
     _require_files(folder)
     _require_few_labels(load_object(folder / MODEL_CONFIG), folder / MODEL_CONFIG)
+    with loading_errors(name, option):
+        return kind.from_pretrained(
+            str(folder), local_files_only=True, trust_remote_code=False, **settings
+        )
+
+
+@contextmanager
+def loading_errors(name: str, option: str) -> Iterator[None]:
+    """Keep transformers quiet in this context, and turn its failures into one line each.
+
+    Args:
+        name: the model's folder or hub id.
+        option: the option that named it.
+
+    Raises:
+        TglError: as :func:`load_pretrained`.
+    """
     with _silent_transformers(), model_errors(name, "transformers cannot load it"):
         try:
-            return kind.from_pretrained(
-                str(folder), local_files_only=True, trust_remote_code=False, **settings
-            )
+            yield
         except Exception as error:
             refusal = _refusal(error, name, option)
             if refusal is None:
@@ -76,19 +94,22 @@ def _refusal(error: Exception, name: str, option: str) -> TglError | None:
             where=name,
             hint="copy or download the model again",
         )
-    return _missing_package(error, name) if isinstance(error, ImportError) else None
+    return _missing_package(error, name)
 
 
-def _missing_package(error: ImportError, name: str) -> TglError | None:
-    """The error for packages that transformers looks for, as its message names them."""
-    found = [package.lower() for package in _PACKAGE.findall(str(error))]
-    needed = [package for package in dict.fromkeys(found) if package not in _OWN_PACKAGES]
-    if not needed:
+def _missing_package(error: Exception, name: str) -> TglError | None:
+    """The error for packages that transformers needs and does not find, as its message says."""
+    found = dict.fromkeys(package.lower() for package in _PACKAGE.findall(str(error)))
+    needed = [package for package in found if package not in _OWN_PACKAGES]
+    if not needed or not isinstance(error, ImportError | ValueError):
         return None
+    names = [_INSTALLED.get(package, package) for package in needed]
+    if _SAM3 in str(error):
+        names = ["'tgl[sam3]'"]
     return MissingInput(
         f"needs the package {' and '.join(needed)}",
         where=name,
-        hint=f"pip install {' '.join(_INSTALLED.get(package, package) for package in needed)}",
+        hint=f"pip install {' '.join(names)}",
     )
 
 

@@ -8,14 +8,14 @@ from typing import Any
 
 import torch
 import transformers
-from transformers import AutoConfig, AutoImageProcessor, AutoTokenizer
+from transformers import AutoTokenizer
 
-from schemas.errors import ConfigError
 from stages.core.model.loading.pretrained import (
     load_pretrained,
     load_pretrained_model,
     model_errors,
 )
+from stages.core.model.loading.processors import load_config, load_image_processor
 from stages.zero_shot.ground.config import MODEL_OPTION
 from stages.zero_shot.ground.detectors.detector import Detector, Loaded
 from stages.zero_shot.ground.detectors.grounding_dino import GroundingDinoDetector
@@ -62,14 +62,10 @@ def load_detector(name: str, *, device: torch.device, precision: str) -> Detecto
         CorruptInput: transformers cannot load it.
         SchemaMismatch: weights are missing, or their sizes do not fit.
     """
-    config = load_pretrained(AutoConfig, name, option=MODEL_OPTION)
-    family = FAMILIES.get(config.model_type)
-    if family is None:
-        raise ConfigError(
-            f"is a {config.model_type} model, one of {', '.join(FAMILIES)} is needed", where=name
-        )
+    config = load_config(name, FAMILIES, option=MODEL_OPTION)
+    family = FAMILIES[config.model_type]
     model = load_pretrained_model(_class(family.model), name, option=MODEL_OPTION)
-    images = load_pretrained(AutoImageProcessor, name, option=MODEL_OPTION, backend=family.backend)
+    images = load_image_processor(name, option=MODEL_OPTION, backend=family.backend)
     tokenizer = load_pretrained(AutoTokenizer, name, option=MODEL_OPTION)
     with model_errors(name, "its parts do not make a detector"):
         processor = _class(family.processor)(images, tokenizer)

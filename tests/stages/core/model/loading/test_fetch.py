@@ -7,19 +7,23 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import torch
 from huggingface_hub import constants
 from stub_hub import CHUNK, StubHub, StubModel
 from tiny_encoder import save_encoder
 
+from schemas.directories import list_folder
 from schemas.errors import CorruptInput, MissingInput, TglError
 from schemas.parquet import rows_of, write_table
+from schemas.receipts import Receipt, write_receipt
 from schemas.tables import EXPRESSIONS
 from stages.core.engine.progress import SilentProgress, Task
+from stages.core.model.checkpoint import load_checkpoint, save_checkpoint
 from stages.core.model.loading import fetch
 from stages.core.model.loading.fetch import ensure_models, wanted_files
 from stages.core.model.loading.hub import (
@@ -31,6 +35,7 @@ from stages.core.model.loading.hub import (
 )
 from stages.core.model.loading.names import Wanted, cached_folder
 from stages.core.model.loading.pretrained import load_pretrained_model
+from stages.core.model.tgl import TglModel
 from tglcli.progress import TerminalProgress
 
 CONFIG = b'{"model_type": "clip"}'
@@ -177,6 +182,35 @@ def test_an_encoder_loads_by_its_hub_id(hub: StubHub, tmp_path: Path) -> None:
     hub.models["other/model"] = StubModel(files)
     with pytest.raises(CorruptInput, match=r"^other/model: the hub has no config.json of it"):
         load_pretrained_model(AutoModel, "other/model", option="--encoder")
+
+
+def test_a_checkpoint_loads_by_its_hub_id(
+    hub: StubHub, make_model: Callable[..., TglModel], tmp_path: Path, bars: Recorder
+) -> None:
+    model = make_model()
+    save_checkpoint(tmp_path / "own", model, encoder="hash-16")
+    write_receipt(
+        tmp_path / "own", Receipt("train", 1, {}, {}, "0", {}, list_folder(tmp_path / "own"))
+    )
+    hub.models[MODEL.name] = StubModel(content(tmp_path / "own"))
+    loaded = load_checkpoint(checkpoint_folder(MODEL.name, bars)).state_dict()
+    assert all(torch.equal(tensor, loaded[name]) for name, tensor in model.state_dict().items())
+    assert len(bars.notes) == 1
+
+
+def test_a_misspelt_folder_of_a_checkpoint_is_no_hub_id(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs").mkdir()
+    for name in ("checkpoint", "runs/model", "a/b/c"):
+        assert checkpoint_folder(name) == Path(name)
+    with pytest.raises(MissingInput, match="someone/model: is not in the local cache"):
+        checkpoint_folder("someone/model")
+    (tmp_path / "toy").mkdir()
+    assert checkpoint_folder("toy") == TOY_CHECKPOINT
+    (tmp_path / "toy/config.json").touch()
+    assert checkpoint_folder("toy") == Path("toy")
 
 
 # --- weights that are only a pickle -------------------------------------------------------------
