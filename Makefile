@@ -18,7 +18,7 @@ $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	-$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-deps --upgrade \
-	  --target $(VENV)/torchvision torchvision  # aside: see tests/stages/torchvision_operators.py
+	  --target $(VENV)/torchvision torchvision timm  # aside: tests/stages/torchvision_operators.py
 	@touch $@
 
 demo: $(READY)  ## Run every stage on the toy data set, offline, ending in scores and a report.

@@ -1,8 +1,8 @@
 """torchvision in a process of its own, beside a torch that its wheel was not built for.
 
-SAM 3's detector and the processors of many models import torchvision. There is no wheel of it for
-the CPU build of torch: PyPI's imports only where the operators of its binary part exist, and one
-that does not import breaks every model of transformers. So `make install` puts the wheel into a
+SAM 3's detector, timm and the processors of many models import torchvision. There is no wheel of it
+for the CPU build of torch: PyPI's imports only where the operators of its binary part exist, and
+one that does not import breaks every model of transformers. So `make install` puts the wheel into a
 folder that Python does not search, and the modules ``test_*_torchvision.py`` run in one process
 (see ``tests/test_torchvision.py``) that searches it, after this module has declared the operators.
 Declared is not implemented: a test that calls one fails.
@@ -13,13 +13,14 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 import torch
 
 FOLDER = Path(sys.prefix) / "torchvision"
-"""Where `make install` puts the wheel."""
+"""Where `make install` puts the wheels."""
 VARIABLE = "TGL_TEST_TORCHVISION"
 """Set in the process that runs the tests of torchvision."""
 _BOX_ARGUMENTS = "Tensor input, Tensor rois, float spatial_scale, int height, int width"
@@ -52,16 +53,24 @@ _KEPT: list[torch.library.Library] = []
 """A library's operators go when the object does."""
 
 
-def missing() -> str | None:
-    """Return why no torchvision can be tested here; None where one can."""
-    if whole() or FOLDER.is_dir():
-        return None
-    return "torchvision is not installed (make install puts it beside the other packages)"
+def missing(packages: Sequence[str]) -> str | None:
+    """Return why packages cannot be tested here; None where they can."""
+    lacking = [
+        name
+        for name in packages
+        if not (installed(name) or (FOLDER / name / "__init__.py").is_file())
+    ]
+    return f"make install did not find {' and '.join(lacking)}" if lacking else None
 
 
-def whole() -> bool:
-    """Return whether the environment itself has a torchvision."""
-    return importlib.util.find_spec("torchvision") is not None
+def folders(packages: Sequence[str]) -> list[Path]:
+    """Folders to search for packages beside those of the environment."""
+    return [] if all(map(installed, packages)) else [FOLDER]
+
+
+def installed(package: str) -> bool:
+    """Return whether the environment itself has a package."""
+    return importlib.util.find_spec(package) is not None
 
 
 def require() -> None:
