@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from schemas.errors import CorruptInput, SchemaMismatch, TglError
+from schemas.errors import CorruptInput, TglError
 from schemas.layouts import PROPAGATION_TABLE
 from schemas.tables import PROPAGATION
 from stages.core.engine.execute import Outcome
@@ -22,7 +22,7 @@ from stages.core.engine.workers.processes import together as run_together
 from stages.core.engine.workspace import Workspace
 from stages.core.index.index import Index
 from stages.core.index.texts import TextStore
-from stages.core.model.checkpoint import load_checkpoint
+from stages.core.model.checkpoint import load_for_texts
 from stages.core.model.device import pick_device
 from stages.core.model.tgl import TglModel
 from stages.propagate.config import PropagateConfig, PropagateInputs, checkpoint_digest
@@ -186,14 +186,7 @@ def load_model(folder: Path, texts: TextStore, runtime: Runtime, device: torch.d
     Raises:
         SchemaMismatch: the texts are of another width than the checkpoint's.
     """
-    model = load_checkpoint(folder)
-    if texts.dim != model.text_dim:
-        raise SchemaMismatch(
-            f"the texts have {texts.dim} numbers per token, the checkpoint expects "
-            f"{model.text_dim}",
-            where=folder,
-            hint="precompute the text with the encoder that the model was trained with",
-        )
+    model = load_for_texts(folder, texts.dim)
     model.to(device)
     if runtime.compile:
         model.backbone.compile_parts()

@@ -95,6 +95,23 @@ def load_checkpoint(folder: Path | str) -> TglModel:
     return load_fitting(partial(_build, document, folder), folder).eval()
 
 
+def load_for_texts(folder: Path, dim: int) -> TglModel:
+    """Read a checkpoint for text embeddings of width D.
+
+    Raises:
+        TglError: as :func:`load_checkpoint`.
+        SchemaMismatch: the checkpoint was trained with another width.
+    """
+    model = load_checkpoint(folder)
+    if dim != model.text_dim:
+        raise SchemaMismatch(
+            f"the texts have {dim} numbers per token, the checkpoint expects {model.text_dim}",
+            where=folder,
+            hint="precompute the text with the encoder that the model was trained with",
+        )
+    return model
+
+
 def _build(document: dict[str, Any], folder: Path) -> TglModel:
     """The model that config.json describes, with random weights."""
     where = folder / CONFIG_NAME

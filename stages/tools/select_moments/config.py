@@ -84,7 +84,7 @@ class SelectConfig(Settings):
     accept: float | None = setting(
         None,
         "Accept a track from this score on, 0 to 1; 0 accepts all tracks that are visible. By "
-        "default 0.5, with a tgl checkpoint 0.3.",
+        "default 0.5, with a tgl checkpoint 0.4.",
         low=0,
         high=1,
         only_with="per_referent",
@@ -178,3 +178,8 @@ def local_model(model: str, per: str = SENTENCE) -> Path | None:
     if per == REFERENT and model == TOY:
         return TOY_CHECKPOINT
     return local_folder(model)
+
+
+def source_name(model: str) -> str:
+    """The name of a model in the moments table: the last part of its path or hub id."""
+    return model.rstrip("/").rsplit("/", 1)[-1]

@@ -26,6 +26,7 @@ from stages.core.media.spans import span_mask
 from stages.tools.select_moments.agreement import frame_iou, frame_precision, span_iou
 from stages.tools.select_moments.config import TRUTH, SelectConfig, SelectInputs
 from stages.tools.select_moments.judges.judge import Case
+from stages.tools.select_moments.judges.registry import load_judge, prepare_judge
 from stages.tools.select_moments.videos import NotLoaded, VideoJob, run_videos
 
 if TYPE_CHECKING:
@@ -75,6 +76,7 @@ def select_for_referents(
         out,
         progress=progress,
         units=lambda video: video.num_frames,
+        prepare=lambda: prepare_judge(config, progress),
     )
     moments = rows_of(_moments(found.tables), MOMENTS)
     out.write_table(MOMENTS_TABLE, moments, MOMENTS)
@@ -99,9 +101,6 @@ def judge_video(job: VideoJob, worker: DeviceWorker) -> pa.Table | NotLoaded:
 
 
 def _load_judge(job: VideoJob, worker: DeviceWorker) -> Judge:
-    # Loaded here: some judges need torch.
-    from stages.tools.select_moments.judges.registry import load_judge
-
     return load_judge(job.config, job.inputs, replace(job.runtime, device=worker.device))
 
 

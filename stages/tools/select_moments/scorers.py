@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 from transformers import (
+    AutoConfig,
     AutoModel,
     AutoTokenizer,
     Blip2ForImageTextRetrieval,
@@ -28,6 +29,9 @@ from stages.tools.select_moments.config import MODEL_OPTION
 
 _TWO_TOWERS = ("clip", "siglip", "siglip2")
 _BLIP2 = "blip-2"
+FAMILIES = (*_TWO_TOWERS, _BLIP2)
+"""Types of models that score images against sentences."""
+_BLIP2_TEMPERATURE = 0.07
 
 
 class FrameScorer(ABC):
@@ -78,6 +82,11 @@ class FrameScorer(ABC):
             )
             return self._score(images.to(self._device), sentences).float().cpu().numpy()
 
+    @property
+    @abstractmethod
+    def scale(self) -> float:
+        """Factor from cosine similarities to the logits that the model was trained with."""
+
     @abstractmethod
     def _encode(self, sentences: Sequence[str]) -> Any:
         """Encode sentences as :meth:`_score` needs them."""
@@ -103,6 +112,11 @@ class FrameScorer(ABC):
 class TwoTowerScorer(FrameScorer):
     """CLIP and SigLIP: one vector per frame, one per sentence."""
 
+    @property
+    def scale(self) -> float:
+        """See ``FrameScorer``."""
+        return float(self._model.logit_scale.detach().exp())
+
     def _encode(self, sentences: Sequence[str]) -> Tensor:
         """Unit vectors, (E, D)."""
         config = self._model.config
@@ -122,6 +136,11 @@ class TwoTowerScorer(FrameScorer):
 
 class Blip2Scorer(FrameScorer):
     """BLIP-2's image-text contrast: the best of a frame's query vectors for a sentence."""
+
+    @property
+    def scale(self) -> float:
+        """See ``FrameScorer``; published weights lack it, training starts from this value."""
+        return 1 / _BLIP2_TEMPERATURE
 
     def _encode(self, sentences: Sequence[str]) -> dict[str, Tensor]:
         """Token ids and masks, (E, N) each."""
@@ -153,14 +172,23 @@ def load_scorer(name: str, runtime: Runtime) -> FrameScorer:
             preprocessor_config.json.
         CorruptInput: transformers cannot load it.
     """
-    kinds = {**dict.fromkeys(_TWO_TOWERS, AutoModel), _BLIP2: Blip2ForImageTextRetrieval}
-    config = load_config(name, kinds, option=MODEL_OPTION)
-    model = load_pretrained_model(kinds[config.model_type], name, option=MODEL_OPTION)
+    family = load_config(name, FAMILIES, option=MODEL_OPTION).model_type
+    kind = Blip2ForImageTextRetrieval if family == _BLIP2 else AutoModel
+    model = load_pretrained_model(kind, name, option=MODEL_OPTION)
     tokenizer = load_pretrained(AutoTokenizer, name, option=MODEL_OPTION)
     processor = load_image_processor(name, option=MODEL_OPTION)
-    scorer = Blip2Scorer if config.model_type == _BLIP2 else TwoTowerScorer
+    scorer = Blip2Scorer if family == _BLIP2 else TwoTowerScorer
     with model_errors(name, "not an image-text model"):
         return scorer(name, model, tokenizer, processor, runtime)
+
+
+def model_type(name: str) -> str:
+    """The type of a model, as its config.json names it.
+
+    Raises:
+        TglError: as ``load_pretrained``.
+    """
+    return load_pretrained(AutoConfig, name, option=MODEL_OPTION).model_type
 
 
 def _unit(features: Any) -> Tensor:

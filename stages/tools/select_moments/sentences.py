@@ -23,7 +23,7 @@ from stages.core.index.frame_files import require_unchanged
 from stages.core.index.index import Index, Video
 from stages.core.media.frames import read_frame
 from stages.core.model.loading.hub import require_model
-from stages.tools.select_moments.config import MODEL_OPTION, SelectConfig, SelectInputs
+from stages.tools.select_moments.config import MODEL_OPTION, SelectConfig, SelectInputs, source_name
 from stages.tools.select_moments.spans import choose_spans, spread
 from stages.tools.select_moments.videos import NotLoaded, VideoJob, run_videos
 
@@ -96,7 +96,7 @@ def select_video(job: VideoJob, worker: DeviceWorker) -> pa.Table | NotLoaded:
                     "anno_id": None,
                     "start_frame": start,
                     "end_frame": end,
-                    "source": config.model.rstrip("/").rsplit("/", 1)[-1],
+                    "source": source_name(config.model),
                     "score": float(scores[start:end, column].mean()),
                 }
             )

@@ -2,12 +2,37 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from schemas.documents import load_object
 from schemas.errors import ConfigError
+from schemas.layouts import CHECKPOINT_CONFIG
+from stages.core.engine.progress import Progress, SilentProgress
 from stages.core.engine.runtime import Runtime
-from stages.tools.select_moments.config import BEST_CANDIDATE, TRUTH, SelectConfig, SelectInputs
+from stages.core.model.loading.hub import TOY, checkpoint_folder, model_folder
+from stages.tools.select_moments.config import (
+    BEST_CANDIDATE,
+    MODEL_OPTION,
+    REFERENCES,
+    TRUTH,
+    SelectConfig,
+    SelectInputs,
+)
 from stages.tools.select_moments.judges.best_candidate import BestCandidateJudge
 from stages.tools.select_moments.judges.judge import Judge
 from stages.tools.select_moments.judges.truth import TruthJudge
+
+CHECKPOINT_FORMAT = "tgl-checkpoint"
+
+
+def prepare_judge(config: SelectConfig, progress: Progress) -> None:
+    """Download the model of a run where it is not on this machine.
+
+    Raises:
+        MissingInput: no such folder, or the hub cannot be reached.
+    """
+    if config.model not in REFERENCES:
+        _folder(config, progress)
 
 
 def load_judge(config: SelectConfig, inputs: SelectInputs, runtime: Runtime) -> Judge:
@@ -22,4 +47,51 @@ def load_judge(config: SelectConfig, inputs: SelectInputs, runtime: Runtime) -> 
         return TruthJudge(inputs.truth)
     if config.model == BEST_CANDIDATE:
         return BestCandidateJudge(inputs.index)
-    raise ConfigError("no such judge", where=config.model)
+    folder = _folder(config, SilentProgress())
+    if is_checkpoint(folder):
+        return _checkpoint(config, folder, inputs, runtime)
+    if inputs.text is not None:
+        raise ConfigError("only a tgl checkpoint reads encoded sentences", where="--text")
+    # Loaded here, since they load torch and transformers.
+    from stages.tools.select_moments.judges.image_text import ImageTextJudge
+    from stages.tools.select_moments.judges.question import QUESTION_FAMILIES, QuestionJudge
+    from stages.tools.select_moments.scorers import FAMILIES, model_type
+
+    kind = model_type(config.model)
+    if kind in FAMILIES:
+        return ImageTextJudge(config, runtime)
+    if kind in QUESTION_FAMILIES:
+        return QuestionJudge(config, runtime)
+    raise ConfigError(
+        f"is a {kind} model, one of {', '.join(FAMILIES)}, an image-text-to-text model, or a tgl "
+        "checkpoint is needed",
+        where=config.model,
+        hint=f"name another model with {MODEL_OPTION}",
+    )
+
+
+def _checkpoint(
+    config: SelectConfig, folder: Path, inputs: SelectInputs, runtime: Runtime
+) -> Judge:
+    if inputs.text is None:
+        raise ConfigError(
+            "a tgl checkpoint needs the sentences, encoded by tgl precompute-text",
+            where="--text",
+            hint="name its OUT",
+        )
+    from stages.tools.select_moments.judges.checkpoint import CheckpointJudge
+
+    return CheckpointJudge(config, folder, inputs.text, runtime)
+
+
+def _folder(config: SelectConfig, progress: Progress) -> Path:
+    """The folder of the model, downloaded where it is not on this machine."""
+    if config.model == TOY:
+        return checkpoint_folder(TOY)
+    return model_folder(config.model, option=MODEL_OPTION, progress=progress)
+
+
+def is_checkpoint(folder: Path) -> bool:
+    """Return whether a model's folder is a checkpoint of tgl."""
+    path = folder / CHECKPOINT_CONFIG
+    return path.is_file() and load_object(path).get("format") == CHECKPOINT_FORMAT

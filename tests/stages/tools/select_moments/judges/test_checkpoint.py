@@ -1,0 +1,184 @@
+"""A tgl checkpoint as a judge: its scores by hand, and one encoding per frame."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from schemas.errors import ConfigError, MissingInput, SchemaMismatch
+from schemas.parquet import read_table
+from schemas.tables import MOMENTS
+from stages.core.engine.runtime import Runtime
+from stages.core.index.frame_files import read_video_frame
+from stages.core.index.index import Index
+from stages.core.index.texts import TextStore
+from stages.core.media.rle import decode
+from stages.core.model.backbones.backbone import Backbone
+from stages.core.model.backbones.families import build_backbone
+from stages.core.model.backbones.preprocess import resize_frames
+from stages.core.model.backbones.presets import toy_preset
+from stages.core.model.checkpoint import load_checkpoint, save_checkpoint
+from stages.core.model.config import ModelConfig, SegmenterConfig
+from stages.core.model.masks import resize_masks
+from stages.core.model.text import TextBatch
+from stages.core.model.tgl import TglModel
+from stages.precompute_text.config import TextConfig, TextInputs
+from stages.precompute_text.stage import STAGE as PRECOMPUTE
+from stages.tools.select_moments.config import REFERENT, SelectConfig, SelectInputs
+from stages.tools.select_moments.judges.checkpoint import CheckpointJudge, combine
+from stages.tools.select_moments.referents import case_of
+from stages.tools.select_moments.stage import STAGE
+
+CPU = Runtime(workers=1, device="cpu")
+WIDTH = 16
+
+
+@dataclass(frozen=True)
+class World:
+    """Folders of what the judge reads."""
+
+    tracks: Path
+    text: Path
+    checkpoint: Path
+
+    @property
+    def inputs(self) -> SelectInputs:
+        return SelectInputs(self.tracks, self.checkpoint, self.text)
+
+    def config(self, **settings: object) -> SelectConfig:
+        settings = {"fill": 0, "drop": 1, **settings}
+        return SelectConfig(model=str(self.checkpoint), per=REFERENT, **settings)
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random model with one bank per sentence, which sees objects and is undecided."""
+    torch.manual_seed(0)
+    config = ModelConfig(adapter_width=16, adapter_heads=2, temporal_radius=2, relevance_radius=3)
+    segmenter = SegmenterConfig(per_moment_banks=False)
+    model = TglModel(config, build_backbone(toy_preset(64)), WIDTH, segmenter)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.05)
+        model.adapter.relevance_head[3].weight.mul_(8)
+        model.adapter.heatmap.weight.mul_(20)
+        model.backbone.sam.mask_decoder.pred_obj_score_head.proj_out.bias.add_(4.3)
+    folder = tmp_path_factory.mktemp("judge") / "checkpoint"
+    save_checkpoint(folder, model, encoder="hash, mean pooling")
+    return folder
+
+
+@pytest.fixture
+def world(run_stage: Callable, tracks: Path, checkpoint: Path, tmp_path: Path) -> World:
+    config = TextConfig(encoder="hash", dim=WIDTH, motion_words="list")
+    run_stage(PRECOMPUTE, config, TextInputs(tracks), tmp_path / "text")
+    return World(tracks, tmp_path / "text", checkpoint)
+
+
+def judge(world: World, **settings: object) -> CheckpointJudge:
+    return CheckpointJudge(world.config(**settings), world.checkpoint, world.text, CPU)
+
+
+def test_combined_scores() -> None:
+    relevance = np.array([0.1, 0.8, 0.6, 0.2])
+    guided = np.array([False, True, True, False])
+    evidence = np.array([[0.0, 0.5, 0.7, 0.0], [0.0, 0.25, 0.0, 0.0], [0.0, 0.02, 0.02, 0.0]])
+    visible = np.array([[True] * 4, [True, True, False, True], [True] * 4])
+    frames, whole = combine(relevance, guided, evidence, visible)
+    shares = [1, 0.25 / 0.6, 0.02 / 0.6]
+    assert frames[0] == pytest.approx([0.1, 0.8, 0.6, 0.2])
+    assert frames[1] == pytest.approx([0.1 * shares[1], 0.4, 0, 0.2 * shares[1]])
+    assert whole[:2] == pytest.approx([relevance.mean() * share for share in shares[:2]])
+    assert whole[2] == 0  # hardly any evidence
+    nothing, none = combine(relevance, guided, np.zeros((1, 4)), np.zeros((1, 4), bool))
+    assert not nothing.any()
+    assert none.tolist() == [0]
+
+
+def test_scores_are_those_of_the_model(world: World) -> None:
+    case = case_of(Index.open(world.tracks), "a")
+    found = judge(world).scores(case, lambda n: None)
+    frames, whole = by_hand(world, case)
+    assert np.abs(found.frames - frames).max() < 1e-5
+    assert found.whole is not None
+    assert np.abs(found.whole - whole).max() < 1e-5
+    assert np.ptp(whole[whole > 0]) > 1e-3  # tracks are told apart
+
+
+@torch.inference_mode()
+def by_hand(world: World, case) -> tuple[np.ndarray, np.ndarray]:
+    """Scores from the model's masks of a whole clip."""
+    model, texts = load_checkpoint(world.checkpoint), TextStore.open(world.text)
+    pixels = np.stack([read_video_frame(case.video, n) for n in range(case.video.num_frames)])
+    features = model.encode_frames(resize_frames(pixels, model.backbone.image_size))
+    frames, whole = np.zeros((len(case.pairs), len(pixels))), np.zeros(len(case.pairs))
+    for row, expression in enumerate(case.expressions):
+        text = TextBatch.of([texts.get(expression.text)])
+        relevance = model.relevance(features, text)[0].sigmoid().numpy()
+        guided = relevance >= 0.5
+        if not guided.any():
+            guided[relevance.argmax()] = True
+        assert not guided.all()  # or the test is about less
+        tokens, _ = model.encode_clip(features, text)
+        masks = model.clip(features, text, torch.from_numpy(guided)[None]).mask_logits[0] > 0
+        side, heat = masks.shape[-1], tokens.heatmap[0].flatten(1).softmax(dim=1)
+        heat = heat.view(tokens.heatmap[0].shape)
+        numbers = [n for n, pair in enumerate(case.pairs) if pair.row == row]
+        evidence = np.zeros((len(numbers), len(pixels)))
+        visible = np.zeros((len(numbers), len(pixels)), bool)
+        for place, number in enumerate(numbers):
+            for frame, rle in case.tracks[case.pairs[number].anno_id].items():
+                visible[place, frame] = True
+                whole_mask = torch.from_numpy(np.ascontiguousarray(decode(rle, where="")))
+                track = resize_masks(whole_mask[None, None], side)[0, 0]
+                if guided[frame]:
+                    covered = (track * masks[frame]).sum() / track.sum()
+                    scale = side // heat.shape[-1]
+                    coarse = track.unfold(0, scale, scale).unfold(1, scale, scale).mean((2, 3))
+                    evidence[place, frame] = (covered + (coarse * heat[frame]).sum()) / 2
+        frames[numbers], whole[numbers] = combine(relevance, guided, evidence, visible)
+    return frames, whole
+
+
+def test_each_frame_is_encoded_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    encoded = []
+    encode = Backbone.encode_frames
+    monkeypatch.setattr(
+        Backbone, "encode_frames", lambda self, f: encoded.append(len(f)) or encode(self, f)
+    )
+    case = case_of(Index.open(world.tracks), "a")
+    judge(world).scores(case, lambda n: None)
+    assert sum(encoded) == case.video.num_frames
+
+
+def test_the_stage(run_stage: Callable, world: World, tmp_path: Path) -> None:
+    outcome = run_stage(STAGE, world.config(accept=0.0), world.inputs, tmp_path / "out")
+    assert outcome.counts["tracks accepted"] == 8
+    table = read_table(tmp_path / "out" / "moments.parquet", MOMENTS)
+    assert set(table.column("source").to_pylist()) == {"checkpoint"}
+    assert run_stage(STAGE, world.config(accept=0.0), world.inputs, tmp_path / "out").skipped
+
+
+def test_mistakes(
+    run_stage: Callable, world: World, tiny_selector: Callable, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError, match="--text: a tgl checkpoint needs the sentences"):
+        inputs = SelectInputs(world.tracks, world.checkpoint)
+        run_stage(STAGE, world.config(), inputs, tmp_path / "out")
+    clip = tiny_selector("clip")
+    with pytest.raises(ConfigError, match="--text: only a tgl checkpoint reads"):
+        config = SelectConfig(model=str(clip), per=REFERENT)
+        run_stage(STAGE, config, SelectInputs(world.tracks, clip, world.text), tmp_path / "out")
+    narrow = TextConfig(encoder="hash", dim=8, motion_words="list")
+    run_stage(PRECOMPUTE, narrow, TextInputs(world.tracks), tmp_path / "narrow")
+    with pytest.raises(SchemaMismatch, match="the texts have 8 numbers per token"):
+        inputs = SelectInputs(world.tracks, world.checkpoint, tmp_path / "narrow")
+        run_stage(STAGE, world.config(), inputs, tmp_path / "out")
+    with pytest.raises(MissingInput, match="texts table is missing"):
+        inputs = SelectInputs(world.tracks, world.checkpoint, world.tracks)
+        run_stage(STAGE, world.config(), inputs, tmp_path / "out")
