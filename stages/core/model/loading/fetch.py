@@ -145,6 +145,8 @@ def _plan(model: Wanted) -> Download:
             revision = converted
             info = api.model_info(model.name, revision=revision, files_metadata=True)
             small, weights = wanted_files(file.rfilename for file in info.siblings or ())
+        if info.gated:
+            api.auth_check(model.name)  # its listing is public, its files are not
     if MODEL_CONFIG not in small or not weights:
         lacks = "weights in the format safetensors" if MODEL_CONFIG in small else MODEL_CONFIG
         raise CorruptInput(
@@ -190,7 +192,7 @@ def _download(download: Download, progress: Progress) -> Path:
     label = f"download {name.rsplit('/', 1)[-1]}"
     with (
         _hub_errors(download.wanted),
-        progress.task(label, -(-download.waiting // _MB), "MB") as task,
+        progress.task(label, max(1, download.waiting // _MB), "MB") as task,
     ):
         counter = _counter(task)
 

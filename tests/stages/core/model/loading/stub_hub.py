@@ -13,7 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-_API = re.compile(r"/api/models/(?P<name>[^/]+/[^/]+)(?:/(?P<what>[a-z]+)(?:/(?P<rest>.+))?)?$")
+_API = re.compile(r"/api/models/(?P<name>[^/]+/[^/]+)(?:/(?P<what>[a-z-]+)(?:/(?P<rest>.+))?)?$")
 _FILE = re.compile(r"/(?P<name>[^/]+/[^/]+)/resolve/(?P<revision>[^/]+)/(?P<file>.+)$")
 CHUNK = 2**16
 """Bytes that the client keeps at a time in tests; its own 10 MB would need large files."""
@@ -117,6 +117,8 @@ def _handler(hub: StubHub) -> type[BaseHTTPRequestHandler]:
                 self._error(404, "RepoNotFound")
             elif model.refuse and model.refuse_api:
                 self._error(*model.refuse)
+            elif match["what"] == "auth-check":
+                self._error(*(model.refuse or (200, "")))
             elif match["what"] == "discussions":
                 self._json(_discussions(model, parse_qs(urlsplit(self.path).query)))
             else:
@@ -191,6 +193,7 @@ def _info(name: str, model: StubModel, files: dict[str, bytes]) -> dict[str, Any
         "sha": commit(files),
         "siblings": siblings,
         "cardData": model.card,
+        "gated": "manual" if model.refuse and model.refuse[1] == "GatedRepo" else False,
         "tags": [],
         "downloads": 0,
     }

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -100,7 +101,7 @@ def test_a_model_is_announced_downloaded_with_a_bar_and_then_costs_nothing(
     hub.models[MODEL.name] = published()
     (folder,) = ensure_models([MODEL], bars)
     assert bars.notes == [f"downloads someone/model (4 MB, bsd-3-clause) to {cache}"]
-    assert bars.bars == [["download model", 4, "MB", 3]]
+    assert bars.bars == [["download model", 3, "MB", 3]]
     small = {"config.json", "merges.txt", "spiece.model", "chat_template.jinja"}
     assert set(content(folder)) == small | {"model.safetensors"}
     assert content(folder)["model.safetensors"] == WEIGHTS
@@ -255,8 +256,18 @@ def test_a_broken_download_goes_on_where_it_stopped(hub: StubHub, bars: Recorder
     (folder,) = ensure_models([MODEL], bars)
     assert hub.ranges("model.safetensors") == [f"bytes={10 * CHUNK}-"]
     assert content(folder)["model.safetensors"] == WEIGHTS
-    assert bars.bars[-1] == ["download model", 4, "MB", 3]
+    assert bars.bars[-1] == ["download model", 3, "MB", 3]
     assert len(bars.notes) == 2
+
+
+def test_two_runs_at_once_download_the_weights_once(hub: StubHub) -> None:
+    hub.models[MODEL.name] = published()
+    with ThreadPoolExecutor(2) as pool:
+        runs = [pool.submit(ensure_models, [MODEL], Recorder()) for _ in range(2)]
+    folders = [run.result()[0] for run in runs]
+    assert folders[0] == folders[1]
+    assert content(folders[0])["model.safetensors"] == WEIGHTS
+    assert hub.ranges("model.safetensors") == [""]
 
 
 def test_what_arrived_damaged_is_not_kept(hub: StubHub, cache: Path, bars: Recorder) -> None:
@@ -332,6 +343,8 @@ def test_a_refusal_is_one_line(
     with pytest.raises(MissingInput, match=f"^{name}: .*{message}") as caught:
         ensure_models([Wanted(name, "--model")], bars)
     assert "\n" not in str(caught.value)
+    if refuse[1] == "GatedRepo":
+        assert bars.notes == [], "announced what cannot be had"
 
 
 def test_a_name_that_the_hub_does_not_have(hub: StubHub, bars: Recorder) -> None:
