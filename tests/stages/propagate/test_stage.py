@@ -33,6 +33,7 @@ from schemas.tables import EXPRESSIONS, MOMENTS, PROPAGATION
 from stages.core.engine.execute import Outcome, execute
 from stages.core.engine.progress import SilentProgress
 from stages.core.engine.runtime import Runtime
+from stages.core.index import mask_writer
 from stages.core.index.texts import TextStore
 from stages.core.media.frames import read_frame
 from stages.core.model import budgets
@@ -40,7 +41,7 @@ from stages.core.model.backbones.preprocess import preprocess
 from stages.core.model.checkpoint import load_checkpoint
 from stages.core.model.masks import enlarge_masks
 from stages.core.model.text import TextBatch
-from stages.propagate import masks, runner
+from stages.propagate import runner
 from stages.propagate.config import PropagateConfig, PropagateInputs
 from stages.propagate.stage import STAGE
 
@@ -234,7 +235,7 @@ def test_one_new_sentence_costs_one_sentence(own_world: Any, tmp_path: Path) -> 
 def test_a_disk_that_fills_up_is_one_line_and_keeps_what_is_finished(
     world: Any, reference: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original, written = masks._write, []
+    original, written = mask_writer._write, []
 
     def full(path: Path, mask: np.ndarray) -> None:
         written.append(path)
@@ -244,11 +245,11 @@ def test_a_disk_that_fills_up_is_one_line_and_keeps_what_is_finished(
         original(path, mask)
 
     out = tmp_path / "out"
-    monkeypatch.setattr(masks, "_write", full)
+    monkeypatch.setattr(mask_writer, "_write", full)
     with pytest.raises(OutputBlocked, match="the disk is full; free some space"):
         propagate(world.inputs, out, expressions_per_batch=1)
     assert not out.exists()
-    monkeypatch.setattr(masks, "_write", original)
+    monkeypatch.setattr(mask_writer, "_write", original)
     outcome = propagate(world.inputs, out, expressions_per_batch=1)
     assert outcome.counts["expressions finished before"] == 2
     assert pictures(out) == pictures(reference)
