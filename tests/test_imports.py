@@ -23,8 +23,8 @@ CORE_ORDER = (
     *("engine", "language", "media", "index", "model", "datasets", "moment_formats", "submissions"),
 )
 """A part of core imports those before it."""
-COMPOSING = {"segment": ("render",)}
-"""Tools that may import stages, each with the other tools it may import."""
+COMPOSING = {"segment": ("render", "select_moments")}
+"""Tools that may import stages of both kinds, each with the other tools it may import."""
 LIGHT = {"numpy", "pyarrow"}
 MOST_MODULES = 12
 
@@ -72,7 +72,8 @@ def allowed_in_stages(own: tuple[str, ...], name: tuple[str, ...]) -> bool:
     if target == "core":
         return True
     if room == "tools" and len(own) > 1 and own[1] in COMPOSING:
-        return target in SIX or name[:2] in {("tools", t) for t in (own[1], *COMPOSING[own[1]])}
+        tools = {("tools", tool) for tool in (own[1], *COMPOSING[own[1]])}
+        return target in (*SIX, "zero_shot") or name[:2] in tools
     depth = 2 if room in ("tools", "zero_shot") else 1
     return name[:depth] == own[:depth]
 
@@ -106,7 +107,10 @@ def test_a_module_imports_only_downwards(path: Path) -> None:
         ("tools.render", "stages.tools.check.config", False),
         ("tools.segment", "stages.propagate.config", True),
         ("tools.segment", "stages.tools.render.config", True),
+        ("tools.segment", "stages.tools.select_moments.config", True),
+        ("tools.segment", "stages.zero_shot.track.config", True),
         ("tools.segment", "stages.tools.check.config", False),
+        ("tools.render", "stages.zero_shot.track.config", False),
         ("zero_shot.ground", "stages.zero_shot.track.config", False),
     ],
 )

@@ -23,6 +23,7 @@ from stages.core.model.backbones.presets import toy_preset
 from stages.core.model.backbones.prompted import track_prompted
 from stages.core.model.backbones.records import Prompts
 from stages.core.model.masks import enlarge_masks
+from stages.tools.segment.between.interpolation import mask_between
 from tglcli.main import app
 
 FRAMES, HEIGHT, WIDTH = 6, 48, 80
@@ -147,6 +148,18 @@ def test_masks_are_those_of_the_tracker_alone(clip: Path, tracker: Path, tmp_pat
             assert any(result.decoded.object_score.item() > 0 for result in found.values())
 
 
+def test_the_tracker_works_on_a_smaller_image(clip: Path, tracker: Path, tmp_path: Path) -> None:
+    masks = {}
+    for side in (SIDE, 32):
+        options = ("--image-size", side, "--masks", tmp_path / str(side), "--point", "20,20@3")
+        succeed(clip, tracker, tmp_path / f"{side}.png", *options)
+        masks[side] = (tmp_path / str(side) / "clip" / "0" / "00005.png").read_bytes()
+    assert masks[SIDE] != masks[32]
+    error = run(clip, tracker, tmp_path / "o.png", "--image-size", 70, "--point", "2,2").exception
+    assert isinstance(error, ConfigError)
+    assert str(error).startswith("--image-size: ")
+
+
 def test_an_image_a_rerun_and_other_prompts(clip: Path, tracker: Path, tmp_path: Path) -> None:
     photo = tmp_path / "photo.png"
     Image.new("RGB", (WIDTH, HEIGHT), (40, 90, 10)).save(photo)
@@ -166,6 +179,34 @@ def test_an_image_a_rerun_and_other_prompts(clip: Path, tracker: Path, tmp_path:
     changed = inodes()
     assert changed["masks"] != first["masks"]
     assert changed["frames"] == first["frames"]
+
+
+def test_every_other_frame_is_tracked_and_the_others_are_filled(
+    clip: Path, tracker: Path, tmp_path: Path
+) -> None:
+    masks, work = tmp_path / "masks", tmp_path / "work"
+    options = ("--box", "15,10,35,30@2", "--mask", f"{tmp_path / 'm.png'}@3")
+    Image.new("L", (WIDTH, HEIGHT), 1).save(tmp_path / "m.png")
+    every = ("--every", 4, "--masks", masks, "--work", work)
+    said = succeed(clip, tracker, tmp_path / "o.png", *options, *every)
+    assert f"{FRAMES} frames -> " in said
+    known = [0, 2, 3, 4, 5]  # every 4th, the prompted ones and the last
+    for number in ("0", "1"):
+        tracked = sorted((work / "some-masks" / "clip" / number).iterdir())
+        assert [path.stem for path in tracked] == [f"{frame:05d}" for frame in known]
+        folder = masks / "clip" / number
+        for path in tracked:
+            assert (folder / path.name).read_bytes() == path.read_bytes()
+        ends = [np.asarray(Image.open(folder / f"{frame:05d}.png")) > 0 for frame in (0, 2)]
+        between = np.asarray(Image.open(folder / "00001.png")) > 0
+        assert (between == mask_between(ends[0], ends[1], 0.5)).all()
+    rows = pq.read_table(masks / "propagation.parquet").to_pylist()
+    prompted = {(row["expression_id"], row["frame"]) for row in rows if row["route"] == "prompted"}
+    assert prompted == {("0", 2), ("1", 3)}
+    for row in rows:
+        mask = Image.open(masks / "clip" / row["expression_id"] / f"{row['frame']:05d}.png")
+        assert row["mask_area"] == (np.asarray(mask) > 0).sum()
+    assert len(rows) == 2 * FRAMES
 
 
 def test_mistakes_are_one_line(

@@ -8,7 +8,12 @@ from pathlib import Path
 
 from schemas.errors import ConfigError
 from stages.core.engine.settings import defaults_of, option_name, setting, settings_of
-from stages.core.model.loading.catalog import CPU_TRACKER, DEFAULT_TRACKER
+from stages.core.model.loading.catalog import (
+    CPU_TRACKER,
+    DEFAULT_DETECTOR,
+    DEFAULT_JUDGE,
+    DEFAULT_TRACKER,
+)
 from stages.core.model.loading.names import local_folder
 from stages.propagate.config import PropagateConfig
 
@@ -19,11 +24,21 @@ WITHOUT_CHECKPOINT = "Without a checkpoint"
 class SegmentConfig(PropagateConfig):
     """Models to use without a checkpoint, and the settings of propagate for one."""
 
+    model: str = setting(
+        DEFAULT_DETECTOR,
+        "Detector that finds candidates for each sentence: a local folder or hub id of Grounding "
+        "DINO, MM Grounding DINO, OWLv2 or SAM 3.",
+        panel=WITHOUT_CHECKPOINT,
+    )
     tracker: str | None = setting(
         None,
         "Model that tracks the objects: a local folder or hub id of SAM 2, EdgeTAM or SAM 3. By "
         f"default {DEFAULT_TRACKER}, without a GPU {CPU_TRACKER}.",
-        panel=WITHOUT_CHECKPOINT,
+    )
+    judge: str = setting(
+        DEFAULT_JUDGE,
+        "Model that accepts or rejects each track: a local folder or hub id of CLIP, SigLIP, "
+        "BLIP-2 or an image-text-to-text model; or none, the best candidate of each sentence.",
     )
     image_size: int = setting(
         0,
@@ -38,7 +53,7 @@ class SegmentConfig(PropagateConfig):
 
     def local_models(self) -> tuple[Path, ...]:
         """The named models that are local folders."""
-        named = (self.tracker,)
+        named = (self.model, self.tracker, self.judge)
         folders = (local_folder(name) for name in named if name is not None)
         return tuple(folder for folder in folders if folder is not None)
 

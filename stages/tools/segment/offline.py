@@ -9,11 +9,11 @@ from schemas.layouts import FRAMES_TABLE
 from stages.core.engine.execute import release
 from stages.tools.render.timestamps import FrameTimes
 from stages.tools.segment.frame_source import find_frame_source
+from stages.tools.segment.outputs.results import read_results, summary_line
+from stages.tools.segment.outputs.segments import write_segments
 from stages.tools.segment.pipeline import FRAMES
 from stages.tools.segment.request import SegmentResult
-from stages.tools.segment.results import read_results, summary_line
 from stages.tools.segment.run import SegmentRun
-from stages.tools.segment.segments import write_segments
 from stages.tools.segment.ways import way_of
 
 
@@ -28,10 +28,10 @@ def segment_offline(run: SegmentRun) -> SegmentResult:
     request = run.request
     if request.size is not None or request.from_stdin:
         raise ConfigError("raw video on standard input needs --online", where=request.source)
-    way = way_of(run)
     source = find_frame_source(request.source)
     run.warn(source.warnings)
     run.check_folders()
+    way = way_of(run)
     with run.output_files() as files:
         overlay = files.add(request.out)
         table = None if request.table is None else files.add(request.table)

@@ -7,7 +7,7 @@ new sentences about the same video reuse its frames.
 from __future__ import annotations
 
 import glob
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -45,11 +45,18 @@ class Artifacts:
     """The pipeline's artifacts.
 
     Attributes:
+        index: of the video with its sentences.
         masks: outcome of the stage that made the masks, published with the other outputs.
+        objects: number of objects by sentence, where they are told apart.
+        tracks: index whose masks are those of the objects, of the tracked frames.
+        moments: artifact of the judge, with the moments of each object.
     """
 
     index: Path
     masks: Outcome
+    objects: Mapping[str, int] | None = None
+    tracks: Path | None = None
+    moments: Path | None = None
 
 
 @dataclass(frozen=True)

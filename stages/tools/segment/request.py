@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from schemas.errors import ConfigError, TglError
+from schemas.wording import amount
 from stages.core.engine.outputs import refuse_inputs, replaceable
 from stages.core.model.loading.hub import local_folder
-from stages.tools.render.config import RenderConfig
+from stages.tools.render.config import MOST_TOGETHER, RenderConfig
 from stages.tools.segment.prompts.records import MaskImage, Prompt
 
 STDIN = "-"
@@ -109,6 +111,18 @@ def check_suffix(table: Path) -> None:
     if table.suffix not in TABLE_SUFFIXES:
         raise ConfigError(
             f"{table.name!r} does not end in {' or '.join(TABLE_SUFFIXES)}", where="--table"
+        )
+
+
+def check_sentences(sentences: Sequence[str]) -> None:
+    """Raise ConfigError for an empty sentence, none, or more than one overlay can show."""
+    if not sentences or not all(sentence.strip() for sentence in sentences):
+        raise ConfigError("is empty", where="SENTENCE", hint="describe what to segment")
+    if len(sentences) > MOST_TOGETHER:
+        raise ConfigError(
+            f"{amount(len(sentences), 'sentences')} are more than {MOST_TOGETHER}",
+            where="SENTENCE",
+            hint="run the command several times with the same --work",
         )
 
 

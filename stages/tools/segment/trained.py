@@ -15,6 +15,7 @@ from stages.propagate.config import PropagateInputs
 from stages.tools.segment.config import NEEDS_CHECKPOINT, OF_A_TRACKER
 from stages.tools.segment.frame_source import FrameSource
 from stages.tools.segment.pipeline import MASKS, Artifacts, Frames, Pipeline
+from stages.tools.segment.request import check_sentences
 from stages.tools.segment.run import SegmentRun
 
 _UNKNOWN_ENCODER = "unknown"
@@ -102,12 +103,6 @@ def _encode(pipeline: Pipeline, index: Path, config: TextConfig) -> Path:
     if cut:
         pipeline.progress.warn(f"{amount(cut, 'sentences')} cut to the encoder's maximum length")
     return pipeline.work / "text"
-
-
-def check_sentences(sentences: Sequence[str]) -> None:
-    """Raise ConfigError without a sentence, or for an empty one."""
-    if not sentences or not all(sentence.strip() for sentence in sentences):
-        raise ConfigError("is empty", where="SENTENCE", hint="describe what to segment")
 
 
 def text_config(checkpoint: Path, encoder: str | None) -> TextConfig:

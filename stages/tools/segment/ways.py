@@ -39,20 +39,8 @@ def way_of(run: SegmentRun) -> Way:
         return Prompted(run)
     if way == CHECKPOINT:
         return Trained(run)
-    return Unnamed()
-
-
-class Unnamed:
-    """The way of a request that names neither a checkpoint nor prompts."""
-
-    def prepare(self, source: FrameSource) -> None:
-        """See ``Way``."""
-        raise ConfigError(
-            "is missing",
-            where="--checkpoint",
-            hint="name a trained model, or say where the objects are with --box, --point or --mask",
-        )
-
-    def masks(self, pipeline: Pipeline, frames: Frames) -> Artifacts:
-        """See ``Way``."""
-        raise NotImplementedError
+    raise ConfigError(
+        "is missing",
+        where="--checkpoint",
+        hint="name a trained model, or say where the objects are with --box, --point or --mask",
+    )

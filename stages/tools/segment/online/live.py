@@ -25,10 +25,9 @@ from stages.propagate.online.segmenter import OnlineSegmenter
 from stages.propagate.stage import STAGE, load_model
 from stages.tools.segment.frame_source import find_frame_source, image_names
 from stages.tools.segment.online.stream import MakeSegmenter, StreamOutputs, StreamRun
-from stages.tools.segment.request import SegmentRequest, SegmentResult
+from stages.tools.segment.request import SegmentRequest, SegmentResult, check_sentences
 from stages.tools.segment.run import SegmentRun
 from stages.tools.segment.trained import (
-    check_sentences,
     checkpoint_of,
     encode_sentences,
     text_config,

@@ -37,7 +37,7 @@ from stages.tools.segment.online.stream_tables import (
     propagation_table,
     segments_table,
 )
-from stages.tools.segment.results import Seconds, describe_moments, even_seconds
+from stages.tools.segment.outputs.results import Seconds, describe_moments, even_seconds
 
 UNKNOWN_FPS = 6.0
 """Frame rate of an overlay where none is known; that of MeViS is about this."""

@@ -13,7 +13,7 @@ from schemas.parquet import TableWriter
 from schemas.tables import PROPAGATION
 from schemas.vocabulary import LANGUAGE
 from stages.propagate.online.frame_result import FrameResult
-from stages.tools.segment.segments import segment_rows, segments_writer
+from stages.tools.segment.outputs.segments import segment_rows, segments_writer
 
 FRAMES_PER_GROUP = 256
 """Frames whose rows are buffered and written together."""

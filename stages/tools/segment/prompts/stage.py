@@ -52,7 +52,7 @@ def run(
     index = Index.open(inputs.index)
     (video,) = index.videos.values()
     device = pick_device(runtime.device)
-    backbone = load_backbone(inputs.tracker)
+    backbone = load_backbone(inputs.tracker, image_size=config.image_size)
     backbone.eval().to(device)
     if runtime.compile:
         backbone.compile_parts()

@@ -7,11 +7,12 @@ from pathlib import Path
 
 from schemas.errors import ConfigError
 from stages.core.model.loading.names import Wanted
+from stages.tools.segment.between.steps import Between
 from stages.tools.segment.config import NEEDS_CHECKPOINT, OF_A_CHECKPOINT
 from stages.tools.segment.frame_source import FrameSource
 from stages.tools.segment.models import TRACKER_OPTION, model_folders, tracker_name
-from stages.tools.segment.pipeline import MASKS, Artifacts, Frames, Pipeline
-from stages.tools.segment.prompts.checking import prompted_objects
+from stages.tools.segment.pipeline import Artifacts, Frames, Pipeline
+from stages.tools.segment.prompts.checking import prompted_objects, renumbered
 from stages.tools.segment.prompts.config import PromptConfig, PromptInputs
 from stages.tools.segment.run import SegmentRun
 
@@ -55,9 +56,14 @@ class Prompted:
             chunk_frames=run.config.chunk_frames,
         )
         index = pipeline.index(frames, [one.name for one in objects])
-        out = run.request.masks or pipeline.work / MASKS
-        inputs = PromptInputs(index, self._tracker(), objects)
-        return Artifacts(index, pipeline.run(STAGE, config, inputs, out, hold=True))
+        between = Between(pipeline, run.config.every)
+        prompted = [frame for one in objects for frame in one.frames]
+        some = between.choose(index, len(frames.names), prompted)
+        if some != index:
+            objects = renumbered(objects, between.frames(len(frames.names), prompted))
+        inputs = PromptInputs(some, self._tracker(), objects)
+        made = between.run(STAGE, config, inputs, run.request.masks)
+        return Artifacts(index, between.fill(index, some, made, run.request.masks))
 
     def _tracker(self) -> Path:
         name = tracker_name(self.run.config.tracker, self.run.runtime.device)

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from stages.tools.segment.online.stream_tables import segments_table
-from stages.tools.segment.segments import SCHEMA
+from stages.tools.segment.outputs.segments import SCHEMA
 
 COUNTS = b"a mask's runs"
 

@@ -18,8 +18,8 @@ from stages.core.index.index import Video
 from stages.core.media.frames import read_frame
 from stages.core.media.rle import encode
 from stages.core.media.spans import span_mask
+from stages.tools.segment.outputs.results import SentenceResult
 from stages.tools.segment.request import JSON
-from stages.tools.segment.results import SentenceResult
 
 FORMAT = "tgl-segments"
 VERSION = 1

@@ -1,0 +1,1 @@
+"""Results of tgl segment as tables and lines."""
