@@ -77,6 +77,26 @@ def test_a_model_s_own_code_is_neither_run_nor_asked_for(
     assert not mark.exists()
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"attn_implementation": "someone/kernel"},
+        {"_attn_implementation": "kernels-community/flash-attn"},
+        {"_attn_implementation": {"": "sdpa", "text_config": "someone/kernel"}},
+        {"text_config": {"attn_implementation": "paged|someone/kernel"}},
+    ],
+)
+def test_a_kernel_on_the_hub_is_neither_fetched_nor_run(
+    encoder: Path, change: dict[str, object]
+) -> None:
+    edit(encoder / "config.json", **change)
+    with pytest.raises(SchemaMismatch, match="attn_implementation names code from elsewhere"):
+        encode(encoder)
+    edit(encoder / "config.json", attn_implementation="eager", _attn_implementation=None)
+    edit(encoder / "config.json", text_config=None)
+    encode(encoder)
+
+
 def test_pickled_weights_are_refused_with_the_way_to_convert_them(encoder: Path) -> None:
     torch.save(load_file(encoder / WEIGHTS), encoder / "pytorch_model.bin")
     (encoder / WEIGHTS).unlink()

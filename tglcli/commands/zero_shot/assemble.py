@@ -40,5 +40,5 @@ def assemble(
     from stages.core.model.loading.hub import backbone_folder
     from stages.zero_shot.assemble.stage import STAGE
 
-    folder = None if backbone is None else backbone_folder(backbone)
+    folder = None if backbone is None else backbone_folder(backbone, run.progress())
     run.execute(STAGE, config, AssembleInputs(tracks, moments_file(moments), folder), out)

@@ -11,7 +11,7 @@ from schemas.errors import ConfigError, SchemaMismatch
 from stages.core.model.backbones.backbone import Backbone
 from stages.core.model.backbones.edgetam import EdgeTamBackbone
 from stages.core.model.backbones.sam3 import Sam3Backbone
-from stages.core.model.loading.pretrained import model_errors
+from stages.core.model.loading.pretrained import model_errors, refuse_kernels
 from stages.core.model.loading.published import load_published
 from stages.core.model.loading.weights import CONFIG_NAME, read_config
 
@@ -107,6 +107,7 @@ def _config(document: Mapping[str, Any], where: Path) -> Any:
     family = _family(document, where)
     family.wrap.require_packages(document, where)
     _require_small(document, where)
+    refuse_kernels(document, where)
     if family.section is not None:
         section = document.get(family.section)
         if not isinstance(section, Mapping):

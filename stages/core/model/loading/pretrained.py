@@ -33,6 +33,8 @@ _INSTALLED = {"timm": "'tgl[edgetam]'", "pyav": "av"}
 """Names for pip, where they are not the package's own."""
 _SAM3 = "Sam3"
 _OWN_PACKAGES = ("torch", "transformers", "tokenizers", "pil")
+_ATTENTION = "attn_implementation"
+_OWN_ATTENTION = ("eager", "sdpa", "flex_attention", "flash_attention_2", "flash_attention_3")
 _OWN_CODE = "trust_remote_code"
 _OTHER_SIZES = "ignore_mismatched_sizes"
 
@@ -52,7 +54,9 @@ def load_pretrained(kind: Any, name: str, *, option: str, **settings: Any) -> An
     """
     folder = model_folder(name, option=option)
     _require_files(folder)
-    _require_few_labels(load_object(folder / MODEL_CONFIG), folder / MODEL_CONFIG)
+    document = load_object(folder / MODEL_CONFIG)
+    _require_few_labels(document, folder / MODEL_CONFIG)
+    refuse_kernels(document, folder / MODEL_CONFIG)
     with loading_errors(name, option):
         return kind.from_pretrained(
             str(folder), local_files_only=True, trust_remote_code=False, **settings
@@ -199,6 +203,35 @@ def _require_few_labels(config: Mapping[str, Any], where: Path) -> None:
     for inner in config.values():
         if isinstance(inner, Mapping):
             _require_few_labels(inner, where)
+
+
+def refuse_kernels(value: Any, where: Path) -> None:
+    """Check that a configuration names no attention kernel on the hub, at any depth.
+
+    transformers would download and run it, if the package kernels is installed.
+
+    Args:
+        value: the content of a config.json.
+        where: the file, for the message.
+
+    Raises:
+        SchemaMismatch: it names one.
+    """
+    if isinstance(value, list):
+        for inner in value:
+            refuse_kernels(inner, where)
+    if not isinstance(value, Mapping):
+        return
+    for key, inner in value.items():
+        if str(key).lstrip("_").startswith(_ATTENTION):
+            named = inner.values() if isinstance(inner, Mapping) else (inner,)
+            if any(name is not None and name not in _OWN_ATTENTION for name in named):
+                raise SchemaMismatch(
+                    f"its {key} names code from elsewhere, which is never run",
+                    where=where,
+                    hint=f"remove {key} from the file",
+                )
+        refuse_kernels(inner, where)
 
 
 @contextmanager

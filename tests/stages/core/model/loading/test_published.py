@@ -134,6 +134,14 @@ def test_all_that_differs_is_listed_at_once(folder: Path) -> None:
         load_backbone(folder)
 
 
+def test_a_kernel_on_the_hub_is_never_run(folder: Path) -> None:
+    document = json.loads((folder / "config.json").read_text())
+    document["vision_config"]["_attn_implementation"] = "kernels-community/flash-attn"
+    (folder / "config.json").write_text(json.dumps(document))
+    with pytest.raises(SchemaMismatch, match="names code from elsewhere, which is never run"):
+        load_backbone(folder)
+
+
 # --- shards ----------------------------------------------------------------------------------
 
 
