@@ -35,6 +35,13 @@ class GroundConfig(Settings):
         "or objects: the boxes of all objects in the index's masks, a reference.",
         panel="Detector",
     )
+    image_size: int = setting(
+        0,
+        "Resize frames to this shorter side in pixels: smaller is faster and finds less. 0 is the "
+        "model's own size (Grounding DINO: 800).",
+        low=0,
+        only_with="detects",
+    )
     phrase: str = setting(
         SENTENCE,
         "Search for the whole sentence, or for its first noun phrase (needs the package "
@@ -88,10 +95,11 @@ class GroundConfig(Settings):
     false_boxes: int = setting(1, "Random boxes per frame.", low=0, only_with="references")
     seed: int = setting(0, "Seed of noise, misses and scores.", low=0, only_with="references")
     batch: int = setting(
-        4,
-        "Most sentences and frames that are compared at a time; fewer where memory runs out.",
+        0,
+        "Sentences and frames that are compared at a time; 0 is one on a CPU and 8 elsewhere. "
+        "Fewer where memory runs out.",
         panel="Batching (does not change the result)",
-        low=1,
+        low=0,
         affects_result=False,
     )
 

@@ -20,6 +20,8 @@ from stages.zero_shot.ground.units import VideoCandidates
 if TYPE_CHECKING:
     from stages.zero_shot.ground.detectors.detector import Detector, Limits
 
+_CPU_BATCH, _BATCH = 1, 8
+"""Pairs of a sentence and a frame at a time; larger batches gain nothing on a CPU."""
 _AHEAD = 2
 """Batches of frames that are decoded and resized while one is searched."""
 
@@ -62,9 +64,10 @@ def search_video(job: VideoJob, worker: DeviceWorker) -> VideoCandidates | Video
     Raises:
         TglError: the detector cannot be loaded or used.
     """
+    config = job.config
     detector = worker.keep(
-        (job.config.model, job.precision),
-        lambda: _load(job.config.model, worker.device, job.precision),
+        (config.model, config.image_size, job.precision),
+        lambda: _load(config, worker.device, job.precision),
     )
     searched = [
         phrase or expression.text
@@ -74,10 +77,11 @@ def search_video(job: VideoJob, worker: DeviceWorker) -> VideoCandidates | Video
     sentences = detector.encode(distinct)
     found: list[list[Boxes]] = []  # by frame and distinct sentence
     size = (job.video.height, job.video.width)
+    limits = _limits(job.config, detector)
     try:
-        require_unchanged(job.video)
-        for batch in _prepared(job, detector):
-            found += detector.detect(batch, sentences, size, _limits(job.config))
+        _require_unchanged(job.video)
+        for batch in _prepared(job, detector, limits.batch):
+            found += detector.detect(batch, sentences, size, limits)
             worker.advance(len(batch))
     except _UnreadableFrame as failure:
         return VideoFailure(failure.error)
@@ -114,13 +118,12 @@ class _UnreadableFrame(Exception):
         self.error = error
 
 
-def _prepared(job: VideoJob, detector: Detector) -> Iterator[list[Mapping[str, Any]]]:
+def _prepared(job: VideoJob, detector: Detector, size: int) -> Iterator[list[Mapping[str, Any]]]:
     """Batches of frames, decoded once and prepared in threads ahead of their use.
 
     Raises:
         _UnreadableFrame: one is missing, damaged, or of another size than the index says.
     """
-    size = job.config.batch
     with ThreadPoolExecutor(job.threads) as threads:
         waiting = iter(job.frames)
         ahead: list[Future[Mapping[str, Any]]] = []
@@ -140,6 +143,13 @@ def _prepared(job: VideoJob, detector: Detector) -> Iterator[list[Mapping[str, A
                 future.cancel()
 
 
+def _require_unchanged(video: Video) -> None:
+    try:
+        require_unchanged(video)
+    except INPUT_FAILURES as error:
+        raise _UnreadableFrame(error) from error
+
+
 def _prepare(video: Video, frame: int, detector: Detector) -> Mapping[str, Any]:
     try:
         pixels = read_video_frame(video, frame)
@@ -148,14 +158,21 @@ def _prepare(video: Video, frame: int, detector: Detector) -> Mapping[str, Any]:
     return detector.prepare(pixels)
 
 
-def _load(model: str, device: str, precision: str) -> Detector:
+def _load(config: GroundConfig, device: str, precision: str) -> Detector:
     from stages.core.model.device import pick_device
     from stages.zero_shot.ground.detectors.registry import load_detector
 
-    return load_detector(model, device=pick_device(device), precision=precision)
+    return load_detector(
+        config.model,
+        device=pick_device(device),
+        precision=precision,
+        image_size=config.image_size or None,
+    )
 
 
-def _limits(config: GroundConfig) -> Limits:
+def _limits(config: GroundConfig, detector: Detector) -> Limits:
     from stages.zero_shot.ground.detectors.detector import Limits
 
-    return Limits(config.top_k, config.overlap, config.batch)
+    on_cpu = detector.device.type == "cpu"
+    batch = config.batch or (_CPU_BATCH if on_cpu else _BATCH)
+    return Limits(config.top_k, config.overlap, batch)

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from schemas.errors import CorruptInput
+from schemas.errors import ConfigError, CorruptInput
 from stages.core.engine.failures import is_out_of_memory
 from stages.core.media.rle import encode
 from stages.core.model.device import autocast
@@ -40,6 +40,7 @@ class Loaded:
         processor: transformers' own of this family, with image processor and tokenizer.
         device: of the network.
         precision: fp32 or bf16.
+        image_size: shorter side of prepared frames in pixels; None is the processor's own size.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Loaded:
     processor: Any
     device: torch.device
     precision: str
+    image_size: int | None = None
 
 
 @dataclass(frozen=True)
@@ -116,10 +118,14 @@ class Detector(ABC):
 
     Args:
         loaded: the model and its processor.
+
+    Raises:
+        ConfigError: an image size that this family cannot take.
     """
 
     def __init__(self, loaded: Loaded):
         self._loaded = loaded
+        self._sized = {} if loaded.image_size is None else self._sizes(loaded.image_size)
         self._model = loaded.model
         self._device = loaded.device
 
@@ -149,6 +155,11 @@ class Detector(ABC):
         return Sentences(encoded, tuple(length > self._most_tokens for length in lengths))
 
     @property
+    def device(self) -> torch.device:
+        """The device of the network."""
+        return self._device
+
+    @property
     def most_tokens(self) -> int:
         """Tokens that the text encoder takes; a longer sentence is cut."""
         return self._most_tokens
@@ -164,7 +175,7 @@ class Detector(ABC):
         """
         with model_errors(self._loaded.name, "its image processor cannot be used"):
             images = self._loaded.processor.image_processor(
-                [frame], input_data_format="channels_last", return_tensors="pt"
+                [frame], input_data_format="channels_last", return_tensors="pt", **self._sized
             )
             return {name: images[name] for name in self._images}
 
@@ -254,6 +265,16 @@ class Detector(ABC):
     @abstractmethod
     def _most_tokens(self) -> int:
         """Tokens that the text encoder takes."""
+
+    def _sizes(self, image_size: int) -> Mapping[str, Any]:
+        """Settings of the image processor for an image size other than its own.
+
+        Raises:
+            ConfigError: this family cannot take it.
+        """
+        raise ConfigError(
+            "this model runs at its own size only", where="--image-size", hint="leave it out"
+        )
 
     def _extent(self, size: tuple[int, int]) -> tuple[float, float]:
         """Where a frame of (H, W) ends in the unit of the proposals' corners, as (x, y)."""

@@ -34,6 +34,12 @@ class GroundingDinoDetector(Detector):
         self._backbone = SharedBackbone(self._model.model.backbone)
         self._model.model.backbone = self._backbone
 
+    def _sizes(self, image_size: int) -> Mapping[str, Any]:
+        """The longer side keeps its limit in proportion."""
+        own = self._loaded.processor.image_processor.size
+        longest = image_size * own["longest_edge"] // own["shortest_edge"]
+        return {"size": {"shortest_edge": image_size, "longest_edge": longest}}
+
     @property
     def _most_tokens(self) -> int:
         config = self._model.config

@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor
 from transformers.image_transforms import center_to_corners_format
 
+from schemas.errors import ConfigError
 from stages.zero_shot.ground.detectors.detector import EVERY_SCORE, Detector, Proposals, Tensors
 
 
@@ -19,6 +20,21 @@ class Owlv2Detector(Detector):
     @property
     def _most_tokens(self) -> int:
         return int(self._model.config.text_config.max_position_embeddings)
+
+    def _sizes(self, image_size: int) -> Mapping[str, Any]:
+        """Frames are padded to a square; position embeddings are interpolated.
+
+        Raises:
+            ConfigError: not a multiple of the patches.
+        """
+        patch = int(self._loaded.model.config.vision_config.patch_size)
+        if image_size % patch:
+            raise ConfigError(
+                f"{image_size} is not a multiple of the model's patches of {patch} pixels",
+                where="--image-size",
+                hint=f"name {max(1, image_size // patch) * patch}",
+            )
+        return {"size": {"height": image_size, "width": image_size}}
 
     def _extent(self, size: tuple[int, int]) -> tuple[float, float]:
         """Frames are padded to a square at the right and the bottom."""
@@ -34,9 +50,10 @@ class Owlv2Detector(Detector):
 
     def _look(self, pixels: Tensors) -> tuple[Tensor, Tensor]:
         """Features (B, N, C) and boxes (B, N, 4) of the frames' patches."""
-        grid, _ = self._model.image_embedder(pixels["pixel_values"])  # (B, h, w, C)
+        resized = bool(self._sized)
+        grid, _ = self._model.image_embedder(pixels["pixel_values"], resized)  # (B, h, w, C)
         features = grid.flatten(1, 2)  # (B, N, C)
-        return features, self._model.box_predictor(features, grid)
+        return features, self._model.box_predictor(features, grid, resized)
 
     def _propose(self, encoded: Any, frames: Tensor, text: Tensors) -> Proposals:
         features, boxes = encoded

@@ -53,11 +53,16 @@ FAMILIES = {
 }
 
 
-def load_detector(name: str, *, device: torch.device, precision: str) -> Detector:
+def load_detector(
+    name: str, *, device: torch.device, precision: str, image_size: int | None = None
+) -> Detector:
     """Load the detector of a local folder or a hub id.
 
+    Args:
+        image_size: see :class:`Loaded`.
+
     Raises:
-        ConfigError: a model of another family.
+        ConfigError: a model of another family, or a size that it cannot take.
         MissingInput: no such folder, or a hub id that is neither cached nor reachable.
         CorruptInput: transformers cannot load it.
         SchemaMismatch: weights are missing, or their sizes do not fit.
@@ -69,7 +74,8 @@ def load_detector(name: str, *, device: torch.device, precision: str) -> Detecto
     tokenizer = load_pretrained(AutoTokenizer, name, option=MODEL_OPTION)
     with model_errors(name, "its parts do not make a detector"):
         processor = _class(family.processor)(images, tokenizer)
-        loaded = Loaded(name, model.to(device).eval(), processor, device, precision)
+        model = model.to(device).eval()
+        loaded = Loaded(name, model, processor, device, precision, image_size)
         return family.detector(loaded)
 
 

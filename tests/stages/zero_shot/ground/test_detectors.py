@@ -21,6 +21,7 @@ from transformers import (
     Owlv2Processor,
 )
 
+from schemas.errors import ConfigError
 from stages.zero_shot.ground.boxes import Boxes
 from stages.zero_shot.ground.detectors.detector import Detector, Limits, in_batches
 from stages.zero_shot.ground.detectors.registry import load_detector
@@ -63,10 +64,13 @@ class ByTransformers:
         self._model = kind.from_pretrained(folder).eval()
         self._processor = processor(images, AutoTokenizer.from_pretrained(folder))
 
-    def __call__(self, frame: np.ndarray, caption: str) -> tuple[np.ndarray, np.ndarray]:
-        inputs = self._processor(images=frame, text=[caption], return_tensors="pt")
+    def __call__(
+        self, frame: np.ndarray, caption: str, size: dict[str, int] | None = None, **more: bool
+    ) -> tuple[np.ndarray, np.ndarray]:
+        sized = {} if size is None else {"size": size}
+        inputs = self._processor(images=frame, text=[caption], return_tensors="pt", **sized)
         with torch.no_grad():
-            outputs = self._model(**inputs)
+            outputs = self._model(**inputs, **more)
         result = self._processor.post_process_grounded_object_detection(
             outputs, threshold=0.0, target_sizes=[(HEIGHT, WIDTH)]
         )[0]
@@ -83,8 +87,7 @@ def test_boxes_and_scores_are_those_of_transformers(family: str, tiny_detector: 
         enumerate(frames), enumerate(CAPTIONS[family])
     ):
         corners, scores = reference(frame, caption)
-        inside = np.clip(corners, 0, (WIDTH, HEIGHT, WIDTH, HEIGHT))
-        seen = (inside[:, 2:] > inside[:, :2]).all(axis=1)
+        seen = visible(corners)
         corners, scores = corners[seen], scores[seen]
         boxes = found[row][column]
         assert len(boxes) == len(scores) > 10
@@ -93,6 +96,38 @@ def test_boxes_and_scores_are_those_of_transformers(family: str, tiny_detector: 
         spread.append(np.ptp(scores))
     assert min(spread) > 0.05  # the boxes are told apart
     assert not np.allclose(found[0][0].scores, found[0][1].scores, atol=1e-3)  # so are sentences
+
+
+def visible(corners: np.ndarray) -> np.ndarray:
+    """Whether boxes have an area in the frame."""
+    inside = np.clip(corners, 0, (WIDTH, HEIGHT, WIDTH, HEIGHT))
+    return (inside[:, 2:] > inside[:, :2]).all(axis=1)
+
+
+@pytest.mark.parametrize("family", ["grounding-dino", "owlv2"])
+def test_another_image_size_is_that_of_transformers(family: str, tiny_detector: Callable) -> None:
+    folder, frames, side = tiny_detector(family), frames_of(1), 96
+    detector = load_detector(
+        str(folder), device=torch.device("cpu"), precision="fp32", image_size=side
+    )
+    ((found,),) = found_by(detector, frames, SENTENCES[:1])
+    more = {"interpolate_pos_encoding": True} if family == "owlv2" else {}
+    size = {"shortest_edge": side, "longest_edge": 149}
+    if family == "owlv2":
+        size = {"height": side, "width": side}
+    reference = ByTransformers(family, folder)
+    corners, scores = reference(frames[0], CAPTIONS[family][0], size, **more)
+    seen = visible(corners)
+    assert np.abs(found.scores - scores[seen]).max() < 1e-5
+    assert np.abs(found.corners - corners[seen]).max() < 1e-4
+    ((own,),) = found_by(loaded(folder), frames, SENTENCES[:1])
+    assert len(own) != len(found) or np.abs(own.scores - found.scores).max() > 1e-3
+
+
+def test_an_image_size_that_patches_do_not_fill(tiny_detector: Callable) -> None:
+    folder = str(tiny_detector("owlv2"))
+    with pytest.raises(ConfigError, match=r"--image-size: 90 is not a multiple.*8 pixels; name 88"):
+        load_detector(folder, device=torch.device("cpu"), precision="fp32", image_size=90)
 
 
 @pytest.mark.parametrize("family", FAMILIES)

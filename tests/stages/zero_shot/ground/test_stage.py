@@ -267,3 +267,14 @@ def test_true_boxes_with_noise(run_stage: Callable, index: Path, tmp_path: Path)
         left = row["frame"]
         shifts = np.abs([row["x0"] - left, row["y0"] - 3, row["x1"] - left - 4, row["y1"] - 7])
         assert shifts.max() <= 0.2 * 4 + 1e-5
+
+
+def test_a_frame_that_was_changed_fails_its_video_alone(tiny_world, tmp_path: Path) -> None:
+    world = tiny_world.copy(tmp_path / "world")
+    shutil.copyfile(
+        world.frames / "JPEGImages/b/00000.jpg", world.frames / "JPEGImages/b/00001.jpg"
+    )
+    outcome = world.job("ground").execute(tmp_path / "out")
+    assert len(outcome.failures) == 1
+    assert "was changed since tgl extract-frames wrote it" in outcome.failures[0]
+    assert {row["video_id"] for row in rows_of(tmp_path / "out")} == {"a"}
