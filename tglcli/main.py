@@ -29,6 +29,7 @@ from tglcli.commands.tools.toy import toy
 from tglcli.commands.train import train
 from tglcli.commands.zero_shot.assemble import assemble
 from tglcli.commands.zero_shot.ground import ground
+from tglcli.commands.zero_shot.track import track
 from tglcli.help import styled
 from tglcli.parsing import Command, Group, name_values, present_names
 from tglcli.termination import (
@@ -58,7 +59,7 @@ COMMANDS = {
         propagate,
         score,
     ),
-    "Without training": (ground, assemble),
+    "Without training": (ground, track, assemble),
     "Tools": (
         segment,
         select_moments,

@@ -11,18 +11,13 @@ import pyarrow as pa
 from pycocotools import mask as coco
 
 from schemas.errors import CorruptInput
-from schemas.layouts import MASKS_TABLE
 from schemas.tables import MASKS
 from stages.core.datasets.consistency import TrackShape, check_missing_tracks, check_track
 from stages.core.datasets.faults import strict
 from stages.core.engine.progress import Task
 from stages.core.engine.workspace import Workspace
+from stages.core.index.mask_table import write_mask_table
 from stages.core.media.rle import Rle
-
-# Row groups end after whole tracks, so that a look-up reads little more than its track; only a very
-# long track is split.
-ROW_GROUP_ROWS = 64
-LARGEST_ROW_GROUP = 512
 
 
 @dataclass
@@ -109,25 +104,6 @@ def _batch(anno_id: str, masks: list[Rle | None]) -> pa.RecordBatch:
 
 
 def _write_sorted(spill: Path, batches: Mapping[str, int], out: Workspace) -> None:
-    with (
-        pa.OSFile(str(spill)) as source,  # a memory map's pages would count as memory used
-        out.table_writer(
-            MASKS_TABLE,
-            MASKS,
-            row_group_rows=LARGEST_ROW_GROUP,
-            dictionary=["anno_id"],
-            statistics=["anno_id"],  # the only ones that a look-up uses
-        ) as writer,
-    ):
+    with pa.OSFile(str(spill)) as source:  # a memory map's pages would count as memory used
         file = pa.ipc.open_file(source)
-        pending: list[pa.RecordBatch] = []
-        rows = 0
-        for anno_id in sorted(batches):
-            batch = file.get_batch(batches[anno_id])
-            pending.append(batch)
-            rows += batch.num_rows
-            if rows >= ROW_GROUP_ROWS:
-                writer.write(pa.Table.from_batches(pending))
-                pending, rows = [], 0
-        if pending:
-            writer.write(pa.Table.from_batches(pending))
+        write_mask_table(out, (file.get_batch(batches[anno_id]) for anno_id in sorted(batches)))

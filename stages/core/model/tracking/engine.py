@@ -18,8 +18,9 @@ from stages.core.model.tracking.banks import drop_unread, prompted_alone
 from stages.core.model.tracking.prompts import join_prompts, prompt_shape
 from stages.core.model.tracking.sources import FeatureSource
 
-LIVE_COPIES = 4
-"""Values of the size of a batch's features that memory attention holds at one time."""
+LIVE_COPIES = 8
+"""Tensors as large as a frame's coarse features that each object takes at one time: queries of
+memory attention, the decoder's upscaled levels, the mask that the memory encoder reads."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ class Engine:
                 for track in tracks
                 if frame in track.prompts and frame != track.start(reverse=reverse)
             ]
-            for found in self._prompt(frame, self._source.of([frame]), own):
+            for found in self.prompt(frame, self._source.of([frame]), own):
                 for row, number in enumerate(found.objects):
                     track = next(track for track in own if track.number == number)
                     track.ahead[frame] = _row(found.decoded, row)
@@ -112,20 +113,26 @@ class Engine:
                 yield TrackedObjects(frame, track.ahead.pop(frame), True, (track.number,))
             others = [track for track in here if track not in known]
             prompted = [track for track in others if frame in track.prompts]
-            yield from self._prompt(frame, features, prompted)
+            yield from self.prompt(frame, features, prompted)
             rest = [track for track in others if frame not in track.prompts]
             yield from self._track(frame, features, rest, reverse=reverse)
             for track in here:
                 drop_unread(track.bank, frame, self._backbone)
 
-    def _prompt(
-        self, frame: int, features: FrameFeatures, tracks: Sequence[ObjectTrack]
+    def prompt(
+        self,
+        frame: int,
+        features: FrameFeatures,
+        tracks: Sequence[ObjectTrack],
+        *,
+        write: bool = True,
     ) -> Iterator[TrackedObjects]:
-        """Segment and remember the objects that are prompted on a frame."""
+        """Segment the objects that are prompted on a frame, and remember them if asked to."""
 
         def work(batch: Sequence[ObjectTrack]) -> TrackedFrame:
             prompts = join_prompts([track.prompts[frame] for track in batch])
-            return self._tracker(batch).step(frame, _repeat(features, len(batch)), prompts)
+            repeated = _repeat(features, len(batch))
+            return self._tracker(batch).step(frame, repeated, prompts, write=write)
 
         for batch in _grouped(tracks, lambda track: prompt_shape(track.prompts[frame])):
             yield from self._batches(batch, work, self._most_of(features, 0))

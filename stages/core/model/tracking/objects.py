@@ -28,10 +28,12 @@ from typing import Literal
 import torch
 
 from stages.core.model.backbones.backbone import Backbone
+from stages.core.model.backbones.features import FrameFeatures
 from stages.core.model.backbones.memory import MemoryBank
+from stages.core.model.backbones.records import Prompts
 from stages.core.model.tracking.engine import Engine, ObjectTrack, TrackedObjects
 from stages.core.model.tracking.prompts import ObjectPrompts, check_prompts
-from stages.core.model.tracking.sources import FeatureSource
+from stages.core.model.tracking.sources import ClipFeatures, FeatureSource
 
 Direction = Literal["both", "forward", "backward"]
 
@@ -78,3 +80,22 @@ def track_objects(
         for track in tracks:
             track.turn()
         yield from engine.sweep(tracks, reverse=True)
+
+
+def segment_prompts(
+    backbone: Backbone, features: FrameFeatures, prompts: Sequence[Prompts]
+) -> Iterator[TrackedObjects]:
+    """Segment objects on one frame from their prompts alone; nothing is remembered.
+
+    Args:
+        backbone: in eval mode; nothing here has gradients.
+        features: of the frame.
+        prompts: of one object each.
+
+    Yields:
+        Each object once, those of equal kinds of prompts together.
+    """
+    objects = [{0: given} for given in prompts]
+    check_prompts(objects, 1)
+    tracks = [ObjectTrack(number, own, MemoryBank()) for number, own in enumerate(objects)]
+    yield from Engine(backbone, ClipFeatures(features)).prompt(0, features, tracks, write=False)

@@ -1,0 +1,1 @@
+"""track: every object that candidates name, through its whole video, as an index of tracks."""

@@ -1,0 +1,121 @@
+"""Settings and inputs of `tgl track`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from schemas.errors import MissingInput
+from schemas.layouts import CANDIDATES_TABLE
+from stages.core.engine.digest import file_digest, weights_digest
+from stages.core.engine.settings import Settings, setting
+from stages.core.engine.stage import Inputs
+from stages.core.index.frame_files import frame_folders, index_digest
+
+GIGABYTE = 1_000_000_000
+_LIMITS = "Limits"
+
+
+@dataclass(frozen=True)
+class TrackConfig(Settings):
+    """Which candidates are one object, and which tracks are kept; see docs/zero-shot.md."""
+
+    same_object: float = setting(
+        0.7,
+        "Candidates of one frame whose masks have at least this IoU are one object.",
+        low=0,
+        high=1,
+        panel="Objects",
+    )
+    join: float = setting(
+        0.5,
+        "A candidate whose mask has at least this IoU with a track on its frame belongs to the "
+        "track.",
+        low=0,
+        high=1,
+    )
+    merge: float = setting(
+        0.7,
+        "Tracks with at least this IoU over the whole video are one.",
+        low=0,
+        high=1,
+    )
+    min_support: float = setting(
+        0.25,
+        "Drop a track that candidates confirm on a smaller share of the searched frames in which "
+        "it is visible.",
+        low=0,
+        high=1,
+    )
+    prompt_frames: int = setting(
+        1,
+        "Frames whose candidates prompt an object: its best one, and more where they confirm it.",
+        low=1,
+        high=16,
+    )
+    max_tracks: int = setting(
+        24,
+        "Most tracks per video; those that the fewest candidates confirm are left out.",
+        low=1,
+        panel=_LIMITS,
+    )
+    search_frames: int = setting(
+        32,
+        "Most frames of a video, spread evenly over those with candidates, that are searched for "
+        "objects.",
+        low=1,
+    )
+    feature_memory: float = setting(
+        2.0,
+        "Gigabytes for features of a video's frames; what does not fit is recomputed.",
+        panel="Batching (does not change the result)",
+        low=0,
+        affects_result=False,
+    )
+    chunk_frames: int = setting(
+        8, "Frames decoded and encoded together.", low=1, affects_result=False
+    )
+
+
+@dataclass(frozen=True)
+class TrackInputs(Inputs):
+    """Inputs of the stage.
+
+    Attributes:
+        index: from `tgl build-moments`.
+        candidates: a candidates table (Parquet), from `tgl ground`.
+        backbone: folder of a SAM 2, EdgeTAM or SAM 3 video model.
+    """
+
+    index: Path
+    candidates: Path
+    backbone: Path
+
+    def digests(self) -> dict[str, str]:
+        """Digests of the index with its frames, of the candidates and of the weights."""
+        return {
+            "index": index_digest(self.index),
+            "candidates": file_digest(self.candidates),
+            "backbone": weights_digest(self.backbone),
+        }
+
+    def paths(self) -> list[Path]:
+        """The inputs, and the frames that the index points to."""
+        return [*super().paths(), *frame_folders(self.index)]
+
+
+def candidates_file(path: Path) -> Path:
+    """Return the candidates table that a path names: the file, or the one in an artifact.
+
+    Raises:
+        MissingInput: no such file, or a folder without one.
+    """
+    if path.is_dir():
+        if not (path / CANDIDATES_TABLE).is_file():
+            raise MissingInput(
+                f"has no {CANDIDATES_TABLE}", where=path, hint="name OUT of tgl ground"
+            )
+        return path / CANDIDATES_TABLE
+    if not path.is_file():
+        raise MissingInput("no such file", where=path, hint="name OUT of tgl ground")
+    return path
