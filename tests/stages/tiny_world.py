@@ -56,6 +56,8 @@ from stages.zero_shot.assemble.config import AssembleConfig, AssembleInputs
 from stages.zero_shot.assemble.stage import STAGE as ASSEMBLE
 from stages.zero_shot.ground.config import GroundConfig, GroundInputs
 from stages.zero_shot.ground.stage import STAGE as GROUND
+from stages.zero_shot.track.config import TrackConfig, TrackInputs
+from stages.zero_shot.track.stage import STAGE as TRACK
 
 LENGTHS = {"a": 4, "b": 3}
 _SIZE = (32, 48)
@@ -225,6 +227,10 @@ def _write_models(world: TinyWorld) -> None:
     """A random backbone to train, and a random model that finds something everywhere."""
     torch.manual_seed(0)
     build_backbone(toy_preset(_IMAGE_SIZE)).sam.save_pretrained(world.backbone)
+    tracker = build_backbone(toy_preset(_IMAGE_SIZE))
+    with torch.no_grad():
+        tracker.sam.mask_decoder.pred_obj_score_head.proj_out.bias.add_(4.3)
+    tracker.sam.save_pretrained(world.tracker)
     config = ModelConfig(adapter_width=16, adapter_heads=2, temporal_radius=2, relevance_radius=3)
     model = TglModel(config, build_backbone(toy_preset(_IMAGE_SIZE)), _TEXT_WIDTH)
     with torch.no_grad():
@@ -246,6 +252,7 @@ OUTPUTS = {
     "score": "scores",
     "select-moments": "chosen",
     "ground": "candidates",
+    "track": "tracks",
     "references": "answers",
     "render": "sheets",
     "assemble": "united",
@@ -316,6 +323,11 @@ _PARTS: dict[str, Callable[[TinyWorld], _Parts]] = {
         GroundConfig(model=str(world.detector), top_k=3),
         GroundInputs(world.index, world.detector),
     ),
+    "track": lambda world: (
+        TRACK,
+        TrackConfig(),
+        TrackInputs(world.index, world.candidates / "candidates.parquet", world.tracker),
+    ),
     "references": lambda world: (REFERENCES, ReferencesConfig(), ReferencesInputs(world.index)),
     "render": lambda world: (
         RENDER,
@@ -338,6 +350,7 @@ _OTHER_SETTINGS: dict[str, dict[str, object]] = {
     "score": {"pictures": 0},
     "select-moments": {"stride": 2},
     "ground": {"top_k": 2},
+    "track": {"max_tracks": 1},
     "references": {"kind": "one-at-random"},
     "render": {"cells": 1},
     "assemble": {"objects": "folders"},

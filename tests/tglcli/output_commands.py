@@ -160,6 +160,16 @@ COMMANDS: dict[str, Command] = {
         ("index",),
         stage="ground",
     ),
+    "track": Command(
+        lambda world, out: [
+            *("track", world.index, world.candidates / "candidates.parquet", out),
+            *("--backbone", world.tracker, "--device", "cpu"),
+        ],
+        (
+            *("index", "candidates/candidates.parquet", "tracker"),
+            *("frames", "frames/JPEGImages/a"),
+        ),
+    ),
     "references": Command(
         lambda world, out: [
             *("references", world.index, out, "--objects", world.toy / "train" / "objects.json")

@@ -62,6 +62,12 @@ INPUTS = {
         "selector/model.safetensors",
         "frames/JPEGImages/b/00001.jpg",
     ],
+    "track": [
+        "index/videos.parquet",
+        "candidates/candidates.parquet",
+        "tracker/model.safetensors",
+        "frames/JPEGImages/b/00001.jpg",
+    ],
     "ground": [
         "index/expressions.parquet",
         "detector/model.safetensors",

@@ -65,6 +65,13 @@ class TrackConfig(Settings):
         "objects.",
         low=1,
     )
+    image_size: int = setting(
+        0,
+        "Side in pixels that frames are resized to; smaller is faster and coarser. 0 is the "
+        "tracker's own.",
+        low=0,
+        high=4096,
+    )
     feature_memory: float = setting(
         2.0,
         "Gigabytes for features of a video's frames; what does not fit is recomputed.",

@@ -67,7 +67,7 @@ def track_video(job: TrackJob, worker: DeviceWorker) -> VideoTracks | VideoFailu
     """
     if not job.candidates.num_rows:
         return VideoTracks.empty()
-    backbone = worker.keep("backbone", lambda: _load(job.backbone, worker.device))
+    backbone = worker.keep("backbone", lambda: _load(job, worker.device))
     try:
         require_unchanged(job.video)
         return _Tracking(job, backbone, worker).run()
@@ -75,11 +75,13 @@ def track_video(job: TrackJob, worker: DeviceWorker) -> VideoTracks | VideoFailu
         return VideoFailure(error)
 
 
-def _load(folder: Path, device: str) -> Backbone:
+def _load(job: TrackJob, device: str) -> Backbone:
     from stages.core.model.backbones.families import load_backbone
     from stages.core.model.device import pick_device
 
-    return load_backbone(folder).eval().to(pick_device(device))
+    return (
+        load_backbone(job.backbone, image_size=job.config.image_size).eval().to(pick_device(device))
+    )
 
 
 class _Tracking:
