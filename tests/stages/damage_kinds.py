@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 from tiny_world import TinyWorld, tgl
+from tracks_mini import write_tracks
 
 from schemas.errors import CorruptInput
 from schemas.parquet import read_table
@@ -34,8 +35,10 @@ from stages.score.truth.index import read_index
 from stages.tools.check.config import CheckConfig
 from stages.tools.check.findings import Findings
 from stages.tools.check.submission import check_zip
+from stages.tools.select_moments.judges.best_candidate import BestCandidateJudge
 from stages.tools.submit.config import SubmitConfig, SubmitInputs
 from stages.tools.submit.writing import write_submission
+from stages.zero_shot.assemble.accepted import read_accepted
 from stages.zero_shot.ground.given import read_given
 
 _RUNTIME = Runtime(workers=1, device="cpu")
@@ -213,6 +216,18 @@ KINDS: dict[str, Kind] = {
         f"{name}.parquet": Kind(_copy("index"), f"{name}.parquet", _read_index, sealed=True)
         for name in _INDEX_FILES
     },
+    "tracks.parquet": Kind(
+        lambda world, whole: write_tracks(world.index, whole),
+        "tracks.parquet",
+        lambda folder: BestCandidateJudge(folder).scores,
+        sealed=True,
+    ),
+    "moments of accepted tracks": Kind(
+        _copy("index"),
+        "moments.parquet",
+        lambda folder: repr(read_accepted(folder / "moments.parquet", Index.open(folder))),
+        sealed=True,
+    ),
     "texts.parquet": Kind(_copy("text"), "texts.parquet", _read_texts, sealed=True),
     "propagation.parquet": Kind(
         _make_predictions, "propagation.parquet", _read_propagation, sealed=True, optional=True

@@ -140,6 +140,13 @@ COMMANDS: dict[str, Command] = {
         lambda world, out: ["select-moments", world.index, out, "--model", world.selector],
         ("index", "selector", "frames", "frames/JPEGImages/a"),
     ),
+    "select-moments --per referent": Command(
+        lambda world, out: [
+            *("select-moments", world.index, out, "--per", "referent", "--model", "truth"),
+            *("--truth", world.index),
+        ],
+        ("index", "frames", "frames/JPEGImages/a"),
+    ),
     "assemble": Command(
         lambda world, out: ["assemble", world.index, world.chosen / "moments.parquet", out],
         ("index", "chosen/moments.parquet", "frames", "frames/JPEGImages/a"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from schemas.errors import MissingInput
@@ -21,6 +22,9 @@ class BestCandidateJudge(Judge):
     Args:
         folder: an index of `tgl track`.
 
+    Attributes:
+        scores: by video, sentence and track.
+
     Raises:
         MissingInput: it has no table of tracks.
     """
@@ -29,7 +33,7 @@ class BestCandidateJudge(Judge):
 
     def __init__(self, folder: Path):
         path = folder / TRACKS_TABLE
-        if not path.is_file():
+        if not os.path.lexists(path):
             raise MissingInput(
                 f"has no {TRACKS_TABLE}, from which --model none takes the best candidate",
                 where=folder,
@@ -37,7 +41,7 @@ class BestCandidateJudge(Judge):
             )
         names = ["video_id", "expression_id", "anno_id", "score", "quality"]
         columns = (read_table(path, TRACKS, columns=names).column(n).to_pylist() for n in names)
-        self._scores = {
+        self.scores = {
             (video, name, anno): score * quality
             for video, name, anno, score, quality in zip(*columns, strict=True)
         }
@@ -45,7 +49,7 @@ class BestCandidateJudge(Judge):
     def judge(self, case: Case, advance: Advance) -> list[Verdict]:
         """See ``Judge``."""
         scores = [
-            self._scores.get((*case.expressions[pair.row].key, pair.anno_id), 0.0)
+            self.scores.get((*case.expressions[pair.row].key, pair.anno_id), 0.0)
             if case.visible(pair.anno_id).any()
             else -1.0
             for pair in case.pairs

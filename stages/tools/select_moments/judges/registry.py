@@ -54,7 +54,8 @@ def load_judge(config: SelectConfig, inputs: SelectInputs, runtime: Runtime) -> 
         raise ConfigError("only a tgl checkpoint reads encoded sentences", where="--text")
     # Loaded here, since they load torch and transformers.
     from stages.tools.select_moments.judges.image_text import ImageTextJudge
-    from stages.tools.select_moments.judges.question import QUESTION_FAMILIES, QuestionJudge
+    from stages.tools.select_moments.judges.odds import QUESTION_FAMILIES
+    from stages.tools.select_moments.judges.question import QuestionJudge
     from stages.tools.select_moments.scorers import FAMILIES, model_type
 
     kind = model_type(config.model)

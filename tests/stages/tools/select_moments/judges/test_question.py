@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,8 @@ from stages.core.media.rle import decode
 from stages.core.model.loading.processors import load_processor
 from stages.tools.select_moments.config import REFERENT, SelectConfig, SelectInputs, local_model
 from stages.tools.select_moments.judges.drawing import outlined
-from stages.tools.select_moments.judges.question import QuestionJudge, answer_tokens, question
+from stages.tools.select_moments.judges.odds import OddsModel, Questions, answer_tokens
+from stages.tools.select_moments.judges.question import QuestionJudge, question
 from stages.tools.select_moments.referents import case_of
 from stages.tools.select_moments.stage import STAGE
 
@@ -79,32 +81,81 @@ def by_hand(folder: Path, case, name: str, frames: list[int], sentence: str) -> 
     return float(yes / (yes + no))
 
 
-def test_prompts_are_batched_and_equal_ones_asked_once(
-    tiny_answerer: Callable, tracks: Path, mevis, monkeypatch: pytest.MonkeyPatch
+def test_images_are_encoded_once_for_all_sentences(
+    tiny_answerer: Callable, tracks: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     case = case_of(Index.open(tracks), "a")
     judge = QuestionJudge(
         config(tiny_answerer("llava"), window=3, stride=3, frames_per_window=2), CPU
     )
-    batches = []
-    answers = judge._answers
-
-    def counted(prompts):
-        batches.append([prompt.key for prompt in prompts])
-        assert sum(len(prompt.images) for prompt in prompts) <= 16
-        return answers(prompts)
-
-    monkeypatch.setattr(judge, "_answers", counted)
+    passes = []
+    monkeypatch.setattr(judge._model._model, "forward", counting(judge._model, passes))
     before = judge.scores(case, lambda n: None).frames
-    asked = [key for batch in batches for key in batch]
-    # Windows that show a.0, a.1 and a.2: two each; a/0 and a/1 may mean all of them, a/2 only a.2.
-    assert len(asked) == len(set(asked)) == 2 * 3 * 2 + 2
-    assert len(batches) == 2
-    batches.clear()
+    assert judge._model.shares
+    # Two windows of a.0 and a.1 with two sentences each, two of a.2 with three; the first window is
+    # asked again by two whole prompts, as a check.
+    assert sum("pixel_values" in names for names in passes) == 6 + 2
+    assert len(passes) == 2 * 6 + 2
+    passes.clear()
     twice = type(case)(case.video, [*case.expressions, *case.expressions], case.tracks)
     after = judge.scores(twice, lambda n: None).frames
-    assert sum(map(len, batches)) == len(asked)
+    assert len(passes) == 2 * 6  # equal sentences are asked once
     assert np.array_equal(after, np.concatenate([before, before]))
+
+
+def counting(model: OddsModel, passes: list) -> Callable:
+    """The model's forward pass, which notes the names of what it is given."""
+    forward = model._model.forward
+
+    @wraps(forward)
+    def counted(**inputs: object) -> object:
+        passes.append(set(inputs))
+        return forward(**inputs)
+
+    return counted
+
+
+@pytest.mark.parametrize("family", ["llava", "idefics3", "qwen2_vl"])
+def test_shared_questions_equal_whole_prompts(family: str, tiny_answerer: Callable) -> None:
+    model = OddsModel(str(tiny_answerer(family)), CPU)
+    texts = ["the left one jumps", "cow", "two that run a flying red object", "the left one run"]
+    images = list(np.random.default_rng(0).integers(0, 256, (3, 30, 40, 3), np.uint8))
+    shared = model.odds([Questions(images, texts), Questions(images[:1], texts[:1])])
+    assert model.shares
+    model.shares = False
+    whole = model.odds([Questions(images, texts), Questions(images[:1], texts[:1])])
+    assert [len(own) for own in shared] == [4, 1]
+    for one, other in zip(shared, whole, strict=True):
+        assert one == pytest.approx(other, abs=1e-6)
+
+
+def test_a_model_whose_images_see_later_text_is_asked_whole_prompts(
+    tiny_answerer: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = OddsModel(str(tiny_answerer("llava")), CPU)
+    texts, images = ["cow", "the left one"], [np.zeros((30, 40, 3), np.uint8)]
+    right = model.odds([Questions(images, texts)])
+    for found in ([0.9, 0.9], None, ValueError("no cache"), AttributeError("no such method")):
+        other = OddsModel(str(tiny_answerer("llava")), CPU)
+
+        def shared(questions: Questions, found: object = found) -> object:
+            if isinstance(found, Exception):
+                raise found
+            return found
+
+        monkeypatch.setattr(other, "_ask_shared", shared)
+        assert other.odds([Questions(images, texts)])[0] == pytest.approx(right[0], abs=1e-6)
+        assert not other.shares
+
+
+def test_batches_have_few_images(tiny_answerer: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = OddsModel(str(tiny_answerer("llava")), CPU)
+    image, sizes = np.zeros((30, 40, 3), np.uint8), []
+    ask = model._ask_whole
+    monkeypatch.setattr(model, "_ask_whole", lambda p: sizes.append(len(p)) or ask(p))
+    found = model.odds([Questions([image] * 6, ["cow"]) for _ in range(5)])
+    assert sizes == [2, 2, 1]
+    assert [len(own) for own in found] == [1] * 5
 
 
 def test_every_spelling_of_one_token_counts(tiny_answerer: Callable) -> None:
