@@ -146,6 +146,7 @@ COMMANDS: dict[str, Command] = {
             *("--truth", world.index),
         ],
         ("index", "frames", "frames/JPEGImages/a"),
+        stage="select-moments",
     ),
     "assemble": Command(
         lambda world, out: ["assemble", world.index, world.chosen / "moments.parquet", out],
