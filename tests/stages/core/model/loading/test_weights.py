@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from file_damage import damaged_copies
@@ -107,13 +108,15 @@ _BOUNDED = """
 import resource, sys, time
 from pathlib import Path
 from schemas.errors import TglError
+from stages.core.model.backbones.families import load_backbone
 from stages.core.model.checkpoint import load_checkpoint
 import transformers
 transformers.Sam2VideoModel, transformers.Sam2VideoConfig  # loads them
 before, started = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
 for folder in sys.argv[1:]:
+    load = load_backbone if Path(folder).name.startswith("backbone") else load_checkpoint
     try:
-        load_checkpoint(folder)
+        load(folder)
         print("loaded")
     except TglError as error:
         print(error)
@@ -134,28 +137,56 @@ ABSURD = [
 ]
 
 
+ABSURD_BACKBONES = [
+    ("memory_attention_feed_forward_hidden_size", 60_000, "of another size"),
+    ("memory_encoder_hidden_size", 60_000, "of another size"),
+    ("memory_attention_num_layers", 60_000, "many more parts"),
+    ("memory_attention_rope_feat_sizes", [60_000, 60_000], "bytes of tables"),
+]
+"""transformers would allocate what such a folder does not hold."""
+
+
+def absurd_copy(whole: Path, copy: Path, change: Callable[[dict[str, Any]], None]) -> str:
+    """A folder with the same weights and a changed configuration."""
+    copy.mkdir()
+    os.link(whole / "model.safetensors", copy / "model.safetensors")
+    document = json.loads((whole / "config.json").read_text())
+    change(document)
+    (copy / "config.json").write_text(json.dumps(document))
+    return str(copy)
+
+
 def test_an_absurd_configuration_takes_neither_time_nor_memory(
-    checkpoint: Path, tmp_path: Path
+    checkpoint: Path, backbone: Backbone, tmp_path: Path
 ) -> None:
     (checkpoint / "receipt.json").unlink()
-    folders = []
-    for number, (field, value) in enumerate(ABSURD):
-        folder = tmp_path / str(number)
-        folder.mkdir()
-        os.link(checkpoint / "model.safetensors", folder / "model.safetensors")
-        document = json.loads((checkpoint / "config.json").read_text())
-        document["backbone"][field] = value
-        (folder / "config.json").write_text(json.dumps(document))
-        folders.append(str(folder))
+    backbone.sam.save_pretrained(tmp_path / "whole")
+    folders = [
+        absurd_copy(
+            checkpoint,
+            tmp_path / str(number),
+            lambda document, field=field, value=value: document["backbone"].update({field: value}),  # type: ignore[misc]
+        )
+        for number, (field, value) in enumerate(ABSURD)
+    ] + [
+        absurd_copy(
+            tmp_path / "whole",
+            tmp_path / f"backbone-{number}",
+            lambda document, field=field, value=value: document.update({field: value}),  # type: ignore[misc]
+        )
+        for number, (field, value, _) in enumerate(ABSURD_BACKBONES)
+    ]
     done = subprocess.run(
         [sys.executable, "-c", _BOUNDED, *folders], capture_output=True, timeout=120
     )
     assert done.returncode == 0, done.stderr.decode()
     *lines, grown, seconds = done.stdout.decode().splitlines()
-    for folder, line in zip(folders, lines, strict=True):
+    messages = [""] * len(ABSURD) + [message for _, _, message in ABSURD_BACKBONES]
+    for folder, line, message in zip(folders, lines, messages, strict=True):
         assert line.startswith(folder), line
+        assert message in line
     assert int(grown) < GIGABYTE_KB
-    assert float(seconds) < 5 * len(ABSURD)
+    assert float(seconds) < 5 * len(folders)
 
 
 def test_a_model_of_many_parts_is_stopped_while_it_is_made() -> None:
