@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any, TypeVar
@@ -53,6 +54,9 @@ DeviceFunction = Callable[[J, DeviceWorker], R]
 
 _worker = DeviceWorker(_CPU)
 """The worker of a process that :func:`map_on_devices` started, or of a cluster's machine."""
+_one_job = threading.Lock()
+"""Held by the job that runs: a cluster's machine may have several threads, which share the networks
+and tokenizers, and neither these nor transformers' loading can serve two jobs at a time."""
 
 
 def map_on_devices(
@@ -149,6 +153,7 @@ def _in_process(function: DeviceFunction[J, R], job: J) -> R:
 
 def _on_cluster(function: DeviceFunction[J, R], device: str, job: J) -> R:
     global _worker
-    if _worker.device != device:
-        _worker = DeviceWorker(device)
-    return function(job, _worker)
+    with _one_job:
+        if _worker.device != device:
+            _worker = DeviceWorker(device)
+        return function(job, _worker)
