@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 
@@ -52,21 +53,8 @@ def run(
     if inputs.candidates is not None:
         return _take_over(inputs, index, out, progress)
     units = _Units(index, config, inputs, out)
-    failures: dict[str, TglError] = {}
     waiting = units.waiting()
-    if waiting and config.detects:
-        index.require_frames()
-        # Asked before torch is loaded, so that the message comes at once without a network.
-        require_model(config.model, option=MODEL_OPTION, progress=progress)
-    if waiting:
-        frames = sum(len(searched_frames(video.num_frames, config)) for video in waiting)
-        with progress.task("ground", frames, "frame") as task:
-            search = _true_boxes if config.references else _detected
-            for video, found in search(waiting, units, runtime, task):
-                if isinstance(found, VideoFailure):
-                    failures[video.video_id] = found.error
-                else:
-                    units.finish(video, found)
+    failures = _search(waiting, units, runtime, progress)
     if failures and len(failures) == len(units.videos):
         raise nothing_done(list(failures.values()), "video")
     counts = Counts()
@@ -84,6 +72,29 @@ def run(
     lines = tuple(f"video {video}: {error}" for video, error in failures.items())
     before = len(units.videos) - len(waiting)
     return Result(totals, lines, {"videos kept from before": before})
+
+
+def _search(
+    waiting: Sequence[Video], units: _Units, runtime: Runtime, progress: Progress
+) -> dict[str, TglError]:
+    """Finish the units of videos; the errors of those with a frame that cannot be read."""
+    failures: dict[str, TglError] = {}
+    config = units.config
+    if not waiting:
+        return failures
+    if config.detects:
+        units.index.require_frames()
+        # Asked before torch is loaded, so that the message comes at once without a network.
+        require_model(config.model, option=MODEL_OPTION, progress=progress)
+    frames = sum(len(searched_frames(video.num_frames, config)) for video in waiting)
+    with progress.task("ground", frames, "frame") as task:
+        search = _true_boxes if config.references else _detected
+        for video, found in search(waiting, units, runtime, task):
+            if isinstance(found, VideoFailure):
+                failures[video.video_id] = found.error
+            else:
+                units.finish(video, found)
+    return failures
 
 
 class _Units:
@@ -196,10 +207,13 @@ def _take_over(inputs: GroundInputs, index: Index, out: Workspace, progress: Pro
     given = read_given(inputs.candidates, index)
     out.write_table(CANDIDATES_TABLE, given.table, CANDIDATES)
     counts = Counts(dropped=given.dropped)
+    sizes = Counter(given.table.column("video_id").to_pylist())
+    start = 0
     for video_id in index.videos:
+        rows = given.table.slice(start, sizes[video_id])  # they are in the order of the index
+        start += sizes[video_id]
         expressions = len(index.expressions_of(video_id))
         if expressions:
-            rows = given.table.filter(pc.field("video_id") == video_id)
             frames = pc.count_distinct(rows.column("frame")).as_py()
             counts.add(video_id, VideoCandidates(rows, frames), expressions)
     counts.tell(progress)
