@@ -17,6 +17,16 @@ SUFFIXES = ("", ".mp4", ".parquet")
 """Of outputs of `tgl segment`: a name with another one is refused before it is looked at."""
 
 
+_SEGMENT = {"-o": ".mp4", "--table": ".parquet", "--masks": "", "--work": ""}
+SEGMENT_OUTPUTS: dict[str, dict[str, str]] = {
+    "": _SEGMENT,
+    "--online": _SEGMENT,
+    "--mask": {"-o": ".mp4", "--masks": ""},
+    "--model": {"-o": ".mp4", "--masks": ""},
+}
+"""Outputs of `tgl segment` with their suffixes, by an option that tells the way."""
+
+
 @dataclass(frozen=True)
 class Command:
     """A command with one of its outputs.
@@ -51,10 +61,11 @@ def elsewhere(world: TinyWorld) -> Path:
 
 def segment(option: str, suffix: str = "", *, way: str) -> Command:
     """`tgl segment` with the output of an option; the overlay goes elsewhere if it is another."""
-    source, model, encoder, font, tracker, mask = (
+    source, model, encoder, font, tracker, mask, detector = (
         f"own{suffix}/{part}{suffix}"
-        for part in ("source", "model", "encoder", "font", "tracker", "mask")
+        for part in ("source", "model", "encoder", "font", "tracker", "mask", "detector")
     )
+    own = {"--mask": (tracker, mask), "--model": (detector, tracker)}.get(way, (model, encoder))
 
     def arguments(world: TinyWorld, out: Path) -> list[object]:
         outputs = (
@@ -64,22 +75,26 @@ def segment(option: str, suffix: str = "", *, way: str) -> Command:
             "": ["the left one", "--checkpoint", world.root / model],
             "--online": ["the left one", "--checkpoint", world.root / model, "--online"],
             "--mask": ["--tracker", world.root / tracker, "--mask", world.root / mask],
+            "--model": [
+                *("the left one", "--model", world.root / detector),
+                *("--tracker", world.root / tracker, "--judge", "none"),
+            ],
         }
         fixed = ("--device", "cpu", "--workers", 1)
         return ["segment", world.root / source, *models[way], *outputs, *fixed]
 
     return Command(
         arguments,
-        (source, tracker, mask, font) if way == "--mask" else (source, model, encoder, font),
+        (source, *own, font),
         file=option in ("-o", "--table"),
         other_file="overlays/a/0.mp4" if suffix == ".mp4" else "text/texts.parquet",
         suffix=suffix,
         more=lambda world: [
-            *(["--encoder", world.root / encoder] if way != "--mask" else []),
+            *(["--encoder", world.root / encoder] if encoder in own else []),
             *("--font", world.root / font),
         ],
         keeps=option == "--work",
-        stage="segment" if way == "--mask" else "propagate",
+        stage={"--mask": "segment", "--model": "assemble"}.get(way, "propagate"),
     )
 
 
@@ -208,13 +223,8 @@ COMMANDS: dict[str, Command] = {
     ),
     **{
         " ".join(filter(None, ("segment", way, option))): segment(option, suffix, way=way)
-        for way in ("", "--online", "--mask")
-        for option, suffix in (
-            ("-o", ".mp4"),
-            ("--table", ".parquet"),
-            ("--masks", ""),
-            ("--work", ""),
-        )
+        for way, options in SEGMENT_OUTPUTS.items()
+        for option, suffix in options.items()
     },
 }
 
@@ -231,7 +241,8 @@ def add_foreign(world: TinyWorld) -> None:
             (folder / FOREIGN).write_text("precious")
         (own / f"font{suffix}").write_text("precious")
         shutil.copytree(world.model, own / f"model{suffix}")
-        shutil.copytree(world.backbone, own / f"tracker{suffix}")
+        shutil.copytree(world.tracker, own / f"tracker{suffix}")
+        shutil.copytree(world.detector, own / f"detector{suffix}")
         frame = Image.new("L", frame_size(world.frames / "JPEGImages" / "b" / "00000.jpg")[::-1], 1)
         frame.save(own / f"mask{suffix}", "PNG")
         if suffix == ".mp4":

@@ -20,7 +20,8 @@ from schemas.layouts import RECEIPT_FILE
 MOVES = ("exchange", "rename", "replace")
 LOADED = (
     *("tglcli.main", "stages.tools.segment.offline", "stages.tools.segment.online.live"),
-    "stages.tools.segment.prompts.stage",
+    *("stages.tools.segment.prompts.stage", "stages.tools.select_moments.stage"),
+    *(f"stages.zero_shot.{name}.stage" for name in ("ground", "track", "assemble")),
     *("stages.tools.submit.writing", "stages.tools.export_moments.export"),
 )
 EARLY_POINTS = 2
@@ -67,6 +68,16 @@ def prompted(world: TinyWorld, place: Path, new: bool) -> list[object]:
     ]
 
 
+def zero_shot(world: TinyWorld, place: Path, new: bool) -> list[object]:
+    """The same outputs for a sentence, without a checkpoint."""
+    return [
+        *("segment", world.video("b"), "the new one" if new else "the old one"),
+        *("-o", place / "o.mp4", "--masks", place / "m", "--table", place / "t.parquet"),
+        *("--model", world.detector, "--tracker", world.tracker, "--judge", "none"),
+        *("--device", "cpu", "--workers", 1),
+    ]
+
+
 FILES = {
     "submit": Command(
         lambda world, place, new: [
@@ -90,10 +101,15 @@ FILES = {
 SEGMENT = {
     "segment": Command(segment, ("m", "o.mp4", "t.parquet")),
     "segment --point": Command(prompted, ("m", "o.mp4", "t.parquet")),
+    "segment --model": Command(zero_shot, ("m", "o.mp4", "t.parquet")),
     "segment --online": Command(
         lambda *given: [*segment(*given), "--online"], ("m", "t.parquet", "o.mp4")
     ),
 }
+
+
+QUICK = ("segment", "segment --online")
+"""What `make test` kills; the other ways end in the same steps."""
 
 
 @pytest.fixture
@@ -154,10 +170,7 @@ def test_a_single_file_at_every_step(bench: MakeBench, note: frozenset[str], nam
 
 @pytest.mark.parametrize(
     "name",
-    [
-        pytest.param(name, marks=pytest.mark.slow) if name == "segment --point" else name
-        for name in SEGMENT
-    ],
+    [pytest.param(name, marks=[] if name in QUICK else pytest.mark.slow) for name in SEGMENT],
 )
 def test_outputs_of_segment_appear_one_after_the_other(bench: MakeBench, name: str) -> None:
     made = bench(SEGMENT[name])

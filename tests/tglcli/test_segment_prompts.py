@@ -23,7 +23,7 @@ from stages.core.model.backbones.presets import toy_preset
 from stages.core.model.backbones.prompted import track_prompted
 from stages.core.model.backbones.records import Prompts
 from stages.core.model.masks import enlarge_masks
-from stages.tools.segment.between.interpolation import mask_between
+from stages.tools.segment.between.interpolation import masks_between
 from tglcli.main import app
 
 FRAMES, HEIGHT, WIDTH = 6, 48, 80
@@ -199,7 +199,7 @@ def test_every_other_frame_is_tracked_and_the_others_are_filled(
             assert (folder / path.name).read_bytes() == path.read_bytes()
         ends = [np.asarray(Image.open(folder / f"{frame:05d}.png")) > 0 for frame in (0, 2)]
         between = np.asarray(Image.open(folder / "00001.png")) > 0
-        assert (between == mask_between(ends[0], ends[1], 0.5)).all()
+        assert (between == next(masks_between(ends[0], ends[1], 2))).all()
     rows = pq.read_table(masks / "propagation.parquet").to_pylist()
     prompted = {(row["expression_id"], row["frame"]) for row in rows if row["route"] == "prompted"}
     assert prompted == {("0", 2), ("1", 3)}

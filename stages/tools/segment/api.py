@@ -183,7 +183,7 @@ def _segment(run: SegmentRun) -> tuple[Video, list[SentenceResult], Artifacts]:
     source = find_frame_source(run.request.source)
     way = way_of(run)
     run.warn(source.warnings)
-    run.check_folders()
+    run.check_folders(way.masks_stage)
     way.prepare(source)
     with run.pipeline() as pipeline:
         artifacts = way.masks(pipeline, pipeline.frames(source, keep_damaged=False))

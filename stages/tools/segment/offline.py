@@ -30,8 +30,8 @@ def segment_offline(run: SegmentRun) -> SegmentResult:
         raise ConfigError("raw video on standard input needs --online", where=request.source)
     source = find_frame_source(request.source)
     run.warn(source.warnings)
-    run.check_folders()
     way = way_of(run)
+    run.check_folders(way.masks_stage)
     with run.output_files() as files:
         overlay = files.add(request.out)
         table = None if request.table is None else files.add(request.table)
@@ -53,5 +53,14 @@ def segment_offline(run: SegmentRun) -> SegmentResult:
                 release(artifacts.masks)
         if request.masks is not None:  # right before the files
             release(artifacts.masks)
-    lines = tuple(summary_line(video, result, times) for result in results)
+    objects = artifacts.objects
+    lines = tuple(
+        summary_line(
+            video,
+            result,
+            times,
+            None if objects is None else objects.get(result.expression.expression_id, 0),
+        )
+        for result in results
+    )
     return SegmentResult(lines, video.num_frames)

@@ -5,10 +5,18 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from stages.core.engine.progress import Progress, Task
+from stages.core.model.loading.catalog import CPU_TRACKER
+from stages.tools.segment.config import SegmentConfig
+from stages.tools.segment.pipeline import Pipeline
 
+TASKS = ("ground", "track", "select-moments")
+"""Tasks of the stages that run a network."""
+SMALL_SIDE = 512
+"""A quarter of the arithmetic of 1024 pixels."""
+FEWER_FRAMES = 4
 LONG_SECONDS = 600.0
 """A run that takes longer is worth a word."""
 _FEWEST_SECONDS = 3.0
@@ -62,6 +70,18 @@ class PacedProgress:
             return
         self._told = True
         self.note(f"about {_duration(whole)} in all; faster: {', '.join(self.advice)}")
+
+
+def paced(pipeline: Pipeline, config: SegmentConfig) -> Pipeline:
+    """The same pipeline, which measures its first frames."""
+    advice = []
+    if not 0 < config.image_size <= SMALL_SIDE:
+        advice.append(f"--image-size {SMALL_SIDE}")
+    if config.every < FEWER_FRAMES:
+        advice.append(f"--every {FEWER_FRAMES}")
+    if config.tracker not in (None, CPU_TRACKER):
+        advice.append(f"--tracker {CPU_TRACKER}")
+    return replace(pipeline, progress=PacedProgress(pipeline.progress, TASKS, advice))
 
 
 class _PacedTask:

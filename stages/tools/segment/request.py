@@ -16,8 +16,6 @@ from stages.tools.segment.prompts.records import MaskImage, Prompt
 STDIN = "-"
 CHECKPOINT, PROMPTS, ZERO_SHOT = "checkpoint", "prompts", "zero-shot"
 """Ways from a video to masks: a trained model; prompts by hand and a tracker; public models."""
-MASKS_STAGES = {CHECKPOINT: "propagate", PROMPTS: "segment", ZERO_SHOT: "assemble"}
-"""The stage that writes the folder of masks."""
 JSON = ".json"
 TABLE_SUFFIXES = (JSON, ".parquet")
 
@@ -85,8 +83,11 @@ class SegmentRequest:
         named = (source, self.font, *folders, *self.models, *drawn)
         return [path for path in named if isinstance(path, Path)]
 
-    def check_folders(self, *, force: bool) -> None:
+    def check_folders(self, masks_stage: str, *, force: bool) -> None:
         """Check the folders of masks and of work before anything is done.
+
+        Args:
+            masks_stage: the stage that will write the masks.
 
         Raises:
             OutputBlocked: one is or contains an input, or files that tgl did not write.
@@ -95,7 +96,7 @@ class SegmentRequest:
             if folder is not None:
                 refuse_inputs(folder, self.inputs())
         if self.masks is not None:
-            replaceable(self.masks, MASKS_STAGES[self.way], force=force)
+            replaceable(self.masks, masks_stage, force=force)
 
     def protected(self) -> list[Path]:
         """Inputs, and the folders of masks and of work, which may not contain other outputs."""

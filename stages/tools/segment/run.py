@@ -89,14 +89,17 @@ class SegmentRun:
             if temporary and folder.is_dir() and not any(folder.rglob(RECEIPT_FILE)):
                 discard(folder, folder)
 
-    def check_folders(self) -> None:
+    def check_folders(self, masks_stage: str) -> None:
         """Check the folders of masks and of work before anything is done.
+
+        Args:
+            masks_stage: the stage that will write the masks.
 
         Raises:
             OutputBlocked: one is or contains an input, is a file, or contains files that tgl did
                 not write.
         """
-        self.request.check_folders(force=self.force)
+        self.request.check_folders(masks_stage, force=self.force)
         if self.request.work is not None:
             self._refuse_foreign(self.request.work)
 

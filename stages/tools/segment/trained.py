@@ -32,6 +32,11 @@ class Trained:
 
     run: SegmentRun
 
+    @property
+    def masks_stage(self) -> str:
+        """See ``ways.Way``."""
+        return "propagate"
+
     def prepare(self, source: FrameSource) -> None:
         """See ``ways.Way``."""
         check_sentences(self.run.request.sentences)

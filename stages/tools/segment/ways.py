@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from schemas.errors import ConfigError
 from stages.tools.segment.frame_source import FrameSource
 from stages.tools.segment.pipeline import Artifacts, Frames, Pipeline
 from stages.tools.segment.prompts.way import Prompted
@@ -15,6 +14,10 @@ from stages.tools.segment.trained import Trained
 
 class Way(Protocol):
     """A way from the frames of a video to masks."""
+
+    @property
+    def masks_stage(self) -> str:
+        """Name of the stage that writes the masks."""
 
     def prepare(self, source: FrameSource) -> None:
         """Check the request, and fetch the models, before the video is decoded.
@@ -39,8 +42,6 @@ def way_of(run: SegmentRun) -> Way:
         return Prompted(run)
     if way == CHECKPOINT:
         return Trained(run)
-    raise ConfigError(
-        "is missing",
-        where="--checkpoint",
-        hint="name a trained model, or say where the objects are with --box, --point or --mask",
-    )
+    from stages.tools.segment.zero_shot.way import ZeroShot
+
+    return ZeroShot(run)

@@ -181,8 +181,12 @@ def segment(
 ) -> None:
     """Segment objects in your own video, in one command.
 
+    Describe the objects, and public models find them (downloaded at first use) or a model that you
+    trained (--checkpoint); or say where they are on any frame, and they are tracked. Routing,
+    Memory, --expressions-per-batch and Online need a checkpoint.
+
     Examples:
-        tgl segment video.mp4 "the dog that jumps" -o out.mp4 --checkpoint model
+        tgl segment video.mp4 "the dog that jumps" "a man" -o out.mp4 --masks masks
         tgl segment video.mp4 --box dog:40,60,200,180 --point ball:31,95@12 -o out.mp4
         tgl segment video.mp4 "the car" -o out.mp4 --online --checkpoint model
     """

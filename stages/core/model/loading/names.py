@@ -137,7 +137,18 @@ def require_hub(missing: Sequence[Wanted]) -> None:
     raise MissingInput(
         f"{verb} not in the local cache and {why}",
         where=", ".join(model.name for model in missing),
-        hint=f"download elsewhere with {' and '.join(map(_command, missing))}",
+        hint=f"download elsewhere with {_commands(missing)}",
+    )
+
+
+def _commands(missing: Sequence[Wanted]) -> str:
+    """How to fetch models elsewhere, on one line also if they are many."""
+    if len(missing) == 1:
+        return _command(missing[0])
+    options = [model.option for model in missing]
+    return (
+        "`hf download NAME --local-dir FOLDER`, then name the folders with "
+        f"{', '.join(options[:-1])} and {options[-1]}"
     )
 
 

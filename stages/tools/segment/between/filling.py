@@ -27,7 +27,7 @@ from stages.core.index.mask_writer import MaskWriter
 from stages.core.index.propagation_rows import PropagationRows
 from stages.core.media.frames import read_frame
 from stages.tools.segment.between.choosing import nearest_known
-from stages.tools.segment.between.interpolation import mask_between
+from stages.tools.segment.between.interpolation import masks_between
 
 
 @dataclass(frozen=True)
@@ -118,8 +118,7 @@ def _masks(
     yield known[0], last
     for start, end in pairwise(known):
         first, last = last, read(end)
-        for frame in range(start + 1, end):
-            yield frame, mask_between(first, last, (frame - start) / (end - start))
+        yield from enumerate(masks_between(first, last, end - start), start + 1)
         yield end, last
 
 

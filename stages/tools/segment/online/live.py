@@ -47,7 +47,7 @@ def segment_online(run: SegmentRun) -> SegmentResult:
     if request.prompts:
         raise ConfigError("has no effect on a stream", where=request.prompts[0])
     _check_suffixes(request)
-    run.check_folders()
+    run.check_folders(STAGE.name)
     name, stream, warnings = _open(request)
     checkpoint = checkpoint_of(run)
     run.warn(warnings)

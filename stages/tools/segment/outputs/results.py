@@ -12,6 +12,7 @@ from schemas.parquet import read_table
 from schemas.printable import printable
 from schemas.tables import PROPAGATION
 from schemas.vocabulary import LANGUAGE, PROMPTED
+from schemas.wording import amount
 from stages.core.index.index import Expression, Index, Video
 from stages.core.media.spans import Span, spans_of
 from stages.core.media.timed_video import end_time
@@ -66,11 +67,17 @@ def read_results(index_folder: Path, preds: Path) -> tuple[Video, list[SentenceR
     return video, results
 
 
-def summary_line(video: Video, result: SentenceResult, times: Sequence[float] | None = None) -> str:
+def summary_line(
+    video: Video,
+    result: SentenceResult,
+    times: Sequence[float] | None = None,
+    objects: int | None = None,
+) -> str:
     """Sum up a sentence for the terminal: its moments, and the number of frames with a mask.
 
     Args:
         times: seconds of each frame if the video's rate varies.
+        objects: number of objects that the mask consists of, where they are told apart.
     """
     visible = sum(end - start for start, end in result.visible)
     seconds = even_seconds(result.moments, video.fps)
@@ -78,7 +85,12 @@ def summary_line(video: Video, result: SentenceResult, times: Sequence[float] | 
         edges = (*times, end_time(times))
         seconds = [(edges[start], edges[end]) for start, end in result.moments]
     return describe_moments(
-        result.expression.text, result.moments, visible, frames=video.num_frames, seconds=seconds
+        result.expression.text,
+        result.moments,
+        visible,
+        frames=video.num_frames,
+        seconds=seconds,
+        objects=objects,
     )
 
 
@@ -88,7 +100,13 @@ def even_seconds(spans: Sequence[Span], fps: float | None) -> list[Seconds]:
 
 
 def describe_moments(
-    sentence: str, moments: Sequence[Span], visible: int, *, frames: int, seconds: Sequence[Seconds]
+    sentence: str,
+    moments: Sequence[Span],
+    visible: int,
+    *,
+    frames: int,
+    seconds: Sequence[Seconds],
+    objects: int | None = None,
 ) -> str:
     """Sum up a sentence as :func:`summary_line` does.
 
@@ -97,14 +115,17 @@ def describe_moments(
         visible: number of frames with a mask.
         frames: number of frames of the video.
         seconds: start and end of each moment; empty if they are not known.
+        objects: that were found, where they are told apart.
     """
     quoted = f'"{printable(sentence)}"'
     if not visible:
         return f"{quoted}: nothing found"
+    count = "" if objects is None else amount(objects, "objects")
     if frames == 1:
-        return f"{quoted}: found"
+        return f"{quoted}: {count or 'found'}"
+    count = count and f"{count}, "
     when = f"moment {_times(moments, seconds)}, " if moments else ""
-    return f"{quoted}: {when}mask in {visible} of {frames} frames"
+    return f"{quoted}: {when}{count}mask in {visible} of {frames} frames"
 
 
 def _times(spans: Sequence[Span], seconds: Sequence[Seconds]) -> str:

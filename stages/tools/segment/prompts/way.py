@@ -11,6 +11,7 @@ from stages.tools.segment.between.steps import Between
 from stages.tools.segment.config import NEEDS_CHECKPOINT, OF_A_CHECKPOINT
 from stages.tools.segment.frame_source import FrameSource
 from stages.tools.segment.models import TRACKER_OPTION, model_folders, tracker_name
+from stages.tools.segment.pace import paced
 from stages.tools.segment.pipeline import Artifacts, Frames, Pipeline
 from stages.tools.segment.prompts.checking import prompted_objects, renumbered
 from stages.tools.segment.prompts.config import PromptConfig, PromptInputs
@@ -26,6 +27,11 @@ class Prompted:
     """
 
     run: SegmentRun
+
+    @property
+    def masks_stage(self) -> str:
+        """See ``ways.Way``."""
+        return "segment"
 
     def prepare(self, source: FrameSource) -> None:
         """See ``ways.Way``; the frames are not counted yet."""
@@ -49,6 +55,7 @@ class Prompted:
         from stages.tools.segment.prompts.stage import STAGE
 
         run = self.run
+        pipeline = paced(pipeline, run.config)
         objects = prompted_objects(run.request.prompts, frames.size, len(frames.names))
         config = PromptConfig(
             image_size=run.config.image_size,

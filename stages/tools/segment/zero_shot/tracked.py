@@ -15,7 +15,7 @@ from schemas.tables import MOMENTS
 from stages.core.index.index import Expression, Index, Video
 from stages.core.media.spans import Span, span_mask, spans_of
 from stages.tools.segment.between.choosing import nearest_known
-from stages.tools.segment.between.interpolation import mask_between
+from stages.tools.segment.between.interpolation import masks_between
 
 
 @dataclass(frozen=True)
@@ -92,6 +92,5 @@ def _masks(
     yield last
     for place, (start, end) in enumerate(pairwise(known), start=1):
         first, last = last, read(place)
-        for frame in range(start + 1, end):
-            yield mask_between(first, last, (frame - start) / (end - start))
+        yield from masks_between(first, last, end - start)
         yield last

@@ -79,6 +79,6 @@ def test_a_work_folder_that_was_just_begun_is_taken_again(tmp_path: Path, named:
 def test_no_other_folder_is_taken_for_work(tmp_path: Path) -> None:
     run = run_in(tmp_path / "work", tmp_path / "clip.mp4")
     (tmp_path / "work").write_text("precious")
-    for check in (run.check_folders, lambda: run.pipeline().__enter__()):
+    for check in (lambda: run.check_folders("propagate"), lambda: run.pipeline().__enter__()):
         with pytest.raises(OutputBlocked, match=r"work: is a file, not a folder"):
             check()

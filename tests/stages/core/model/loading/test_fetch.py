@@ -372,8 +372,8 @@ def test_without_network_one_line_names_all_that_is_missing(
     why = "HF_HUB_OFFLINE is set" if offline else "the hub cannot be reached"
     assert str(caught.value) == (
         f"someone/model, facebook/sam3: are not in the local cache and {why}; download elsewhere "
-        "with `hf download someone/model --local-dir model`, then --model model and "
-        "`hf download facebook/sam3 --local-dir sam3`, then --judge sam3"
+        "with `hf download NAME --local-dir FOLDER`, then name the folders with --model and "
+        "--judge"
     )
 
 

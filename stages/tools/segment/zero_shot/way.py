@@ -1,0 +1,142 @@
+"""Masks of sentences by public models: candidate boxes, tracks, a judge of the tracks, masks."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from schemas.errors import ConfigError
+from schemas.layouts import CANDIDATES_TABLE, MOMENTS_TABLE, OBJECTS_TABLE
+from schemas.parquet import read_table
+from schemas.tables import OBJECTS
+from stages.core.index.index import Index
+from stages.core.model.loading.hub import local_folder
+from stages.core.model.loading.names import Wanted
+from stages.tools.segment.between.steps import Between
+from stages.tools.segment.config import NEEDS_CHECKPOINT, OF_A_CHECKPOINT
+from stages.tools.segment.frame_source import FrameSource
+from stages.tools.segment.models import TRACKER_OPTION, model_folders, tracker_name
+from stages.tools.segment.pace import paced
+from stages.tools.segment.pipeline import Artifacts, Frames, Pipeline
+from stages.tools.segment.request import check_sentences
+from stages.tools.segment.run import SegmentRun
+from stages.tools.select_moments.config import BEST_CANDIDATE, REFERENT, SelectConfig, SelectInputs
+from stages.zero_shot.assemble.config import NO_OBJECTS, PALETTE, AssembleConfig, AssembleInputs
+from stages.zero_shot.ground.config import GroundConfig, ground_parts
+from stages.zero_shot.track.config import TrackConfig, TrackInputs
+
+MODEL_OPTION, JUDGE_OPTION = "--model", "--judge"
+CANDIDATES, TRACKS, CHOSEN = "candidates", "tracks", "chosen"
+"""Folders of the artifacts."""
+
+
+@dataclass(frozen=True)
+class ZeroShot:
+    """The way without training.
+
+    Attributes:
+        run: its request has sentences, and no checkpoint.
+    """
+
+    run: SegmentRun
+
+    @property
+    def masks_stage(self) -> str:
+        """See ``ways.Way``."""
+        return "assemble" if self.run.config.every == 1 else "segment"
+
+    def prepare(self, source: FrameSource) -> None:
+        """See ``ways.Way``."""
+        request, config = self.run.request, self.run.config
+        check_sentences(request.sentences)
+        if request.encoder is not None:
+            raise ConfigError(NEEDS_CHECKPOINT, where="--encoder")
+        config.refuse(OF_A_CHECKPOINT, NEEDS_CHECKPOINT)
+        self._fetch()
+
+    def masks(self, pipeline: Pipeline, frames: Frames) -> Artifacts:
+        """See ``ways.Way``: each stage in turn."""
+        request, config = self.run.request, self.run.config
+        pipeline = paced(pipeline, config)
+        index = pipeline.index(frames, request.sentences)
+        between = Between(pipeline, config.every)
+        some = between.choose(index, len(frames.names))
+        candidates = self._ground(pipeline, some)
+        tracks = self._track(pipeline, some, candidates)
+        moments = self._judge(pipeline, tracks)
+        objects = NO_OBJECTS if request.masks is None else PALETTE
+        from stages.zero_shot.assemble.stage import STAGE
+
+        made = between.run(
+            STAGE,
+            AssembleConfig(objects=objects),
+            AssembleInputs(tracks, moments / MOMENTS_TABLE),
+            request.masks,
+        )
+        masks = between.fill(index, some, made, request.masks)
+        return Artifacts(index, masks, _objects_of(made.path), tracks, moments)
+
+    def _ground(self, pipeline: Pipeline, index: Path) -> Path:
+        from stages.zero_shot.ground.stage import STAGE
+
+        config = GroundConfig(model=self.run.config.model, image_size=self.run.config.image_size)
+        inputs = ground_parts(index, config, candidates=None, objects=None)
+        pipeline.run(STAGE, config, inputs, pipeline.work / CANDIDATES)
+        return pipeline.work / CANDIDATES / CANDIDATES_TABLE
+
+    def _track(self, pipeline: Pipeline, index: Path, candidates: Path) -> Path:
+        from stages.zero_shot.track.stage import STAGE
+
+        config = TrackConfig(
+            image_size=self.run.config.image_size,
+            feature_memory=self.run.config.feature_memory,
+            chunk_frames=self.run.config.chunk_frames,
+        )
+        inputs = TrackInputs(index, candidates, self._fetch()[1])
+        pipeline.run(STAGE, config, inputs, pipeline.work / TRACKS)
+        return pipeline.work / TRACKS
+
+    def _judge(self, pipeline: Pipeline, tracks: Path) -> Path:
+        """Accept or reject the tracks of each sentence; the artifact with their moments.
+
+        Without any track there is nothing to judge: the index of the tracks has no moments.
+        """
+        if not any(expression.anno_ids for expression in Index.open(tracks).expressions):
+            return tracks
+        from stages.tools.select_moments.stage import STAGE
+
+        config = _judge_config(self.run.config.judge, self.run.config.every)
+        inputs = SelectInputs(tracks, local_folder(config.model))
+        pipeline.run(STAGE, config, inputs, pipeline.work / CHOSEN)
+        return pipeline.work / CHOSEN
+
+    def _fetch(self) -> list[Path]:
+        """Folders of the detector, the tracker and the judge, if there is one."""
+        config = self.run.config
+        wanted = [
+            Wanted(config.model, MODEL_OPTION),
+            Wanted(tracker_name(config.tracker, self.run.runtime.device), TRACKER_OPTION),
+        ]
+        if config.judge != BEST_CANDIDATE:
+            wanted.append(Wanted(config.judge, JUDGE_OPTION))
+        return model_folders(wanted, self.run.progress)
+
+
+def _judge_config(judge: str, every: int) -> SelectConfig:
+    """Settings of a judge that sees every N-th frame: windows of the same length in time."""
+    usual = SelectConfig(model=judge, per=REFERENT)
+    if every == 1:
+        return usual
+    return SelectConfig(
+        model=judge,
+        per=REFERENT,
+        window=max(1, round(usual.frames_averaged / every)),
+        stride=max(1, round(usual.frame_stride / every)),
+    )
+
+
+def _objects_of(masks: Path) -> dict[str, int]:
+    """Number of objects that the masks of each sentence with one are made of."""
+    rows = read_table(masks / OBJECTS_TABLE, OBJECTS, columns=["expression_id"])
+    return dict(Counter(rows.column("expression_id").to_pylist()))
