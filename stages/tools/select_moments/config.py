@@ -81,10 +81,9 @@ class SelectConfig(Settings):
         high=64,
         only_with="per_referent",
     )
-    accept: float | None = setting(
-        None,
-        "Accept a track from this score on, 0 to 1; 0 accepts all tracks that are visible. By "
-        "default 0.5, with a tgl checkpoint 0.4.",
+    accept: float = setting(
+        0.5,
+        "Accept a track from this score on, from 0 to 1; 0 accepts all tracks that are visible.",
         low=0,
         high=1,
         only_with="per_referent",

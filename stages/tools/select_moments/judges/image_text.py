@@ -26,7 +26,6 @@ from stages.tools.select_moments.judges.looking import Plan
 from stages.tools.select_moments.judges.windows import spread_windows
 from stages.tools.select_moments.scorers import load_scorer
 
-ACCEPT = 0.5
 NEUTRAL = ("an object", "a photo of something", "the background", "a blurred photo")
 """Prompts that say nothing about an object."""
 _BATCH = 32
@@ -47,7 +46,7 @@ class ImageTextJudge(ScoringJudge):
     """
 
     def __init__(self, config: SelectConfig, runtime: Runtime):
-        super().__init__(config, ACCEPT)
+        super().__init__(config)
         self.source = source_name(config.model)
         self._scorer = load_scorer(config.model, runtime)
 

@@ -117,12 +117,10 @@ class ScoringJudge(Judge):
 
     Args:
         config: threshold, gaps, and acceptance.
-        accept: acceptance where the settings name none.
     """
 
-    def __init__(self, config: SelectConfig, accept: float):
+    def __init__(self, config: SelectConfig):
         self._config = config
-        self._accept = accept if config.accept is None else config.accept
 
     @abstractmethod
     def scores(self, case: Case, advance: Advance) -> Scores:
@@ -148,7 +146,7 @@ class ScoringJudge(Judge):
         spans = choose_spans(frames, visible, self._config)
         inside = np.concatenate([frames[start:end] for start, end in spans])
         score = float(inside.mean()) if whole is None else whole
-        if score < self._accept:
+        if score < self._config.accept:
             return Verdict(pair, accepted=False, score=score, frame_scores=frames)
         scored = tuple((span, float(frames[span[0] : span[1]].mean())) for span in spans)
         return Verdict(pair, True, score, scored, frames)

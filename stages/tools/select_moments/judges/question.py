@@ -21,7 +21,6 @@ from stages.tools.select_moments.judges.looking import Plan
 from stages.tools.select_moments.judges.odds import OddsModel, Questions
 from stages.tools.select_moments.judges.windows import spread_windows
 
-ACCEPT = 0.5
 QUESTION = (
     "These are {frames} of a video, in order of time. One object has a red outline. Is the "
     'following true of the object with the red outline, in these frames? "{sentence}" Answer with '
@@ -60,7 +59,7 @@ class QuestionJudge(ScoringJudge):
     """
 
     def __init__(self, config: SelectConfig, runtime: Runtime):
-        super().__init__(config, ACCEPT)
+        super().__init__(config)
         self.source = source_name(config.model)
         self._model = OddsModel(config.model, runtime)
 

@@ -180,5 +180,5 @@ def test_settings_per_sentence_keep_their_receipt() -> None:
         "drop": 2,
         "per": "referent",
         "frames_per_window": 4,
-        "accept": None,
+        "accept": 0.5,
     }

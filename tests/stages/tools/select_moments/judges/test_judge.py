@@ -41,7 +41,7 @@ class Fixed(ScoringJudge):
     source = "fixed"
 
     def __init__(self, scores: Scores, settings: SelectConfig):
-        super().__init__(settings, accept=0.5)
+        super().__init__(settings)
         self._scores = scores
 
     def scores(self, case: Case, advance: Advance) -> Scores:
