@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -21,6 +22,7 @@ def small_masks(logits: Tensor) -> Tensor:
 def pairwise_iou(masks: Tensor, others: Tensor) -> np.ndarray:
     """float32 (A, B) IoU of bool masks (A, ...) and (B, ...); 0 where both are empty."""
     one, other = masks.flatten(1).float(), others.flatten(1).float()
-    both = one @ other.T  # exact: the counts are far below 2 ** 24
+    with torch.autocast(one.device.type, enabled=False):
+        both = one @ other.T  # exact in float32: the counts are far below 2 ** 24
     either = one.sum(dim=1)[:, None] + other.sum(dim=1)[None] - both
     return (both / either.clamp(min=1)).cpu().numpy()

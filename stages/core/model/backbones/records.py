@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
@@ -71,6 +71,11 @@ class Prompts:
             raise ValueError("give either a mask, or points or boxes")
         if (self.points is None) != (self.labels is None):
             raise ValueError("points and labels come together")
+
+    def to(self, device: torch.device) -> Prompts:
+        """The same prompts on a device."""
+        parts = {field.name: getattr(self, field.name) for field in fields(self)}
+        return Prompts(**{k: None if v is None else v.to(device) for k, v in parts.items()})
 
     def __len__(self) -> int:
         """B."""

@@ -54,7 +54,7 @@ def track_objects(
     Args:
         backbone: in eval mode; nothing here has gradients.
         source: features of the T frames.
-        objects: for each one, frame -> prompts (boxes, points or a mask).
+        objects: for each one, frame -> prompts (boxes, points or a mask), on any device.
         direction: "both" covers all frames, "forward" those from an object's first prompted frame
             on, "backward" those up to its last one.
         memory_dtype: type that memories are kept in; SAM 2's session uses bfloat16.
@@ -68,7 +68,7 @@ def track_objects(
     """
     check_prompts(objects, len(source))
     tracks = [
-        ObjectTrack(number, dict(sorted(prompts.items())), MemoryBank(memory_dtype))
+        ObjectTrack(number, _on_device(prompts, backbone), MemoryBank(memory_dtype))
         for number, prompts in enumerate(objects)
     ]
     if not tracks:
@@ -97,5 +97,14 @@ def segment_prompts(
     """
     objects = [{0: given} for given in prompts]
     check_prompts(objects, 1)
-    tracks = [ObjectTrack(number, own, MemoryBank()) for number, own in enumerate(objects)]
+    tracks = [
+        ObjectTrack(number, _on_device(own, backbone), MemoryBank())
+        for number, own in enumerate(objects)
+    ]
     yield from Engine(backbone, ClipFeatures(features)).prompt(0, features, tracks, write=False)
+
+
+def _on_device(prompts: ObjectPrompts, backbone: Backbone) -> dict[int, Prompts]:
+    """Prompts of an object on the backbone's device, in order of time."""
+    device = next(backbone.parameters()).device
+    return {frame: prompts[frame].to(device) for frame in sorted(prompts)}

@@ -14,7 +14,7 @@ from stages.core.model.backbones.features import FrameFeatures
 from stages.core.model.backbones.prompted import TrackedFrame, track_prompted
 from stages.core.model.backbones.records import Prompts
 from stages.core.model.tracking import engine
-from stages.core.model.tracking.objects import Direction, track_objects
+from stages.core.model.tracking.objects import Direction, segment_prompts, track_objects
 from stages.core.model.tracking.prompts import ObjectPrompts
 from stages.core.model.tracking.sources import ClipFeatures, SparseFeatures
 
@@ -268,3 +268,16 @@ def test_prompts_that_fit_no_frame_or_object(
         source = ClipFeatures(backbone.encode(pixels))
     with pytest.raises(ValueError, match=message):
         list(track_objects(backbone, source, [{0: box_at(0)}, prompts]))
+
+
+def test_prompts_come_to_the_device_of_the_backbone() -> None:
+    """A GPU in effect: tensors of the device meta do not mix with those on the CPU either."""
+    backbone = random_backbone().to("meta")
+    pixels = torch.zeros(6, 3, SIZE, SIZE, device="meta")
+    source = ClipFeatures(backbone.encode(pixels))
+    with pytest.raises(RuntimeError, match=r"meta"):
+        backbone.prompt_tokens(box_at(2))
+    found = collected(backbone, source, OBJECTS)
+    assert {logits.device.type for logits, _, _ in found.values()} == {"meta"}
+    drawn = segment_prompts(backbone, source.of([0]), [box_at(0), points_at(0, 1), mask_at(0)])
+    assert {batch.decoded.iou.device.type for batch in drawn} == {"meta"}
