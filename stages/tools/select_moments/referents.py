@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -72,8 +71,10 @@ def select_for_referents(
     found = run_videos(
         judge_video,
         index,
-        partial(VideoJob, config, inputs, runtime),
+        config,
+        inputs,
         out,
+        runtime=runtime,
         progress=progress,
         units=lambda video: video.num_frames,
         prepare=lambda: prepare_judge(config, progress),
@@ -87,9 +88,9 @@ def select_for_referents(
 
 def judge_video(job: VideoJob, worker: DeviceWorker) -> pa.Table | NotLoaded:
     """Verdicts on one video."""
-    index = worker.keep("index", lambda: Index.open(job.inputs.index))
+    index = worker.keep(("index", *job.kept), lambda: Index.open(job.inputs.index))
     try:
-        judge = worker.keep("judge", lambda: _load_judge(job, worker))
+        judge = worker.keep(("judge", *job.kept), lambda: _load_judge(job, worker))
     except TglError as error:
         return NotLoaded(error)
     case = case_of(index, job.video_id)

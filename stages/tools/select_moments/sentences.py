@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -49,8 +48,10 @@ def select_for_sentences(
     found = run_videos(
         select_video,
         index,
-        partial(VideoJob, config, inputs, runtime),
+        config,
+        inputs,
         out,
+        runtime=runtime,
         progress=progress,
         units=lambda video: len(_scored(video, config)),
         prepare=lambda: require_model(config.model, option=MODEL_OPTION, progress=progress),
@@ -71,10 +72,10 @@ def select_for_sentences(
 def select_video(job: VideoJob, worker: DeviceWorker) -> pa.Table | NotLoaded:
     """Rows of the moments table of one video, and each sentence's best frame."""
     config = job.config
-    index = worker.keep("index", lambda: Index.open(job.inputs.index))
+    index = worker.keep(("index", *job.kept), lambda: Index.open(job.inputs.index))
     video = index.videos[job.video_id]
     try:
-        scorer = worker.keep("scorer", lambda: _scorer(job, worker))
+        scorer = worker.keep(("scorer", *job.kept), lambda: _scorer(job, worker))
     except TglError as error:
         return NotLoaded(error)
     require_unchanged(video)

@@ -21,12 +21,25 @@ from stages.tools.select_moments.config import SelectConfig, SelectInputs
 
 @dataclass(frozen=True)
 class VideoJob:
-    """One video, with all that a process needs to open the rest."""
+    """One video, with all that a process needs to open the rest.
+
+    Attributes:
+        config, inputs, runtime: of the run.
+        digest: of the inputs. A worker of a cluster outlives a run: what it keeps is found by
+            this and the config.
+        video_id: of the video.
+    """
 
     config: SelectConfig
     inputs: SelectInputs
     runtime: Runtime
+    digest: str
     video_id: str
+
+    @property
+    def kept(self) -> tuple[SelectConfig, str]:
+        """The key of what a worker keeps from one video of a run to the next."""
+        return self.config, self.digest
 
 
 @dataclass(frozen=True)
@@ -63,9 +76,11 @@ class VideoTables:
 def run_videos(
     work: DeviceFunction[VideoJob, pa.Table | NotLoaded],
     index: Index,
-    job: Callable[[str], VideoJob],
+    config: SelectConfig,
+    inputs: SelectInputs,
     out: Workspace,
     *,
+    runtime: Runtime,
     progress: Progress,
     units: Callable[[Video], int],
     prepare: Callable[[], object] = lambda: None,
@@ -73,7 +88,9 @@ def run_videos(
     """Run a job for every video with sentences, unless an earlier run finished it.
 
     Args:
-        job: makes the job of a video.
+        work: does a job.
+        index: of the videos.
+        config, inputs, out, runtime, progress: of the run.
         units: frames that a video's job advances by.
         prepare: called once before any work, such as a download that all processes need.
 
@@ -81,19 +98,18 @@ def run_videos(
         TglError: the model cannot be loaded, every video failed, or the run cannot go on.
     """
     names = [name for name in index.videos if index.expressions_of(name)]
-    example = job(names[0]) if names else None
-    digest = "" if example is None else text_digest(canonical_json(example.inputs.digests()))
+    digest = text_digest(canonical_json(inputs.digests()))
     tables = {name: out.finished(name, digest) for name in names}
     waiting = [name for name in names if tables[name] is None]
     failures: dict[str, TglError] = {}
-    if waiting and example is not None:
+    if waiting:
         prepare()
         total = sum(units(index.videos[name]) for name in waiting)
         with progress.task("select-moments", total, "frame") as task:
             for done, rows in map_on_devices(
                 work,
-                map(job, waiting),
-                runtime=example.runtime,
+                [VideoJob(config, inputs, runtime, digest, name) for name in waiting],
+                runtime=runtime,
                 task=task,
                 units=lambda job: units(index.videos[job.video_id]),
             ):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import pyarrow as pa
 
@@ -47,7 +47,7 @@ def run(
         index.require_frames()
     accepted = read_accepted(inputs.moments, index)
     jobs = _jobs(index, accepted, config, inputs, out, runtime)
-    keys = _keys(jobs, index.masks, inputs)
+    keys = {job.video.video_id: _key(job, index.masks) for job in jobs}
     waiting = [
         job for job in jobs if out.finished(job.video.video_id, keys[job.video.video_id]) is None
     ]
@@ -95,6 +95,7 @@ def _jobs(
     runtime: Runtime,
 ) -> list[Job]:
     """One job per video that has sentences, in the order of the index."""
+    weights = None if inputs.backbone is None else weights_digest(inputs.backbone)
     jobs = []
     for video in index.videos.values():
         expressions = index.expressions_of(video.video_id)
@@ -103,18 +104,13 @@ def _jobs(
                 safe_name(track.anno_id, where=f"{inputs.tracks}, {video.video_id}")
         sentences = tuple(Sentence(e, tuple(accepted.get(e.key, ()))) for e in expressions)
         if sentences:
-            settings = (runtime.workers, runtime.precision)
+            settings = (runtime.workers, runtime.precision, weights)
             jobs.append(Job(config, inputs, out.path, video, sentences, *settings))
     return jobs
 
 
-def _keys(jobs: Iterable[Job], masks: MaskStore, inputs: AssembleInputs) -> dict[str, str]:
-    """Digests, by video, of everything that its masks depend on beside the config."""
-    weights = None if inputs.backbone is None else weights_digest(inputs.backbone)
-    return {job.video.video_id: _key(job, masks, weights) for job in jobs}
-
-
-def _key(job: Job, masks: MaskStore, weights: str | None) -> str:
+def _key(job: Job, masks: MaskStore) -> str:
+    """Digest of everything that a video's masks depend on beside the config."""
     video = job.video
     sentences = [
         [
@@ -129,9 +125,9 @@ def _key(job: Job, masks: MaskStore, weights: str | None) -> str:
     for name in tracks:
         for frame, rle in masks.frames_of(name).items():
             content.update(f"{name}\0{frame}\0{rle['size']}\0".encode() + rle["counts"])
-    frames = None if weights is None else frames_digest(video)
+    frames = None if job.weights is None else frames_digest(video)
     about = [video.video_id, video.height, video.width, list(video.frame_names), frames]
-    return text_digest(canonical_json([about, sentences, content.hexdigest(), weights]))
+    return text_digest(canonical_json([about, sentences, content.hexdigest(), job.weights]))
 
 
 def _written(

@@ -42,6 +42,7 @@ class Job:
         root: folder of the artifact.
         threads: that decode frames, with `--masks mdp`.
         precision: of the network, the same.
+        weights: digest of the backbone, the same; None without one.
     """
 
     config: AssembleConfig
@@ -51,6 +52,7 @@ class Job:
     sentences: tuple[Sentence, ...]
     threads: int
     precision: str
+    weights: str | None
 
 
 @dataclass(frozen=True)
