@@ -160,6 +160,10 @@ def test_what_is_typed(said, own: Path) -> None:
         ("render", "preds", "index", "out", "--only", EVIL),
         ("propagate", "index", "text", "ck", "out", "--moments", EVIL),
         ("precompute-text", "index", "out", "--encoder", EVIL),
+        ("segment", "clip.mp4", "--box", EVIL, "-o", "x.mp4"),
+        ("segment", "clip.mp4", "--mask", EVIL, "-o", "x.mp4"),
+        ("segment", "clip.mp4", EVIL, "-o", "x.mp4", "--model", EVIL),
+        ("segment", "frames/JPEGImages/valid_0000", "--point", f"{EVIL}:999,1", "-o", "x.mp4"),
         ("toy", "out", f"--{LONG}"),
         (LONG,),
     ):

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from tiny_detectors import save_detector
 from tiny_encoder import save_encoder
-from tiny_selectors import save_selector
+from tiny_selectors import save_answerer, save_selector
 from tiny_world import TinyWorld
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -80,9 +80,13 @@ def test_real_models_are_loaded_without_a_word(world: Path, tmp_path: Path) -> N
     for name in detectors:
         save_detector(name, tmp_path / name)
     index = str(world / "index")
+    photo = str(world / "photo.jpg")
+    tracks = ("--model", str(tmp_path / "owlv2"), "--tracker", "toy")
+    judge = ("--judge", str(save_answerer("llava", tmp_path / "judge")))
     commands = [
         ("precompute-text", index, "text", "-q", "--encoder", str(encoder)),
         ("select-moments", index, "moments", "-q", "--model", str(selector)),
+        ("segment", photo, "the left one", "-q", "-o", "o.png", *tracks, *judge),
         *(
             ("ground", index, f"{name}-out", "-q", "--model", str(tmp_path / name))
             for name in detectors
@@ -91,6 +95,7 @@ def test_real_models_are_loaded_without_a_word(world: Path, tmp_path: Path) -> N
     assert printed(commands, tmp_path) == (0, "", "")
     assert (tmp_path / "text/receipt.json").is_file()
     assert (tmp_path / "moments/receipt.json").is_file()
+    assert (tmp_path / "o.png").is_file()
 
 
 @pytest.mark.slow  # loads the libraries again

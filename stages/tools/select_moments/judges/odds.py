@@ -32,6 +32,8 @@ from stages.tools.select_moments.config import MODEL_OPTION
 QUESTION_FAMILIES = tuple(MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES)
 """Types of models that take images and text and give text."""
 _WORDS = ("yes", "no")
+_THINKING = "enable_thinking"
+"""Of chat templates of models that would think aloud before they answer."""
 _KEEP = "logits_to_keep"
 _IMAGES_PER_BATCH = 16
 _QUESTIONS_PER_BATCH = 16
@@ -198,8 +200,11 @@ class OddsModel:
     def _chat(self, text: str, images: int) -> str:
         content: list[Mapping[str, str]] = [{"type": "image"} for _ in range(images)]
         message = {"role": "user", "content": [*content, {"type": "text", "text": text}]}
+        # A template that does not know the word warns of it, once per question.
+        thinks = _THINKING in str(self._processor.chat_template)
+        more = {_THINKING: False} if thinks else {}
         return self._processor.apply_chat_template(
-            [message], add_generation_prompt=True, tokenize=False, enable_thinking=False
+            [message], add_generation_prompt=True, tokenize=False, **more
         )
 
     @property
