@@ -1,8 +1,8 @@
 """A plain folder: JPEGImages/<video>/, Annotations/<video>/ (palette PNGs) and expressions.csv.
 
-The columns of the CSV are video_id, expression, object_ids and, optionally, expression_id.
+The columns of the CSV are video_id, expression and, optionally, object_ids and expression_id.
 object_ids are the objects' numbers in the PNGs, separated by blanks or semicolons; none means no
-target.
+target, or that nothing is known.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from stages.core.index.index import Expression
 from stages.core.media.frames import FRAME_SUFFIXES
 
 SENTENCES_FILE = "expressions.csv"
-_NEEDED = ("video_id", "expression", "object_ids")
+_NEEDED = ("video_id", "expression")
 
 
 class PlainFolder:
@@ -145,7 +145,7 @@ def _expression(
     text = (row["expression"] or "").strip()
     if not text:
         raise CorruptInput("has no sentence", where=where)
-    numbers = tuple(part for part in re.split(r"[\s;]+", row["object_ids"] or "") if part)
+    numbers = tuple(part for part in re.split(r"[\s;]+", row.get("object_ids") or "") if part)
     if any(re.fullmatch("[1-9][0-9]{0,2}", number) is None for number in numbers):
         raise CorruptInput(f"{' '.join(numbers)!r} are not object numbers", where=where)
     annos = tuple(track_id(video_id, number) for number in numbers)

@@ -141,7 +141,7 @@ def test_layouts_are_told_apart(youtube: Path, davis: Path, plain: Path, mevis) 
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        (b"video_id,expression\nkitchen,x\n", "lacks the column object_ids"),
+        (b"video_id,object_ids\nkitchen,1\n", "lacks the column expression"),
         (b"video_id,expression,object_ids\nkitchen,,1\n", "line 2: has no sentence"),
         (b"video_id,expression,object_ids\n../x,a cup,1\n", "'../x'"),
         (b"video_id,expression,object_ids\nkitchen,a cup,one\n", "'one' are not object numbers"),
