@@ -59,7 +59,12 @@ def succeed(*arguments: object) -> str:
 
 
 @pytest.mark.parametrize(
-    ("model", "judge"), [("dino", "clip"), ("owlv2", "llava"), ("dino", "none")]
+    ("model", "judge"),
+    [
+        ("owlv2", "llava"),
+        ("dino", "none"),
+        pytest.param("dino", "clip", marks=pytest.mark.slow),  # as in a rerun below
+    ],
 )
 def test_every_tier_gives_masks_of_every_sentence_and_frame(
     tiny_world: TinyWorld, models: dict[str, Path], tmp_path: Path, model: str, judge: str
