@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from schemas.errors import MissingInput
-from schemas.layouts import CANDIDATES_TABLE
+from schemas.errors import MissingInput, SchemaMismatch
+from schemas.layouts import CANDIDATES_TABLE, looks_like_parquet
 from stages.core.engine.digest import file_digest, weights_digest
 from stages.core.engine.settings import Settings, setting
 from stages.core.engine.stage import Inputs
@@ -116,6 +116,7 @@ def candidates_file(path: Path) -> Path:
 
     Raises:
         MissingInput: no such file, or a folder without one.
+        SchemaMismatch: candidates in another format, which tgl ground reads.
     """
     if path.is_dir():
         if not (path / CANDIDATES_TABLE).is_file():
@@ -125,4 +126,10 @@ def candidates_file(path: Path) -> Path:
         return path / CANDIDATES_TABLE
     if not path.is_file():
         raise MissingInput("no such file", where=path, hint="name OUT of tgl ground")
+    if not looks_like_parquet(path):
+        raise SchemaMismatch(
+            "is not a candidates table (Parquet)",
+            where=path,
+            hint=f"tgl ground INDEX OUT --from {path.name} makes one",
+        )
     return path
