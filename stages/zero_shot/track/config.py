@@ -47,6 +47,12 @@ class TrackConfig(Settings):
         low=0,
         high=1,
     )
+    min_frames: int = setting(
+        2,
+        "Drop a track that candidates confirm on fewer frames; half of the searched frames are "
+        "enough.",
+        low=1,
+    )
     prompt_frames: int = setting(
         1,
         "Frames whose candidates prompt an object: its best one, and more where they confirm it.",

@@ -190,7 +190,12 @@ class _Tracking:
             if sparse is not None:
                 counts.frames_encoded += sparse.encoded
                 sparse.close()
-        supported = [found for found in search.objects if found.support >= config.min_support]
+        fewest = min(config.min_frames, -(-len(searched) // 2))
+        supported = [
+            found
+            for found in search.objects
+            if found.support >= config.min_support and len(found.frames) >= fewest
+        ]
         counts.candidates_without_mask = proposals.without_mask
         counts.unsupported = len(search.objects) - len(supported)
         counts.over_limit = max(0, len(supported) - config.max_tracks) + len(search.left)

@@ -8,6 +8,8 @@ sentences run as one batch.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -15,7 +17,7 @@ from torch import Tensor
 from stages.core.model.backbones.features import FrameFeatures
 from stages.core.model.backbones.preprocess import normalise
 from stages.core.model.backbones.records import Decoded, MemoryTokens, Prompts
-from stages.core.model.backbones.shared_attention import attend_shared
+from stages.core.model.backbones.shared_attention import attend_ragged, attend_shared
 from stages.core.model.backbones.wrapped import VideoModel
 
 NO_OBJECT = -1024.0
@@ -85,7 +87,7 @@ class Backbone(VideoModel):
     def segment(
         self,
         features: FrameFeatures,
-        memory: MemoryTokens | None,
+        memory: MemoryTokens | Sequence[MemoryTokens] | None,
         *,
         sparse: Tensor | None = None,
         multimask: bool = True,
@@ -94,14 +96,17 @@ class Backbone(VideoModel):
 
         Args:
             features: of B frames.
-            memory: the memories that they read; None if there are none yet.
+            memory: the memories that they read, or those of runs of frames that read equally many
+                (in eval mode); None if there are none yet.
             sparse: (B, 1, P, C) prompt tokens, or none.
             multimask: three candidates instead of one.
         """
         if memory is None:
             coarse = features.coarse + self.sam.no_memory_embedding.view(1, -1, 1, 1)
-        else:
+        elif isinstance(memory, MemoryTokens):
             coarse = self.attend(features.coarse, features.position, memory)
+        else:
+            coarse = self.attend_ragged(features.coarse, features.position, memory)
         return self.decode(
             coarse, features.middle, features.fine, sparse=sparse, multimask=multimask
         )
@@ -120,6 +125,21 @@ class Backbone(VideoModel):
         if memory.owner is None:
             return self._attend_own(coarse, position, memory)
         return attend_shared(self.sam.memory_attention, coarse, position, memory, memory.owner)
+
+    def attend_ragged(
+        self, coarse: Tensor, position: Tensor, memories: Sequence[MemoryTokens]
+    ) -> Tensor:
+        """Memory attention of items that read unequally many memories; in eval mode only.
+
+        Args:
+            coarse: (B, C, h, h).
+            position: (1, C, h, h).
+            memories: of runs of items that read equally many; each has one memory per item.
+
+        Returns:
+            (B, C, h, h).
+        """
+        return attend_ragged(self.sam.memory_attention, coarse, position, memories)
 
     def _attend_own(
         self, coarse: Tensor, position: Tensor, memory: MemoryTokens, **more: int

@@ -9,7 +9,7 @@ frame, and only they are rotated in memory attention.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -88,6 +88,16 @@ class EdgeTamBackbone(Backbone):
         return self._attend_own(
             coarse, position, memory, num_spatial_memory_tokens=spatial // self.memory_length
         )
+
+    def attend_ragged(
+        self, coarse: Tensor, position: Tensor, memories: Sequence[MemoryTokens]
+    ) -> Tensor:
+        """Memory attention run by run, see ``Backbone``: latents have a rotation of their own."""
+        runs = coarse.split([memory.memory.shape[1] for memory in memories])
+        parts = [
+            self.attend(own, position, memory) for own, memory in zip(runs, memories, strict=True)
+        ]
+        return torch.cat(parts)
 
     def memory_tokens(self, memory: Tensor) -> Tensor:
         """(B, N, Cm) latents of memories (B, Cm, h, w): the 1-D ones, then the 2-D ones.

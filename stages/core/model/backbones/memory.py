@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import groupby
 
 import torch
 from torch import Tensor
@@ -220,6 +221,22 @@ def collate(
     return MemoryTokens(
         torch.cat([part.to(dtype) for part in memory]), torch.cat(position), pointers * splits
     )
+
+
+def collate_runs(
+    reads: Sequence[MemoryRead], backbone: Backbone, side: tuple[int, int]
+) -> MemoryTokens | list[MemoryTokens] | None:
+    """As ``collate``, but the shapes may differ: one stack for each run of equal shapes.
+
+    A single stack comes without a list. In eval mode only.
+    """
+    runs = [list(own) for _, own in groupby(reads, key=lambda read: read.shape)]
+    if len(runs) == 1:
+        return collate_shared(reads, backbone, side)
+    stacks = [collate(run, backbone, side) for run in runs]
+    if any(stack is None for stack in stacks):
+        raise ValueError("an item of the batch remembers nothing")
+    return [stack for stack in stacks if stack is not None]
 
 
 def collate_shared(

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from stages.core.model.backbones.backbone import MASK_BIAS, MASK_SCALE, NO_OBJECT, Backbone
 from stages.core.model.backbones.features import FrameFeatures
-from stages.core.model.backbones.memory import MemoryBank, collate, read_session
+from stages.core.model.backbones.memory import MemoryBank, collate, collate_runs, read_session
 from stages.core.model.backbones.records import Decoded, MemoryTokens, Prompts
 
 
@@ -110,14 +110,17 @@ class PromptedTracker:
             multimask=backbone.takes_multimask(prompts, initial=initial),
         )
 
-    def _read(self, frame: int, features: FrameFeatures, *, reverse: bool) -> MemoryTokens:
+    def _read(
+        self, frame: int, features: FrameFeatures, *, reverse: bool
+    ) -> MemoryTokens | list[MemoryTokens]:
         """The memories of the objects for one frame."""
         reads = [
             read_session(bank, frame, self.total_frames, self.backbone, reverse=reverse)
             for bank in self.banks
         ]
         side = (features.coarse.shape[-2], features.coarse.shape[-1])
-        tokens = collate(reads, self.backbone, side)
+        stack = collate if self.backbone.training else collate_runs
+        tokens = stack(reads, self.backbone, side)
         if tokens is None:
             raise ValueError("nothing is remembered: no frame was prompted")
         return tokens

@@ -1,4 +1,4 @@
-"""SAM 2's memory attention for inference, where many frames may read the same memories.
+"""SAM 2's memory attention for inference, where items read the same memories, or unequally many.
 
 The unguided frames around a moment read the same set of memories. transformers' module needs a
 copy of it per frame, and projects and rotates every copy; here keys and values are computed once
@@ -10,6 +10,7 @@ numbers.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -61,6 +62,98 @@ def attend_shared(
         back[torch.tensor(order)] = torch.arange(b)
         x = x[back.to(x.device)]
     return x.transpose(1, 2).reshape(b, c, h, w)
+
+
+def attend_ragged(
+    attention: Any, coarse: Tensor, position: Tensor, memories: Sequence[MemoryTokens]
+) -> Tensor:
+    """Memory attention of B items that read different numbers of memories, in eval mode.
+
+    Objects that were first seen on different frames have memories of different lengths. Only the
+    products of queries and keys run group by group; all projections and the rest of the layers
+    run once for the B items.
+
+    Args:
+        attention: a ``Sam2VideoMemoryAttention``.
+        coarse: (B, C, h, w).
+        position: (1, C, h, w).
+        memories: of runs of items that read equally many; each has one memory per item.
+
+    Returns:
+        (B, C, h, w).
+    """
+    b, c, h, w = coarse.shape
+    x = (coarse + POSITION_SHARE * position).flatten(2).transpose(1, 2).contiguous()  # (B, hw, C)
+    freqs = rotary_freqs(attention, x)
+    ragged = [_Ragged.of(memory, h * w) for memory in memories]
+    for layer in attention.layers:
+        x = x + _self_attention(layer.self_attn, layer.layer_norm1(x), freqs)
+        x = x + _ragged_attention(layer.cross_attn_image, layer.layer_norm2(x), ragged, freqs)
+        x = x + layer.linear2(layer.activation(layer.linear1(layer.layer_norm3(x))))
+    return attention.layer_norm(x).transpose(1, 2).reshape(b, c, h, w)
+
+
+@dataclass(frozen=True)
+class _Ragged:
+    """The memories of a run of b items: f remembered frames and p pointer tokens for each.
+
+    Attributes:
+        frames: keys and values of the frames, (b * f, hw, Cm) each.
+        pointers: those of the pointers, (b * p, Cm) each.
+        shape: (b, f, p).
+    """
+
+    frames: tuple[Tensor, Tensor]
+    pointers: tuple[Tensor, Tensor]
+    shape: tuple[int, int, int]
+
+    @classmethod
+    def of(cls, memory: MemoryTokens, places: int) -> _Ragged:
+        values = memory.memory.transpose(0, 1)  # (b, L, Cm)
+        keys = values + memory.position.transpose(0, 1)
+        b, length, _ = values.shape
+        pointers = memory.pointer_tokens
+        count = (length - pointers) // places
+        cut = length - pointers
+        return cls(
+            (_as_frames(keys[:, :cut], places), _as_frames(values[:, :cut], places)),
+            (keys[:, cut:].flatten(0, 1), values[:, cut:].flatten(0, 1)),
+            (b, count, pointers),
+        )
+
+
+def _as_frames(tokens: Tensor, places: int) -> Tensor:
+    """(b, f * hw, Cm) to (b * f, hw, Cm)."""
+    return tokens.unflatten(1, (-1, places)).flatten(0, 1)
+
+
+def _ragged_attention(module: Any, x: Tensor, memories: Sequence[_Ragged], freqs: Tensor) -> Tensor:
+    """(B, hw, C) from queries (B, hw, C) of runs of items, each with its own memories."""
+    heads, places = module.num_attention_heads, x.shape[1]
+    query = apply_rotary(_heads(module.q_proj(x), heads), freqs, places)  # (B, heads, hw, d)
+    projections = (module.k_proj, module.v_proj)
+    frames, pointers = [], []
+    for part, project in enumerate(projections):
+        whole = _heads(project(torch.cat([m.frames[part] for m in memories])), heads)
+        frames.append(apply_rotary(whole, freqs, places) if part == 0 else whole)
+        pointers.append(project(torch.cat([m.pointers[part] for m in memories])))
+    out, item, frame, pointer = [], 0, 0, 0
+    for memory in memories:
+        b, f, p = memory.shape
+        rows, ends = slice(frame, frame + b * f), slice(pointer, pointer + b * p)
+        key, value = (
+            torch.cat([_of_items(whole[rows], b), _heads(ends_of[ends].view(b, p, -1), heads)], 2)
+            for whole, ends_of in zip(frames, pointers, strict=True)
+        )  # (b, heads, f * hw + p, d)
+        own = query[item : item + b]
+        out.append(F.scaled_dot_product_attention(own, key, value, scale=module.scaling))
+        item, frame, pointer = item + b, frame + b * f, pointer + b * p
+    return module.o_proj(torch.cat(out).transpose(1, 2).flatten(2))
+
+
+def _of_items(frames: Tensor, b: int) -> Tensor:
+    """(b * f, heads, hw, d) to (b, heads, f * hw, d)."""
+    return frames.unflatten(0, (b, -1)).transpose(1, 2).flatten(2, 3)
 
 
 def rotary_freqs(attention: Any, x: Tensor) -> Tensor:
@@ -119,13 +212,11 @@ def _heads(x: Tensor, heads: int) -> Tensor:
 def apply_rotary(x: Tensor, freqs: Tensor, count: int) -> Tensor:
     """Rotate the first ``count`` of N tokens (B, heads, N, d), which are those of whole frames.
 
-    As in transformers, in float32.
+    As in transformers, in float32; in place where ``x`` has this type, since copies of all keys
+    would take longer than the rotation.
     """
     exact = x.float().contiguous()
     frames = count // len(freqs)
     pairs = torch.view_as_complex(exact[:, :, :count].unflatten(3, (-1, 2)))
-    rotated = pairs.unflatten(2, (frames, -1)) * freqs  # (B, heads, frames, hw, d / 2)
-    rotated = torch.view_as_real(rotated).flatten(4).flatten(2, 3)  # (B, heads, count, d)
-    if count < x.shape[2]:
-        rotated = torch.cat([rotated, exact[:, :, count:]], dim=2)
-    return rotated.to(x.dtype)
+    pairs.unflatten(2, (frames, -1)).mul_(freqs)  # (B, heads, frames, hw, d / 2)
+    return exact.to(x.dtype)

@@ -158,9 +158,11 @@ class Engine:
             repeated = _repeat(features, len(batch))
             return self._tracker(batch).step(frame, repeated, reverse=reverse)
 
-        for batch in _grouped(tracks, shape):
-            memories, _ = shape(batch[0])
-            yield from self._batches(batch, work, self._most_of(features, memories))
+        if tracks:
+            shapes = {track.number: shape(track) for track in tracks}
+            in_runs = sorted(tracks, key=lambda track: shapes[track.number])
+            memories, _ = shapes[in_runs[-1].number]
+            yield from self._batches(in_runs, work, self._most_of(features, memories))
 
     def _tracker(self, tracks: Sequence[ObjectTrack]) -> PromptedTracker:
         banks = [track.bank for track in tracks]

@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import pytest
 import torch
+from tiny_backbones import random_backbone
 
 from stages.core.model.backbones.backbone import Backbone
-from stages.core.model.backbones.memory import MemoryBank, collate, collate_shared, read_nearest
+from stages.core.model.backbones.memory import (
+    MemoryBank,
+    collate,
+    collate_runs,
+    collate_shared,
+    read_nearest,
+)
 from stages.core.model.backbones.records import MemoryTokens
 
 TOLERANCE = 1e-5
@@ -53,3 +60,37 @@ def test_nothing_is_shared_where_nothing_is_equal(backbone: Backbone) -> None:
     assert tokens is not None
     assert tokens.owner == (0, 1)
     assert tokens.memory.shape[1] == 2
+
+
+@pytest.mark.parametrize("kind", ["sam2", "edgetam"])
+@torch.no_grad()
+def test_memories_of_different_lengths_equal_runs_by_themselves(kind: str) -> None:
+    backbone = random_backbone(kind=kind)
+    generator = torch.Generator().manual_seed(0)
+    frame = backbone.memory_position(SIDE, torch.zeros(1)).shape[0]
+    memories = []
+    for items, frames, pointers in ((2, 1, 2), (1, 3, 6), (3, 3, 8)):
+        shape = (frames * frame + pointers, items, 64)
+        values, places = (torch.randn(shape, generator=generator) for _ in range(2))
+        memories.append(MemoryTokens(values, places, pointers))
+    coarse = torch.randn(6, 128, *SIDE, generator=generator)
+    position = torch.randn(1, 128, *SIDE, generator=generator)
+    together = backbone.attend_ragged(coarse, position, memories)
+    parts = zip(coarse.split([2, 1, 3]), memories, strict=True)
+    apart = torch.cat([backbone.attend(own, position, memory) for own, memory in parts])
+    assert (together - apart).abs().max() <= TOLERANCE
+    assert (apart[2] - apart[3]).abs().max() > TOLERANCE
+
+
+def test_reads_of_different_shapes_become_runs(backbone: Backbone) -> None:
+    banks = [MemoryBank(), MemoryBank(), MemoryBank()]
+    for number, bank in enumerate(banks):
+        for frame in range(1 + number // 2):
+            bank.write(frame, torch.full((16, 64), float(number)), torch.zeros(128))
+    reads = [read_nearest(bank, 5, 2, backbone) for bank in banks]
+    runs = collate_runs(reads, backbone, SIDE)
+    assert isinstance(runs, list)
+    assert [run.memory.shape[1] for run in runs] == [2, 1]
+    one = collate_runs(reads[:2], backbone, SIDE)
+    assert isinstance(one, MemoryTokens)
+    assert one.owner == (0, 1)
