@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from stages.core.model.loading import catalog
 from stages.core.model.loading.catalog import MODELS, catalog_rows, published, size_text
 
 BYTES_PER_NUMBER = 4
+ROOT = Path(__file__).resolve().parents[5]
 
 
 def test_every_default_is_in_the_catalog_with_its_role() -> None:
@@ -79,3 +81,8 @@ def test_rows_say_what_a_user_must_know() -> None:
     )
     assert rows["`facebook/sam2.1-hiera-tiny`"][2:4] == ("160 MB", "Apache-2.0")
     assert all("|" not in cell and "\n" not in cell for row in rows.values() for cell in row)
+
+
+def test_the_page_without_training_has_the_same_table() -> None:
+    page = (ROOT / "docs" / "zero-shot.md").read_text(encoding="utf-8")
+    assert "\n".join(f"| {' | '.join(row)} |" for row in catalog_rows()) in page
