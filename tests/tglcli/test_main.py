@@ -107,7 +107,10 @@ def test_what_another_stage_made_is_named(tmp_path: Path) -> None:
             "is not an index, it lacks expressions.parquet; make one ",
         ),
         (("table", "toy"), "/summary.json: no such summary; make it "),
-        (("propagate", "toy", "toy", "toy", "m"), "it lacks config.json; make one with tgl train "),
+        (
+            ("propagate", "toy", "toy", "./toy", "m"),
+            "it lacks config.json; make one with tgl train ",
+        ),
         (("score", "toy", "toy"), "nor <video>/<expression>/<frame>.png "),
     ):
         done = tgl(*command, cwd=tmp_path)

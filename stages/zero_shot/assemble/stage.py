@@ -51,16 +51,7 @@ def run(
     waiting = [
         job for job in jobs if out.finished(job.video.video_id, keys[job.video.video_id]) is None
     ]
-    failures: dict[str, TglError] = {}
-    with progress.task("assemble", len(waiting), "video") as task:
-        for job, written in _written(waiting, config, runtime):
-            if isinstance(written, TglError):
-                failures[job.video.video_id] = input_failure(written)
-                for folder in (out.path, out.path / OBJECTS_FOLDER):
-                    remove_tree(folder / job.video.video_id)
-            else:
-                _finish(out, job, keys[job.video.video_id], written)
-            task.advance()
+    failures = _write(waiting, keys, config, out, runtime, progress)
     if failures and len(failures) == len(jobs):
         raise nothing_done(list(failures.values()), "video")
     done = [job for job in jobs if job.video.video_id not in failures]
@@ -84,6 +75,29 @@ def run(
 
 
 STAGE = Stage("assemble", 1, AssembleConfig, AssembleInputs, run)
+
+
+def _write(
+    waiting: Sequence[Job],
+    keys: Mapping[str, str],
+    config: AssembleConfig,
+    out: Workspace,
+    runtime: Runtime,
+    progress: Progress,
+) -> dict[str, TglError]:
+    """Write the videos that no earlier run finished; returns the errors of those that failed."""
+    failures: dict[str, TglError] = {}
+    with progress.task("assemble", len(waiting), "video") as task:
+        for job, written in _written(waiting, config, runtime):
+            name = job.video.video_id
+            if isinstance(written, TglError):
+                failures[name] = input_failure(written)
+                for folder in (out.path, out.path / OBJECTS_FOLDER):
+                    remove_tree(folder / name)
+            else:
+                _finish(out, job, keys[name], written)
+            task.advance()
+    return failures
 
 
 def _jobs(
