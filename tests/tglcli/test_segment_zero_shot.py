@@ -41,6 +41,7 @@ def models(tiny_world: TinyWorld, tmp_path_factory: pytest.TempPathFactory) -> d
         "sam2": tiny_world.tracker,
         "clip": save_selector("clip", root / "clip"),
         "llava": save_answerer("llava", root / "llava"),
+        "model": tiny_world.model,
     }
 
 
@@ -64,6 +65,7 @@ def succeed(*arguments: object) -> str:
         ("owlv2", "llava"),
         ("dino", "none"),
         pytest.param("dino", "clip", marks=pytest.mark.slow),  # as in a rerun below
+        ("owlv2", "model"),
     ],
 )
 def test_every_tier_gives_masks_of_every_sentence_and_frame(

@@ -38,7 +38,8 @@ class SegmentConfig(PropagateConfig):
     judge: str = setting(
         DEFAULT_JUDGE,
         "Model that accepts or rejects each track: a local folder or hub id of CLIP, SigLIP, "
-        "BLIP-2 or an image-text-to-text model; or none, the best candidate of each sentence.",
+        "BLIP-2, an image-text-to-text model or a tgl checkpoint; or none, the best candidate of "
+        "each sentence.",
     )
     image_size: int = setting(
         0,

@@ -48,7 +48,7 @@ class Trained:
 
         request = self.run.request
         index = pipeline.index(frames, request.sentences)
-        texts = _encode(pipeline, index, self._text())
+        texts = encode_texts(pipeline, index, self._text())
         inputs = PropagateInputs(index, texts, self._checkpoint())
         out = request.masks or pipeline.work / MASKS
         config = self.run.config.trained()
@@ -96,10 +96,11 @@ def encode_sentences(
         for number, text in enumerate(sentences)
     ]
     write_table(folder / EXPRESSIONS_TABLE, rows_of(rows, EXPRESSIONS), EXPRESSIONS)
-    return _encode(pipeline, folder, config)
+    return encode_texts(pipeline, folder, config)
 
 
-def _encode(pipeline: Pipeline, index: Path, config: TextConfig) -> Path:
+def encode_texts(pipeline: Pipeline, index: Path, config: TextConfig) -> Path:
+    """Encode the sentences of an index; the folder of their embeddings."""
     from stages.precompute_text.stage import STAGE
 
     inputs = TextInputs(index, local_encoder(config.encoder))

@@ -11,7 +11,7 @@ from schemas.layouts import CANDIDATES_TABLE, MOMENTS_TABLE, OBJECTS_TABLE
 from schemas.parquet import read_table
 from schemas.tables import OBJECTS
 from stages.core.index.index import Index
-from stages.core.model.loading.hub import local_folder
+from stages.core.model.loading.hub import TOY, checkpoint_folder
 from stages.core.model.loading.names import Wanted
 from stages.tools.segment.between.steps import Between
 from stages.tools.segment.config import NEEDS_CHECKPOINT, OF_A_CHECKPOINT
@@ -21,7 +21,15 @@ from stages.tools.segment.pace import paced
 from stages.tools.segment.pipeline import Artifacts, Frames, Pipeline
 from stages.tools.segment.request import check_sentences
 from stages.tools.segment.run import SegmentRun
-from stages.tools.select_moments.config import BEST_CANDIDATE, REFERENT, SelectConfig, SelectInputs
+from stages.tools.segment.trained import encode_texts, text_config
+from stages.tools.select_moments.config import (
+    BEST_CANDIDATE,
+    REFERENT,
+    SelectConfig,
+    SelectInputs,
+    local_model,
+)
+from stages.tools.select_moments.judges.registry import is_checkpoint
 from stages.zero_shot.assemble.config import NO_OBJECTS, PALETTE, AssembleConfig, AssembleInputs
 from stages.zero_shot.ground.config import GroundConfig, ground_parts
 from stages.zero_shot.track.config import TrackConfig, TrackInputs
@@ -107,18 +115,29 @@ class ZeroShot:
         from stages.tools.select_moments.stage import STAGE
 
         config = _judge_config(self.run.config.judge, self.run.config.every)
-        inputs = SelectInputs(tracks, local_folder(config.model))
+        text, checkpoint = None, self._judging_checkpoint()
+        if checkpoint is not None:
+            text = encode_texts(pipeline, tracks, text_config(checkpoint, None))
+        inputs = SelectInputs(tracks, local_model(config.model, REFERENT), text)
         pipeline.run(STAGE, config, inputs, pipeline.work / CHOSEN)
         return pipeline.work / CHOSEN
 
+    def _judging_checkpoint(self) -> Path | None:
+        """The judge's folder if it is a checkpoint of tgl, which reads encoded sentences."""
+        judge = self.run.config.judge
+        if judge == TOY:
+            return checkpoint_folder(TOY)
+        folders = self._fetch()[2:]
+        return folders[0] if folders and is_checkpoint(folders[0]) else None
+
     def _fetch(self) -> list[Path]:
-        """Folders of the detector, the tracker and the judge, if there is one."""
+        """Folders of the detector, the tracker and the judge, if there is one to fetch."""
         config = self.run.config
         wanted = [
             Wanted(config.model, MODEL_OPTION),
             Wanted(tracker_name(config.tracker, self.run.runtime.device), TRACKER_OPTION),
         ]
-        if config.judge != BEST_CANDIDATE:
+        if config.judge not in (BEST_CANDIDATE, TOY):
             wanted.append(Wanted(config.judge, JUDGE_OPTION))
         return model_folders(wanted, self.run.progress)
 
