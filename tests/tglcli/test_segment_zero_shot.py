@@ -24,6 +24,7 @@ from schemas.errors import ConfigError, MissingInput, OutputBlocked
 from schemas.receipts import read_receipt
 from stages.core.model.loading.catalog import CPU_TRACKER, DEFAULT_DETECTOR, DEFAULT_JUDGE
 from stages.tools.segment import segment_video
+from stages.tools.segment.zero_shot.way import _detector_side
 from tglcli.main import app
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -47,7 +48,7 @@ def models(tiny_world: TinyWorld, tmp_path_factory: pytest.TempPathFactory) -> d
 
 def run(source: Path, out: Path, models: dict[str, Path], *options: object) -> Result:
     """Segment with a detector, a tracker and a judge; options of the same names replace these."""
-    fixed = {"--model": models["dino"], "--tracker": models["sam2"], "--judge": "none"}
+    fixed = {"--model": models["owlv2"], "--tracker": models["sam2"], "--judge": "none"}
     named = [word for name, model in fixed.items() if name not in options for word in (name, model)]
     words = ("segment", source, *SENTENCES, "-o", out, "--device", "cpu", "--workers", 1)
     return CliRunner().invoke(app, [str(word) for word in (*words, *named, *options)])
@@ -63,7 +64,7 @@ def succeed(*arguments: object) -> str:
     ("model", "judge"),
     [
         ("owlv2", "llava"),
-        ("dino", "none"),
+        ("owlv2", "none"),
         pytest.param("dino", "clip", marks=pytest.mark.slow),  # as in a rerun below
         ("owlv2", "model"),
     ],
@@ -139,7 +140,7 @@ def test_every_other_frame_is_tracked(
     tiny_world: TinyWorld, models: dict[str, Path], tmp_path: Path
 ) -> None:
     masks, work = tmp_path / "masks", tmp_path / "work"
-    options = ("--every", 2, "--masks", masks, "--work", work)
+    options = ("--every", 2, "--image-size", 96, "--masks", masks, "--work", work)
     output = succeed(tiny_world.video("a"), tmp_path / "o.png", models, *options)
     assert f"{FRAMES} frames -> " in output
     rows = pq.read_table(masks / "propagation.parquet").to_pylist()
@@ -155,6 +156,15 @@ def test_every_other_frame_is_tracked(
     done = run(tiny_world.video("a"), tmp_path / "o.png", models, "--masks", masks)
     assert isinstance(done.exception, OutputBlocked)  # before anything is done
     assert "was made by tgl segment, not by tgl assemble" in str(done.exception)
+
+
+@pytest.mark.parametrize(
+    ("model", "side", "detector"), [("dino", 64, 64), ("dino", 832, 0), ("owlv2", 64, 0)]
+)
+def test_the_detector_works_on_a_smaller_image_where_it_can(
+    models: dict[str, Path], model: str, side: int, detector: int
+) -> None:
+    assert _detector_side(models[model], side) == detector
 
 
 def test_a_video_in_which_nothing_is_found_gets_black_masks(
@@ -182,7 +192,7 @@ def test_objects_of_segment_video_are_those_of_the_command(
         found = segment_video(
             tiny_world.video("a"),
             SENTENCES,
-            model=models["dino"],
+            model=models["owlv2"],
             tracker=models["sam2"],
             judge="none",
             every=every,

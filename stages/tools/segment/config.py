@@ -43,8 +43,8 @@ class SegmentConfig(PropagateConfig):
     )
     image_size: int = setting(
         0,
-        "Side in pixels that detector and tracker scale frames to; 512 takes a quarter of the "
-        "arithmetic of 1024. 0 is each model's own.",
+        "Side in pixels that the tracker scales frames to; 512 takes a quarter of the arithmetic "
+        "of 1024. Below 800 also the shorter side for Grounding DINO. 0 is each model's own.",
         low=0,
         high=4096,
     )

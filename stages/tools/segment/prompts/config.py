@@ -5,17 +5,14 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from schemas.receipts import canonical_json
 from stages.core.engine.digest import text_digest, weights_digest
 from stages.core.engine.settings import Settings, setting
 from stages.core.engine.stage import Inputs
 from stages.core.index.frame_files import frame_folders, index_digest
-from stages.tools.segment.prompts.records import ObjectMask, PromptedObject
-
-if TYPE_CHECKING:
-    from stages.tools.segment.prompts.records import Box, Point
+from stages.tools.segment.prompts.records import Box, ObjectMask, Point, PromptedObject
 
 
 @dataclass(frozen=True)
@@ -70,5 +67,9 @@ def _plain(one: PromptedObject) -> list[Any]:
 
 def _plain_prompt(prompt: Box | Point | ObjectMask) -> list[Any]:
     if isinstance(prompt, ObjectMask):
-        return [prompt.frame, hashlib.sha256(prompt.pixels.tobytes()).hexdigest()]
-    return [type(prompt).__name__, *vars(prompt).values()]
+        return [int(prompt.frame), hashlib.sha256(prompt.pixels.tobytes()).hexdigest()]
+    if isinstance(prompt, Box):
+        place = [prompt.x0, prompt.y0, prompt.x1, prompt.y1]
+    else:
+        place = [prompt.x, prompt.y, prompt.inside]
+    return [type(prompt).__name__, int(prompt.frame), *map(float, place)]  # perhaps numpy's

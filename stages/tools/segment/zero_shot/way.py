@@ -6,13 +6,14 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+from schemas.documents import load_object
 from schemas.errors import ConfigError
 from schemas.layouts import CANDIDATES_TABLE, MOMENTS_TABLE, OBJECTS_TABLE
 from schemas.parquet import read_table
 from schemas.tables import OBJECTS
 from stages.core.index.index import Index
 from stages.core.model.loading.hub import TOY, checkpoint_folder
-from stages.core.model.loading.names import Wanted
+from stages.core.model.loading.names import MODEL_CONFIG, Wanted
 from stages.tools.segment.between.steps import Between
 from stages.tools.segment.config import NEEDS_CHECKPOINT, OF_A_CHECKPOINT
 from stages.tools.segment.frame_source import FrameSource
@@ -34,6 +35,10 @@ from stages.zero_shot.assemble.config import NO_OBJECTS, PALETTE, AssembleConfig
 from stages.zero_shot.ground.config import GroundConfig, ground_parts
 from stages.zero_shot.track.config import TrackConfig, TrackInputs
 
+_SCALED = ("grounding-dino", "mm-grounding-dino")
+"""Detectors that take frames of any size."""
+_DINO_SIDE = 800
+"""Their own shorter side: a larger one costs time, and they were not trained on it."""
 MODEL_OPTION, JUDGE_OPTION = "--model", "--judge"
 CANDIDATES, TRACKS, CHOSEN = "candidates", "tracks", "chosen"
 """Folders of the artifacts."""
@@ -88,7 +93,8 @@ class ZeroShot:
     def _ground(self, pipeline: Pipeline, index: Path) -> Path:
         from stages.zero_shot.ground.stage import STAGE
 
-        config = GroundConfig(model=self.run.config.model, image_size=self.run.config.image_size)
+        side = _detector_side(self._fetch()[0], self.run.config.image_size)
+        config = GroundConfig(model=self.run.config.model, image_size=side)
         inputs = ground_parts(index, config, candidates=None, objects=None)
         pipeline.run(STAGE, config, inputs, pipeline.work / CANDIDATES)
         return pipeline.work / CANDIDATES / CANDIDATES_TABLE
@@ -140,6 +146,16 @@ class ZeroShot:
         if config.judge not in (BEST_CANDIDATE, TOY):
             wanted.append(Wanted(config.judge, JUDGE_OPTION))
         return model_folders(wanted, self.run.progress)
+
+
+def _detector_side(folder: Path, side: int) -> int:
+    """Shorter side that the detector scales frames to; 0 for its own, which is often the only one.
+
+    Args:
+        side: that the user asked for, 0 if none.
+    """
+    kind = load_object(folder / MODEL_CONFIG).get("model_type")
+    return side if kind in _SCALED and side < _DINO_SIDE else 0
 
 
 def _judge_config(judge: str, every: int) -> SelectConfig:

@@ -33,7 +33,11 @@ def test_prompts_on_an_array(tiny_world: TinyWorld, frames: np.ndarray) -> None:
     before = frames.copy()
     found = segment_video(
         frames,
-        prompts=[Box(4, 8, 20, 24, name="square"), Point(2, 2, frame=3), MaskImage(drawn, 2)],
+        prompts=[
+            Box(*np.array([4, 8, 20, 24]), name="square"),
+            Point(2, 2, frame=3),
+            MaskImage(drawn, np.int64(2)),  # type: ignore[arg-type]
+        ],
         tracker=tiny_world.backbone,
         device="cpu",
         workers=1,
