@@ -28,6 +28,11 @@ BEST_FOLDER = "best"
 CANDIDATES_TABLE = "candidates.parquet"
 TRACKS_TABLE = "tracks.parquet"
 
+FEATURES_FOLDER = "features"
+"""The folder of what an image encoder made of frames, beside their candidates."""
+FEATURES_FILE = "features.json"
+FEATURES_SUFFIX = ".safetensors"
+
 OBJECTS_TABLE = "objects.parquet"
 OBJECTS_FOLDER = "ObjectMasks"
 """The folder of single objects' masks, beside the folders of the videos."""
@@ -157,6 +162,11 @@ def frame_path(root: Path, video_id: str, name: str, suffix: str = ".jpg") -> Pa
 def mask_path(root: Path, video_id: str, expression_id: str, name: str) -> Path:
     """The path of a mask of propagate: `root/<video>/<expression id>/<frame name>.png`."""
     return root / video_id / expression_id / f"{name}{MASK_SUFFIX}"
+
+
+def features_path(root: Path, video_id: str, name: str) -> Path:
+    """The path of a frame's features: `root/features/<video>/<frame name>.safetensors`."""
+    return root / FEATURES_FOLDER / video_id / f"{name}{FEATURES_SUFFIX}"
 
 
 def object_mask_path(root: Path, video_id: str, expression_id: str, *names: str) -> Path:

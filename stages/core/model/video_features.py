@@ -15,6 +15,7 @@ from stages.core.index.index import Video
 from stages.core.model import budgets
 from stages.core.model.backbones.features import FrameFeatures
 from stages.core.model.backbones.preprocess import resize_frames
+from stages.core.model.hidden_states import HiddenStates
 
 Encode = Callable[[Tensor], FrameFeatures]
 """uint8 (n, 3, S, S) frames to features on the device."""
@@ -34,9 +35,12 @@ class VideoFeatures:
         budget: bytes that features may take.
         chunk: frames per chunk.
         decoders: threads that read and resize frames.
+        hidden: the first part of the encoder's work for some of the frames; these are neither
+            decoded nor given to the transformer.
 
     Attributes:
         encoded: frames encoded so far, repeats included.
+        finished: frames that were encoded from their hidden states, repeats included.
     """
 
     def __init__(
@@ -49,15 +53,18 @@ class VideoFeatures:
         budget: float,
         chunk: int,
         decoders: Executor,
+        hidden: HiddenStates | None = None,
     ):
         self.video = video
         self.encoded = 0
+        self.finished = 0
         self._encode = encode
         self._size = size
         self._device = device
         self._budget = budget
         self._chunk = chunk
         self._decoders = decoders
+        self._hidden = hidden
         self._kept: OrderedDict[int, FrameFeatures] = OrderedDict()
         self._ahead: dict[int, list[Future[Tensor]]] = {}
         self._last = -1
@@ -107,25 +114,43 @@ class VideoFeatures:
         if found is not None:
             self._kept.move_to_end(chunk)
             return found
-        frames = torch.stack([future.result() for future in self._decode(chunk)])
+        parts = [future.result() for future in self._decode(chunk)]
         self._prefetch(chunk - 1 if chunk < self._last else chunk + 1)
         self._last = chunk
-        found = self._encode(frames.to(self._device))
-        self.encoded += len(found)
+        found = self._encode_parts(parts)
         self._kept[chunk] = found
         self._evict()
         return found
 
+    def _encode_parts(self, parts: Sequence[Tensor]) -> FrameFeatures:
+        """Features of frames, given as :meth:`_decode` gives them."""
+        raw = [row for row, part in enumerate(parts) if part.dtype == torch.uint8]
+        self.encoded += len(raw)
+        self.finished += len(parts) - len(raw)
+        if self._hidden is None or len(raw) == len(parts):
+            return self._encode(torch.stack(list(parts)).to(self._device))
+        states = [part.to(self._device) for part in parts]  # (h * h, D) where it is known
+        if raw:
+            encoder = self._hidden.encoder
+            frames = torch.stack([states[row] for row in raw])
+            for row, state in zip(raw, encoder.hidden_states(frames), strict=True):
+                states[row] = state
+        # Of two types, the wider one holds both exactly.
+        wide = max((state.dtype for state in states), key=lambda kind: kind.itemsize)
+        return self._hidden.encoder.encode_from(torch.stack([state.to(wide) for state in states]))
+
     def _decode(self, chunk: int) -> list[Future[Tensor]]:
-        """The chunk's frames as uint8 (3, S, S), being decoded or ready."""
+        """The chunk's frames, being read or ready: hidden states or uint8 (3, S, S)."""
         ahead = self._ahead.pop(chunk, None)
         if ahead is not None:
             return ahead
         first = chunk * self._chunk
-        frames = range(first, min(first + self._chunk, len(self)))
-        return [
-            self._decoders.submit(read_resized, self.video, frame, self._size) for frame in frames
-        ]
+        return [self._read(f) for f in range(first, min(first + self._chunk, len(self)))]
+
+    def _read(self, frame: int) -> Future[Tensor]:
+        if self._hidden is not None and frame in self._hidden.files:
+            return self._decoders.submit(self._hidden.read, frame)
+        return self._decoders.submit(read_resized, self.video, frame, self._size)
 
     def _prefetch(self, chunk: int) -> None:
         """Decode a chunk that may come next while this one is encoded; drop wrong guesses."""

@@ -21,6 +21,7 @@ FILE = "file"
 SENTENCE, NOUN = "sentence", "noun"
 REFERENCE = "objects (reference)"
 """The source of candidates made of true masks: a measure for trackers and judges, no result."""
+KEEP_OPTION = "--keep-features"
 DEFAULT_FRAMES = 12
 """The gaps between so many frames are a twelfth of the video: a moment of a sixth has two."""
 
@@ -76,6 +77,13 @@ class GroundConfig(Settings):
     )
     min_score: float = setting(
         0.0, "Drop candidates with a lower score.", low=0, high=1, only_with="detects"
+    )
+    keep_features: bool = setting(
+        False,
+        "With SAM 3: keep what its image encoder makes of each searched frame, so that tgl track "
+        "with the same model does not encode these frames again. 21 MB per frame, half of it with "
+        "--precision bf16.",
+        omit_default=True,
     )
     box_noise: float = setting(
         0.1,
@@ -173,6 +181,10 @@ class GroundInputs(Inputs):
                 f"is used with {MODEL_OPTION} {OBJECTS} only",
                 where="--objects",
                 hint="leave it out",
+            )
+        if config.keep_features and not config.detects:
+            raise ConfigError(
+                "needs a model that encodes frames", where=KEEP_OPTION, hint="leave it out"
             )
 
 

@@ -21,6 +21,7 @@ from stages.core.engine.workers.devices import map_on_devices
 from stages.core.engine.workspace import Workspace
 from stages.core.index.frame_files import frames_digest
 from stages.core.index.index import Index, Video
+from stages.core.index.kept_features import Kept
 from stages.core.model.loading.hub import require_model
 from stages.zero_shot.ground.boxes import Found
 from stages.zero_shot.ground.config import (
@@ -31,6 +32,12 @@ from stages.zero_shot.ground.config import (
     GroundInputs,
 )
 from stages.zero_shot.ground.counts import Counts
+from stages.zero_shot.ground.detectors.keeping import (
+    kept_files,
+    remove_features,
+    require_both,
+    write_note,
+)
 from stages.zero_shot.ground.given import read_given
 from stages.zero_shot.ground.objects import TrueObjects
 from stages.zero_shot.ground.phrases import Tag, noun_phrase, noun_tagger
@@ -58,6 +65,7 @@ def run(
     if failures and len(failures) == len(units.videos):
         raise nothing_done(list(failures.values()), "video")
     counts = Counts()
+    kept: dict[Video, Kept] = {}
     with out.table_writer(CANDIDATES_TABLE, CANDIDATES) as table:
         for video in units.videos:
             if video.video_id not in failures:
@@ -65,8 +73,13 @@ def run(
                 table.write(found.rows)
                 expressions = len(index.expressions_of(video.video_id))
                 counts.add(video.video_id, found, expressions)
+                if found.kept is not None:
+                    kept[video] = found.kept
     counts.tell(progress)
     totals = counts.totals() | {"videos failed": len(failures)}
+    if config.keep_features:
+        write_note(out.path, config.model, kept)
+        totals["frames with features"] = counts.frames
     if config.references:
         totals["true objects (reference)"] = sum(map(units.objects.count, units.videos))
     lines = tuple(f"video {video}: {error}" for video, error in failures.items())
@@ -86,12 +99,15 @@ def _search(
         units.index.require_frames()
         # Asked before torch is loaded, so that the message comes at once without a network.
         require_model(config.model, option=MODEL_OPTION, progress=progress)
+        if config.keep_features:
+            require_both(config.model)
     frames = sum(len(searched_frames(video.num_frames, config)) for video in waiting)
     with progress.task("ground", frames, "frame") as task:
         search = _true_boxes if config.references else _detected
         for video, found in search(waiting, units, runtime, task):
             if isinstance(found, VideoFailure):
                 failures[video.video_id] = found.error
+                units.forget(video)
             else:
                 units.finish(video, found)
     return failures
@@ -101,8 +117,8 @@ class _Units:
     """The videos with sentences, and those that are finished.
 
     Attributes:
+        path: of the artifact.
         videos: in the order of the index.
-        phrases: the words to search for by sentence; a missing one is searched whole.
     """
 
     def __init__(self, index: Index, config: GroundConfig, inputs: GroundInputs, out: Workspace):
@@ -111,6 +127,7 @@ class _Units:
         self.inputs = inputs
         self.videos = [v for v in index.videos.values() if index.expressions_of(v.video_id)]
         self._out = out
+        self.path = out.path
         self._shared = inputs.digests()
         if not config.references:  # then a video's candidates depend on its own frames alone
             del self._shared["index"]
@@ -126,8 +143,16 @@ class _Units:
         return [video for video in self.videos if self._find(video) is None]
 
     def finish(self, video: Video, found: VideoCandidates) -> None:
-        """Keep the candidates of a video."""
-        self._out.finish(video.video_id, self._keys[video.video_id], found.pack())
+        """Keep the candidates of a video, and its features if they were kept."""
+        files = []
+        if found.kept is not None:
+            frames = searched_frames(video.num_frames, self.config)
+            files = kept_files(self.path, video, frames)
+        self._out.finish(video.video_id, self._keys[video.video_id], found.pack(), files)
+
+    def forget(self, video: Video) -> None:
+        """Remove the features of a video that failed half-way."""
+        remove_features(self.path, video.video_id)
 
     def take(self, video: Video) -> VideoCandidates:
         """The candidates of a finished video.
@@ -198,6 +223,7 @@ def _job(video: Video, units: _Units, tag: Tag | None, runtime: Runtime) -> Vide
         units.config,
         runtime.precision,
         runtime.workers,
+        units.path,
     )
 
 

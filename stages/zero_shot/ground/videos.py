@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from schemas.errors import TglError
@@ -13,11 +14,15 @@ from stages.core.engine.failures import INPUT_FAILURES
 from stages.core.engine.workers.devices import DeviceWorker
 from stages.core.index.frame_files import read_video_frame, require_unchanged
 from stages.core.index.index import Expression, Video
+from stages.core.index.kept_features import Kept
 from stages.zero_shot.ground.boxes import Boxes, Found
 from stages.zero_shot.ground.config import GroundConfig
+from stages.zero_shot.ground.detectors.keeping import keep_frames
 from stages.zero_shot.ground.units import VideoCandidates
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from stages.zero_shot.ground.detectors.detector import Detector, Limits
 
 _CPU_BATCH, _BATCH = 1, 8
@@ -38,6 +43,7 @@ class VideoJob:
         config: of the run.
         precision: of the network.
         threads: that decode frames.
+        out: artifact that features are kept in, with ``config.keep_features``.
     """
 
     video: Video
@@ -47,6 +53,7 @@ class VideoJob:
     config: GroundConfig
     precision: str
     threads: int
+    out: Path
 
 
 @dataclass(frozen=True)
@@ -78,15 +85,21 @@ def search_video(job: VideoJob, worker: DeviceWorker) -> VideoCandidates | Video
     found: list[list[Boxes]] = []  # by frame and distinct sentence
     size = (job.video.height, job.video.width)
     limits = _limits(job.config, detector)
+    kept = Kept(detector.shared_size(), job.precision) if config.keep_features else None
     try:
         _require_unchanged(job.video)
         for batch in _prepared(job, detector, limits.batch):
-            found += detector.detect(batch, sentences, size, limits)
+            hidden: list[Tensor] | None = None if kept is None else []
+            done = len(found)
+            found += detector.detect(batch, sentences, size, limits, hidden)
+            if hidden is not None:
+                keep_frames(job.out, job.video, job.frames[done : len(found)], hidden)
             worker.advance(len(batch))
     except _UnreadableFrame as failure:
         return VideoFailure(failure.error)
     cut = {text for text, is_cut in zip(distinct, sentences.cut, strict=True) if is_cut}
-    return _collected(job, found, searched, distinct, sum(text in cut for text in searched))
+    cuts = sum(text in cut for text in searched)
+    return _collected(job, found, searched, distinct, cuts, kept)
 
 
 def _collected(
@@ -95,6 +108,7 @@ def _collected(
     searched: Sequence[str],
     distinct: Sequence[str],
     cut: int,
+    kept: Kept | None,
 ) -> VideoCandidates:
     """Candidates inside the frames by sentence and frame; `found` is by frame and phrase."""
     columns = {text: column for column, text in enumerate(distinct)}
@@ -103,11 +117,17 @@ def _collected(
         for row, frame in enumerate(job.frames):
             inside = found[row][columns[text]].inside(job.video.height, job.video.width)
             dropped += inside.dropped
-            kept = inside.at((inside.scores >= job.config.min_score).nonzero()[0])
-            items.append(Found(expression.expression_id, frame, kept, phrase))
+            good = inside.at((inside.scores >= job.config.min_score).nonzero()[0])
+            items.append(Found(expression.expression_id, frame, good, phrase))
     source = job.config.model.rstrip("/").rsplit("/", 1)[-1]
     return VideoCandidates.of(
-        job.video.video_id, items, source, frames=len(job.frames), dropped=dropped, cut=cut
+        job.video.video_id,
+        items,
+        source,
+        frames=len(job.frames),
+        dropped=dropped,
+        cut=cut,
+        kept=kept,
     )
 
 

@@ -105,7 +105,10 @@ class TrackInputs(Inputs):
     backbone: Path
 
     def digests(self) -> dict[str, str]:
-        """Digests of the index with its frames, of the candidates and of the weights."""
+        """Digests of the index with its frames, of the candidates and of the weights.
+
+        Features beside the candidates save work and do not change the result; see ``features``.
+        """
         return {
             "index": index_digest(self.index),
             "candidates": file_digest(self.candidates),

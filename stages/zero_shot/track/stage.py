@@ -18,6 +18,7 @@ from stages.core.index.candidates import read_candidates
 from stages.core.index.frame_files import frames_digest
 from stages.core.index.index import Index, Video
 from stages.zero_shot.track.config import TrackConfig, TrackInputs
+from stages.zero_shot.track.features import with_features
 from stages.zero_shot.track.index_tables import WrittenIndex, write_index
 from stages.zero_shot.track.units import VideoTracks
 from stages.zero_shot.track.video import TrackJob, VideoFailure, track_video
@@ -38,6 +39,7 @@ def run(
     waiting = units.waiting()
     if any(job.candidates.num_rows for job in waiting):
         index.require_frames()
+    waiting = with_features(waiting, inputs.candidates.parent, units.weights, progress)
     frames = sum(job.video.num_frames for job in waiting)
     with progress.task("track", frames, "frame") as task:
         results = map_on_devices(
@@ -88,6 +90,7 @@ def _counts(written: WrittenIndex) -> dict[str, int | float]:
         "candidates without a mask": sums.candidates_without_mask,
         "frames not searched": sums.frames_not_searched,
         "frames encoded": sums.frames_encoded,
+        "frames encoded by ground": sums.frames_finished,
     }
 
 
@@ -112,6 +115,7 @@ class _Units:
 
     Attributes:
         jobs: in the order of the index; videos without candidates too.
+        weights: digest of the backbone's folder.
         dropped: number of candidates that cannot be used, by reason.
     """
 
@@ -139,8 +143,8 @@ class _Units:
             for video in index.videos.values()
         ]
         self.dropped = {"boxes dropped (no area in the frame)": found.dropped}
-        weights = weights_digest(inputs.backbone)
-        self._keys = {job.video.video_id: _key(job, weights) for job in self.jobs}
+        self.weights = weights_digest(inputs.backbone)
+        self._keys = {job.video.video_id: _key(job, self.weights) for job in self.jobs}
 
     def waiting(self) -> list[TrackJob]:
         """Videos that are not finished, the longest first."""

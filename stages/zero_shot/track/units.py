@@ -34,6 +34,7 @@ class TrackCounts:
         without_mask: tracks without a mask on any frame.
         tracks: that are left.
         frames_encoded: frames that the image encoder took, repeats included.
+        frames_finished: frames that it took from where tgl ground had left them, repeats included.
     """
 
     candidates: int = 0
@@ -45,6 +46,7 @@ class TrackCounts:
     without_mask: int = 0
     tracks: int = 0
     frames_encoded: int = 0
+    frames_finished: int = 0
 
     def add(self, other: TrackCounts) -> None:
         """Add the counts of another video."""
@@ -82,7 +84,12 @@ class VideoTracks:
     @classmethod
     def unpack(cls, unit: pa.Table) -> VideoTracks:
         """Undo :meth:`pack`."""
-        counts = {item.name: unit.column(item.name)[0].as_py() for item in fields(TrackCounts)}
+        known = set(unit.column_names)  # units of earlier releases lack the latest counts
+        counts = {
+            item.name: unit.column(item.name)[0].as_py()
+            for item in fields(TrackCounts)
+            if item.name in known
+        }
         masks, tracks = _rows(unit, "mask rows", MASKS), _rows(unit, "track rows", TRACKS)
         return cls(masks, tracks, TrackCounts(**counts))
 

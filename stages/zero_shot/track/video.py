@@ -24,6 +24,7 @@ from stages.zero_shot.track.units import TrackCounts, VideoTracks, track_name
 
 if TYPE_CHECKING:
     from stages.core.model.backbones.backbone import Backbone
+    from stages.core.model.hidden_states import HiddenStates
     from stages.core.model.tracking.sources import FeatureSource
     from stages.core.model.video_features import VideoFeatures
     from stages.zero_shot.track.propagation import MaskTrack
@@ -42,6 +43,7 @@ class TrackJob:
         backbone: folder of the tracker.
         precision: of the network.
         threads: that decode frames.
+        features: artifact of tgl ground whose features of the video's frames are this backbone's.
     """
 
     video: Video
@@ -50,6 +52,7 @@ class TrackJob:
     backbone: Path
     precision: str
     threads: int
+    features: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -125,7 +128,17 @@ class _Tracking:
             budget=self._job.config.feature_memory * GIGABYTE,
             chunk=self._job.config.chunk_frames,
             decoders=decoders,
+            hidden=self._hidden(video),
         )
+
+    def _hidden(self, video: Video) -> HiddenStates | None:
+        """What tgl ground kept of the frames of the video or of a part of it."""
+        from stages.core.model.backbones.sam3 import Sam3Backbone
+        from stages.core.model.hidden_states import HiddenStates
+
+        if self._job.features is None or not isinstance(self._backbone, Sam3Backbone):
+            return None
+        return HiddenStates.of(self._job.features, video, self._backbone)
 
     def _track(self, features: VideoFeatures, decoders: ThreadPoolExecutor) -> VideoTracks:
         from stages.zero_shot.track.propagation import merged_groups, propagate
@@ -143,6 +156,7 @@ class _Tracking:
         counts.merged = sum(len(group) - 1 for group in groups)
         counts.tracks = len(groups)
         counts.frames_encoded += features.encoded
+        counts.frames_finished += features.finished
         return self._tables(objects, done.tracks, groups, counts)
 
     def _searched(self, counts: TrackCounts) -> list[int]:
@@ -189,6 +203,7 @@ class _Tracking:
         finally:
             if sparse is not None:
                 counts.frames_encoded += sparse.encoded
+                counts.frames_finished += sparse.finished
                 sparse.close()
         fewest = min(config.min_frames, -(-len(searched) // 2))
         supported = [

@@ -142,6 +142,15 @@ def _require_small(value: Any, where: Path, key: str = "") -> None:
         )
 
 
+def own_image_size(folder: Path) -> int:
+    """Side in pixels of the frames that a folder's model takes, from its config.json alone.
+
+    Raises:
+        TglError: as :func:`load_backbone`.
+    """
+    return int(_config(read_config(folder), folder / CONFIG_NAME).image_size)
+
+
 def load_backbone(folder: Path | str, *, image_size: int = 0) -> Backbone:
     """A backbone from a folder that ``save_pretrained`` wrote; nothing is downloaded.
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+import torch
 from torch import Tensor
 
 from schemas.errors import ConfigError
@@ -18,6 +19,17 @@ from stages.core.model.backbones.features import FrameFeatures
 from stages.core.model.backbones.wrapped import LEVEL_SCALES, NUM_LEVELS
 
 HALF = (0.5, 0.5, 0.5)
+GREY = 127.5
+"""The mean of a byte, and what black and white differ from it."""
+
+
+def sam3_pixels(frames: Tensor) -> Tensor:
+    """Bytes (N, 3, S, S) to float32 from -1 to 1, to the bit as transformers' image processor.
+
+    The processor joins the division by 255 and the normalisation into one division; in two steps,
+    last bits differ. Only so is the encoder's output the same for detector and tracker.
+    """
+    return (frames.float() - GREY) / GREY
 
 
 class Sam3Backbone(Backbone):
@@ -55,6 +67,33 @@ class Sam3Backbone(Backbone):
     def _set_size(config: Any, size: int) -> None:
         config.image_size = size  # transformers' own class writes it everywhere
 
+    @property
+    def hidden_shape(self) -> tuple[int, int]:
+        """(h * h, D): shape of the transformer's output for one frame."""
+        h, w = self.sam.prompt_encoder.image_embedding_size
+        return h * w, self.sam.config.vision_config.backbone_config.hidden_size
+
+    def encode_frames(self, frames: Tensor) -> FrameFeatures:
+        """See ``Backbone``."""
+        return self.encode_from(self.hidden_states(frames))
+
+    def hidden_states(self, frames: Tensor) -> Tensor:
+        """The transformer's output for frames, which detector and tracker have in common.
+
+        Args:
+            frames: uint8 (N, 3, S, S), see ``preprocess.resize_frames``.
+
+        Returns:
+            (N, h * h, D).
+
+        Raises:
+            ValueError: they have another type or shape.
+        """
+        if frames.dtype != torch.uint8:
+            raise ValueError(f"frames are {frames.dtype}, expected torch.uint8")
+        self._check_pixels(frames)
+        return self.sam.vision_encoder.backbone(sam3_pixels(frames)).last_hidden_state
+
     def encode(self, pixels: Tensor) -> FrameFeatures:
         """See ``Backbone``; the neck's last level, which only the detector reads, is left out."""
         self._check_pixels(pixels)
@@ -71,11 +110,11 @@ class Sam3Backbone(Backbone):
             ValueError: it has another number of places or another width.
         """
         h, w = self.sam.prompt_encoder.image_embedding_size
-        width = self.sam.config.vision_config.backbone_config.hidden_size
-        if hidden.ndim != 3 or tuple(hidden.shape[1:]) != (h * w, width):
+        places, width = self.hidden_shape
+        if hidden.ndim != 3 or tuple(hidden.shape[1:]) != (places, width):
             raise ValueError(
                 f"the image encoder's output has shape {tuple(hidden.shape)}, "
-                f"expected (N, {h * w}, {width})"
+                f"expected (N, {places}, {width})"
             )
         image = hidden.view(len(hidden), h, w, width).permute(0, 3, 1, 2)  # (N, D, h, h)
         neck, decoder = self.sam.vision_encoder.neck, self.sam.mask_decoder

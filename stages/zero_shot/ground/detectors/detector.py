@@ -22,11 +22,13 @@ from stages.core.media.rle import encode
 from stages.core.model.device import autocast
 from stages.core.model.loading.pretrained import model_errors
 from stages.zero_shot.ground.boxes import Boxes
+from stages.zero_shot.ground.config import KEEP_OPTION
 from stages.zero_shot.ground.detectors.selection import best_boxes, outside
 
 Tensors = Mapping[str, Tensor]
 EVERY_SCORE = -1.0
 """A threshold below every score: transformers' post-processing then drops nothing."""
+NOT_SHARED = "no tracker shares this model's image encoder; that of SAM 3 does"
 R = TypeVar("R")
 
 
@@ -186,6 +188,7 @@ class Detector(ABC):
         sentences: Sentences,
         size: tuple[int, int],
         limits: Limits,
+        hidden: list[Tensor] | None = None,
     ) -> list[list[Boxes]]:
         """Find every sentence on every frame.
 
@@ -194,6 +197,8 @@ class Detector(ABC):
             sentences: result of :meth:`encode`.
             size: (H, W) of the frames before they were prepared.
             limits: what is kept; a batch that exceeds the memory is halved.
+            hidden: takes what the image transformer made of each frame, (h * h, D) on the CPU, if
+                the family has something to share; see :meth:`shared_size`.
 
         Returns:
             For each frame, for each sentence, at most `limits.top_k` boxes in pixels, which may
@@ -207,7 +212,9 @@ class Detector(ABC):
             autocast(self._loaded.precision, self._device),
         ):
             return in_batches(
-                lambda part: self._frames(part, sentences, size, limits), frames, limits.batch
+                lambda part: self._frames(part, sentences, size, limits, hidden),
+                frames,
+                limits.batch,
             )
 
     def _frames(
@@ -216,6 +223,7 @@ class Detector(ABC):
         sentences: Sentences,
         size: tuple[int, int],
         limits: Limits,
+        hidden: list[Tensor] | None,
     ) -> list[list[Boxes]]:
         """As :meth:`detect`, with all frames encoded at a time."""
         pixels = {
@@ -227,6 +235,8 @@ class Detector(ABC):
         found = in_batches(
             lambda part: self._pairs(encoded, sentences, part, size, limits), pairs, limits.batch
         )
+        if hidden is not None:  # after all that may run out of memory, so that it is taken once
+            hidden += self._shared(encoded).cpu()
         width = len(sentences)
         return [found[n * width : (n + 1) * width] for n in range(len(frames))]
 
@@ -275,6 +285,18 @@ class Detector(ABC):
         raise ConfigError(
             "this model runs at its own size only", where="--image-size", hint="leave it out"
         )
+
+    def shared_size(self) -> int:
+        """Side of the frames whose image transformer's output a tracker can begin from.
+
+        Raises:
+            ConfigError: no tracker shares this model's transformer, or it reads other pixels.
+        """
+        raise ConfigError(NOT_SHARED, where=KEEP_OPTION, hint="leave it out")
+
+    def _shared(self, encoded: Any) -> Tensor:
+        """The image transformer's output (B, h * h, D), from the result of :meth:`_look`."""
+        raise NotImplementedError
 
     def _extent(self, size: tuple[int, int]) -> tuple[float, float]:
         """Where a frame of (H, W) ends in the unit of the proposals' corners, as (x, y)."""

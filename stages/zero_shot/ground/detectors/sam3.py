@@ -7,12 +7,21 @@ from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 from torch import Tensor
 
+from schemas.errors import ConfigError
+from stages.core.model.backbones.preprocess import resize_frames
+from stages.core.model.backbones.sam3 import sam3_pixels
+from stages.zero_shot.ground.config import KEEP_OPTION
 from stages.zero_shot.ground.detectors.detector import EVERY_SCORE, Detector, Proposals, Tensors
 
 _MOST_TOKENS = 32
 """transformers' processor pads to so many, and the model takes no more."""
+_PROBE = (48, 70, 3)
+"""Shape of the frame with which image processor and tracker are compared."""
+_PIXEL_STEP = 1e-6
+"""Far below a step of a byte: two ways to divide by 255 differ by less."""
 
 
 class Sam3Detector(Detector):
@@ -31,6 +40,27 @@ class Sam3Detector(Detector):
 
     def _look(self, pixels: Tensors) -> Any:
         return self._model.get_vision_features(pixels["pixel_values"])
+
+    def shared_size(self) -> int:
+        """See ``Detector``; the folder's image processor must do what the tracker does."""
+        random = np.random.default_rng(0)
+        frame = random.integers(0, 256, _PROBE, np.uint8)
+        prepared = self.prepare(frame)["pixel_values"]  # (1, 3, S, S)
+        side = prepared.shape[-1]
+        own = sam3_pixels(resize_frames(frame[None], side))
+        if own.shape != prepared.shape or (own - prepared).abs().max() > _PIXEL_STEP:
+            raise ConfigError(
+                "the model's image processor prepares frames otherwise than its tracker",
+                where=KEEP_OPTION,
+                hint="leave it out",
+            )
+        return side
+
+    def _shared(self, encoded: Any) -> Tensor:
+        hidden = encoded.last_hidden_state
+        # Under autocast the residual stream is float32; the necks begin with convolutions, which
+        # round it.
+        return hidden.bfloat16() if self._loaded.precision == "bf16" else hidden
 
     def _propose(self, encoded: Any, frames: Tensor, text: Tensors) -> Proposals:
         outputs = self._model(

@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import Tensor
 
 from stages.core.index.index import Video
 from stages.core.model import video_features
 from stages.core.model.backbones.features import FrameFeatures
+from stages.core.model.hidden_states import HiddenStates
 from stages.core.model.video_features import VideoFeatures
 
 FRAMES, CHUNK, SIZE = 20, 4, 16
@@ -50,7 +52,25 @@ def decoders() -> Iterator[ThreadPoolExecutor]:
         yield pool
 
 
-def make(decoders: ThreadPoolExecutor, budget: float) -> VideoFeatures:
+class TwoSteps:
+    """An encoder in two steps whose hidden state is the first pixel."""
+
+    hidden_shape = (1, 1)
+
+    def __init__(self) -> None:
+        self.frames = 0
+
+    def hidden_states(self, frames: Tensor) -> Tensor:
+        self.frames += len(frames)
+        return frames[:, :1, :1, 0].float()
+
+    def encode_from(self, hidden: Tensor) -> FrameFeatures:
+        return encode(hidden.unsqueeze(1))
+
+
+def make(
+    decoders: ThreadPoolExecutor, budget: float, hidden: HiddenStates | None = None
+) -> VideoFeatures:
     names = tuple(f"{frame:05d}" for frame in range(FRAMES))
     return VideoFeatures(
         Video("v", FRAMES, SIZE, SIZE, None, names, ".jpg", Path()),
@@ -60,6 +80,7 @@ def make(decoders: ThreadPoolExecutor, budget: float) -> VideoFeatures:
         budget=budget,
         chunk=CHUNK,
         decoders=decoders,
+        hidden=hidden,
     )
 
 
@@ -94,3 +115,23 @@ def test_everything_that_fits_is_encoded_once(
         features.of([frame])
     assert features.resident
     assert features.encoded == FRAMES
+
+
+@pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16])
+def test_frames_with_hidden_states_are_neither_decoded_nor_encoded(
+    decoded: list[int], decoders: ThreadPoolExecutor, tmp_path: Path, kind: torch.dtype
+) -> None:
+    known = [*range(CHUNK), 2 * CHUNK, 2 * CHUNK + 1]  # a whole chunk, and half of another
+    for frame in known:
+        state = torch.full((1, 1), float(frame), dtype=kind)
+        save_file({"last_hidden_state": state}, tmp_path / f"{frame}.safetensors")
+    encoder = TwoSteps()
+    files = {frame: tmp_path / f"{frame}.safetensors" for frame in known}
+    features = make(decoders, 1e9, HiddenStates(files, encoder))
+    found = features.of(list(range(FRAMES))).coarse
+    assert found[:, 0, 0, 0].tolist() == list(range(FRAMES))
+    assert found.dtype == torch.float32
+    rest = [frame for frame in range(FRAMES) if frame not in known]
+    assert sorted(decoded) == rest
+    assert encoder.frames == CHUNK - 2  # a chunk without any known frame is encoded as ever
+    assert (features.encoded, features.finished) == (len(rest), len(known))

@@ -252,6 +252,18 @@ def test_unsuitable_models_are_refused_once(
     assert not (tmp_path / "out").exists()
 
 
+def test_features_are_kept_of_sam3_only(
+    run_stage: Callable, index: Path, tiny_detector: Callable, tmp_path: Path
+) -> None:
+    given = parts(index, tiny_detector("owlv2"), keep_features=True)
+    with pytest.raises(ConfigError, match=r"--keep-features: needs SAM 3's folder.*has 'owlv2'"):
+        run_stage(STAGE, *given, tmp_path / "out")
+    given = parts(index, OBJECTS, keep_features=True)
+    with pytest.raises(ConfigError, match="--keep-features: needs a model that encodes frames"):
+        run_stage(STAGE, *given, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 def test_phrases_need_a_tagger(
     index: Path, tiny_detector: Callable, monkeypatch: pytest.MonkeyPatch
 ) -> None:

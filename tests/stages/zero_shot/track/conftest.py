@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from stages.build_moments.config import IndexConfig, IndexInputs
 from stages.build_moments.stage import STAGE as BUILD
 from stages.core.model.backbones.families import build_backbone
 from stages.core.model.backbones.presets import toy_preset
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "core/model"))  # for tiny_backbones
 
 SIZE = 64
 Box = tuple[float, float, float, float]

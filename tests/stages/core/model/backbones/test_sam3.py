@@ -16,7 +16,7 @@ from schemas.errors import ConfigError, SchemaMismatch, TglError
 from stages.core.model.backbones.backbone import Backbone
 from stages.core.model.backbones.families import build_backbone, load_backbone
 from stages.core.model.backbones.presets import sam3_preset
-from stages.core.model.backbones.sam3 import Sam3Backbone
+from stages.core.model.backbones.sam3 import Sam3Backbone, sam3_pixels
 from stages.core.model.checkpoint import load_checkpoint, save_checkpoint
 from stages.core.model.config import LossConfig
 from stages.core.model.losses import clip_losses
@@ -24,6 +24,7 @@ from stages.core.model.text import TextBatch
 from stages.core.model.tgl import TglModel
 
 TOLERANCE = 1e-5
+FLOAT_STEPS = 2.5e-7
 PUBLISHED_PARAMETERS = 465_000_000
 Make = Callable[..., TglModel]
 ENCODER, NECK = "vision_encoder.backbone.", "vision_encoder.neck."
@@ -59,7 +60,9 @@ def test_frames_are_normalised_with_the_models_own_mean(
     backbone: Sam3Backbone, pixels: Tensor
 ) -> None:
     frames = (pixels.clamp(-1, 1) * 127.5 + 127.5).round().byte()
-    expected = backbone.encode((frames.float() / 255 - 0.5) / 0.5)
+    pixels_of = sam3_pixels(frames)
+    assert (pixels_of - (frames.float() / 255 - 0.5) / 0.5).abs().max() <= FLOAT_STEPS
+    expected = backbone.encode(pixels_of)
     assert torch.equal(backbone.encode_frames(frames).coarse, expected.coarse)
     sam2 = random_backbone()
     assert (sam2.pixel_mean, sam2.pixel_std) != (backbone.pixel_mean, backbone.pixel_std)
@@ -72,6 +75,22 @@ def test_another_encoders_output_is_refused(backbone: Sam3Backbone) -> None:
         backbone.encode_from(torch.zeros(1, 25, 32))
     with pytest.raises(ValueError, match=r"expected \(N, 3, 56, 56\)"):
         backbone.encode(torch.zeros(1, 3, 64, 64))
+    with pytest.raises(ValueError, match=r"expected \(N, 3, 56, 56\)"):
+        backbone.hidden_states(torch.zeros(1, 3, 64, 64, dtype=torch.uint8))
+
+
+@torch.no_grad()
+def test_autocast_reads_rounded_hidden_states_as_whole_ones(backbone: Sam3Backbone) -> None:
+    """Files of half the size lose nothing: the neck begins with convolutions, which round."""
+    generator = torch.Generator().manual_seed(0)
+    frames = torch.randint(0, 256, (2, 3, SAM3_SIZE, SAM3_SIZE), generator=generator).byte()
+    with torch.autocast("cpu", torch.bfloat16):
+        hidden = backbone.hidden_states(frames)
+        whole, rounded = backbone.encode_from(hidden), backbone.encode_from(hidden.bfloat16())
+    assert not torch.equal(hidden, hidden.bfloat16().float())
+    for name, tensor in whole.as_tensors().items():
+        assert torch.equal(tensor, rounded.as_tensors()[name]), name
+        assert tensor.dtype == rounded.as_tensors()[name].dtype
 
 
 def test_a_neck_with_other_levels_is_refused() -> None:

@@ -16,11 +16,10 @@ from torch import Tensor
 from transformers import Sam3ImageProcessor, Sam3Model, Sam3VideoModel
 
 from stages.core.model.backbones.families import load_backbone
-from stages.core.model.backbones.preprocess import normalise, resize_frames
-from stages.core.model.backbones.sam3 import Sam3Backbone
+from stages.core.model.backbones.preprocess import resize_frames
+from stages.core.model.backbones.sam3 import Sam3Backbone, sam3_pixels
 
 torchvision_operators.require()
-FLOAT_STEPS = 2.5e-7
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +76,7 @@ def test_one_encoder_pass_serves_detector_and_tracker(
     folder: Path, tracker: Sam3Backbone, frames: Tensor
 ) -> None:
     detector = Sam3Model.from_pretrained(folder).eval()
-    pixels = normalise(frames, tracker.pixel_mean, tracker.pixel_std)
+    pixels = sam3_pixels(frames)
     shared = detector.get_vision_features(pixels)
     from_pixels = tracker.encode_frames(frames).as_tensors()
     from_shared = tracker.encode_from(shared.last_hidden_state).as_tensors()
@@ -90,7 +89,7 @@ def test_features_equal_those_of_the_published_pipeline(
     video: Sam3VideoModel, tracker: Sam3Backbone, frames: Tensor
 ) -> None:
     """transformers' own model makes the tracker's features from the detector's in this way."""
-    pixels = normalise(frames, tracker.pixel_mean, tracker.pixel_std)
+    pixels = sam3_pixels(frames)
     shared = video.detector_model.get_vision_features(pixels)
     levels, positions = video.get_vision_features_for_tracker(shared)
     features = tracker.encode_from(shared.last_hidden_state)
@@ -99,10 +98,9 @@ def test_features_equal_those_of_the_published_pipeline(
     assert torch.equal(features.position.flatten(2).permute(2, 0, 1), positions[-1][:, :1])
 
 
-def test_pixels_equal_the_processors(tracker: Sam3Backbone) -> None:
+def test_pixels_equal_the_processors() -> None:
     image = np.random.default_rng(0).integers(0, 256, (40, 70, 3), np.uint8)
     size = {"height": SAM3_SIZE, "width": SAM3_SIZE}
     theirs = Sam3ImageProcessor(size=size)(image, return_tensors="pt")["pixel_values"]
     resized = resize_frames(image[None], SAM3_SIZE)
-    own = normalise(resized, tracker.pixel_mean, tracker.pixel_std)
-    assert (own - theirs).abs().max() <= FLOAT_STEPS
+    assert torch.equal(sam3_pixels(resized), theirs)
