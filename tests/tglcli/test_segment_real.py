@@ -95,14 +95,22 @@ def check(folder: Path, video: str) -> int:
 
 
 @pytest.mark.skipif(not VIDEOS.is_dir(), reason=f"needs real videos in {VIDEOS}")
-@pytest.mark.parametrize("judge", ["clip", "llava"])
+@pytest.mark.parametrize(
+    ("family", "judge"), [("grounding-dino", "clip"), ("owlv2", "llava"), ("owlv2", "none")]
+)
 @pytest.mark.parametrize("video", ["biker", "hummingbird"])
-def test_a_real_video(tiny_world: TinyWorld, tmp_path: Path, video: str, judge: str) -> None:
-    detector, judges = tmp_path / "dino", {"clip": save_selector, "llava": save_answerer}
-    save_detector("grounding-dino", detector)
-    judges[judge](judge, tmp_path / judge)
-    models = ("--model", detector, "--tracker", tiny_world.tracker, "--judge", tmp_path / judge)
+def test_a_real_video(
+    tiny_world: TinyWorld, tmp_path: Path, video: str, family: str, judge: str
+) -> None:
+    detector = save_detector(family, tmp_path / "detector")
+    saved: Path | str = judge
+    if judge != "none":
+        save = {"clip": save_selector, "llava": save_answerer}[judge]
+        saved = save(judge, tmp_path / judge)
+    models = ("--model", detector, "--tracker", tiny_world.tracker, "--judge", saved)
     _, printed = segment(VIDEOS / f"{video}.mp4", tmp_path, *models)
+    if judge == "none":  # the best candidate of each sentence
+        assert ", 1 object, " in printed
     assert f"{check(tmp_path, video)} frames -> " in printed
 
 
