@@ -226,6 +226,7 @@ def test_mistakes_are_one_line(
         (("a dog", "--point", "1,2"), ConfigError, "SENTENCE: 'a dog' has no effect with --box"),
         (("--point", "1,2", "--checkpoint", checkpoint), ConfigError, "--checkpoint: has no eff"),
         (("--point", "1,2", "--no-object-gate"), ConfigError, "--object-gate: needs a trained m"),
+        (("--point", "1,2", "--judge", "none"), ConfigError, "--judge: has no effect with --box"),
         (("--point", "1,2", "--online"), ConfigError, "--point 1,2@0: has no effect on a stream"),
         (("--point", "1,2", "--masks", drawn), OutputBlocked, "is a file"),
         ((), ConfigError, "SENTENCE: is missing; describe what to segment, or say where it is"),

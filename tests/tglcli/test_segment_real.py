@@ -132,7 +132,7 @@ def test_models_of_real_size_fit(
     CLIPModel(CLIPConfig()).save_pretrained(tmp_path / "judge")
     CLIPImageProcessorPil().save_pretrained(tmp_path / "judge")
     models = ("--model", tmp_path / "dino", "--tracker", tmp_path / "tracker")
-    peak, _ = segment(clip, tmp_path, *models, "--judge", tmp_path / "judge")
+    peak, _ = segment(clip, tmp_path, *models, "--judge", tmp_path / "judge", "--max-tracks", 2)
     record_property("peak bytes", peak)
     assert check(tmp_path, "clip") == len(frames)
     assert peak < MOST_BYTES

@@ -110,6 +110,7 @@ def segment_video(
     tracker: str | Path | None = None,
     judge: str | Path | None = None,
     image_size: int = 0,
+    max_tracks: int | None = None,
     every: int = 1,
     device: str = "auto",
     precision: str = "fp32",
@@ -128,6 +129,7 @@ def segment_video(
         tracker: the model that tracks the objects, also of prompts.
         judge: the model that accepts or rejects each track; `none` takes the best candidate.
         image_size: side that the tracker scales frames to, in pixels; 0 is its own.
+        max_tracks: most objects of the sentences that are tracked; by default as the command.
         every: track every N-th frame, and interpolate the masks between.
         device: cpu, cuda, cuda:1, mps, or auto for the best one.
         precision: fp32, or bf16 for autocast.
@@ -143,7 +145,14 @@ def segment_video(
         ValueError: an array that is no video.
     """
     shown = progress or SilentProgress()
-    config = _config(model=model, tracker=tracker, judge=judge, image_size=image_size, every=every)
+    config = _config(
+        model=model,
+        tracker=tracker,
+        judge=judge,
+        image_size=image_size,
+        max_tracks=max_tracks,
+        every=every,
+    )
     runtime = Runtime(device=device, precision=precision)
     if workers is not None:
         runtime = replace(runtime, workers=workers)

@@ -16,6 +16,7 @@ from stages.core.model.loading.catalog import (
 )
 from stages.core.model.loading.names import local_folder
 from stages.propagate.config import PropagateConfig
+from stages.zero_shot.track.config import TrackConfig
 
 WITHOUT_CHECKPOINT = "Without a checkpoint"
 
@@ -47,6 +48,11 @@ class SegmentConfig(PropagateConfig):
         "of 1024. Below 800 also the shorter side for Grounding DINO. 0 is each model's own.",
         low=0,
         high=4096,
+    )
+    max_tracks: int = setting(
+        TrackConfig.max_tracks,
+        "Most objects that are tracked; each takes as long as encoding the frames, or longer.",
+        low=1,
     )
     every: int = setting(
         1, "Track every N-th frame; the masks between are interpolated.", low=1, high=1000

@@ -17,6 +17,7 @@ TASKS = ("ground", "track", "select-moments")
 SMALL_SIDE = 512
 """A quarter of the arithmetic of 1024 pixels."""
 FEWER_FRAMES = 4
+FEW_TRACKS = 6
 LONG_SECONDS = 600.0
 """A run that takes longer is worth a word."""
 _FEWEST_SECONDS = 3.0
@@ -72,13 +73,19 @@ class PacedProgress:
         self.note(f"about {_duration(whole)} in all; faster: {', '.join(self.advice)}")
 
 
-def paced(pipeline: Pipeline, config: SegmentConfig) -> Pipeline:
-    """The same pipeline, which measures its first frames."""
+def paced(pipeline: Pipeline, config: SegmentConfig, *, sentences: bool) -> Pipeline:
+    """The same pipeline, which measures its first frames.
+
+    Args:
+        sentences: objects are found, not prompted by hand.
+    """
     advice = []
     if not 0 < config.image_size <= SMALL_SIDE:
         advice.append(f"--image-size {SMALL_SIDE}")
     if config.every < FEWER_FRAMES:
         advice.append(f"--every {FEWER_FRAMES}")
+    if config.max_tracks > FEW_TRACKS and sentences:
+        advice.append(f"--max-tracks {FEW_TRACKS}")
     if config.tracker not in (None, CPU_TRACKER):
         advice.append(f"--tracker {CPU_TRACKER}")
     return replace(pipeline, progress=PacedProgress(pipeline.progress, TASKS, advice))

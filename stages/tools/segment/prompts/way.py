@@ -45,6 +45,9 @@ class Prompted:
         if request.checkpoint is not None:
             raise ConfigError("has no effect with --box, --point or --mask", where="--checkpoint")
         self.run.config.refuse(OF_A_CHECKPOINT, NEEDS_CHECKPOINT)
+        self.run.config.refuse(
+            ("model", "judge", "max_tracks"), "has no effect with --box, --point or --mask"
+        )
         self._tracker()
         size = source.size()
         if size is not None:
@@ -55,7 +58,7 @@ class Prompted:
         from stages.tools.segment.prompts.stage import STAGE
 
         run = self.run
-        pipeline = paced(pipeline, run.config)
+        pipeline = paced(pipeline, run.config, sentences=False)
         objects = prompted_objects(run.request.prompts, frames.size, len(frames.names))
         config = PromptConfig(
             image_size=run.config.image_size,

@@ -71,7 +71,7 @@ class ZeroShot:
     def masks(self, pipeline: Pipeline, frames: Frames) -> Artifacts:
         """See ``ways.Way``: each stage in turn."""
         request, config = self.run.request, self.run.config
-        pipeline = paced(pipeline, config)
+        pipeline = paced(pipeline, config, sentences=True)
         index = pipeline.index(frames, request.sentences)
         between = Between(pipeline, config.every)
         some = between.choose(index, len(frames.names))
@@ -104,6 +104,7 @@ class ZeroShot:
 
         config = TrackConfig(
             image_size=self.run.config.image_size,
+            max_tracks=self.run.config.max_tracks,
             feature_memory=self.run.config.feature_memory,
             chunk_frames=self.run.config.chunk_frames,
         )

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from stages.core.engine.progress import SilentProgress
-from stages.tools.segment.pace import PacedProgress
+from stages.core.engine.runtime import Runtime
+from stages.tools.segment.config import SegmentConfig
+from stages.tools.segment.pace import PacedProgress, paced
+from stages.tools.segment.pipeline import Pipeline
 
 ADVICE = ("--every 4", "a smaller --tracker")
 
@@ -88,3 +94,22 @@ def test_lines_pass() -> None:
     paced.warn("a")
     paced.note("b")
     assert (shown.warnings, shown.notes) == (["a"], ["b"])
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentences", "advice"),
+    [
+        ({}, True, ["--image-size 512", "--every 4", "--max-tracks 6"]),
+        ({}, False, ["--image-size 512", "--every 4"]),
+        ({"image_size": 256, "every": 4, "max_tracks": 2}, True, []),
+        ({"image_size": 1024, "every": 8, "tracker": "a/large-one"}, False,
+         ["--image-size 512", "--tracker facebook/sam2.1-hiera-tiny"]),
+    ],
+)  # fmt: skip
+def test_advice_is_what_is_not_done_yet(
+    settings: dict[str, Any], sentences: bool, advice: list[str], tmp_path: Path, runtime: Runtime
+) -> None:
+    pipeline = Pipeline(tmp_path, runtime, SilentProgress())
+    found = paced(pipeline, SegmentConfig(**settings), sentences=sentences).progress
+    assert isinstance(found, PacedProgress)
+    assert found.advice == advice
