@@ -16,6 +16,7 @@ from PIL import Image
 from tiny_detectors import save_detector
 from tiny_world import tgl
 
+from schemas.documents import load_object
 from stages.core.media.ffmpeg import write_h264
 
 torchvision_operators.require()
@@ -36,10 +37,19 @@ def test_one_folder_finds_and_tracks(tmp_path: Path, way: str) -> None:
     }
     code, printed, said = tgl(
         *("segment", tmp_path / "clip.mp4", *asked[way], "--tracker", model, "--device", "cpu"),
+        *("--work", tmp_path / "work"),
         *("-o", tmp_path / "o.png", "--masks", tmp_path / "masks", "--table", tmp_path / "t.json"),
     )
     assert code == 0, said
     assert f"{FRAMES} frames -> " in printed
+    if way == "sentences":  # the tracker began from what the detector's encoder had made
+        (counts,) = (
+            receipt["counts"]
+            for receipt in map(load_object, (tmp_path / "work").rglob("receipt.json"))
+            if receipt["stage"] == "track"
+        )
+        assert counts["frames encoded by ground"] == FRAMES
+        assert counts["frames encoded"] == 0
     document = json.loads((tmp_path / "t.json").read_text())
     assert [entry["sentence"] for entry in document["sentences"]] == (
         list(SENTENCES) if way == "sentences" else ["object 1"]

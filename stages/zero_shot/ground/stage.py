@@ -33,6 +33,7 @@ from stages.zero_shot.ground.config import (
 )
 from stages.zero_shot.ground.counts import Counts
 from stages.zero_shot.ground.detectors.keeping import (
+    NOT_KEPT,
     kept_files,
     remove_features,
     require_both,
@@ -79,7 +80,11 @@ def run(
     totals = counts.totals() | {"videos failed": len(failures)}
     if config.keep_features:
         write_note(out.path, config.model, kept)
-        totals["frames with features"] = counts.frames
+        totals["frames with features"] = sum(
+            len(searched_frames(video.num_frames, config)) for video in kept
+        )
+        if not kept:
+            progress.warn(NOT_KEPT)
     if config.references:
         totals["true objects (reference)"] = sum(map(units.objects.count, units.videos))
     lines = tuple(f"video {video}: {error}" for video, error in failures.items())

@@ -85,7 +85,8 @@ def search_video(job: VideoJob, worker: DeviceWorker) -> VideoCandidates | Video
     found: list[list[Boxes]] = []  # by frame and distinct sentence
     size = (job.video.height, job.video.width)
     limits = _limits(job.config, detector)
-    kept = Kept(detector.shared_size(), job.precision) if config.keep_features else None
+    side = detector.shared_size() if config.keep_features else None
+    kept = None if side is None else Kept(side, job.precision)
     try:
         _require_unchanged(job.video)
         for batch in _prepared(job, detector, limits.batch):

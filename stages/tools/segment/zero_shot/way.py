@@ -33,6 +33,7 @@ from stages.tools.select_moments.config import (
 from stages.tools.select_moments.judges.registry import is_checkpoint
 from stages.zero_shot.assemble.config import NO_OBJECTS, PALETTE, AssembleConfig, AssembleInputs
 from stages.zero_shot.ground.config import GroundConfig, ground_parts
+from stages.zero_shot.ground.detectors.keeping import keeps_for
 from stages.zero_shot.track.config import TrackConfig, TrackInputs
 
 _SCALED = ("grounding-dino", "mm-grounding-dino")
@@ -93,8 +94,13 @@ class ZeroShot:
     def _ground(self, pipeline: Pipeline, index: Path) -> Path:
         from stages.zero_shot.ground.stage import STAGE
 
-        side = _detector_side(self._fetch()[0], self.run.config.image_size)
-        config = GroundConfig(model=self.run.config.model, image_size=side)
+        model, tracker = self._fetch()[:2]
+        size = self.run.config.image_size
+        config = GroundConfig(
+            model=self.run.config.model,
+            image_size=_detector_side(model, size),
+            keep_features=not size and keeps_for(model, tracker),
+        )
         inputs = ground_parts(index, config, candidates=None, objects=None)
         pipeline.run(STAGE, config, inputs, pipeline.work / CANDIDATES)
         return pipeline.work / CANDIDATES / CANDIDATES_TABLE

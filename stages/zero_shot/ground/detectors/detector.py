@@ -22,13 +22,11 @@ from stages.core.media.rle import encode
 from stages.core.model.device import autocast
 from stages.core.model.loading.pretrained import model_errors
 from stages.zero_shot.ground.boxes import Boxes
-from stages.zero_shot.ground.config import KEEP_OPTION
 from stages.zero_shot.ground.detectors.selection import best_boxes, outside
 
 Tensors = Mapping[str, Tensor]
 EVERY_SCORE = -1.0
 """A threshold below every score: transformers' post-processing then drops nothing."""
-NOT_SHARED = "no tracker shares this model's image encoder; that of SAM 3 does"
 R = TypeVar("R")
 
 
@@ -286,13 +284,13 @@ class Detector(ABC):
             "this model runs at its own size only", where="--image-size", hint="leave it out"
         )
 
-    def shared_size(self) -> int:
+    def shared_size(self) -> int | None:
         """Side of the frames whose image transformer's output a tracker can begin from.
 
-        Raises:
-            ConfigError: no tracker shares this model's transformer, or it reads other pixels.
+        Returns:
+            None if no tracker shares this model's transformer, or it is given other pixels.
         """
-        raise ConfigError(NOT_SHARED, where=KEEP_OPTION, hint="leave it out")
+        return None
 
     def _shared(self, encoded: Any) -> Tensor:
         """The image transformer's output (B, h * h, D), from the result of :meth:`_look`."""

@@ -23,6 +23,17 @@ if TYPE_CHECKING:
 
 _BOTH = "sam3_video"
 """The ``model_type`` of a folder with a detector and a tracker over one image encoder."""
+NOT_KEPT = "no features kept: the model's image processor prepares frames unlike its tracker"
+
+
+def keeps_for(model: Path, tracker: Path) -> bool:
+    """Return whether a tracker can begin from what a detector's image encoder makes.
+
+    Args:
+        model, tracker: their folders, with config.json.
+    """
+    same = model.resolve() == tracker.resolve()
+    return same and load_object(model / MODEL_CONFIG).get("model_type") == _BOTH
 
 
 def require_both(model: str) -> None:

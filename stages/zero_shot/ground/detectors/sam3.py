@@ -10,10 +10,8 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from schemas.errors import ConfigError
 from stages.core.model.backbones.preprocess import resize_frames
 from stages.core.model.backbones.sam3 import sam3_pixels
-from stages.zero_shot.ground.config import KEEP_OPTION
 from stages.zero_shot.ground.detectors.detector import EVERY_SCORE, Detector, Proposals, Tensors
 
 _MOST_TOKENS = 32
@@ -41,20 +39,15 @@ class Sam3Detector(Detector):
     def _look(self, pixels: Tensors) -> Any:
         return self._model.get_vision_features(pixels["pixel_values"])
 
-    def shared_size(self) -> int:
+    def shared_size(self) -> int | None:
         """See ``Detector``; the folder's image processor must do what the tracker does."""
         random = np.random.default_rng(0)
         frame = random.integers(0, 256, _PROBE, np.uint8)
         prepared = self.prepare(frame)["pixel_values"]  # (1, 3, S, S)
         side = prepared.shape[-1]
         own = sam3_pixels(resize_frames(frame[None], side))
-        if own.shape != prepared.shape or (own - prepared).abs().max() > _PIXEL_STEP:
-            raise ConfigError(
-                "the model's image processor prepares frames otherwise than its tracker",
-                where=KEEP_OPTION,
-                hint="leave it out",
-            )
-        return side
+        same = own.shape == prepared.shape and (own - prepared).abs().max() <= _PIXEL_STEP
+        return side if same else None
 
     def _shared(self, encoded: Any) -> Tensor:
         hidden = encoded.last_hidden_state

@@ -19,7 +19,6 @@ from tiny_backbones import SAM3_SIZE
 from transformers.models.sam3.modeling_sam3 import Sam3ViTModel
 
 from schemas.directories import list_folder
-from schemas.errors import ConfigError
 from schemas.layouts import FEATURES_FILE, FEATURES_FOLDER
 from schemas.parquet import read_table
 from schemas.tables import CANDIDATES
@@ -60,17 +59,17 @@ def sam3(tiny_detector: Callable, tmp_path_factory: pytest.TempPathFactory) -> P
     return folder
 
 
-def run(stage, config, inputs, out: Path, precision: str = "fp32", **more: object) -> Outcome:
+def run(stage, config, inputs, out: Path, precision: str, progress: SilentProgress) -> Outcome:
     runtime = Runtime(workers=1, device="cpu", precision=precision)
-    progress = more.pop("progress", SilentProgress())
-    return execute(stage, config, inputs, out, runtime=runtime, progress=progress, **more)
+    return execute(stage, config, inputs, out, runtime=runtime, progress=progress)
 
 
 def ground(index: Path, model: Path, out: Path, precision: str = "fp32", **more) -> Outcome:
+    progress = more.pop("progress", SilentProgress())
     settings = {"keep_features": True} | more
     config = GroundConfig(model=str(model), frames=2, top_k=2, **settings)
     inputs = ground_parts(index, config, candidates=None, objects=None)
-    return run(GROUND, config, inputs, out, precision)
+    return run(GROUND, config, inputs, out, precision, progress)
 
 
 def track(index: Path, candidates: Path, model: Path, out: Path, precision: str) -> Outcome:
@@ -78,7 +77,7 @@ def track(index: Path, candidates: Path, model: Path, out: Path, precision: str)
     progress = SilentProgress()
     # Whatever a random detector finds is tracked.
     config = TrackConfig(min_support=0.0)
-    outcome = run(TRACK, config, inputs, out, precision, progress=progress)
+    outcome = run(TRACK, config, inputs, out, precision, progress)
     assert not [line for line in progress.warnings if "features" in line]
     return outcome
 
@@ -184,12 +183,19 @@ def test_a_video_that_fails_leaves_no_features(
     assert list(json.loads((tmp_path / "out" / FEATURES_FILE).read_text())["videos"]) == ["a"]
 
 
-def test_a_processor_that_the_tracker_does_not_follow_is_refused(
+def test_frames_that_the_tracker_prepares_otherwise_are_not_kept(
     index: Path, sam3: Path, tmp_path: Path
 ) -> None:
     model = shutil.copytree(sam3, tmp_path / "model")
-    settings = json.loads((model / "preprocessor_config.json").read_text())
+    (file,) = (p for p in model.glob("*processor_config.json"))
+    settings = json.loads(file.read_text())
     settings["image_mean"] = [0.4, 0.5, 0.5]
-    (model / "preprocessor_config.json").write_text(json.dumps(settings))
-    with pytest.raises(ConfigError, match=r"--keep-features: the model's image processor prepares"):
-        ground(index, model, tmp_path / "out")
+    file.write_text(json.dumps(settings))
+    progress = SilentProgress()
+    outcome = ground(index, model, tmp_path / "out", progress=progress)
+    assert outcome.counts["frames with features"] == 0
+    assert progress.warnings == [
+        "no features kept: the model's image processor prepares frames unlike its tracker"
+    ]
+    assert features_of(tmp_path / "out") == []
+    assert json.loads((tmp_path / "out" / FEATURES_FILE).read_text())["videos"] == {}
