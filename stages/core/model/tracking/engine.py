@@ -130,9 +130,7 @@ class Engine:
         """Segment the objects that are prompted on a frame, and remember them if asked to."""
 
         def work(batch: Sequence[ObjectTrack]) -> TrackedFrame:
-            prompts = join_prompts(
-                [track.prompts[frame] for track in batch], features.coarse.device
-            )
+            prompts = join_prompts([track.prompts[frame] for track in batch])
             repeated = _repeat(features, len(batch))
             return self._tracker(batch).step(frame, repeated, prompts, write=write)
 

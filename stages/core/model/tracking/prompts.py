@@ -22,19 +22,19 @@ def prompt_shape(prompts: Prompts) -> tuple[bool, int, bool]:
     return prompts.mask is not None, points, prompts.boxes is not None
 
 
-def join_prompts(parts: Sequence[Prompts], device: torch.device) -> Prompts:
-    """The prompts of several objects, which all have the same shape, as one batch on a device."""
+def join_prompts(parts: Sequence[Prompts]) -> Prompts:
+    """The prompts of several objects, which all have the same shape, as one batch."""
     return Prompts(
-        mask=_join([part.mask for part in parts], device),
-        points=_join([part.points for part in parts], device),
-        labels=_join([part.labels for part in parts], device),
-        boxes=_join([part.boxes for part in parts], device),
+        mask=_join([part.mask for part in parts]),
+        points=_join([part.points for part in parts]),
+        labels=_join([part.labels for part in parts]),
+        boxes=_join([part.boxes for part in parts]),
     )
 
 
-def _join(tensors: Sequence[Tensor | None], device: torch.device) -> Tensor | None:
+def _join(tensors: Sequence[Tensor | None]) -> Tensor | None:
     given = [tensor for tensor in tensors if tensor is not None]
-    return torch.cat(given).to(device) if given else None
+    return torch.cat(given) if given else None
 
 
 def check_prompts(objects: Sequence[ObjectPrompts], frames: int) -> None:

@@ -15,7 +15,7 @@ from stages.core.model.backbones.prompted import TrackedFrame, track_prompted
 from stages.core.model.backbones.records import Prompts
 from stages.core.model.tracking import engine
 from stages.core.model.tracking.objects import Direction, segment_prompts, track_objects
-from stages.core.model.tracking.prompts import ObjectPrompts, join_prompts
+from stages.core.model.tracking.prompts import ObjectPrompts
 from stages.core.model.tracking.sources import ClipFeatures, SparseFeatures
 
 TOLERANCE = 1e-5
@@ -250,16 +250,6 @@ def test_some_frames_as_a_clip_of_their_own(backbone: Backbone, pixels: Tensor) 
     assert set(found) == {(0, 0), (0, 1), (0, 2)}
     for key, (logits, _, _) in expected.items():
         assert torch.equal(found[key][0], logits)
-
-
-def test_joined_prompts_are_on_the_device_of_the_features() -> None:
-    meta = torch.device("meta")
-    joined = join_prompts([points_at(0, 1), points_at(2, 1)], meta)
-    assert joined.points is not None
-    assert joined.labels is not None
-    assert joined.points.device == joined.labels.device == meta
-    assert joined.points.shape == (2, 1, 2)
-    assert join_prompts([box_at(0), box_at(1)], meta).boxes.device == meta  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize(
