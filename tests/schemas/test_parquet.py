@@ -61,6 +61,7 @@ def test_names_and_versions_are_pinned() -> None:
         "texts_bf16": (1, 7, ("text_id",)),
         "candidates": (1, 12, ("video_id", "expression_id", "frame", "rank")),
         "tracks": (1, 8, ("video_id", "expression_id", "anno_id")),
+        "objects": (1, 6, ("video_id", "expression_id", "anno_id")),
         "propagation": (1, 7, ("video_id", "expression_id", "frame")),
         "scores": (1, 22, ("video_id", "expression_id")),
         "score_frames": (1, 15, ("video_id", "expression_id", "frame")),

@@ -117,7 +117,7 @@ def cases() -> Iterator[object]:
             yield pytest.param(place, linked, id=shown, marks=slow)
 
 
-@pytest.mark.parametrize(("place", "linked"), cases())
+@pytest.mark.parametrize(("place", "linked"), list(cases()))
 @pytest.mark.parametrize("name", COMMANDS)
 def test_force_replaces_what_is_named_and_nothing_else(
     world: TinyWorld, before: States, tmp_path: Path, name: str, place: Place, linked: bool

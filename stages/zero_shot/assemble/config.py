@@ -19,7 +19,7 @@ GIGABYTE = 1_000_000_000
 
 @dataclass(frozen=True)
 class AssembleConfig(Settings):
-    """Settings of the masks, and of the memory that makes them anew with `mdp`."""
+    """Settings of the masks, and of the memory that recomputes them with `mdp`."""
 
     masks: str = setting(
         TRACKED,

@@ -214,7 +214,7 @@ def _counter(task: Task) -> Any:
     """A class of the hub's bars that shows nothing itself and advances a task by megabytes."""
     from huggingface_hub.utils import tqdm
 
-    lock, seen = threading.Lock(), 0
+    lock, loaded = threading.Lock(), 0
 
     class Counter(tqdm):
         """Counts the bytes that are written; the hub's client has other bars beside."""
@@ -226,11 +226,11 @@ def _counter(task: Task) -> Any:
             self.update(kwargs.get("initial") or 0)
 
         def update(self, n: float | None = 1) -> bool | None:
-            nonlocal seen
+            nonlocal loaded
             if self._counts:
                 with lock:
-                    before, seen = seen, seen + int(n or 0)
-                    task.advance(seen // _MB - before // _MB)
+                    before, loaded = loaded, loaded + int(n or 0)
+                    task.advance(loaded // _MB - before // _MB)
             return None
 
     return Counter
