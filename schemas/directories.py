@@ -121,11 +121,16 @@ def write_text_atomic(path: Path, text: str) -> None:
 def write_bytes_atomic(path: Path, data: bytes) -> None:
     """Write a file as :func:`write_text_atomic` does; synced to disk before the rename."""
     temporary = path.with_name(f".{path.name}.partial")
-    with temporary.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        if error.filename is None:  # the system names a file when it is opened, not when written
+            error.filename = str(path)
+        raise
 
 
 def scratch_path(out: Path, fingerprint: str) -> Path:

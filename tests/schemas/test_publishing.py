@@ -1,14 +1,15 @@
-"""Publishing a folder: one exchange where the system has it, two renames elsewhere."""
+"""Publishing a folder: one exchange where the system has it, two renames elsewhere; single files."""
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
 import pytest
 
 from schemas import directories
-from schemas.directories import exchange, has_leftovers, publish, recover
+from schemas.directories import exchange, has_leftovers, publish, recover, write_bytes_atomic
 
 PUBLICATIONS = 200
 
@@ -76,3 +77,13 @@ def test_a_retired_artifact_is_put_back(tmp_path: Path) -> None:
     recover(tmp_path / "out")
     assert (tmp_path / "out" / "a").read_text() == "1"
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_full_disk_names_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left") as raised:
+        write_bytes_atomic(tmp_path / "receipt.json", b"{}")
+    assert raised.value.filename == str(tmp_path / "receipt.json")

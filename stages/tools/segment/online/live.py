@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from schemas.directories import list_folder
-from schemas.errors import ConfigError
+from schemas.errors import ConfigError, system_errors
 from schemas.receipts import Receipt, fingerprint, write_receipt
 from stages.core.engine.outputs import output_folder, unnamed_as
 from stages.core.engine.version import TGL_VERSION
@@ -66,7 +66,8 @@ def segment_online(run: SegmentRun) -> SegmentResult:
         if isinstance(stream, VideoStream) and stream.errors:
             run.progress.warn(damage_warning(name, stream.errors))
         if masks is not None:
-            write_receipt(masks, _receipt(run.config.trained(), live, masks))
+            with system_errors(request.masks):
+                write_receipt(masks, _receipt(run.config.trained(), live, masks))
     return SegmentResult(tuple(live.lines()), live.frames, live.failure)
 
 
