@@ -1,4 +1,4 @@
-"""Publishing a folder: one exchange where the system has it, two renames elsewhere; single files."""
+"""Publishing a folder: one exchange where the system has it, else two renames; single files."""
 
 from __future__ import annotations
 
