@@ -204,11 +204,9 @@ def finished_rows(
         parts = []
         for expression, rows in zip(job.expressions, finished.rows(job), strict=True):
             if rows is None:
-                raise TglError(
+                raise finished.out.lost(
                     f"the masks of video {job.video.video_id}, expression "
-                    f"{expression.expression_id} were lost or changed during the run",
-                    where=finished.out.path,
-                    hint="run the same command again; finished work is kept",
+                    f"{expression.expression_id}"
                 )
             parts.append(rows)
         yield concatenate(parts, PROPAGATION)

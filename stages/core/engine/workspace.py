@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from schemas.directories import ENGINE_FOLDER, remove_tree
+from schemas.errors import TglError
 from schemas.parquet import TableWriter, write_table
 from schemas.receipts import canonical_json
 from schemas.tables import TableSpec
@@ -111,6 +112,18 @@ class Workspace:
                 self.finish(name, key, table, self._take_over(folder, files))
                 return table
         return None
+
+    def lost(self, what: str) -> TglError:
+        """The error for a unit that was finished and is not found again.
+
+        Args:
+            what: in the plural, such as `the tracks of video a`.
+        """
+        return TglError(
+            f"{what} were lost or changed during the run",
+            where=self.path,
+            hint="run the same command again; finished work is kept",
+        )
 
     def keep_previous(self, name: str) -> pa.Table | None:
         """Reuse a unit of an earlier run, whatever its inputs were then.

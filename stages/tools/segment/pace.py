@@ -121,7 +121,7 @@ class _PacedTask:
 
 
 def _duration(seconds: float) -> str:
-    """Roughly so many minutes or hours."""
+    """A duration rounded to minutes or hours."""
     minutes = round(seconds / _MINUTE)
     if minutes < _LONG_MINUTES:
         return f"{minutes} min"

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from schemas.errors import ConfigError, MissingInput, SchemaMismatch
-from schemas.layouts import MOMENTS_TABLE, looks_like_parquet
+from schemas.errors import ConfigError
+from schemas.layouts import MOMENTS_TABLE
 from stages.core.engine.digest import artifact_digest, file_digest, weights_digest
 from stages.core.engine.settings import Settings, setting
 from stages.core.engine.stage import Inputs
 from stages.core.index.frame_files import frame_folders, index_digest
+from stages.core.index.table_paths import named_table
 
 TRACKED, MDP = MASKS = ("tracked", "mdp")
 NO_OBJECTS, PALETTE, FOLDERS = OBJECTS = ("none", "palette", "folders")
@@ -94,24 +95,11 @@ class AssembleInputs(Inputs):
 
 
 def moments_file(path: Path) -> Path:
-    """Return the moments table that a path names: the file, or the one in an artifact.
-
-    Raises:
-        MissingInput: no such file, or a folder without one.
-        SchemaMismatch: moments in another format.
-    """
-    if path.is_dir():
-        if not (path / MOMENTS_TABLE).is_file():
-            raise MissingInput(
-                f"has no {MOMENTS_TABLE}", where=path, hint="name OUT of tgl select-moments"
-            )
-        return path / MOMENTS_TABLE
-    if not path.is_file():
-        raise MissingInput("no such file", where=path, hint="name OUT of tgl select-moments")
-    if not looks_like_parquet(path):
-        raise SchemaMismatch(
-            "is not a moments table (Parquet)",
-            where=path,
-            hint="tgl build-moments reads other formats",
-        )
-    return path
+    """Return the moments table that a path names; raises as :func:`named_table`."""
+    return named_table(
+        path,
+        MOMENTS_TABLE,
+        kind="moments",
+        made_by="tgl select-moments",
+        other="tgl build-moments reads other formats",
+    )

@@ -182,9 +182,5 @@ def _write_tables(out: Workspace, jobs: Sequence[Job], keys: Mapping[str, str]) 
 def _finished(out: Workspace, name: str, key: str) -> pa.Table:
     rows = out.finished(name, key)
     if rows is None:
-        raise TglError(
-            f"the masks of video {name} were lost or changed during the run",
-            where=out.path,
-            hint="run the same command again; finished work is kept",
-        )
+        raise out.lost(f"the masks of video {name}")
     return rows

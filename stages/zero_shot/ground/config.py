@@ -23,7 +23,7 @@ REFERENCE = "objects (reference)"
 """The source of candidates made of true masks: a measure for trackers and judges, no result."""
 KEEP_OPTION = "--keep-features"
 DEFAULT_FRAMES = 12
-"""The gaps between so many frames are a twelfth of the video: a moment of a sixth has two."""
+"""Twelve frames are a twelfth of the video apart: a moment of a sixth has two of them."""
 
 
 @dataclass(frozen=True)

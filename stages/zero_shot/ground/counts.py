@@ -31,7 +31,7 @@ class Counts:
     cut: int = 0
 
     def add(self, video_id: str, found: VideoCandidates, expressions: int) -> None:
-        """Count a video with so many sentences."""
+        """Count a video and its sentences."""
         self.videos += 1
         self.expressions += expressions
         self.frames += found.frames

@@ -167,11 +167,7 @@ class _Units:
         """
         found = self._find(video)
         if found is None:
-            raise TglError(
-                f"the candidates of video {video.video_id} were lost or changed during the run",
-                where=self._out.path,
-                hint="run the same command again; finished work is kept",
-            )
+            raise self._out.lost(f"the candidates of video {video.video_id}")
         return found
 
     def _find(self, video: Video) -> VideoCandidates | None:

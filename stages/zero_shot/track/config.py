@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from schemas.errors import MissingInput, SchemaMismatch
-from schemas.layouts import CANDIDATES_TABLE, looks_like_parquet
+from schemas.layouts import CANDIDATES_TABLE
 from stages.core.engine.digest import file_digest, weights_digest
 from stages.core.engine.settings import Settings, setting
 from stages.core.engine.stage import Inputs
 from stages.core.index.frame_files import frame_folders, index_digest
+from stages.core.index.table_paths import named_table
 
 GIGABYTE = 1_000_000_000
 _LIMITS = "Limits"
@@ -121,24 +121,11 @@ class TrackInputs(Inputs):
 
 
 def candidates_file(path: Path) -> Path:
-    """Return the candidates table that a path names: the file, or the one in an artifact.
-
-    Raises:
-        MissingInput: no such file, or a folder without one.
-        SchemaMismatch: candidates in another format, which tgl ground reads.
-    """
-    if path.is_dir():
-        if not (path / CANDIDATES_TABLE).is_file():
-            raise MissingInput(
-                f"has no {CANDIDATES_TABLE}", where=path, hint="name OUT of tgl ground"
-            )
-        return path / CANDIDATES_TABLE
-    if not path.is_file():
-        raise MissingInput("no such file", where=path, hint="name OUT of tgl ground")
-    if not looks_like_parquet(path):
-        raise SchemaMismatch(
-            "is not a candidates table (Parquet)",
-            where=path,
-            hint=f"tgl ground INDEX OUT --from {path.name} makes one",
-        )
-    return path
+    """Return the candidates table that a path names; raises as :func:`named_table`."""
+    return named_table(
+        path,
+        CANDIDATES_TABLE,
+        kind="candidates",
+        made_by="tgl ground",
+        other=f"tgl ground INDEX OUT --from {path.name} makes one",
+    )

@@ -15,7 +15,7 @@ from stages.core.model.backbones.sam3 import sam3_pixels
 from stages.zero_shot.ground.detectors.detector import EVERY_SCORE, Detector, Proposals, Tensors
 
 _MOST_TOKENS = 32
-"""transformers' processor pads to so many, and the model takes no more."""
+"""The length that transformers' processor pads to, and the most that the model takes."""
 _PROBE = (48, 70, 3)
 """Shape of the frame with which image processor and tracker are compared."""
 _PIXEL_STEP = 1e-6
