@@ -7,7 +7,7 @@ import os
 import pickle
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -200,3 +200,14 @@ def mevis(tmp_path: Path) -> MevisMini:
 def square_mask() -> Callable[[int], np.ndarray]:
     """The mask that the miniatures draw at `left`."""
     return square
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """The order of sums, and so their last bits, follows the number of threads."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
