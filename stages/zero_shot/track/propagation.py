@@ -71,14 +71,13 @@ def propagate(
         source: features of the T frames.
         prompts: of each object.
         size: (H, W) of the video.
-        advance: called with the number of frames that are finished in the first direction.
+        advance: called with the number of objects that are finished on a frame.
     """
     total = len(source)
     compared = np.unique(np.linspace(0, total - 1, min(total, COMPARED_FRAMES)).round().astype(int))
     place_of = {int(frame): place for place, frame in enumerate(compared)}
     tracks = [MaskTrack() for _ in prompts]
     small: Tensor | None = None
-    reached = 0
     for tracked in track_objects(backbone, source, prompts):
         if tracked.frame in place_of:
             masks = small_masks(tracked.gated_logits)
@@ -86,9 +85,7 @@ def propagate(
                 small = masks.new_zeros(len(prompts), len(compared), *masks.shape[1:])
             small[list(tracked.objects), place_of[tracked.frame]] = masks
         _take(tracked, tracks, size)
-        if tracked.frame >= reached:
-            advance(tracked.frame + 1 - reached)
-            reached = tracked.frame + 1
+        advance(len(tracked.objects))
     return Propagated(tracks, torch.zeros(0, 0, 1, 1) if small is None else small)
 
 

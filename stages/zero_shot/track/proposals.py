@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -80,6 +80,7 @@ def find_proposals(
     candidates: Sequence[Sequence[Candidate]],
     size: tuple[int, int],
     same_object: float,
+    advance: Callable[[int], None] = lambda objects: None,
 ) -> Proposals:
     """Turn the boxes of each frame into masks, and equal ones into one object.
 
@@ -89,6 +90,7 @@ def find_proposals(
         candidates: of each searched frame.
         size: (H, W) of the video.
         same_object: IoU from which two masks of a frame are one object.
+        advance: called with 0 after each frame: its objects are drawn, not tracked.
     """
     found = Proposals()
     for place, own in enumerate(candidates):
@@ -118,6 +120,7 @@ def find_proposals(
                 group[0].score,
             )
         found.items += kept.values()
+        advance(0)
     return found
 
 

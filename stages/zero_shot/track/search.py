@@ -8,7 +8,7 @@ frames; and so on until every proposal belongs to a track.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -118,6 +118,8 @@ def find_objects(
     *,
     join: float,
     max_tracks: int,
+    advance: Callable[[int], None] = lambda objects: None,
+    after_round: Callable[[Sequence[FoundObject], int], None] = lambda objects, seeds: None,
 ) -> Search:
     """Sort the proposals of all searched frames into objects.
 
@@ -128,6 +130,9 @@ def find_objects(
         proposals: on these frames.
         join: IoU from which a track explains a proposal.
         max_tracks: tracks that are kept later; a few times as many are started at most.
+        advance: called with the number of objects that are finished on a searched frame.
+        after_round: called with the objects found so far, and the number of tracks that may still
+            be started if later ones explain as many proposals as these do.
     """
     waiting, objects = list(proposals), []
     room = max_tracks * SEEDS_PER_TRACK
@@ -135,7 +140,7 @@ def find_objects(
         seeds = _next_seeds(waiting)[:room]
         room -= len(seeds)
         waiting = [proposal for proposal in waiting if proposal not in seeds]
-        masks = _track(backbone, source, frames, seeds)  # (A, n, m, m)
+        masks = _track(backbone, source, frames, seeds, advance)  # (A, n, m, m)
         new = []
         for seed, own in zip(seeds, masks, strict=True):
             shown = own.flatten(1).any(dim=1).tolist()
@@ -143,6 +148,8 @@ def find_objects(
             new.append(FoundObject(seed, [(seed, 1.0)], visible))
         waiting = _join(new, masks, frames, waiting, join)
         objects += new
+        explained = len(proposals) - len(waiting)
+        after_round(objects, min(room, -(-len(waiting) * len(objects) // explained)))
     objects.sort(key=lambda found: -_confirmed(found))
     return Search(objects, waiting)
 
@@ -165,7 +172,11 @@ def _next_seeds(waiting: Sequence[Proposal]) -> list[Proposal]:
 
 
 def _track(
-    backbone: Backbone, source: FeatureSource, frames: Sequence[int], seeds: Sequence[Proposal]
+    backbone: Backbone,
+    source: FeatureSource,
+    frames: Sequence[int],
+    seeds: Sequence[Proposal],
+    advance: Callable[[int], None],
 ) -> Tensor:
     """Masks bool (A, n, m, m) of A seeds on the searched frames."""
     side = seeds[0].mask.shape[-1]
@@ -174,6 +185,7 @@ def _track(
     prompts = [{list(frames).index(seed.frame): seed.prompt} for seed in seeds]
     for tracked in track_objects(backbone, source, prompts):
         masks[list(tracked.objects), tracked.frame] = small_masks(tracked.gated_logits)
+        advance(len(tracked.objects))
     return masks
 
 

@@ -20,6 +20,7 @@ from stages.core.index.index import Index, Video
 from stages.zero_shot.track.config import TrackConfig, TrackInputs
 from stages.zero_shot.track.features import with_features
 from stages.zero_shot.track.index_tables import WrittenIndex, write_index
+from stages.zero_shot.track.steps import likely_steps
 from stages.zero_shot.track.units import VideoTracks
 from stages.zero_shot.track.video import TrackJob, VideoFailure, track_video
 
@@ -40,11 +41,8 @@ def run(
     if any(job.candidates.num_rows for job in waiting):
         index.require_frames()
     waiting = with_features(waiting, inputs.candidates.parent, units.weights, progress)
-    frames = sum(job.video.num_frames for job in waiting)
-    with progress.task("track", frames, "frame") as task:
-        results = map_on_devices(
-            track_video, waiting, runtime=runtime, task=task, units=lambda j: j.video.num_frames
-        )
+    with progress.task("track", sum(map(_steps, waiting)), "step") as task:
+        results = map_on_devices(track_video, waiting, runtime=runtime, task=task, units=_steps)
         for job, found in results:
             if isinstance(found, TglError):
                 raise found  # of the backbone, so the same for every video
@@ -169,6 +167,10 @@ class _Units:
     def _find(self, video: Video) -> VideoTracks | None:
         unit = self._out.finished(video.video_id, self._keys[video.video_id])
         return None if unit is None else VideoTracks.unpack(unit)
+
+
+def _steps(job: TrackJob) -> int:
+    return likely_steps(job.candidates, job.video.num_frames, job.config)
 
 
 def _key(job: TrackJob, weights: str) -> str:

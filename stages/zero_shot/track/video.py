@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ from stages.core.index.frame_files import require_unchanged
 from stages.core.index.index import Video
 from stages.core.media.rle import Rle
 from stages.zero_shot.track.config import GIGABYTE, TrackConfig
+from stages.zero_shot.track.steps import Steps
 from stages.zero_shot.track.units import TrackCounts, VideoTracks, track_name
 
 if TYPE_CHECKING:
@@ -96,6 +98,7 @@ class _Tracking:
         self._job = job
         self._backbone = backbone
         self._worker = worker
+        self._steps = Steps(worker, job.config)
         self._size = (job.video.height, job.video.width)
 
     def run(self) -> VideoTracks:
@@ -120,7 +123,7 @@ class _Tracking:
         from stages.core.model.device import pick_device
         from stages.core.model.video_features import VideoFeatures
 
-        return VideoFeatures(
+        features = VideoFeatures(
             video,
             self._backbone.encode_frames,
             size=self._backbone.image_size,
@@ -130,6 +133,8 @@ class _Tracking:
             decoders=decoders,
             hidden=self._hidden(video),
         )
+        self._steps.watch(features)
+        return features
 
     def _hidden(self, video: Video) -> HiddenStates | None:
         """What tgl ground kept of the frames of the video or of a part of it."""
@@ -147,7 +152,8 @@ class _Tracking:
         searched = self._searched(counts)
         objects = self._search(features, decoders, searched, counts)
         prompts = [found.prompts(config.prompt_frames, searched) for found in objects]
-        done = propagate(self._backbone, features, prompts, self._size, self._worker.advance)
+        self._steps.expect(len(objects), [min(own) for own in prompts])
+        done = propagate(self._backbone, features, prompts, self._size, self._steps.add)
         order = sorted(range(len(objects)), key=lambda n: -len(objects[n].frames))
         groups = merged_groups(done.small, order, config.merge)
         shown = [group for group in groups if done.tracks[group[0]].counts]
@@ -190,8 +196,14 @@ class _Tracking:
             source = sparse = self._features(part, decoders)
         try:
             proposals = find_proposals(
-                self._backbone, source, self._candidates(searched), self._size, config.same_object
+                self._backbone,
+                source,
+                self._candidates(searched),
+                self._size,
+                config.same_object,
+                self._steps.add,
             )
+            self._steps.begin(features, len(searched), proposals.items, kept=sparse is None)
             search = find_objects(
                 self._backbone,
                 source,
@@ -199,22 +211,33 @@ class _Tracking:
                 proposals.items,
                 join=config.join,
                 max_tracks=config.max_tracks,
+                advance=self._steps.add,
+                after_round=partial(self._after_round, searched),
             )
         finally:
             if sparse is not None:
                 counts.frames_encoded += sparse.encoded
                 counts.frames_finished += sparse.finished
                 sparse.close()
-        fewest = min(config.min_frames, -(-len(searched) // 2))
-        supported = [
-            found
-            for found in search.objects
-            if found.support >= config.min_support and len(found.frames) >= fewest
-        ]
+        supported = [found for found in search.objects if self._supported(found, searched)]
         counts.candidates_without_mask = proposals.without_mask
         counts.unsupported = len(search.objects) - len(supported)
         counts.over_limit = max(0, len(supported) - config.max_tracks) + len(search.left)
         return supported[: config.max_tracks]
+
+    def _supported(self, found: FoundObject, searched: Sequence[int]) -> bool:
+        """Whether enough of the searched frames confirm an object."""
+        config = self._job.config
+        fewest = min(config.min_frames, -(-len(searched) // 2))
+        return found.support >= config.min_support and len(found.frames) >= fewest
+
+    def _after_round(
+        self, searched: Sequence[int], objects: Sequence[FoundObject], seeds: int
+    ) -> None:
+        """Expect that of the tracks to come as many are kept as of those so far."""
+        supported = sum(self._supported(found, searched) for found in objects)
+        likely = supported + -(-seeds * supported // len(objects))
+        self._steps.expect(likely, [found.seed.frame for found in objects], seeds=seeds)
 
     def _candidates(self, searched: Sequence[int]) -> list[list[Candidate]]:
         """The candidates of each searched frame."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
@@ -26,15 +26,19 @@ class DeviceWorker:
     Args:
         device: name of a torch device, or auto.
         task: advances while a job runs.
+        total: units of all jobs.
 
     Attributes:
         advanced: units that jobs reported so far.
     """
 
-    def __init__(self, device: str, task: Task | None = None):
+    def __init__(self, device: str, task: Task | None = None, total: int = 0):
         self.device = device
         self.advanced = 0
         self._task = task or SilentTask()
+        self._total = total
+        self._began = self._units = 0
+        self._corrected = False
         self._kept: dict[object, Any] = {}
 
     def keep(self, key: object, make: Callable[[], T]) -> T:
@@ -47,6 +51,25 @@ class DeviceWorker:
         """Report finished units of the running job; seen where the job runs in this process."""
         self.advanced += units
         self._task.advance(units)
+
+    def expect(self, left: int) -> None:
+        """Correct the number of units that the running job still has; seen as ``advance`` is."""
+        units = self.advanced - self._began + left
+        self._total += units - self._units
+        self._units, self._corrected = units, True
+        self._task.expect(self._total)
+
+    def begin(self, units: int) -> None:
+        """Begin a job that is thought to have some units."""
+        self._began, self._units, self._corrected = self.advanced, units, False
+
+    def end(self) -> None:
+        """End the job: what it did not report is done, or never was if it corrected its units."""
+        left = self._began + self._units - self.advanced
+        if left < 0 or self._corrected:
+            self.expect(0)
+        else:
+            self._task.advance(left)
 
 
 DeviceFunction = Callable[[J, DeviceWorker], R]
@@ -76,8 +99,9 @@ def map_on_devices(
     Args:
         function: takes a job and the worker that it runs on.
         jobs: the longest first, if that is known: the last one is waited for.
-        task: advances by `units(job)` for every job, failed ones included.
-        units: of progress that a job has.
+        task: advances by `units(job)` for every job, failed ones included; of a job in this
+            process by what the job itself reports.
+        units: of progress that a job has, as far as is known before it begins.
 
     Raises:
         ConfigError: an unknown device, or no GPU for `all`.
@@ -89,7 +113,7 @@ def map_on_devices(
     else:
         names = device_names(runtime)
         if len(names) == 1:
-            yield from _here(function, jobs, DeviceWorker(names[0], task), task, units)
+            yield from _here(function, list(jobs), names[0], task, units)
             return
         prepare = partial(_begin, max(1, usable_cores() // len(names)))
         results = map_processes(partial(_in_process, function), jobs, prepare, names)
@@ -125,15 +149,16 @@ def device_names(runtime: Runtime) -> list[str]:
 
 def _here(
     function: DeviceFunction[J, R],
-    jobs: Iterable[J],
-    worker: DeviceWorker,
+    jobs: Sequence[J],
+    device: str,
     task: Task,
     units: Callable[[J], int],
 ) -> Iterator[tuple[J, R | TglError]]:
+    worker = DeviceWorker(device, task, sum(map(units, jobs)))
     for job in jobs:
-        before = worker.advanced
+        worker.begin(units(job))
         result = attempt(partial(function, worker=worker), job)  # type: ignore[call-arg]
-        task.advance(units(job) - (worker.advanced - before))
+        worker.end()
         yield job, result
 
 

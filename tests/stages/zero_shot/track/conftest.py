@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -13,6 +15,7 @@ from schemas.parquet import rows_of, write_table
 from schemas.tables import CANDIDATES
 from stages.build_moments.config import IndexConfig, IndexInputs
 from stages.build_moments.stage import STAGE as BUILD
+from stages.core.engine.progress import SilentProgress
 from stages.core.model.backbones.families import build_backbone
 from stages.core.model.backbones.presets import toy_preset
 
@@ -29,6 +32,33 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+class CountingProgress(SilentProgress):
+    """Keeps the steps done and the steps in all after each report."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reports: list[tuple[int, int]] = []
+
+    @contextmanager
+    def task(self, name: str, total: int | None, unit: str) -> Iterator[Any]:
+        assert (name, unit) == ("track", "step")
+        self.reports.append((0, total or 0))
+        yield self
+
+    def advance(self, n: int = 1, **figures: float | str) -> None:
+        done, total = self.reports[-1]
+        self.reports.append((done + n, total))
+
+    def expect(self, total: int) -> None:
+        self.reports.append((self.reports[-1][0], total))
+
+
+@pytest.fixture
+def counting() -> CountingProgress:
+    """A progress that keeps what the task reports."""
+    return CountingProgress()
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 import torch
@@ -34,7 +35,11 @@ def rounds(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     sizes: list[int] = []
 
     def track(
-        backbone: object, source: object, frames: Sequence[int], seeds: Sequence[Proposal]
+        backbone: object,
+        source: object,
+        frames: Sequence[int],
+        seeds: Sequence[Proposal],
+        advance: object,
     ) -> Tensor:
         sizes.append(len(seeds))
         return torch.stack([seed.mask.expand(len(frames), -1, -1) for seed in seeds])
@@ -43,8 +48,8 @@ def rounds(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return sizes
 
 
-def find(proposals: Sequence[Proposal], **limits: int) -> search.Search:
-    settings = {"join": 0.5, "max_tracks": 9} | limits
+def find(proposals: Sequence[Proposal], **limits: Any) -> search.Search:
+    settings: dict[str, Any] = {"join": 0.5, "max_tracks": 9} | limits
     return find_objects(None, None, FRAMES, proposals, **settings)  # type: ignore[arg-type]
 
 
@@ -99,6 +104,34 @@ def test_a_limit_leaves_proposals_untracked(
     assert rounds == [2]
     assert [item.rows for item in found.objects] == [[4], [3]]
     assert [item.rows for item in found.left] == [[0], [1], [2]]
+
+
+@pytest.mark.usefixtures("rounds")
+def test_after_each_round_the_seeds_to_come_are_estimated() -> None:
+    tops = ((1, 0), (6, 0), (1, 6), (6, 6))
+    proposals = [
+        *(proposal(0, square(*place), n) for n, place in enumerate(tops[:2])),
+        *(proposal(4, square(*place), n + 2) for n, place in enumerate(tops[:1])),
+        *(proposal(12, square(*tops[2]), n + 3) for n in range(1)),
+        *(
+            proposal(
+                8,
+                square(
+                    *tops[3],
+                ),
+                n + 4,
+            )
+            for n in range(1)
+        ),
+    ]
+    told: list[tuple[int, int]] = []
+
+    def after_round(objects: Sequence[FoundObject], seeds: int) -> None:
+        told.append((len(objects), seeds))
+
+    find(proposals, after_round=after_round)
+    # Two seeds explain three of five: the other two need 2 / 3 each; then 3 of 4; then nothing.
+    assert told == [(2, 2), (3, 1), (4, 0)]
 
 
 def test_prompts_stay_in_the_unbroken_run_around_the_seed() -> None:

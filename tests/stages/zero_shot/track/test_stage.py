@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -198,10 +199,11 @@ def test_masks_of_a_detector_are_prompts(
 
 
 def test_a_killed_run_completes_with_the_same_artifact(
-    run_stage: Callable, killed_run: Callable, given: tuple, tmp_path: Path
+    run_stage: Callable, killed_run: Callable, given: tuple, tmp_path: Path, counting: Any
 ) -> None:
-    run_stage(STAGE, *given, tmp_path / "whole")
-    killed_run(STAGE, *given, tmp_path / "out", after=7)
+    run_stage(STAGE, *given, tmp_path / "whole", progress=counting)
+    steps, _ = counting.reports[-1]
+    killed_run(STAGE, *given, tmp_path / "out", after=steps - 2)  # in the second video
     outcome = run_stage(STAGE, *given, tmp_path / "out")
     assert outcome.counts["videos kept from before"] == 1
     assert list_folder(tmp_path / "out").tables == list_folder(tmp_path / "whole").tables

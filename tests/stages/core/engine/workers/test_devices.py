@@ -15,6 +15,10 @@ from stages.core.engine.workers.devices import DeviceWorker, device_names, map_o
 class Bar(SilentTask):
     def __init__(self) -> None:
         self.steps: list[int] = []
+        self.totals: list[int] = []
+
+    def expect(self, total: int) -> None:
+        self.totals.append(total)
 
     def advance(self, n: int = 1, **figures: float | str) -> None:
         self.steps.append(n)
@@ -41,6 +45,23 @@ def test_one_device_works_here_and_shows_what_a_job_reports() -> None:
     ]
     assert found[4][3] == [0, 1, 2, 4]
     assert bar.steps == [2, 3, 2, 3, 2, 3, 5, 2, 3]
+
+
+def corrected(job: int, worker: DeviceWorker) -> None:
+    """Each job was thought to have five units."""
+    worker.advance(1)
+    worker.expect(job)
+    worker.advance(2)
+
+
+def test_a_job_corrects_what_is_left_of_it() -> None:
+    bar = Bar()
+    runtime = Runtime(device="cpu")
+    list(map_on_devices(corrected, [4, 9, 0], runtime=runtime, task=bar, units=lambda _: 5))
+    assert bar.steps == [1, 2] * 3
+    # 4 instead of 5, in fact 2; 9 and in fact 2; none and in fact 2.
+    assert bar.totals == [15, 13, 18, 11, 7, 9]
+    assert sum(bar.steps) == bar.totals[-1]
 
 
 def test_two_devices_are_two_processes() -> None:
