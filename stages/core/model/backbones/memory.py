@@ -16,6 +16,7 @@ from torch import Tensor
 
 from stages.core.model.backbones.backbone import Backbone
 from stages.core.model.backbones.records import MemoryTokens
+from stages.core.model.backbones.wrapped import kept_table
 
 PROMPTED_SLOT = -1
 """Temporal code of frames that a user prompted; it is the last one of SAM 2's table."""
@@ -205,21 +206,17 @@ def collate(
         raise ValueError(f"items of one batch read different numbers of memories: {sorted(shapes)}")
     if not reads[0].entries:
         return None
-    memory = [_stack_entries(reads, rank) for rank in range(len(reads[0].entries))]
     like = reads[0].entries[0][0].pointer
-    spatial = backbone.memory_position(side, like)  # (N, Cm)
-    position = [
-        _entry_positions(reads, rank, spatial, backbone) for rank in range(len(reads[0].entries))
-    ]
     pointers = len(reads[0].pointers)
     splits = backbone.channels // backbone.memory_channels
-    if pointers:
-        tokens, token_position = _pointer_tokens(reads, backbone, splits)
-        memory.append(tokens)
-        position.append(token_position)
-    dtype = like.dtype
+    places = [_places(read) for read in reads]
+    # Objects that were first seen on one frame have equal positions: they are made once.
+    alike = all(place == places[0] for place in places)
+    position = _positions(places[:1] if alike else places, backbone, side, like)  # (1 or B, L, Cm)
     return MemoryTokens(
-        torch.cat([part.to(dtype) for part in memory]), torch.cat(position), pointers * splits
+        _tokens(reads, backbone.memory_channels, like.dtype).transpose(0, 1),
+        position.expand(len(reads), -1, -1).transpose(0, 1),
+        pointers * splits,
     )
 
 
@@ -265,32 +262,46 @@ def _distinct(reads: Sequence[MemoryRead]) -> tuple[list[MemoryRead], tuple[int,
     return distinct, tuple(owner)
 
 
-def _stack_entries(reads: Sequence[MemoryRead], rank: int) -> Tensor:
-    """(N, B, Cm) memory tokens of the entries at one rank."""
-    return torch.stack([read.entries[rank][0].features for read in reads], dim=1)
+def _places(read: MemoryRead) -> tuple[tuple[int, ...], tuple[float, ...]]:
+    """Slots of the entries and distances of the pointers."""
+    return tuple(slot for _, slot in read.entries), tuple(offset for _, offset in read.pointers)
 
 
-def _entry_positions(
-    reads: Sequence[MemoryRead], rank: int, spatial: Tensor, backbone: Backbone
+def _tokens(reads: Sequence[MemoryRead], width: int, dtype: torch.dtype) -> Tensor:
+    """(B, L, Cm) tokens of the entries, then the pointers cut into tokens of the same width."""
+    parts = []
+    for read in reads:
+        parts += [entry.features.to(dtype) for entry, _ in read.entries]
+        parts += [entry.pointer.view(-1, width) for entry, _ in read.pointers]
+    return torch.cat(parts).view(len(reads), -1, width)
+
+
+def _positions(
+    places: Sequence[tuple[tuple[int, ...], tuple[float, ...]]],
+    backbone: Backbone,
+    side: tuple[int, int],
+    like: Tensor,
 ) -> Tensor:
-    """(N, B, Cm) position in the frame plus position in time."""
-    codes = torch.stack([backbone.temporal_code(read.entries[rank][1]) for read in reads])
-    return spatial.unsqueeze(1) + codes.unsqueeze(0)
+    """(B, L, Cm) positions in frame and time of the entries, and in time of the pointers.
 
-
-def _pointer_tokens(
-    reads: Sequence[MemoryRead], backbone: Backbone, splits: int
-) -> tuple[Tensor, Tensor]:
-    """Pointers cut into tokens of the memory's width: two tensors (P * splits, B, Cm)."""
-    batch, count = len(reads), len(reads[0].pointers)
-    pointers = torch.stack(
-        [torch.stack([entry.pointer for entry, _ in read.pointers]) for read in reads], dim=1
-    )  # (P, B, C)
-    tokens = pointers.reshape(count, batch, splits, backbone.memory_channels)
-    tokens = tokens.permute(0, 2, 1, 3).flatten(0, 1)  # (P * splits, B, Cm)
-    offsets = torch.tensor(
-        [[offset for _, offset in read.pointers] for read in reads], dtype=torch.float32
-    ).to(pointers.device)  # (B, P)
-    position = backbone.pointer_position(offsets.flatten())  # (B * P, Cm)
-    position = position.view(batch, count, -1).transpose(0, 1).to(pointers.dtype)
-    return tokens, position.repeat_interleave(splits, dim=0)
+    Args:
+        places: for each item, what ``_places`` returns.
+        backbone: for the codes.
+        side: (h, w) of the coarse level.
+        like: a tensor of the wanted type and device.
+    """
+    slots = sorted({slot for own, _ in places for slot in own})
+    spatial = kept_table(
+        backbone,
+        ("memory", side, like.device, like.dtype),
+        lambda: backbone.memory_position(side, like),
+    )  # (N, Cm)
+    in_time = {slot: spatial + backbone.temporal_code(slot) for slot in slots}
+    entries = torch.stack([torch.cat([in_time[slot] for slot in own]) for own, _ in places])
+    offsets = torch.tensor([own for _, own in places], dtype=torch.float32).to(like.device)
+    if not offsets.numel():
+        return entries
+    pointers = backbone.pointer_position(offsets.flatten()).to(like.dtype)  # (B * P, Cm)
+    splits = backbone.channels // backbone.memory_channels
+    pointers = pointers.repeat_interleave(splits, dim=0).view(len(places), -1, entries.shape[2])
+    return torch.cat([entries, pointers], dim=1)

@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from stages.core.model.backbones.records import MemoryTokens
+from stages.core.model.backbones.wrapped import kept_table
 
 POSITION_SHARE = 0.1
 """Weight of the position encoding that SAM 2 adds to the queries."""
@@ -43,10 +44,11 @@ def attend_shared(
         (B, C, h, w).
     """
     b, c, h, w = coarse.shape
-    x = (coarse + POSITION_SHARE * position).flatten(2).transpose(1, 2)  # (B, hw, C)
+    x = _queries(coarse, position)  # (B, hw, C), or (1, hw, C) for one frame
     order = sorted(range(b), key=lambda row: owner[row])
     sorted_already = order == list(range(b))
-    x = x.contiguous() if sorted_already else x[order]
+    if len(x) > 1 and not sorted_already:
+        x = x[order]
     keys = (memory.memory + memory.position).transpose(0, 1).contiguous()  # (G, L, Cm)
     values = memory.memory.transpose(0, 1).contiguous()
     readers = [sum(1 for group in owner if group == own) for own in range(len(keys))]
@@ -83,7 +85,7 @@ def attend_ragged(
         (B, C, h, w).
     """
     b, c, h, w = coarse.shape
-    x = (coarse + POSITION_SHARE * position).flatten(2).transpose(1, 2).contiguous()  # (B, hw, C)
+    x = _queries(coarse, position)  # (B, hw, C), or (1, hw, C) for one frame
     freqs = rotary_freqs(attention, x)
     ragged = [_Ragged.of(memory, h * w) for memory in memories]
     for layer in attention.layers:
@@ -91,6 +93,16 @@ def attend_ragged(
         x = x + _ragged_attention(layer.cross_attn_image, layer.layer_norm2(x), ragged, freqs)
         x = x + layer.linear2(layer.activation(layer.linear1(layer.layer_norm3(x))))
     return attention.layer_norm(x).transpose(1, 2).reshape(b, c, h, w)
+
+
+def _queries(coarse: Tensor, position: Tensor) -> Tensor:
+    """(B, hw, C) queries; (1, hw, C) if the B items are one frame, expanded without copies.
+
+    Up to the first layer's memories all items are then equal, and broadcasting does the rest.
+    """
+    if coarse.stride(0) == 0:
+        coarse = coarse[:1]
+    return (coarse + POSITION_SHARE * position).flatten(2).transpose(1, 2).contiguous()
 
 
 @dataclass(frozen=True)
@@ -145,7 +157,7 @@ def _ragged_attention(module: Any, x: Tensor, memories: Sequence[_Ragged], freqs
             torch.cat([_of_items(whole[rows], b), _heads(ends_of[ends].view(b, p, -1), heads)], 2)
             for whole, ends_of in zip(frames, pointers, strict=True)
         )  # (b, heads, f * hw + p, d)
-        own = query[item : item + b]
+        own = query.expand(b, -1, -1, -1) if len(query) == 1 else query[item : item + b]
         out.append(F.scaled_dot_product_attention(own, key, value, scale=module.scaling))
         item, frame, pointer = item + b, frame + b * f, pointer + b * p
     return module.o_proj(torch.cat(out).transpose(1, 2).flatten(2))
@@ -158,8 +170,12 @@ def _of_items(frames: Tensor, b: int) -> Tensor:
 
 def rotary_freqs(attention: Any, x: Tensor) -> Tensor:
     """(hw, d / 2) complex numbers that rotate the d channels of a head in pairs."""
-    cos, sin = attention.rotary_emb(x, attention.position_ids)  # (1, hw, d), each number twice
-    return torch.complex(cos[0, :, ::2].float(), sin[0, :, ::2].float())
+
+    def build() -> Tensor:
+        cos, sin = attention.rotary_emb(x, attention.position_ids)  # (1, hw, d), each twice
+        return torch.complex(cos[0, :, ::2].float(), sin[0, :, ::2].float())
+
+    return kept_table(attention, ("rotary", x.device, x.dtype), build)
 
 
 def _self_attention(module: Any, x: Tensor, freqs: Tensor) -> Tensor:
@@ -191,6 +207,7 @@ def _cross_attention(
     query = apply_rotary(_heads(module.q_proj(x), heads), freqs, length)  # (B, heads, hw, d)
     key = apply_rotary(_heads(module.k_proj(keys), heads), freqs, keys.shape[1] - pointer_tokens)
     value = _heads(module.v_proj(values), heads)  # (G, heads, L, d)
+    query = query.expand(sum(readers), -1, -1, -1)
     if set(readers) == {1}:
         mixed = F.scaled_dot_product_attention(query, key, value, scale=module.scaling)
         return module.o_proj(mixed.transpose(1, 2).flatten(2))

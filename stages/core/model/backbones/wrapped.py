@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Hashable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
+from weakref import WeakKeyDictionary
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from schemas.errors import ConfigError
 from stages.core.model.backbones.preprocess import IMAGENET_MEAN, IMAGENET_STD
@@ -19,6 +21,8 @@ COARSEST_STRIDE = 32
 """Of the last stage of a hierarchical image encoder, whose output is enlarged by two."""
 FIRST_STRIDE = 4
 """Of its first stage."""
+
+_KEPT: WeakKeyDictionary[nn.Module, dict[Hashable, Tensor]] = WeakKeyDictionary()
 
 
 class VideoModel(nn.Module):
@@ -199,3 +203,21 @@ class VideoModel(nn.Module):
         config.memory_attention_rope_feat_sizes = sides[-1]
         if hasattr(config.vision_config.backbone_config, "image_size"):
             config.vision_config.backbone_config.image_size = [size, size]
+
+
+def kept_table(module: nn.Module, key: Hashable, build: Callable[[], Tensor]) -> Tensor:
+    """A table of positions that depends on a module's configuration alone, computed once.
+
+    transformers keeps the last such table of each class, and levels of different shapes push each
+    other out.
+
+    Args:
+        module: the table is dropped with it.
+        key: tells its tables apart: name, device and type.
+        build: computes the table; called outside inference mode, since training may use it too.
+    """
+    tables = _KEPT.setdefault(module, {})
+    if key not in tables:
+        with torch.inference_mode(False), torch.no_grad():
+            tables[key] = build()
+    return tables[key]
