@@ -153,6 +153,15 @@ def test_every_other_frame_is_tracked(
         if path.stem in tracked:
             made = work / "some-masks" / "a" / row["expression_id"] / path.name
             assert path.read_bytes() == made.read_bytes()
+    objects = pq.read_table(masks / "objects.parquet").to_pylist()
+    for number, sentence in enumerate(SENTENCES):
+        own = [row for row in objects if row["expression_id"] == str(number)]
+        check_masks(masks, str(number), {row["number"] for row in own})
+        assert f'"{sentence}": ' in output
+        for row in own:
+            folder = masks / "ObjectMasks" / "a" / str(number)
+            numbers = [np.asarray(Image.open(path)) for path in sorted(folder.iterdir())]
+            assert row["visible_frames"] == sum((row["number"] == n).any() for n in numbers) > 0
     done = run(tiny_world.video("a"), tmp_path / "o.png", models, "--masks", masks)
     assert isinstance(done.exception, OutputBlocked)  # before anything is done
     assert "was made by tgl segment, not by tgl assemble" in str(done.exception)

@@ -23,7 +23,7 @@ from stages.core.media.mask_png import encode_mask
 from stages.core.media.rle import decode
 from stages.zero_shot.assemble.accepted import Accepted
 from stages.zero_shot.assemble.config import NO_OBJECTS, PALETTE, AssembleConfig, AssembleInputs
-from stages.zero_shot.assemble.object_images import MOST_OBJECTS, palette_png
+from stages.zero_shot.assemble.object_images import scored_palette_png
 
 
 @dataclass(frozen=True)
@@ -189,7 +189,9 @@ class _ObjectImages:
         place = (self.job.root, video.video_id, sentence.expression.expression_id)
         name = video.frame_names[frame]
         if style == PALETTE:
-            content = palette_png(_by_score(sentence, masks), size)
+            scores = [track.score for track in sentence.accepted]
+            named = f"video {video.video_id}, expression {sentence.expression.expression_id}"
+            content = scored_palette_png(masks, scores, size, where=named)
             self._save(object_mask_path(*place, name), content)
             return
         for track, mask in zip(sentence.accepted, masks, strict=True):
@@ -201,22 +203,6 @@ class _ObjectImages:
         path.unlink(missing_ok=True)  # it may be a hard link into the present artifact
         path.write_bytes(content)
         self.files.append(path)
-
-
-def _by_score(
-    sentence: Sentence, masks: Sequence[np.ndarray | None]
-) -> list[tuple[int, np.ndarray]]:
-    """Number and mask of each visible object, the one with the highest score last."""
-    if len(masks) > MOST_OBJECTS:
-        raise CorruptInput(
-            f"{len(masks)} tracks are too many for a palette image, which has {MOST_OBJECTS}",
-            where=f"video {sentence.expression.video_id}, "
-            f"expression {sentence.expression.expression_id}",
-            hint="write them with --objects folders",
-        )
-    order = sorted(range(len(masks)), key=lambda n: (sentence.accepted[n].score or 0.0, -n))
-    found = [(number + 1, masks[number]) for number in order]
-    return [(number, mask) for number, mask in found if mask is not None]
 
 
 def _propagation(

@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from schemas.layouts import PROPAGATION_TABLE, mask_path
-from schemas.parquet import concatenate, read_table
-from schemas.tables import PROPAGATION
+from schemas.layouts import OBJECTS_TABLE, PROPAGATION_TABLE, mask_path, object_mask_path
+from schemas.parquet import concatenate, read_table, rows_of
+from schemas.tables import OBJECTS, PROPAGATION
 from schemas.vocabulary import PROMPTED, PROPAGATED
 from stages.core.engine.digest import artifact_digest
 from stages.core.engine.progress import Progress
 from stages.core.engine.runtime import Runtime
-from stages.core.engine.settings import Settings
+from stages.core.engine.settings import Settings, setting
 from stages.core.engine.stage import Inputs, Result, Stage
 from stages.core.engine.workspace import Workspace
 from stages.core.index.index import Expression, Index, Video
@@ -28,11 +28,21 @@ from stages.core.index.propagation_rows import PropagationRows
 from stages.core.media.frames import read_frame
 from stages.tools.segment.between.choosing import nearest_known
 from stages.tools.segment.between.interpolation import masks_between
+from stages.tools.segment.between.objects import object_masks, read_objects
+from stages.zero_shot.assemble.config import NO_OBJECTS, PALETTE
+from stages.zero_shot.assemble.object_images import scored_palette_png
 
 
 @dataclass(frozen=True)
 class FillConfig(Settings):
-    """There is nothing to set."""
+    """The images to write."""
+
+    objects: str = setting(
+        NO_OBJECTS,
+        "Write an image of the numbered objects of each sentence and frame as well.",
+        choices=(NO_OBJECTS, PALETTE),
+        omit_default=True,
+    )
 
 
 @dataclass(frozen=True)
@@ -43,19 +53,23 @@ class FillInputs(Inputs):
         index: of one video with all of its frames.
         some: an index of some of these frames.
         masks: of the same sentences on those frames.
+        tracks: index of the tracks that these masks are made of, each of which is then filled
+            alone; None where objects are not told apart.
     """
 
     index: Path
     some: Path
     masks: Path
+    tracks: Path | None = None
 
     def digests(self) -> dict[str, str]:
         """Digests of the indexes and the masks; the pixels of the frames are not read."""
-        return {
+        found = {
             "index": artifact_digest(self.index),
             "some": artifact_digest(self.some),
             "masks": artifact_digest(self.masks),
         }
+        return found if self.tracks is None else found | {"tracks": artifact_digest(self.tracks)}
 
 
 def run(
@@ -73,6 +87,7 @@ def run(
     number = {name: frame for frame, name in enumerate(video.frame_names)}
     known = [number[name] for name in some.frame_names]
     rows = _rows_of(inputs.masks)
+    objects = None if inputs.tracks is None else _Objects(config, inputs, out, video, known)
     parts = []
     with (
         progress.task("fill", len(index.expressions) * video.num_frames, "mask") as task,
@@ -81,7 +96,12 @@ def run(
         writer = MaskWriter(out.path, writers)
         for expression in index.expressions:
             areas = np.zeros(video.num_frames, np.int64)
-            for frame, mask in _masks(inputs.masks, video, expression, known):
+            masks = (
+                _masks(inputs.masks, video, expression, known)
+                if objects is None
+                else objects.write(expression)
+            )
+            for frame, mask in enumerate(masks):
                 areas[frame] = mask.sum()
                 writer.write(video, expression, frame, mask)
                 task.advance()
@@ -89,11 +109,77 @@ def run(
         writer.wait()
     table = concatenate(parts, PROPAGATION)
     out.write_table(PROPAGATION_TABLE, table, PROPAGATION)
+    if objects is not None:
+        out.write_table(OBJECTS_TABLE, rows_of(objects.rows, OBJECTS), OBJECTS)
     between = (video.num_frames - len(known)) * len(index.expressions)
     return Result({"videos": 1, "masks": table.num_rows, "interpolated masks": between})
 
 
 STAGE = Stage("segment", 1, FillConfig, FillInputs, run)
+
+
+class _Objects:
+    """Fills the objects of sentences, each alone, and writes their images if asked to.
+
+    Attributes:
+        rows: of the objects table, for the sentences that are written.
+    """
+
+    def __init__(
+        self,
+        config: FillConfig,
+        inputs: FillInputs,
+        out: Workspace,
+        video: Video,
+        known: Sequence[int],
+    ):
+        assert inputs.tracks is not None
+        self.rows: list[dict[str, Any]] = []
+        self._images = config.objects == PALETTE
+        self._out = out
+        self._video = video
+        self._known = known
+        self._tracks = Index.open(inputs.tracks)
+        self._objects = read_objects(inputs.masks)
+
+    def write(self, expression: Expression) -> Iterator[np.ndarray]:
+        """Write what belongs to the objects of a sentence; yields their union, bool (H, W)."""
+        own = self._objects.get(expression.expression_id, [])
+        visible = [0] * len(own)
+        streams = [object_masks(self._tracks, o.anno_id, self._video, self._known) for o in own]
+        for frame in range(self._video.num_frames):
+            masks = [next(stream) for stream in streams]
+            if self._images:
+                self._write_image(expression, frame, masks, [one.score for one in own])
+            union = np.zeros((self._video.height, self._video.width), bool)
+            for place, mask in enumerate(masks):
+                visible[place] += bool(mask.any())
+                union |= mask
+            yield union
+        self.rows += [
+            {
+                "video_id": self._video.video_id,
+                "expression_id": expression.expression_id,
+                **vars(one),
+                "visible_frames": frames,
+            }
+            for one, frames in zip(own, visible, strict=True)
+        ]
+
+    def _write_image(
+        self,
+        expression: Expression,
+        frame: int,
+        masks: Sequence[np.ndarray],
+        scores: Sequence[float | None],
+    ) -> None:
+        video, name = self._video, expression.expression_id
+        path = object_mask_path(self._out.path, video.video_id, name, video.frame_names[frame])
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.unlink(missing_ok=True)  # it may be a hard link into the present artifact
+        size = (video.height, video.width)
+        named = f"video {video.video_id}, expression {name}"
+        path.write_bytes(scored_palette_png(masks, scores, size, where=named))
 
 
 def _rows_of(masks: Path) -> dict[str, list[dict[str, Any]]]:
@@ -106,8 +192,8 @@ def _rows_of(masks: Path) -> dict[str, list[dict[str, Any]]]:
 
 def _masks(
     root: Path, video: Video, expression: Expression, known: Sequence[int]
-) -> Iterator[tuple[int, np.ndarray]]:
-    """Each frame with its mask, bool (H, W), in order."""
+) -> Iterator[np.ndarray]:
+    """The mask of each frame, bool (H, W), in order."""
 
     def read(frame: int) -> np.ndarray:
         name = video.frame_names[frame]
@@ -115,11 +201,11 @@ def _masks(
         return read_frame(path)[:, :, 0] > 0
 
     last = read(known[0])
-    yield known[0], last
+    yield last
     for start, end in pairwise(known):
         first, last = last, read(end)
-        yield from enumerate(masks_between(first, last, end - start), start + 1)
-        yield end, last
+        yield from masks_between(first, last, end - start)
+        yield last
 
 
 def _table(

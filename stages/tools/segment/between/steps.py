@@ -16,6 +16,7 @@ from stages.tools.segment.between.choosing import (
     chosen_frames,
 )
 from stages.tools.segment.pipeline import MASKS, Pipeline
+from stages.zero_shot.assemble.config import NO_OBJECTS
 
 if TYPE_CHECKING:
     from stages.core.engine.execute import Outcome
@@ -65,18 +66,29 @@ class Between:
             return self.pipeline.run(stage, config, inputs, work / SOME_MASKS)
         return self.pipeline.run(stage, config, inputs, masks or work / MASKS, hold=True)
 
-    def fill(self, index: Path, some: Path, made: Outcome, masks: Path | None) -> Outcome:
+    def fill(
+        self,
+        index: Path,
+        some: Path,
+        made: Outcome,
+        masks: Path | None,
+        *,
+        tracks: Path | None = None,
+        objects: str = NO_OBJECTS,
+    ) -> Outcome:
         """The masks of all frames, held until they are released.
 
         Args:
             index, some: of all frames, and of the tracked ones.
             made: masks of the tracked ones.
             masks: folder for the result; None for one in the work folder.
+            tracks: index of the tracks that the masks are made of, if they are.
+            objects: images of single objects to write.
         """
         if self.every == 1:
             return made
         from stages.tools.segment.between.filling import STAGE, FillConfig, FillInputs
 
-        inputs = FillInputs(index, some, made.path)
+        inputs = FillInputs(index, some, made.path, tracks)
         out = masks or self.pipeline.work / MASKS
-        return self.pipeline.run(STAGE, FillConfig(), inputs, out, hold=True)
+        return self.pipeline.run(STAGE, FillConfig(objects), inputs, out, hold=True)

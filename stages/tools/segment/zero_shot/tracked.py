@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +13,7 @@ from schemas.tables import MOMENTS
 from stages.core.index.index import Expression, Index, Video
 from stages.core.media.spans import Span, span_mask, spans_of
 from stages.tools.segment.between.choosing import nearest_known
-from stages.tools.segment.between.interpolation import masks_between
+from stages.tools.segment.between.objects import object_masks
 
 
 @dataclass(frozen=True)
@@ -57,7 +55,7 @@ def accepted_objects(
         found.append(
             AcceptedObject(
                 anno_id,
-                np.stack(list(_masks(index, anno_id, some, video, known))),
+                np.stack(list(object_masks(index, anno_id, video, known))),
                 tuple(spans_of(inside)),
                 max(scores, default=None),
             )
@@ -77,20 +75,3 @@ def _rows_of(
             span = row["start_frame"], row["end_frame"], row["score"]
             found.setdefault(row["anno_id"], []).append(span)
     return found
-
-
-def _masks(
-    index: Index, anno_id: str, some: Video, video: Video, known: Sequence[int]
-) -> Iterator[np.ndarray]:
-    """The track's mask in each frame of the whole video, bool (H, W)."""
-
-    def read(frame: int) -> np.ndarray:
-        mask = index.masks.mask(anno_id, frame)
-        return np.zeros((video.height, video.width), bool) if mask is None else mask > 0
-
-    last = read(0)
-    yield last
-    for place, (start, end) in enumerate(pairwise(known), start=1):
-        first, last = last, read(place)
-        yield from masks_between(first, last, end - start)
-        yield last

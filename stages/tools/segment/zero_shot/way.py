@@ -84,11 +84,11 @@ class ZeroShot:
 
         made = between.run(
             STAGE,
-            AssembleConfig(objects=objects),
+            AssembleConfig(objects=objects if config.every == 1 else NO_OBJECTS),
             AssembleInputs(tracks, moments / MOMENTS_TABLE),
             request.masks,
         )
-        masks = between.fill(index, some, made, request.masks)
+        masks = between.fill(index, some, made, request.masks, tracks=tracks, objects=objects)
         return Artifacts(index, masks, _objects_of(made.path), tracks, moments)
 
     def _ground(self, pipeline: Pipeline, index: Path) -> Path:
