@@ -57,14 +57,18 @@ class TrainConfig(SegmenterConfig, ModelConfig, LossConfig):
     accumulate: int = setting(1, "Batches per optimiser step.", low=1)
     clip_frames: int = setting(8, "Frames per clip.", panel="Clips", low=1)
     relevant_frames: int = setting(
-        4, "Frames of a clip inside the moment (n+); the others (n-) lie outside.", low=1
+        4,
+        "Middle of the range that the number of a clip's frames inside the moment (n+) is drawn "
+        "from; the others (n-) lie outside.",
+        low=1,
     )
     max_stride: int = setting(
         4, "Largest step between frames of a clip, drawn from 1 to this.", low=1
     )
     spread: float = setting(
         0.5,
-        "Fraction of clips with frames from anywhere instead of a strided run.",
+        "Fraction of clips with irregular steps, twice as wide, instead of one stride; with "
+        "random sampling, with frames from anywhere.",
         low=0,
         high=1,
     )

@@ -37,6 +37,8 @@ from stages.train.loop import best_folder
 from stages.train.state import TrainState
 
 _LAST_STEPS = 100
+_NOTICED_IMBALANCE = 0.05
+"""Of the clips' places, beyond which the user is told; the law's own target is 0.002."""
 _TRAIN, _STOP = "train", "stop"  # orders of the main process
 
 
@@ -65,6 +67,13 @@ def run(
     for video in data.index.videos.values():
         require_unchanged(video)
     trainer = build_trainer(config, inputs, data, accelerator, runtime, out.keep)
+    if config.sampling == "moment" and trainer.dataset.law.imbalance > _NOTICED_IMBALANCE:
+        progress.warn(
+            "the moments of this index lie too much alike: with clips of "
+            f"{config.clip_frames} frames, the share of relevant frames differs by up to "
+            f"{trainer.dataset.law.imbalance:.0%} between the places of a clip; fewer "
+            "--clip-frames help"
+        )
     state = trainer.run(progress)
     for tracker in accelerator.trackers:
         tracker.finish()
@@ -84,7 +93,7 @@ def run(
 
 STAGE = Stage(
     "train",
-    1,
+    2,  # clips are drawn by another law since version 1
     TrainConfig,
     TrainInputs,
     run,

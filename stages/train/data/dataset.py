@@ -23,7 +23,8 @@ from stages.core.media.rle import decode
 from stages.core.model.backbones.preprocess import resize_frames
 from stages.train.config import TrainConfig
 from stages.train.data.augment import ColourChange, mirrored_sentence, names_colour
-from stages.train.data.clips import ClipRules, moment_clip, random_clip, sample_generator
+from stages.train.data.clips import ClipRules, draw_run, random_clip, sample_generator
+from stages.train.data.law import ClipLaw
 from stages.train.data.targets import Spans, relevant_frames, target_referents, union_mask
 
 _ORDER_STREAM = 1
@@ -42,7 +43,7 @@ class Sample:
         relevant: bool (T,), t in M+: the label of the relevance loss.
         guided: bool (T,), frames that take the language path under MDP. They differ from
             `relevant` in sentences without target: these have no moment, but the language path has
-            to learn empty masks, so n+ frames are guided.
+            to learn empty masks, so a run of frames is guided.
     """
 
     video_id: str
@@ -85,7 +86,9 @@ class ClipDataset(Dataset[Sample]):
         self._order: tuple[int, np.ndarray] | None = None
 
     def __getstate__(self) -> dict[str, object]:
-        """The state without open files, for a worker's copy."""
+        """The state without open files, for a worker's copy; the law is fitted before."""
+        if self._config.sampling == "moment":
+            _ = self.law
         return {k: v for k, v in self.__dict__.items() if k not in ("index", "texts")}
 
     @cached_property
@@ -95,6 +98,15 @@ class ClipDataset(Dataset[Sample]):
     @cached_property
     def texts(self) -> TextStore:
         return TextStore.open(self._text_folder)
+
+    @cached_property
+    def law(self) -> ClipLaw:
+        """The law of clips around moments, fitted to all sentences of the index."""
+        moments = [
+            self._relevant(expression, self.index.videos[expression.video_id])
+            for expression in self.index.expressions
+        ]
+        return ClipLaw.fit(moments, self._rules)
 
     def expression(self, number: int) -> Expression:
         """The sentence of a sample; every epoch is a new permutation of all sentences."""
@@ -110,7 +122,7 @@ class ClipDataset(Dataset[Sample]):
         expression = self.expression(number)
         video = self.index.videos[expression.video_id]
         moments = self._moments(expression, video)
-        frames = self._frames(expression, video, moments, rng)
+        frames = self._frames(expression, video, rng)
         flipped, sentence = self._mirror(expression.text, rng)
         pixels = self._pixels(video, frames, sentence, flipped, rng) if self._with_pixels else None
         targets = self._targets(expression, video, moments, frames)
@@ -124,7 +136,7 @@ class ClipDataset(Dataset[Sample]):
             pixels=pixels,
             targets=torch.from_numpy(targets[..., ::-1].copy() if flipped else targets),
             relevant=torch.from_numpy(relevant),
-            guided=torch.from_numpy(self._guided(expression, relevant)),
+            guided=torch.from_numpy(self._guided(expression, relevant, rng)),
         )
 
     def _moments(self, expression: Expression, video: Video) -> Mapping[str | None, Spans]:
@@ -135,27 +147,20 @@ class ClipDataset(Dataset[Sample]):
                 return moments
         return {None: [(0, video.num_frames)]}
 
-    def _frames(
-        self,
-        expression: Expression,
-        video: Video,
-        moments: Mapping[str | None, Spans],
-        rng: np.random.Generator,
-    ) -> np.ndarray:
+    def _relevant(self, expression: Expression, video: Video) -> np.ndarray:
+        """Bool (num_frames,): t in M+ for every frame of the video."""
+        return relevant_frames(self._moments(expression, video), np.arange(video.num_frames))
+
+    def _frames(self, expression: Expression, video: Video, rng: np.random.Generator) -> np.ndarray:
         if self._config.sampling == "moment":
-            relevant = relevant_frames(moments, np.arange(video.num_frames))
-            if relevant.any():
-                return moment_clip(relevant, self._rules, rng)
+            return self.law.draw(self._relevant(expression, video), rng)
         return random_clip(video.num_frames, self._rules, rng)
 
-    def _guided(self, expression: Expression, relevant: np.ndarray) -> np.ndarray:
-        """Frames of the language path; evenly spaced ones if the sentence has no target."""
-        if expression.anno_ids:
-            return relevant
-        guided = np.zeros(len(relevant), dtype=bool)
-        count = self._rules.relevant
-        guided[np.arange(count) * len(relevant) // count] = True
-        return guided
+    def _guided(
+        self, expression: Expression, relevant: np.ndarray, rng: np.random.Generator
+    ) -> np.ndarray:
+        """Frames of the language path; a run anywhere in the clip if the sentence has no target."""
+        return relevant if expression.anno_ids else draw_run(self._rules, rng)
 
     def _mirror(self, sentence: str, rng: np.random.Generator) -> tuple[bool, str]:
         """Decide whether to mirror the clip; returns that, and the sentence true of the clip."""

@@ -73,7 +73,7 @@ def test_a_sentence_without_target_guides_frames_to_nothing(inputs: TrainInputs)
     for sample in of_sentence(dataset(inputs), "2"):
         assert not sample.targets.any()
         assert not sample.relevant.any()
-        assert sample.guided.sum() == 2
+        assert 1 <= sample.guided.sum() <= 3
 
 
 def test_unknown_moments_are_the_whole_video(inputs: TrainInputs) -> None:
