@@ -31,7 +31,8 @@ from stages.train.distributed import broadcast_object
 from stages.train.learner import ClipLearner
 from stages.train.loop import Trainer
 from stages.train.schedule import freeze_parts
-from stages.train.validate import Validator
+from stages.train.validation.validate import Validator
+from stages.train.validation.videos import KeptVideos, OpenVideo, StoredVideos
 
 Autocast = Callable[[], AbstractContextManager[object]]
 
@@ -89,12 +90,13 @@ def build_trainer(
     if runtime.compile:
         model.backbone.compile_parts()
     autocast = partial(device.autocast, runtime.precision, accelerator.device)
-    source = _Features(config, model, autocast, accelerator, broadcast_object(keep, accelerator))
+    cache = broadcast_object(keep, accelerator)
+    source = _Features(config, model, autocast, accelerator, cache, runtime.workers)
     validator = _validator(config, inputs, model, source)
     return Trainer(
         config=config,
         dataset=_dataset(config, inputs, model.backbone.image_size),
-        features=source.of(data.index, "features"),
+        features=source.of_clips(data.index),
         learner=ClipLearner(
             model, config.loss_config(), mdp=config.mdp, use_relevance=config.reads_moments
         ),
@@ -125,6 +127,7 @@ class _Features:
 
     Args:
         cache: folder for cached features.
+        decoders: threads that read frames of held-out videos.
     """
 
     def __init__(
@@ -134,20 +137,29 @@ class _Features:
         autocast: Autocast,
         accelerator: Accelerator,
         cache: Path | None,
+        decoders: int,
     ):
         self._encode = partial(_encode, model, autocast)
         self._size = model.backbone.image_size
         self._device = accelerator.device
+        self._decoders = decoders
         self._cache = cache if config.cache_features else None
         self._budget = DiskBudget.of(config.cache_features)
 
-    def of(self, index: Index, name: str) -> FeatureSource:
-        """Features of an index's frames; `name` is the cache's folder."""
+    def of_clips(self, index: Index) -> FeatureSource:
+        """Features of an index's clips."""
         if self._cache is None:
             return LiveFeatures(self._encode, self._size, self._device)
-        return CachedFeatures(
-            self._cache / name, index, self._encode, self._size, self._device, self._budget
-        )
+        return self._stored(self._cache / "features", index)
+
+    def of_videos(self, index: Index) -> OpenVideo:
+        """Features of a held-out index's videos."""
+        if self._cache is None:
+            return KeptVideos(self._encode, self._size, self._device, decoders=self._decoders)
+        return StoredVideos(self._stored(self._cache / "valid-features", index))
+
+    def _stored(self, folder: Path, index: Index) -> CachedFeatures:
+        return CachedFeatures(folder, index, self._encode, self._size, self._device, self._budget)
 
 
 def _model(config: TrainConfig, inputs: TrainInputs, text_dim: int) -> TglModel:
@@ -168,8 +180,8 @@ def _validator(
     data = TextIndex.held_out(inputs)
     if data is None:
         return None
-    features = source.of(data.index, "valid-features")
-    return Validator(data.index, data.texts, features, config, model.backbone.image_size)
+    videos = source.of_videos(data.index)
+    return Validator(data.index, data.texts, videos, config, model.backbone.image_size)
 
 
 def _encode(model: TglModel, autocast: Autocast, frames: Tensor) -> FrameFeatures:

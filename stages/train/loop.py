@@ -31,7 +31,7 @@ from stages.train.distributed import (
 from stages.train.learner import ClipBatch, ClipLearner
 from stages.train.schedule import AveragedWeights, make_optimizer, schedule_factor, set_rates
 from stages.train.state import TrainState, load_state, save_state
-from stages.train.validate import Score
+from stages.train.validation.validate import Score
 
 SAVE_SHARE = 0.05
 """Share of the time that may go into saving the state; it does not change the result."""

@@ -167,4 +167,5 @@ def _counts(
     if scores:
         counts |= {"valid J": scores[-1], "best valid J": state.best_score}
         counts["best step"] = state.best_step
-    return counts
+    ranked = [value for _, name, value in state.history if name == "valid_relevance_auc"]
+    return counts | ({"valid relevance AUC": ranked[-1]} if ranked else {})

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -19,6 +20,16 @@ from stages.core.model.hidden_states import HiddenStates
 
 Encode = Callable[[Tensor], FrameFeatures]
 """uint8 (n, 3, S, S) frames to features on the device."""
+
+
+class FrameSource(Protocol):
+    """Features of the frames of one video."""
+
+    def __len__(self) -> int:
+        """Number of frames of the video."""
+
+    def of(self, frames: Sequence[int]) -> FrameFeatures:
+        """Features of some frames, in the order asked for (repeats allowed)."""
 
 
 class VideoFeatures:
@@ -77,6 +88,16 @@ class VideoFeatures:
         """All frames' features fit the budget together (known after the first chunk)."""
         first = self._get(0)
         return first.nbytes / len(first) * len(self) <= self._budget
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the features that are in memory now."""
+        return sum(features.nbytes for features in self._kept.values())
+
+    @property
+    def complete(self) -> bool:
+        """All frames' features are in memory now."""
+        return sum(map(len, self._kept.values())) == len(self)
 
     def of(self, frames: Sequence[int]) -> FrameFeatures:
         """Features of some frames, in the order asked for (repeats allowed).
@@ -163,7 +184,7 @@ class VideoFeatures:
 
     def _evict(self) -> None:
         """Drop the least recently used chunks until the budget holds."""
-        total = sum(features.nbytes for features in self._kept.values())
+        total = self.nbytes
         while total > self._budget and len(self._kept) > budgets.FEWEST_CHUNKS:
             _, oldest = self._kept.popitem(last=False)
             total -= oldest.nbytes

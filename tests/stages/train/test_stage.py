@@ -32,8 +32,10 @@ from stages.tools.check.config import CheckConfig
 from stages.train import learner, stage
 from stages.train.config import TrainConfig, TrainInputs
 from stages.train.stage import STAGE
+from stages.train.validation.relevance import measure_checkpoint
 
 Run = Callable[..., Outcome]
+RELEVANCE = ("auc", "ap", "auc_per_sentence", "ap_per_sentence")
 BASE = {"sampling": "random", "mdp": False, "oss": False}
 
 
@@ -86,6 +88,12 @@ def test_a_run_gives_a_checkpoint_and_its_history(
         assert len(history(tmp_path / "out", name)) == 4, name
     assert len(history(tmp_path / "out", "valid_J")) == 2
     assert all(0 <= j <= 1 for j in history(tmp_path / "out", "valid_J"))
+    measured = measure_checkpoint(
+        tmp_path / "out", inputs.index, inputs.text, runtime=Runtime(workers=1, device="cpu")
+    )
+    assert set(measured) == {f"relevance_{name}" for name in RELEVANCE}
+    for name, value in measured.items():
+        assert history(tmp_path / "out", f"valid_{name}")[-1] == pytest.approx(value, abs=1e-6)
     assert outcome.counts["steps"] == 4
     assert outcome.counts["expressions"] == len(SENTENCES) * len(VIDEO_IDS)
     assert outcome.counts["without target"] == len(VIDEO_IDS)
@@ -169,7 +177,7 @@ def test_half_precision_trains_nearly_the_same(inputs: TrainInputs, tmp_path: Pa
         out = tmp_path / precision
         execute(STAGE, small(steps=2), inputs, out, runtime=runtime, progress=SilentProgress())
         losses.append(history(out, "loss"))
-        valid.append(history(out, "valid_relevance"))
+        valid.append(history(out, "valid_relevance_auc"))
     assert losses[0] == pytest.approx(losses[1], rel=3e-2)
     assert valid[0] == pytest.approx(valid[1], abs=0.1)
     assert losses[0] != losses[1]

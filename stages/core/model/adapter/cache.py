@@ -15,7 +15,7 @@ from torch import Tensor
 from stages.core.model import budgets
 from stages.core.model.adapter.adapter import EncodedText
 from stages.core.model.tgl import TglModel
-from stages.core.model.video_features import VideoFeatures
+from stages.core.model.video_features import FrameSource
 
 MASK_TO_COARSE = 4
 """Side of the decoder's masks as a multiple of the coarse features'."""
@@ -31,7 +31,7 @@ class AdapterCache:
         budget: bytes that tokens may take; at least one block is kept.
     """
 
-    def __init__(self, model: TglModel, features: VideoFeatures, text: EncodedText, budget: float):
+    def __init__(self, model: TglModel, features: FrameSource, text: EncodedText, budget: float):
         self.text = text
         self._adapter = model.adapter
         self._features = features
