@@ -9,9 +9,10 @@ from collections.abc import Iterable, Sequence
 # Plurals to make singular; other words, such as "unless", keep their s.
 _NOUNS = (
     *("archives", "characters", "clips", "entries", "errors", "expressions", "faults", "files"),
-    *("folders", "frames", "images", "inputs", "keys", "lines", "masks", "moments", "names"),
-    *("objects", "overlays", "pictures", "pixels", "predictions", "rows", "runs", "samples"),
-    *("sentences", "sizes", "spans", "steps", "tensors", "texts", "tracks", "videos", "words"),
+    *("folders", "frames", "images", "indexes", "inputs", "keys", "lines", "masks", "moments"),
+    *("names", "objects", "overlays", "pictures", "pixels", "predictions", "rows", "runs"),
+    *("samples", "sentences", "sizes", "spans", "steps", "tensors", "texts", "tracks", "videos"),
+    *("weights", "words"),
 )
 _LISTED = 3
 _PLURAL = re.compile(rf"\b({'|'.join(_NOUNS)})\b")
@@ -40,4 +41,6 @@ def suggestion(word: str, known: Iterable[str]) -> str | None:
 
 def _singular(found: re.Match[str]) -> str:
     word = found[0]
-    return f"{word[:-3]}y" if word.endswith("ies") else word[:-1]
+    if word.endswith("ies"):
+        return f"{word[:-3]}y"
+    return word[:-2] if word.endswith("xes") else word[:-1]

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from tglcli.progress import TerminalProgress
 
 RUN_PANEL = Runtime.panel
+_TYPED = "COMMANDLINE"
+"""Click's name of where a value comes from."""
 _FORCE = Annotated[
     bool,
     typer.Option(
@@ -133,6 +135,15 @@ def stage_command(
         return command
 
     return decorate
+
+
+def given_options(context: typer.Context) -> frozenset[str]:
+    """The names of a command's parameters that the user typed, even with their default values."""
+    return frozenset(
+        name
+        for name in context.params
+        if (source := context.get_parameter_source(name)) and source.name == _TYPED
+    )
 
 
 def _by_panel(parameters: list[inspect.Parameter], panels: list[str]) -> list[inspect.Parameter]:

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from schemas.errors import ConfigError, MissingInput, SchemaMismatch
-from schemas.layouts import CHECKPOINT_CONFIG, MOMENTS_TABLE, WEIGHTS_FILE, looks_like_parquet
+from schemas.layouts import MOMENTS_TABLE, looks_like_parquet
 from schemas.wording import suggestion
-from stages.core.engine.digest import artifact_digest, file_digest, require_files, text_digest
+from stages.core.engine.digest import artifact_digest, checkpoint_digest, file_digest
 from stages.core.engine.settings import Settings, setting
 from stages.core.engine.stage import Inputs
 from stages.core.index.frame_files import frame_folders, index_digest
@@ -193,13 +193,3 @@ def moments_table(text: str) -> Path:
             f"INDEX/{MOMENTS_TABLE}",
         )
     return path
-
-
-def checkpoint_digest(folder: Path) -> str:
-    """Digest of a checkpoint by the content of its two files."""
-    hint = "make one with tgl train"
-    if not folder.is_dir():
-        raise MissingInput("no such checkpoint", where=folder, hint=hint)
-    names = (CHECKPOINT_CONFIG, WEIGHTS_FILE)
-    require_files(folder, names, what="checkpoint", hint=hint)
-    return text_digest(" ".join(file_digest(folder / name) for name in names))

@@ -13,6 +13,7 @@ import torch
 from schemas.errors import CorruptInput, TglError
 from schemas.layouts import PROPAGATION_TABLE
 from schemas.tables import PROPAGATION
+from stages.core.engine.digest import checkpoint_digest
 from stages.core.engine.execute import Outcome
 from stages.core.engine.progress import Progress, SilentTask, Task
 from stages.core.engine.runtime import Runtime
@@ -25,7 +26,7 @@ from stages.core.index.texts import TextStore
 from stages.core.model.checkpoint import load_for_texts
 from stages.core.model.device import pick_device
 from stages.core.model.tgl import TglModel
-from stages.propagate.config import PropagateConfig, PropagateInputs, checkpoint_digest
+from stages.propagate.config import PropagateConfig, PropagateInputs
 from stages.propagate.jobs import Job, known_moments, plan_jobs
 from stages.propagate.online.runner import OnlineRunner
 from stages.propagate.runner import OfflineRunner

@@ -2,38 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import torch
 from accelerate import Accelerator
 from torch import Tensor
 
-from schemas.errors import CorruptInput, TglError
+from schemas.errors import ConfigError, CorruptInput, SchemaMismatch, TglError
 from schemas.receipts import read_receipt
+from schemas.wording import amount
 from stages.core.engine.runtime import Runtime
 from stages.core.engine.workers.pool import start_forkserver
 from stages.core.index.index import Index
 from stages.core.index.texts import TextStore
 from stages.core.model import device
-from stages.core.model.backbones.families import load_backbone
 from stages.core.model.backbones.features import FrameFeatures
-from stages.core.model.checkpoint import save_checkpoint
+from stages.core.model.checkpoint import read_document, save_checkpoint, text_encoder
 from stages.core.model.tgl import TglModel
-from stages.train.config import TrainConfig, TrainInputs
+from stages.train.config import SHIFT, IndexFolders, TrainConfig, TrainInputs
 from stages.train.data.dataset import ClipDataset
-from stages.train.data.features import CachedFeatures, DiskBudget, FeatureSource, LiveFeatures
+from stages.train.data.features import (
+    CachedFeatures,
+    ClipFeatures,
+    DiskBudget,
+    LiveFeatures,
+    SeveralFeatures,
+)
 from stages.train.data.loader import WORKER_MODULES
+from stages.train.data.mixture import ClipMixture, Shares
 from stages.train.distributed import broadcast_object
+from stages.train.initial import initial_model
 from stages.train.learner import ClipLearner
 from stages.train.loop import Trainer
 from stages.train.schedule import freeze_parts
 from stages.train.validation.validate import Validator
 from stages.train.validation.videos import KeptVideos, OpenVideo, StoredVideos
 
+UNKNOWN = "unknown"
 Autocast = Callable[[], AbstractContextManager[object]]
 
 
@@ -66,11 +74,70 @@ class TextIndex:
             return None
         return TextIndex.open(inputs.valid, inputs.valid_text or inputs.text)
 
+    @property
+    def stills(self) -> int:
+        """Number of sentences about one-frame videos."""
+        videos = self.index.videos
+        return sum(videos[e.video_id].num_frames == 1 for e in self.index.expressions)
+
+
+def open_training(config: TrainConfig, inputs: TrainInputs) -> tuple[TextIndex, ...]:
+    """Open all indexes to take clips from.
+
+    Raises:
+        ConfigError: the weights are not one for each index.
+        SchemaMismatch: texts of another encoder than the others, or than that of `--init`.
+        TglError: as :meth:`TextIndex.open`.
+    """
+    folders = inputs.training
+    if config.index_weights and len(config.index_weights) != len(folders):
+        raise ConfigError(
+            f"{amount(len(config.index_weights), 'weights')} for {amount(len(folders), 'indexes')}",
+            where="--weights",
+            hint="give one for INDEX and one for each --also, in this order",
+        )
+    opened = tuple(TextIndex.open(pair.index, pair.text) for pair in folders)
+    _require_one_encoder(folders, opened, inputs.init)
+    if config.cache_features and config.still == SHIFT:
+        for data in opened:
+            if data.stills:
+                raise ConfigError(
+                    f"cached features cannot be shifted, and {data.index.folder} has one-frame "
+                    "videos",
+                    where="--cache-features",
+                    hint="set --still repeat or --cache-features 0",
+                )
+    return opened
+
+
+def _require_one_encoder(
+    folders: Sequence[IndexFolders], opened: Sequence[TextIndex], init: Path | None
+) -> None:
+    """Raise SchemaMismatch if texts were not encoded alike, as far as it is known."""
+    name, whose = encoder_name(folders[0].text), str(folders[0].text)
+    if init is not None:
+        name, whose = text_encoder(read_document(init)), f"--init {init}"
+    for pair, data in zip(folders, opened, strict=True):
+        own = encoder_name(pair.text)
+        if UNKNOWN not in (own, name) and own != name:
+            raise SchemaMismatch(
+                f"encoded by {own}, but {whose} by {name}",
+                where=pair.text,
+                hint="precompute all texts with one encoder",
+            )
+        if data.texts.dim != opened[0].texts.dim:
+            raise SchemaMismatch(
+                f"has {data.texts.dim} numbers per token, but {folders[0].text} has "
+                f"{opened[0].texts.dim}",
+                where=pair.text,
+                hint="precompute all texts with one encoder",
+            )
+
 
 def build_trainer(
     config: TrainConfig,
     inputs: TrainInputs,
-    data: TextIndex,
+    data: Sequence[TextIndex],
     accelerator: Accelerator,
     runtime: Runtime,
     keep: Path | None,
@@ -78,12 +145,13 @@ def build_trainer(
     """Build a trainer, with its model on the device of the run.
 
     Args:
+        data: as :func:`open_training` returns it.
         keep: folder of the resumable state; None in all processes but the main one.
     """
     workers = 0 if config.cache_features else runtime.workers
     if workers:
         start_forkserver(WORKER_MODULES)  # it loads them while this process loads the model
-    model = _model(config, inputs, data.texts.dim)
+    model = initial_model(config, inputs, data[0].texts.dim)
     groups = model.parameter_groups()
     freeze_parts(groups, config.freeze)
     model.to(accelerator.device)
@@ -95,8 +163,8 @@ def build_trainer(
     validator = _validator(config, inputs, model, source)
     return Trainer(
         config=config,
-        dataset=_dataset(config, inputs, model.backbone.image_size),
-        features=source.of_clips(data.index),
+        dataset=_dataset(config, inputs, data, model.backbone.image_size),
+        features=source.of_clips([part.index for part in data]),
         learner=ClipLearner(
             model, config.loss_config(), mdp=config.mdp, use_relevance=config.reads_moments
         ),
@@ -111,15 +179,15 @@ def build_trainer(
 
 
 def encoder_name(text_folder: Path) -> str:
-    """The text encoder that the receipt of the texts names; `unknown` if it names none."""
+    """The text encoder that the receipt of the texts names; UNKNOWN if it names none."""
     try:
         receipt = read_receipt(text_folder)
     except TglError:
         receipt = None
     if receipt is None or "encoder" not in receipt.config:
-        return "unknown"
+        return UNKNOWN
     config = receipt.config
-    return f"{config['encoder']}, {config.get('pooling', 'unknown')} pooling"
+    return f"{config['encoder']}, {config.get('pooling', UNKNOWN)} pooling"
 
 
 class _Features:
@@ -146,11 +214,15 @@ class _Features:
         self._cache = cache if config.cache_features else None
         self._budget = DiskBudget.of(config.cache_features)
 
-    def of_clips(self, index: Index) -> FeatureSource:
-        """Features of an index's clips."""
+    def of_clips(self, indexes: Sequence[Index]) -> ClipFeatures:
+        """Features of clips of several indexes."""
         if self._cache is None:
             return LiveFeatures(self._encode, self._size, self._device)
-        return self._stored(self._cache / "features", index)
+        stored = [
+            self._stored(self._cache / f"features-{number}", index)
+            for number, index in enumerate(indexes, start=1)
+        ]
+        return stored[0] if len(stored) == 1 else SeveralFeatures(stored)
 
     def of_videos(self, index: Index) -> OpenVideo:
         """Features of a held-out index's videos."""
@@ -162,16 +234,22 @@ class _Features:
         return CachedFeatures(folder, index, self._encode, self._size, self._device, self._budget)
 
 
-def _model(config: TrainConfig, inputs: TrainInputs, text_dim: int) -> TglModel:
-    """The backbone with a new adapter, its weights drawn from the seed."""
-    backbone = load_backbone(inputs.backbone)
-    torch.manual_seed(config.seed)
-    return TglModel(config.model_config(), backbone, text_dim, config.segmenter_config())
+def shares_of(config: TrainConfig, data: Sequence[TextIndex]) -> Shares:
+    """How often each index has its turn: as configured, or every sentence equally often."""
+    return Shares.of(config.index_weights or [len(part.index.expressions) for part in data])
 
 
-def _dataset(config: TrainConfig, inputs: TrainInputs, size: int) -> ClipDataset:
+def _dataset(
+    config: TrainConfig, inputs: TrainInputs, data: Sequence[TextIndex], size: int
+) -> ClipMixture:
     with_pixels = not config.cache_features
-    return ClipDataset(inputs.index, inputs.text, config, size=size, with_pixels=with_pixels)
+    members = [
+        ClipDataset(
+            pair.index, pair.text, config, size=size, with_pixels=with_pixels, member=number
+        )
+        for number, pair in enumerate(inputs.training)
+    ]
+    return ClipMixture(members, shares_of(config, data))
 
 
 def _validator(

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TypeVar
 
 from schemas.errors import ConfigError
-from stages.core.engine.digest import artifact_digest, weights_digest
+from stages.core.engine.digest import artifact_digest, checkpoint_digest, weights_digest
 from stages.core.engine.settings import Settings, setting
 from stages.core.engine.stage import Inputs
 from stages.core.index.frame_files import frame_folders, index_digest
 from stages.core.model.config import LossConfig, ModelConfig, SegmenterConfig
 
 SAMPLINGS = ("moment", "random")
+SHIFT = "shift"
+DATA = "Several indexes"
+"""Heading of the options about further indexes."""
 VALIDATION = "Validation"
 """Heading of the options about the held-out index."""
 
@@ -72,6 +77,13 @@ class TrainConfig(SegmenterConfig, ModelConfig, LossConfig):
         low=0,
         high=1,
     )
+    still: str = setting(
+        SHIFT,
+        "Clips of one-frame videos: shift, zoom and turn the image a little from frame to frame, "
+        "or repeat it.",
+        choices=(SHIFT, "repeat"),
+        omit_default=True,
+    )
     flip: float = setting(
         0.5,
         "Probability of mirroring a clip. A sentence with left or right needs its mirrored "
@@ -86,8 +98,15 @@ class TrainConfig(SegmenterConfig, ModelConfig, LossConfig):
         low=0,
         high=1,
     )
-    lr: float = setting(1e-5, "Learning rate of pretrained weights.", panel="Optimiser", low=0)
-    lr_new: float = setting(1e-4, "Learning rate of new weights.", low=0)
+    lr: float = setting(1e-5, "Learning rate of SAM 2's weights.", panel="Optimiser", low=0)
+    lr_new: float = setting(1e-4, "Learning rate of the adapter, new or of --init.", low=0)
+    lr_batch: int = setting(
+        0,
+        "Multiply both rates by the square root of (clips per step of all processes / N), where N "
+        "is the batch that they are meant for; 0 takes them as given.",
+        low=0,
+        omit_default=True,
+    )
     weight_decay: float = setting(0.0, "Weight decay of AdamW, for matrices only.", low=0)
     warmup: int = setting(100, "Steps of linear warm-up; cosine decay to zero follows.", low=0)
     clip_norm: float = setting(1.0, "Largest gradient norm; 0 does not clip.", low=0)
@@ -103,6 +122,13 @@ class TrainConfig(SegmenterConfig, ModelConfig, LossConfig):
         "backbone.sam.mask_decoder; may be repeated.",
     )
 
+    index_weights: tuple[float, ...] = setting(
+        (),
+        "Relative numbers of clips from INDEX and from each --also; default: of their sentences.",
+        omit_default=True,
+        flag="weights",
+        panel=DATA,
+    )
     valid_every: int = setting(
         0, "Steps between validations; 0 validates only at the end.", panel=VALIDATION, low=0
     )
@@ -126,6 +152,8 @@ class TrainConfig(SegmenterConfig, ModelConfig, LossConfig):
                 f"{self.relevant_frames} relevant frames do not fit a clip of {self.clip_frames}",
                 where="--relevant-frames",
             )
+        if any(not 0 < weight < math.inf for weight in self.index_weights):
+            raise ConfigError("a weight must be a positive number", where="--weights")
         if self.cache_features and self.colour:
             raise ConfigError(
                 "cached features cannot have changing colours",
@@ -146,6 +174,21 @@ class TrainConfig(SegmenterConfig, ModelConfig, LossConfig):
     def total_steps(self) -> int:
         """Optimiser steps of both parts."""
         return self.adapter_steps + self.steps
+
+    def rate_factor(self, processes: int) -> float:
+        """Factor of both learning rates for this run's batch (see --lr-batch).
+
+        The square root is the rule for Adam, whose steps have the size of the rate whatever the
+        gradient's (Malladi et al. 2022, "On the SDEs and Scaling Rules for Adaptive Gradient
+        Algorithms").
+        """
+        if not self.lr_batch:
+            return 1.0
+        return math.sqrt(self.clips_per_step(processes) / self.lr_batch)
+
+    def clips_per_step(self, processes: int) -> int:
+        """Clips of one optimiser step, over all processes."""
+        return self.batch * self.accumulate * processes
 
     @property
     def warms_up_only(self) -> bool:
@@ -172,30 +215,59 @@ def _part(config: TrainConfig, kind: type[_Part]) -> _Part:
 
 
 @dataclass(frozen=True)
-class TrainInputs(Inputs):
-    """Inputs of `tgl train`.
+class IndexFolders:
+    """An index with its texts.
 
     Attributes:
         index: folder of build-moments, which refers to its frames.
         text: folder of precompute-text, with every sentence of `index`.
-        backbone: folder of a SAM 2, SAM 3 or EdgeTAM video model (config.json and its weights).
-        valid: a held-out index.
-        valid_text: its texts; None if `text` has them too.
     """
 
     index: Path
     text: Path
-    backbone: Path
+
+
+@dataclass(frozen=True)
+class TrainInputs(Inputs):
+    """Inputs of `tgl train`.
+
+    Attributes:
+        index, text: see :class:`IndexFolders`.
+        backbone: folder of a SAM 2, SAM 3 or EdgeTAM video model (config.json and its weights);
+            None with `init`.
+        valid: a held-out index.
+        valid_text: its texts; None if `text` has them too.
+        also: further indexes to take clips from.
+        init: a checkpoint to start from, instead of a backbone with a new adapter.
+    """
+
+    index: Path
+    text: Path
+    backbone: Path | None
     valid: Path | None = None
     valid_text: Path | None = None
+    also: tuple[IndexFolders, ...] = ()
+    init: Path | None = None
+
+    def __post_init__(self) -> None:
+        if (self.backbone is None) == (self.init is None):
+            raise ValueError("a training starts from a backbone or from a checkpoint")
+
+    @property
+    def training(self) -> tuple[IndexFolders, ...]:
+        """All indexes to take clips from."""
+        return IndexFolders(self.index, self.text), *self.also
 
     def digests(self) -> dict[str, str]:
-        """Digests of tables and backbone by content, of frames by size, time and inode."""
-        found = {
-            "index": index_digest(self.index),
-            "text": artifact_digest(self.text),
-            "backbone": weights_digest(self.backbone),
-        }
+        """Digests of tables and models by content, of frames by size, time and inode."""
+        found = {"index": index_digest(self.index), "text": artifact_digest(self.text)}
+        if self.backbone is not None:
+            found["backbone"] = weights_digest(self.backbone)
+        if self.init is not None:
+            found["init"] = checkpoint_digest(self.init)
+        for number, folders in enumerate(self.also, start=2):
+            found[f"index {number}"] = index_digest(folders.index)
+            found[f"text {number}"] = artifact_digest(folders.text)
         if self.valid is not None:
             found["valid"] = index_digest(self.valid)
             if self.valid_text is not None:
@@ -204,5 +276,42 @@ class TrainInputs(Inputs):
 
     def paths(self) -> list[Path]:
         """The inputs, and the frames that the indexes point to."""
-        indexes = [self.index] if self.valid is None else [self.index, self.valid]
-        return [*super().paths(), *(path for index in indexes for path in frame_folders(index))]
+        indexes = [folders.index for folders in self.training]
+        indexes += [] if self.valid is None else [self.valid]
+        also = [path for folders in self.also for path in (folders.index, folders.text)]
+        frames = [path for index in indexes for path in frame_folders(index)]
+        return [*super().paths(), *also, *frames]
+
+
+def paired_texts(
+    indexes: Sequence[Path], texts: Sequence[Path], default: Path
+) -> tuple[IndexFolders, ...]:
+    """Further indexes with their texts, as the options --also and --also-text name them.
+
+    Args:
+        texts: one for each index, or none, if `default` has all sentences.
+
+    Raises:
+        ConfigError: some indexes have one and others have none.
+    """
+    if texts and len(texts) != len(indexes):
+        raise ConfigError(
+            f"given {len(texts)} times for {len(indexes)} --also",
+            where="--also-text",
+            hint="give one for each --also, in the same order, or none if TEXT has all sentences",
+        )
+    return tuple(map(IndexFolders, indexes, texts or [default] * len(indexes)))
+
+
+def index_weights(text: str | None) -> tuple[float, ...]:
+    """The numbers of an option such as `3,1`; none without the option.
+
+    Raises:
+        ConfigError: not numbers with commas between them.
+    """
+    try:
+        return tuple(float(word) for word in text.split(",")) if text is not None else ()
+    except ValueError:
+        raise ConfigError(
+            f"{text!r} is not a list of numbers", where="--weights", hint="write it as 3,1"
+        ) from None

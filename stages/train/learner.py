@@ -10,12 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from stages.core.model.backbones.features import FrameFeatures
 from stages.core.model.config import LossConfig
-from stages.core.model.losses import clip_losses, heatmap_loss
+from stages.core.model.losses import clip_losses, heatmap_loss, relevance_loss
 from stages.core.model.masks import mask_iou, resize_masks
 from stages.core.model.text import TextBatch
 from stages.core.model.tgl import TglModel
@@ -33,6 +32,7 @@ class ClipBatch:
         guided: bool (E, T), frames of the language path.
         relevant: bool (E, T), labels of the relevance loss.
         targets: uint8 (E, T, S, S).
+        still: bool (E,), clips without a moment to tell from the rest: see ``Sample.still``.
     """
 
     features: FrameFeatures
@@ -41,6 +41,7 @@ class ClipBatch:
     guided: Tensor
     relevant: Tensor
     targets: Tensor
+    still: Tensor
 
     @staticmethod
     def of(samples: Sequence[Sample], features: FrameFeatures, device: torch.device) -> ClipBatch:
@@ -48,10 +49,11 @@ class ClipBatch:
         return ClipBatch(
             features=features,
             text=TextBatch.of([sample.text for sample in samples]).to(device),
-            times=torch.stack([torch.from_numpy(s.frames) for s in samples]).to(device),
+            times=torch.stack([torch.from_numpy(s.times) for s in samples]).to(device),
             guided=torch.stack([s.guided for s in samples]).to(device),
             relevant=torch.stack([s.relevant for s in samples]).to(device),
             targets=torch.stack([s.targets for s in samples]).to(device),
+            still=torch.tensor([s.still for s in samples]).to(device),
         )
 
     def clip(self, number: int) -> ClipBatch:
@@ -65,6 +67,7 @@ class ClipBatch:
             self.guided[one],
             self.relevant[one],
             self.targets[one],
+            self.still[one],
         )
 
 
@@ -103,7 +106,7 @@ class ClipLearner(nn.Module):
             times=batch.times,
             mdp=self._mdp,
         )
-        terms = clip_losses(out, batch.targets, relevant, self._losses)
+        terms = clip_losses(out, batch.targets, relevant, self._losses, still=batch.still)
         return terms | {"J": mean_iou(out.masks(), batch.targets)}
 
     def _adapter_terms(
@@ -116,7 +119,7 @@ class ClipLearner(nn.Module):
         total = terms["heatmap"] * self._losses.heatmap_weight
         if relevant is not None:
             logits = self.model.adapter.relevance(view.frame, batch.times)
-            terms["relevance"] = F.binary_cross_entropy_with_logits(logits, relevant.to(logits))
+            terms["relevance"] = relevance_loss(logits, relevant, batch.still)
             total = total + terms["relevance"] * self._losses.relevance_weight
         return terms | {"total": total}
 

@@ -20,9 +20,10 @@ from torch.nn import Parameter
 from schemas.errors import CorruptInput, TrainingDiverged
 from stages.core.engine.progress import Progress, Task
 from stages.train.config import TrainConfig
-from stages.train.data.dataset import ClipDataset, Sample
-from stages.train.data.features import FeatureSource
+from stages.train.data.dataset import Sample
+from stages.train.data.features import ClipFeatures
 from stages.train.data.loader import BatchNumbers, load_batches
+from stages.train.data.mixture import ClipMixture
 from stages.train.distributed import (
     add_unused_parameter,
     broadcast_object,
@@ -58,8 +59,8 @@ class Trainer:
     """
 
     config: TrainConfig
-    dataset: ClipDataset
-    features: FeatureSource
+    dataset: ClipMixture
+    features: ClipFeatures
     learner: ClipLearner
     groups: dict[str, dict[str, Parameter]]
     validate: Callable[[], Score] | None
@@ -129,7 +130,7 @@ class Trainer:
             gradient, and the learning rates.
         """
         config, accelerator = self.config, self.accelerator
-        factor = _rate_factor(step, config)
+        factor = _rate_factor(step, config) * config.rate_factor(accelerator.num_processes)
         set_rates(optimizer, factor)
         torch.manual_seed(
             (config.seed * _SEED_STRIDE + step) * accelerator.num_processes
@@ -196,7 +197,7 @@ class Trainer:
         what = "loss" if not math.isfinite(metrics["total"]) else "gradient"
         return TrainingDiverged(
             f"the {what} of step {step + 1} is not finite",
-            where=", ".join(f"video {s.video_id} expression {s.expression_id}" for s in named),
+            where=", ".join(map(self.dataset.describe, named)),
             hint="lower --lr and --lr-new, lengthen --warmup, or inspect this clip; a rerun resumes"
             " from the last saved step",
         )

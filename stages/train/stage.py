@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -22,11 +22,17 @@ from stages.core.engine.version import TGL_VERSION
 from stages.core.engine.workers.processes import place
 from stages.core.engine.workspace import Workspace
 from stages.core.index.frame_files import require_unchanged
-from stages.core.index.index import Index
 from stages.core.model.checkpoint import save_checkpoint
 from stages.core.model.tgl import TglModel
-from stages.train.build import TextIndex, build_trainer, encoder_name
+from stages.train.build import (
+    TextIndex,
+    build_trainer,
+    encoder_name,
+    open_training,
+    shares_of,
+)
 from stages.train.config import TrainConfig, TrainInputs
+from stages.train.data.dataset import ClipDataset
 from stages.train.distributed import (
     TRACKER,
     broadcast_object,
@@ -63,17 +69,14 @@ def run(
     broadcast_object(_TRAIN, accelerator)
     if config.tensorboard:
         accelerator.init_trackers(TRACKER)
-    data = TextIndex.open(inputs.index, inputs.text)
-    for video in data.index.videos.values():
-        require_unchanged(video)
+    data = open_training(config, inputs)
+    for part in data:
+        for video in part.index.videos.values():
+            require_unchanged(video)
     trainer = build_trainer(config, inputs, data, accelerator, runtime, out.keep)
-    if config.sampling == "moment" and trainer.dataset.law.imbalance > _NOTICED_IMBALANCE:
-        progress.warn(
-            "the moments of this index lie too much alike: with clips of "
-            f"{config.clip_frames} frames, the share of relevant frames differs by up to "
-            f"{trainer.dataset.law.imbalance:.0%} between the places of a clip; fewer "
-            "--clip-frames help"
-        )
+    if config.sampling == "moment":
+        for member in trainer.dataset.members:
+            _warn_of_imbalance(member, progress)
     state = trainer.run(progress)
     for tracker in accelerator.trackers:
         tracker.finish()
@@ -87,8 +90,19 @@ def run(
         _list_best(out.path / BEST_FOLDER, config, state.best_step)
     rows = [{"step": step, "name": name, "value": value} for step, name, value in state.history]
     out.write_table(HISTORY_TABLE, rows_of(rows, HISTORY), HISTORY)
-    counts = _counts(config, data.index, state, model)
+    counts = _counts(config, data, state, model)
+    counts |= _epochs(config, data, state.step * config.clips_per_step(accelerator.num_processes))
     return Result(counts, threads=torch.get_num_threads())
+
+
+def _warn_of_imbalance(data: ClipDataset, progress: Progress) -> None:
+    """Tell the user of an index for which no law of clips hides the moments."""
+    if data.law.imbalance > _NOTICED_IMBALANCE:
+        progress.warn(
+            f"the moments of {data.index_folder} lie too much alike: with clips of "
+            f"{data.law.rules.frames} frames, the share of relevant frames differs by up to "
+            f"{data.law.imbalance:.0%} between the places of a clip; fewer --clip-frames help"
+        )
 
 
 STAGE = Stage(
@@ -141,13 +155,33 @@ def _follow(
     config: TrainConfig, inputs: TrainInputs, accelerator: Accelerator, runtime: Runtime
 ) -> None:
     """Train along with the main process, without writing anything."""
-    data = TextIndex.open(inputs.index, inputs.text)
+    data = open_training(config, inputs)
     trainer = build_trainer(config, inputs, data, accelerator, runtime, None)
     trainer.run(SilentProgress())
 
 
+def _epochs(config: TrainConfig, data: Sequence[TextIndex], clips: int) -> dict[str, int | float]:
+    """How often the run went through each of several indexes; nothing for a single one."""
+    if len(data) == 1:
+        return {}
+    numbered = zip(shares_of(config, data).counts(clips), data, strict=True)
+    return {
+        f"epochs of index {number}": round(count / len(part.index.expressions), 2)
+        for number, (count, part) in enumerate(numbered, start=1)
+    }
+
+
+def _without_moments(data: TextIndex) -> int:
+    """Number of sentences with referents whose moments in a video are unknown."""
+    index = data.index
+    return sum(
+        bool(e.anno_ids) and not index.moments(*e.key) and index.videos[e.video_id].num_frames > 1
+        for e in index.expressions
+    )
+
+
 def _counts(
-    config: TrainConfig, index: Index, state: TrainState, model: TglModel
+    config: TrainConfig, data: Sequence[TextIndex], state: TrainState, model: TglModel
 ) -> dict[str, int | float]:
     """The counts of the summary: data, steps and scores."""
     losses = [value for _, name, value in state.history if name == "loss"]
@@ -155,15 +189,15 @@ def _counts(
     last = losses[-_LAST_STEPS:]
     counts: dict[str, int | float] = {
         "steps": state.step,
-        "expressions": len(index.expressions),
-        "without target": sum(not expression.anno_ids for expression in index.expressions),
+        "expressions": sum(len(part.index.expressions) for part in data),
+        "without target": sum(not e.anno_ids for part in data for e in part.index.expressions),
         "weights trained": sum(p.numel() for p in model.parameters() if p.requires_grad),
         "loss": sum(last) / len(last),
     }
+    if stills := sum(part.stills for part in data):
+        counts["of one-frame videos"] = stills
     if config.reads_moments:
-        counts["without moments, whole video taken"] = sum(
-            bool(e.anno_ids) and not index.moments(*e.key) for e in index.expressions
-        )
+        counts["without moments, whole video taken"] = sum(map(_without_moments, data))
     if scores:
         counts |= {"valid J": scores[-1], "best valid J": state.best_score}
         counts["best step"] = state.best_step

@@ -2,32 +2,74 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from schemas.errors import ConfigError
 from stages.core.engine.digest import require_folder
 from stages.core.model.loading.catalog import DEFAULT_BACKBONE
-from stages.core.model.loading.hub import backbone_folder
-from stages.train.config import VALIDATION, TrainConfig, TrainInputs
-from tglcli.options import RunOptions, stage_command
+from stages.core.model.loading.hub import backbone_folder, checkpoint_folder
+from stages.train.config import (
+    DATA,
+    VALIDATION,
+    TrainConfig,
+    TrainInputs,
+    index_weights,
+    paired_texts,
+)
+from tglcli.options import RunOptions, given_options, stage_command
 
 
-@stage_command(TrainConfig, runtime=("workers", "device", "precision", "compile"))
+@stage_command(
+    TrainConfig, runtime=("workers", "device", "precision", "compile"), own=("index_weights",)
+)
 def train(
+    context: typer.Context,
     index: Annotated[Path, typer.Argument(help="Index of tgl build-moments.")],
     text: Annotated[Path, typer.Argument(help="Its sentences, encoded by tgl precompute-text.")],
     out: Annotated[Path, typer.Argument(help="Checkpoint to write.")],
     config: TrainConfig,
     run: RunOptions,
     backbone: Annotated[
-        str,
+        str | None,
         typer.Option(
             help="SAM 2, SAM 3 or EdgeTAM video model: a folder, a hub id, or toy, the small one "
-            "for the data of tgl toy."
+            "for the data of tgl toy.",
+            show_default=DEFAULT_BACKBONE,
         ),
-    ] = DEFAULT_BACKBONE,
+    ] = None,
+    init: Annotated[
+        str | None,
+        typer.Option(
+            help="Checkpoint to start from instead of a backbone with a new adapter: a folder, a "
+            "hub id, or toy. Its backbone and the sizes of its adapter are kept.",
+        ),
+    ] = None,
+    also: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Another index to take clips from; may be repeated.", rich_help_panel=DATA
+        ),
+    ] = None,
+    also_text: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Its sentences, encoded; one for each --also, in the same order.",
+            show_default="TEXT",
+            rich_help_panel=DATA,
+        ),
+    ] = None,
+    weights: Annotated[
+        str | None,
+        typer.Option(
+            help="Relative numbers of clips from INDEX and from each --also, such as 3,1.",
+            show_default="their numbers of sentences",
+            rich_help_panel=DATA,
+        ),
+    ] = None,
     valid: Annotated[
         Path | None,
         typer.Option(help="Held-out index to validate on.", rich_help_panel=VALIDATION),
@@ -48,13 +90,28 @@ def train(
     Examples:
         tgl train index text checkpoint
         tgl train index text checkpoint --backbone toy --steps 1000 --batch 8
+        tgl train index text checkpoint --init pretrained --lr-new 1e-5
+        tgl train index text checkpoint --also images --also-text image-text --weights 3,1
         torchrun --nproc_per_node 8 -m tglcli train index text checkpoint
     """
-    for named in (index, text, valid, valid_text):
+    if backbone is not None and init is not None:
+        raise ConfigError(
+            "has a backbone of its own", where="--init", hint="leave out --backbone or --init"
+        )
+    more = paired_texts(also or [], also_text or [], text)
+    config = replace(config, index_weights=index_weights(weights))
+    for named in (index, text, valid, valid_text, *(also or []), *(also_text or [])):
         if named is not None:
             require_folder(named)  # before a backbone is looked for, and maybe downloaded
-    folder = backbone_folder(backbone, run.progress())
+    base = start = None
+    if init is None:
+        base = backbone_folder(backbone or DEFAULT_BACKBONE, run.progress())
+    else:
+        start = checkpoint_folder(init, run.progress(), option="--init")
+        from stages.train.initial import with_sizes_of
+
+        config = with_sizes_of(config, start, given_options(context))
+    inputs = TrainInputs(index, text, base, valid, valid_text, more, start)
     from stages.train.stage import STAGE, together
 
-    inputs = TrainInputs(index, text, folder, valid, valid_text)
     together(lambda: run.execute(STAGE, config, inputs, out), config, inputs, run.runtime)

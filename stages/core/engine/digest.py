@@ -11,6 +11,7 @@ from pathlib import Path
 
 from schemas.directories import list_folder, sha256_file, walk
 from schemas.errors import MissingInput
+from schemas.layouts import CHECKPOINT_CONFIG, WEIGHTS_FILE
 from schemas.receipts import canonical_json
 
 _GRAIN_SECONDS = 0.012
@@ -99,6 +100,20 @@ def weights_digest(folder: Path) -> str:
     names = sorted(p.name for p in require_folder(folder).iterdir() if p.suffix in _MODEL_SUFFIXES)
     digests = [[name, file_digest(folder / name)] for name in names]
     return text_digest(canonical_json(digests))
+
+
+def checkpoint_digest(folder: Path) -> str:
+    """Digest of a checkpoint by the content of its two files.
+
+    Raises:
+        MissingInput: no such folder, or one of them is missing.
+    """
+    hint = "make one with tgl train"
+    if not folder.is_dir():
+        raise MissingInput("no such checkpoint", where=folder, hint=hint)
+    names = (CHECKPOINT_CONFIG, WEIGHTS_FILE)
+    require_files(folder, names, what="checkpoint", hint=hint)
+    return text_digest(" ".join(file_digest(folder / name) for name in names))
 
 
 def state_text(status: os.stat_result) -> str:

@@ -151,6 +151,17 @@ def read_document(folder: Path) -> dict[str, Any]:
     return document
 
 
+def adapter_config(folder: Path) -> ModelConfig:
+    """The architecture of a checkpoint's adapter, from its config.json alone.
+
+    Raises:
+        TglError: as :func:`read_document`.
+        SchemaMismatch: a value is outside its limits.
+    """
+    settings = dict(read_document(folder)["model"])
+    return _taken(ModelConfig, settings, folder / CONFIG_NAME)
+
+
 def text_dim(document: dict[str, Any]) -> int:
     """D of the text embeddings that a checkpoint was trained with."""
     return document["text"]["dim"]

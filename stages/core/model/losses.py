@@ -16,7 +16,12 @@ HALF = 0.5
 
 
 def clip_losses(
-    out: ClipOutput, targets: Tensor, relevant: Tensor | None, config: LossConfig
+    out: ClipOutput,
+    targets: Tensor,
+    relevant: Tensor | None,
+    config: LossConfig,
+    *,
+    still: Tensor | None = None,
 ) -> dict[str, Tensor]:
     """Named terms, unweighted, and their weighted sum.
 
@@ -28,6 +33,7 @@ def clip_losses(
         targets: bool or float (E, T, H', W') of any size, or (E, T, s, s) already resized.
         relevant: (E, T) bool for the relevance head; None leaves the term out.
         config: weights.
+        still: (E,) bool, see :func:`relevance_loss`.
 
     Returns:
         Scalars "mask", "dice", "iou", "object", "heatmap", "relevance" (unless left out), "total".
@@ -49,9 +55,7 @@ def clip_losses(
         "heatmap": heatmap_loss(out.heatmap_logits, targets, out.guided),
     }
     if relevant is not None:
-        terms["relevance"] = F.binary_cross_entropy_with_logits(
-            out.relevance_logits, relevant.to(out.relevance_logits.dtype)
-        )
+        terms["relevance"] = relevance_loss(out.relevance_logits, relevant, still)
     # A weight of 0 still multiplies the term: its parameters then get a zero gradient, not none.
     weights = config.weights()
     total = torch.stack([term * weights[name] for name, term in terms.items()]).sum()
@@ -78,6 +82,24 @@ def _candidate_losses(
     size = chance.flatten(3).sum(dim=3) + truth.flatten(3).sum(dim=3)
     dice = 1 - (2 * overlap + DICE_SMOOTHING) / (size + DICE_SMOOTHING)
     return pixel.flatten(3).mean(dim=3), dice
+
+
+def relevance_loss(logits: Tensor, relevant: Tensor, still: Tensor | None) -> Tensor:
+    """Cross-entropy of the relevance head, 0 in the clips that are left out.
+
+    The sum is divided by the number of all clips, so that a clip has the same effect whatever else
+    is in its batch, and batches that are split over processes have that of one batch.
+
+    Args:
+        logits: (E, T).
+        relevant: (E, T) bool.
+        still: (E,) bool, clips of one-frame videos, which are left out: where all is relevant, the
+            head would learn that everything always is. None: no such clips.
+    """
+    loss = F.binary_cross_entropy_with_logits(logits, relevant.to(logits.dtype), reduction="none")
+    if still is not None:
+        loss = loss * ~still.unsqueeze(1)
+    return loss.mean()
 
 
 def heatmap_loss(heatmap: Tensor, targets: Tensor, guided: Tensor) -> Tensor:

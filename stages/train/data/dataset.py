@@ -21,14 +21,16 @@ from stages.core.index.index import Expression, Index, Video
 from stages.core.index.texts import TextEmbedding, TextStore
 from stages.core.media.rle import decode
 from stages.core.model.backbones.preprocess import resize_frames
-from stages.train.config import TrainConfig
+from stages.train.config import SHIFT, TrainConfig
 from stages.train.data.augment import ColourChange, mirrored_sentence, names_colour
 from stages.train.data.clips import ClipRules, draw_run, random_clip, sample_generator
 from stages.train.data.law import ClipLaw
+from stages.train.data.stills import Drift
 from stages.train.data.targets import Spans, relevant_frames, target_referents, union_mask
 
 _ORDER_STREAM = 1
 _CLIP_STREAM = 2
+_DRIFT_STREAM = 3
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,9 @@ class Sample:
         guided: bool (T,), frames that take the language path under MDP. They differ from
             `relevant` in sentences without target: these have no moment, but the language path has
             to learn empty masks, so a run of frames is guided.
+        member: number of the index that the clip is from.
+        still: whether its video has one frame. All of it is relevant then, which says nothing
+            about telling moments from the rest: the relevance loss leaves such clips out.
     """
 
     video_id: str
@@ -55,15 +60,23 @@ class Sample:
     targets: Tensor
     relevant: Tensor
     guided: Tensor
+    member: int = 0
+    still: bool = False
+
+    @property
+    def times(self) -> np.ndarray:
+        """int64 (T,), ascending times of the frames: a still's frames follow each other too."""
+        return np.arange(len(self.frames)) if self.still else self.frames
 
 
 class ClipDataset(Dataset[Sample]):
-    """All samples of a run, by their number.
+    """All samples of a run from one index, by their number.
 
     Args:
         index_folder: opened again in every worker process.
         size: S, the side of pixels and targets.
         with_pixels: False does not decode the frames.
+        member: number of the index among several; each has its own order.
     """
 
     def __init__(
@@ -74,12 +87,14 @@ class ClipDataset(Dataset[Sample]):
         *,
         size: int,
         with_pixels: bool,
+        member: int = 0,
     ):
-        self._index_folder = index_folder
+        self.index_folder = index_folder
         self._text_folder = text_folder
         self._config = config
         self._size = size
         self._with_pixels = with_pixels
+        self._member = member
         self._rules = ClipRules(
             config.clip_frames, config.relevant_frames, config.max_stride, config.spread
         )
@@ -93,7 +108,7 @@ class ClipDataset(Dataset[Sample]):
 
     @cached_property
     def index(self) -> Index:
-        return Index.open(self._index_folder)
+        return Index.open(self.index_folder)
 
     @cached_property
     def texts(self) -> TextStore:
@@ -105,27 +120,45 @@ class ClipDataset(Dataset[Sample]):
         moments = [
             self._relevant(expression, self.index.videos[expression.video_id])
             for expression in self.index.expressions
+            if self.index.videos[expression.video_id].num_frames > 1
         ]
         return ClipLaw.fit(moments, self._rules)
 
-    def expression(self, number: int) -> Expression:
-        """The sentence of a sample; every epoch is a new permutation of all sentences."""
+    def expression(self, position: int) -> Expression:
+        """The sentence of a clip; every epoch is a new permutation of the index's sentences.
+
+        Args:
+            position: number of the index's earlier clips.
+        """
         expressions = self.index.expressions
-        epoch, position = divmod(number, len(expressions))
+        epoch, place = divmod(position, len(expressions))
         if self._order is None or self._order[0] != epoch:
-            rng = sample_generator(self._config.seed, _ORDER_STREAM, epoch)
+            own = (self._member,) if self._member else ()
+            rng = sample_generator(self._config.seed, _ORDER_STREAM, epoch, *own)
             self._order = epoch, rng.permutation(len(expressions))
-        return expressions[self._order[1][position]]
+        return expressions[self._order[1][place]]
 
     def __getitem__(self, number: int) -> Sample:
+        """The sample with a number, of a run with this index alone."""
+        return self.sample(number, number)
+
+    def sample(self, number: int, position: int) -> Sample:
+        """The sample with a number in the run, which decides its random numbers.
+
+        Args:
+            position: see :meth:`expression`.
+        """
         rng = sample_generator(self._config.seed, _CLIP_STREAM, number)
-        expression = self.expression(number)
+        expression = self.expression(position)
         video = self.index.videos[expression.video_id]
+        still = video.num_frames == 1
         moments = self._moments(expression, video)
         frames = self._frames(expression, video, rng)
         flipped, sentence = self._mirror(expression.text, rng)
-        pixels = self._pixels(video, frames, sentence, flipped, rng) if self._with_pixels else None
-        targets = self._targets(expression, video, moments, frames)
+        pixels = self._pixels(video, frames, sentence, rng) if self._with_pixels else None
+        targets = torch.from_numpy(self._targets(expression, video, moments, frames))
+        if still and self._config.still == SHIFT:
+            pixels, targets = self._shifted(video, pixels, targets, number)
         relevant = relevant_frames(moments, frames)
         return Sample(
             video_id=expression.video_id,
@@ -133,10 +166,12 @@ class ClipDataset(Dataset[Sample]):
             text=self.texts.get(sentence),
             frames=frames,
             flipped=flipped,
-            pixels=pixels,
-            targets=torch.from_numpy(targets[..., ::-1].copy() if flipped else targets),
+            pixels=pixels.flip(-1) if flipped and pixels is not None else pixels,
+            targets=targets.flip(-1) if flipped else targets,
             relevant=torch.from_numpy(relevant),
             guided=torch.from_numpy(self._guided(expression, relevant, rng)),
+            member=self._member,
+            still=still,
         )
 
     def _moments(self, expression: Expression, video: Video) -> Mapping[str | None, Spans]:
@@ -152,6 +187,8 @@ class ClipDataset(Dataset[Sample]):
         return relevant_frames(self._moments(expression, video), np.arange(video.num_frames))
 
     def _frames(self, expression: Expression, video: Video, rng: np.random.Generator) -> np.ndarray:
+        if video.num_frames == 1:
+            return np.zeros(self._rules.frames, dtype=np.int64)
         if self._config.sampling == "moment":
             return self.law.draw(self._relevant(expression, video), rng)
         return random_clip(video.num_frames, self._rules, rng)
@@ -176,7 +213,6 @@ class ClipDataset(Dataset[Sample]):
         video: Video,
         frames: np.ndarray,
         sentence: str,
-        flipped: bool,
         rng: np.random.Generator,
     ) -> Tensor:
         """Decode the frames, uint8 (T, 3, S, S), repeated ones once."""
@@ -184,8 +220,15 @@ class ClipDataset(Dataset[Sample]):
         if self._config.colour and not names_colour(sentence):
             change = ColourChange.draw(self._config.colour, rng)
         distinct, inverse = np.unique(frames, return_inverse=True)
-        pixels = read_pixels(video, distinct, self._size, change)[torch.from_numpy(inverse)]
-        return pixels.flip(-1) if flipped else pixels
+        return read_pixels(video, distinct, self._size, change)[torch.from_numpy(inverse)]
+
+    def _shifted(
+        self, video: Video, pixels: Tensor | None, targets: Tensor, number: int
+    ) -> tuple[Tensor | None, Tensor]:
+        """The frames and targets of a still under a moving camera; arguments as in Sample."""
+        rng = sample_generator(self._config.seed, _DRIFT_STREAM, number)
+        drift = Drift.draw(len(targets), video.height, video.width, rng)
+        return None if pixels is None else drift.frames(pixels), drift.masks(targets)
 
     def _targets(
         self,

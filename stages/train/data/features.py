@@ -23,11 +23,15 @@ CHUNK_FRAMES = 8
 _GIGABYTE = 1e9
 
 
-class FeatureSource(Protocol):
-    """A source of features."""
+class ClipFeatures(Protocol):
+    """A source of features of training clips."""
 
     def of_batch(self, samples: Sequence[Sample]) -> FrameFeatures:
         """Features of the E * T frames of all clips, clip after clip."""
+
+
+class FeatureSource(ClipFeatures, Protocol):
+    """A source of features of one index's frames."""
 
     def of_video(self, video: Video, frames: np.ndarray) -> FrameFeatures:
         """Features of T frames of a video, without augmentation."""
@@ -53,6 +57,21 @@ class LiveFeatures:
             pixels = read_pixels(video, frames[start : start + CHUNK_FRAMES], self._size)
             parts.append(self._encode(pixels.to(self._device)))
         return FrameFeatures.cat(parts)
+
+
+class SeveralFeatures:
+    """Features of clips from several indexes.
+
+    Args:
+        sources: one per index.
+    """
+
+    def __init__(self, sources: Sequence[FeatureSource]):
+        self._sources = tuple(sources)
+
+    def of_batch(self, samples: Sequence[Sample]) -> FrameFeatures:
+        """As in :class:`ClipFeatures`."""
+        return FrameFeatures.cat([self._sources[s.member].of_batch([s]) for s in samples])
 
 
 @dataclass

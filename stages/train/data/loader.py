@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from schemas.errors import SystemRefused, TglError
 from stages.core.engine.workers.pool import end_with_parent, start_forkserver, uninterrupted
-from stages.train.data.dataset import ClipDataset, Sample
+from stages.train.data.dataset import Sample
 
 WORKER_MODULES = ("stages.train.data.loader",)
 """For :func:`stages.core.engine.workers.pool.start_forkserver`."""
@@ -56,7 +56,7 @@ class BatchNumbers(Sampler[list[int]]):
 class _Attempts(Dataset[Sample | Exception]):
     """Samples, or the errors they raise: torch would put a worker's traceback into the message."""
 
-    def __init__(self, dataset: ClipDataset):
+    def __init__(self, dataset: Dataset[Sample]):
         self._dataset = dataset
 
     def __getitem__(self, number: int) -> Sample | Exception:
@@ -67,7 +67,7 @@ class _Attempts(Dataset[Sample | Exception]):
 
 
 def load_batches(
-    dataset: ClipDataset, numbers: BatchNumbers, workers: int, *, held: int = 1
+    dataset: Dataset[Sample], numbers: BatchNumbers, workers: int, *, held: int = 1
 ) -> Iterator[list[Sample]]:
     """Yield batches as lists of samples, in the order of their numbers.
 

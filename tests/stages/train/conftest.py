@@ -44,3 +44,11 @@ def inputs(tmp_path_factory: pytest.TempPathFactory, backbone: Path) -> TrainInp
     write_index(root / "index")
     write_texts(root / "text", [text for text, _ in SENTENCES.values()])
     return TrainInputs(root / "index", root / "text", backbone)
+
+
+@pytest.fixture(scope="session")
+def stills(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The miniature index with the first frame of each video; its texts are those of `inputs`."""
+    folder = tmp_path_factory.mktemp("stills") / "index"
+    write_index(folder, frames=1)
+    return folder

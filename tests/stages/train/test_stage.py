@@ -216,9 +216,9 @@ def guided(monkeypatch: pytest.MonkeyPatch) -> list[torch.Tensor]:
     met: list[torch.Tensor] = []
     original = learner.clip_losses
 
-    def spy(out, targets, relevant, config):  # type: ignore[no-untyped-def]
+    def spy(out, targets, relevant, config, **more):  # type: ignore[no-untyped-def]
         met.append(out.guided)
-        return original(out, targets, relevant, config)
+        return original(out, targets, relevant, config, **more)
 
     monkeypatch.setattr(learner, "clip_losses", spy)
     return met
@@ -340,8 +340,8 @@ def test_a_loss_that_is_not_finite_names_its_clip(
 ) -> None:
     original = learner.clip_losses
 
-    def poisoned(out, targets, relevant, config):  # type: ignore[no-untyped-def]
-        terms = original(out, targets, relevant, config)
+    def poisoned(out, targets, relevant, config, **more):  # type: ignore[no-untyped-def]
+        terms = original(out, targets, relevant, config, **more)
         empty = ~targets.flatten(1).bool().any(dim=1)  # the sentence "2" has no target
         return terms | {"total": terms["total"] * (math.nan if empty.any() else 1.0)}
 

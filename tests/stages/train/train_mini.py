@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from schemas.directories import list_folder
 from schemas.layouts import (
     EXPRESSIONS_TABLE,
     MASKS_TABLE,
@@ -15,6 +17,7 @@ from schemas.layouts import (
     VIDEOS_TABLE,
 )
 from schemas.parquet import rows_of, write_table
+from schemas.receipts import Receipt, write_receipt
 from schemas.tables import EXPRESSIONS, MASKS, MOMENTS, TEXTS, VIDEOS
 from stages.core.media.rle import encode
 from stages.train.config import TrainConfig
@@ -51,13 +54,19 @@ def small(**changes: object) -> TrainConfig:
     return TrainConfig(**(few | changes))
 
 
-def write_index(folder: Path, *, spans: dict[str, list[tuple[int, int]]] | None = None) -> None:
-    """Two videos of three squares each, as build-moments would write them."""
+def write_index(
+    folder: Path, *, spans: dict[str, list[tuple[int, int]]] | None = None, frames: int = FRAMES
+) -> None:
+    """Two videos of three squares each, as build-moments would write them.
+
+    With fewer frames, their background is another, and nobody annotated moments.
+    """
     folder.mkdir(parents=True)
-    write_table(folder / VIDEOS_TABLE, rows_of(map(_video, VIDEO_IDS), VIDEOS), VIDEOS)
+    videos = [_video(video, frames) for video in VIDEO_IDS]
+    write_table(folder / VIDEOS_TABLE, rows_of(videos, VIDEOS), VIDEOS)
     expressions, moments, masks = [], [], []
-    for number, video in enumerate(VIDEO_IDS):
-        _write_frames(folder / "frames" / video, number)
+    for number, video in enumerate(VIDEO_IDS, start=0 if frames == FRAMES else len(VIDEO_IDS)):
+        _write_frames(folder / "frames" / video, number, frames)
         for name, (text, annos) in SENTENCES.items():
             ids = [f"{video}-{anno}" for anno in annos]
             expressions.append(
@@ -69,16 +78,16 @@ def write_index(folder: Path, *, spans: dict[str, list[tuple[int, int]]] | None 
                     "anno_ids": ids,
                 }
             )
-            if name != "3":  # nobody annotated the moment of sentence 3
+            if name != "3" and frames == FRAMES:  # nobody annotated the moment of sentence 3
                 moments += _moments(video, name, annos, SPANS if spans is None else spans)
         for place, anno in enumerate("abc"):
-            masks += [_mask(f"{video}-{anno}", place, frame) for frame in range(FRAMES)]
+            masks += [_mask(f"{video}-{anno}", place, frame) for frame in range(frames)]
     write_table(folder / EXPRESSIONS_TABLE, rows_of(expressions, EXPRESSIONS), EXPRESSIONS)
     write_table(folder / MOMENTS_TABLE, rows_of(moments, MOMENTS), MOMENTS)
     write_table(folder / MASKS_TABLE, rows_of(masks, MASKS), MASKS)
 
 
-def write_texts(folder: Path, sentences: list[str]) -> None:
+def write_texts(folder: Path, sentences: list[str], *, width: int = WIDTH) -> None:
     """Random vectors for each sentence's words."""
     folder.mkdir(parents=True)
     rows = []
@@ -90,9 +99,9 @@ def write_texts(folder: Path, sentences: list[str]) -> None:
                 "text_id": str(number),
                 "expression": sentence,
                 "tokens": words,
-                "embeddings": rng.normal(size=len(words) * WIDTH).astype(np.float16),
-                "dim": WIDTH,
-                "pooled": rng.normal(size=WIDTH).astype(np.float16),
+                "embeddings": rng.normal(size=len(words) * width).astype(np.float16),
+                "dim": width,
+                "pooled": rng.normal(size=width).astype(np.float16),
                 "motion": [word.endswith("ing") for word in words],
                 "cut": False,
             }
@@ -100,6 +109,15 @@ def write_texts(folder: Path, sentences: list[str]) -> None:
     columns = set(TEXTS.schema.names)
     rows = [{k: v for k, v in row.items() if k in columns} for row in rows]
     write_table(folder / TEXTS_TABLE, rows_of(rows, TEXTS), TEXTS)
+
+
+def encoded_by(encoder: str, source: Path, folder: Path) -> Path:
+    """A copy of texts, with a receipt that names their encoder."""
+    shutil.copytree(source, folder)
+    config = {"encoder": encoder, "pooling": "mean"}
+    listing = list_folder(folder)
+    write_receipt(folder, Receipt("precompute-text", 1, config, {}, "", {}, listing))
+    return folder
 
 
 def square(place: int, frame: int) -> np.ndarray:
@@ -110,24 +128,24 @@ def square(place: int, frame: int) -> np.ndarray:
     return mask
 
 
-def _video(video: str) -> dict[str, object]:
+def _video(video: str, frames: int) -> dict[str, object]:
     return {
         "video_id": video,
-        "num_frames": FRAMES,
+        "num_frames": frames,
         "height": SIZE,
         "width": SIZE,
         "fps": None,
-        "frame_names": [f"{frame:05d}" for frame in range(FRAMES)],
+        "frame_names": [f"{frame:05d}" for frame in range(frames)],
         "frame_suffix": ".jpg",
         "frames_dir": f"frames/{video}",
     }
 
 
-def _write_frames(folder: Path, seed: int) -> None:
+def _write_frames(folder: Path, seed: int, frames: int) -> None:
     folder.mkdir(parents=True)
     rng = np.random.default_rng(seed)
     ground = rng.integers(0, 80, (SIZE, SIZE, 3), dtype=np.uint8)
-    for frame in range(FRAMES):
+    for frame in range(frames):
         picture = ground.copy()
         for place in range(3):
             picture[square(place, frame) > 0] = (230, 60 * place, 40)

@@ -11,9 +11,10 @@ from torch import Tensor
 from schemas.errors import ConfigError
 from stages.core.model.clip_output import ClipOutput
 from stages.core.model.config import LossConfig
-from stages.core.model.losses import clip_losses
+from stages.core.model.losses import clip_losses, relevance_loss
 
 SIDE = 8
+HALF = 0.5
 
 
 def output(candidates: Tensor, **fields: Tensor) -> ClipOutput:
@@ -116,3 +117,29 @@ def test_targets_of_another_clip_are_refused() -> None:
 def test_negative_weights_are_refused() -> None:
     with pytest.raises(ConfigError):
         LossConfig(dice_weight=-1)
+
+
+def test_clips_of_stills_are_left_out_of_the_relevance_loss() -> None:
+    torch.manual_seed(0)
+    logits = torch.randn(4, 3, requires_grad=True)
+    relevant = torch.rand(4, 3) > HALF
+    still = torch.tensor([False, True, True, False])
+    loss = relevance_loss(logits, relevant, still)
+    loss.backward()
+    assert logits.grad is not None
+    assert (logits.grad[still] == 0).all()
+    assert (logits.grad[~still] != 0).all()
+    videos = relevance_loss(logits[~still], relevant[~still], still[~still])
+    assert loss.item() == pytest.approx(videos.item() * 2 / 4)
+    # Two halves of a batch, as two processes have them, count like the whole.
+    halves = [
+        relevance_loss(logits[i : i + 2], relevant[i : i + 2], still[i : i + 2]) for i in (0, 2)
+    ]
+    assert loss.item() == pytest.approx(sum(half.item() for half in halves) / 2)
+
+
+def test_the_relevance_loss_of_stills_alone_has_a_gradient_of_zero() -> None:
+    logits = torch.randn(2, 3, requires_grad=True)
+    relevance_loss(logits, torch.ones(2, 3).bool(), torch.ones(2).bool()).backward()
+    assert logits.grad is not None
+    assert not logits.grad.any()

@@ -17,12 +17,12 @@ from schemas.directories import list_folder
 from schemas.errors import CorruptInput, SchemaMismatch, TglError
 from schemas.receipts import Receipt, write_receipt
 from stages.core.engine import digest
+from stages.core.engine.digest import checkpoint_digest
 from stages.core.model.backbones.backbone import Backbone
 from stages.core.model.backbones.families import load_backbone
 from stages.core.model.checkpoint import load_checkpoint, save_checkpoint
 from stages.core.model.loading.weights import limited_parts
 from stages.core.model.tgl import TglModel
-from stages.propagate.config import checkpoint_digest
 
 FILES = ("config.json", "model.safetensors")
 GIGABYTE_KB = 2**20

@@ -1,0 +1,72 @@
+"""The model that a training starts from: a backbone with a new adapter, or a whole checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import fields, replace
+from pathlib import Path
+
+import torch
+
+from schemas.errors import ConfigError
+from stages.core.engine.settings import option_name, settings_of
+from stages.core.model.backbones.families import load_backbone
+from stages.core.model.checkpoint import adapter_config, load_for_texts
+from stages.core.model.config import ModelConfig
+from stages.core.model.tgl import TglModel
+from stages.train.config import TrainConfig, TrainInputs
+
+
+def with_sizes_of(
+    config: TrainConfig, checkpoint: Path, given: Collection[str] = ()
+) -> TrainConfig:
+    """The config of a training that starts from a checkpoint: the adapter's sizes are those of it.
+
+    Args:
+        given: fields of the config that the user chose; they stay, for :func:`initial_model` to
+            compare.
+
+    Raises:
+        TglError: as ``adapter_config``.
+    """
+    own = adapter_config(checkpoint)
+    names = [field.name for field in fields(ModelConfig) if field.name not in given]
+    return replace(config, **{name: getattr(own, name) for name in names})
+
+
+def initial_model(config: TrainConfig, inputs: TrainInputs, text_dim: int) -> TglModel:
+    """The model before its first step, on the CPU.
+
+    A new adapter's weights are drawn from the seed. A checkpoint gives all of its weights, frozen
+    ones included, but no state of its optimiser: this is a new training, not a resumed one.
+
+    Args:
+        text_dim: D of the texts.
+
+    Raises:
+        ConfigError: the config asks for an adapter of other sizes than the checkpoint's.
+        SchemaMismatch: the checkpoint was trained with texts of another width.
+        TglError: as ``load_backbone`` and ``load_checkpoint``.
+    """
+    if inputs.init is None:
+        assert inputs.backbone is not None
+        backbone = load_backbone(inputs.backbone)
+        torch.manual_seed(config.seed)
+        return TglModel(config.model_config(), backbone, text_dim, config.segmenter_config())
+    _require_sizes(config, adapter_config(inputs.init), inputs.init)
+    trained = load_for_texts(inputs.init, text_dim)
+    model = TglModel(config.model_config(), trained.backbone, text_dim, config.segmenter_config())
+    model.adapter.load_state_dict(trained.adapter.state_dict())
+    return model.train()
+
+
+def _require_sizes(config: TrainConfig, own: ModelConfig, checkpoint: Path) -> None:
+    """Raise ConfigError for the first size of the adapter that is not the checkpoint's own."""
+    for name, known in settings_of(ModelConfig).items():
+        wanted, found = getattr(config, name), getattr(own, name)
+        if wanted != found:
+            raise ConfigError(
+                f"{wanted} does not fit --init {checkpoint}, whose adapter has {found}",
+                where=option_name(name, known),
+                hint="leave the option out, or train without --init",
+            )
