@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from schemas.errors import ConfigError
+from schemas.wording import amount
 from stages.core.engine.digest import artifact_digest, checkpoint_digest, weights_digest
 from stages.core.engine.settings import Settings, setting
 from stages.core.engine.stage import Inputs
@@ -79,8 +80,7 @@ class TrainConfig(SegmenterConfig, ModelConfig, LossConfig):
     )
     still: str = setting(
         SHIFT,
-        "Clips of one-frame videos: shift, zoom and turn the image a little from frame to frame, "
-        "or repeat it.",
+        "Clips of one-frame videos: a slowly shifting view, or the repeated frame.",
         choices=(SHIFT, "repeat"),
         omit_default=True,
     )
@@ -99,11 +99,10 @@ class TrainConfig(SegmenterConfig, ModelConfig, LossConfig):
         high=1,
     )
     lr: float = setting(1e-5, "Learning rate of SAM 2's weights.", panel="Optimiser", low=0)
-    lr_new: float = setting(1e-4, "Learning rate of the adapter, new or of --init.", low=0)
+    lr_new: float = setting(1e-4, "Learning rate of the adapter.", low=0)
     lr_batch: int = setting(
         0,
-        "Multiply both rates by the square root of (clips per step of all processes / N), where N "
-        "is the batch that they are meant for; 0 takes them as given.",
+        "Scale both rates by the square root of (clips per step / N); 0 does not.",
         low=0,
         omit_default=True,
     )
@@ -124,7 +123,7 @@ class TrainConfig(SegmenterConfig, ModelConfig, LossConfig):
 
     index_weights: tuple[float, ...] = setting(
         (),
-        "Relative numbers of clips from INDEX and from each --also; default: of their sentences.",
+        "Relative numbers of clips of INDEX and each --also; default: of their sentences.",
         omit_default=True,
         flag="weights",
         panel=DATA,
@@ -296,7 +295,7 @@ def paired_texts(
     """
     if texts and len(texts) != len(indexes):
         raise ConfigError(
-            f"given {len(texts)} times for {len(indexes)} --also",
+            f"{amount(len(texts), 'texts')} for {amount(len(indexes), 'indexes')}",
             where="--also-text",
             hint="give one for each --also, in the same order, or none if TEXT has all sentences",
         )

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 from schemas.errors import ConfigError
+from stages.core.engine.digest import require_checkpoint
 from stages.core.engine.settings import option_name, settings_of
 from stages.core.model.backbones.families import load_backbone
 from stages.core.model.checkpoint import adapter_config, load_for_texts
@@ -27,8 +28,10 @@ def with_sizes_of(
             compare.
 
     Raises:
+        MissingInput: not a checkpoint.
         TglError: as ``adapter_config``.
     """
+    require_checkpoint(checkpoint)
     own = adapter_config(checkpoint)
     names = [field.name for field in fields(ModelConfig) if field.name not in given]
     return replace(config, **{name: getattr(own, name) for name in names})

@@ -64,8 +64,8 @@ def test_options_stand_in_panels_in_the_order_of_the_config(
 ) -> None:
     headings = re.findall(r"^(\S.*):$", page("train", 80, monkeypatch), re.MULTILINE)
     assert headings == [
-        *("Arguments", "Options", "Method", "Schedule", "Clips", "Optimiser", "Validation"),
-        *("Cache and logging", "Memory and masks", "Adapter", "Loss"),
+        *("Arguments", "Options", "Method", "Schedule", "Clips", "Optimiser", "Several indexes"),
+        *("Validation", "Cache and logging", "Memory and masks", "Adapter", "Loss"),
         *("Runtime (does not change the result)", "Examples"),
     ]
     text = page("train", 80, monkeypatch)

@@ -44,8 +44,8 @@ def train(
     init: Annotated[
         str | None,
         typer.Option(
-            help="Checkpoint to start from instead of a backbone with a new adapter: a folder, a "
-            "hub id, or toy. Its backbone and the sizes of its adapter are kept.",
+            help="Checkpoint to start from: a folder, a hub id, or toy. Its backbone and adapter "
+            "sizes are kept.",
         ),
     ] = None,
     also: Annotated[
@@ -57,7 +57,7 @@ def train(
     also_text: Annotated[
         list[Path] | None,
         typer.Option(
-            help="Its sentences, encoded; one for each --also, in the same order.",
+            help="Its encoded sentences, one for each --also.",
             show_default="TEXT",
             rich_help_panel=DATA,
         ),
@@ -65,8 +65,8 @@ def train(
     weights: Annotated[
         str | None,
         typer.Option(
-            help="Relative numbers of clips from INDEX and from each --also, such as 3,1.",
-            show_default="their numbers of sentences",
+            help="Relative numbers of clips of all indexes, such as 3,1.",
+            show_default="of their sentences",
             rich_help_panel=DATA,
         ),
     ] = None,
@@ -89,9 +89,7 @@ def train(
 
     Examples:
         tgl train index text checkpoint
-        tgl train index text checkpoint --backbone toy --steps 1000 --batch 8
-        tgl train index text checkpoint --init pretrained --lr-new 1e-5
-        tgl train index text checkpoint --also images --also-text image-text --weights 3,1
+        tgl train index text checkpoint --init pretrained --also images --weights 3,1
         torchrun --nproc_per_node 8 -m tglcli train index text checkpoint
     """
     if backbone is not None and init is not None:

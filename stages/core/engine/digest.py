@@ -17,6 +17,7 @@ from schemas.receipts import canonical_json
 _GRAIN_SECONDS = 0.012
 """Longer than a tick of the kernel's clock for times of files (at most 10 ms)."""
 
+_CHECKPOINT_FILES = (CHECKPOINT_CONFIG, WEIGHTS_FILE)
 _MODEL_SUFFIXES = (".json", ".safetensors")
 
 _SETTLED_NS = 1_000_000_000
@@ -108,12 +109,20 @@ def checkpoint_digest(folder: Path) -> str:
     Raises:
         MissingInput: no such folder, or one of them is missing.
     """
+    require_checkpoint(folder)
+    return text_digest(" ".join(file_digest(folder / name) for name in _CHECKPOINT_FILES))
+
+
+def require_checkpoint(folder: Path) -> None:
+    """Check that a folder has the files of a checkpoint.
+
+    Raises:
+        MissingInput: no such folder, or one of them is missing.
+    """
     hint = "make one with tgl train"
     if not folder.is_dir():
         raise MissingInput("no such checkpoint", where=folder, hint=hint)
-    names = (CHECKPOINT_CONFIG, WEIGHTS_FILE)
-    require_files(folder, names, what="checkpoint", hint=hint)
-    return text_digest(" ".join(file_digest(folder / name) for name in names))
+    require_files(folder, _CHECKPOINT_FILES, what="checkpoint", hint=hint)
 
 
 def state_text(status: os.stat_result) -> str:

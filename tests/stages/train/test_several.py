@@ -248,7 +248,7 @@ def test_options_of_further_indexes() -> None:
     assert paired_texts([], [], text) == ()
     assert paired_texts([one, two], [], text) == (IndexFolders(one, text), IndexFolders(two, text))
     assert paired_texts([one], [two], text) == (IndexFolders(one, two),)
-    with pytest.raises(ConfigError, match="--also-text: given 1 times for 2 --also; give one for"):
+    with pytest.raises(ConfigError, match="--also-text: 1 text for 2 indexes; give one for"):
         paired_texts([one, two], [text], text)
     assert index_weights(None) == ()
     assert index_weights("3,0.5") == (3.0, 0.5)
