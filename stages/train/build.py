@@ -38,6 +38,7 @@ from stages.train.initial import initial_model
 from stages.train.learner import ClipLearner
 from stages.train.loop import Trainer
 from stages.train.schedule import freeze_parts
+from stages.train.track_head.phase import HeadPhase, LabelledVideos
 from stages.train.validation.validate import Validator
 from stages.train.validation.videos import KeptVideos, OpenVideo, StoredVideos
 
@@ -134,15 +135,28 @@ def _require_one_encoder(
             )
 
 
-def build_trainer(
+@dataclass(frozen=True)
+class Training:
+    """The parts of a run: the training of the network, then the track head's, if there is one."""
+
+    trainer: Trainer
+    head: HeadPhase | None
+
+    @property
+    def model(self) -> TglModel:
+        """The model that both change."""
+        return self.trainer.learner.model
+
+
+def build_training(
     config: TrainConfig,
     inputs: TrainInputs,
     data: Sequence[TextIndex],
     accelerator: Accelerator,
     runtime: Runtime,
     keep: Path | None,
-) -> Trainer:
-    """Build a trainer, with its model on the device of the run.
+) -> Training:
+    """Build a training, with its model on the device of the run.
 
     Args:
         data: as :func:`open_training` returns it.
@@ -160,8 +174,10 @@ def build_trainer(
     autocast = partial(device.autocast, runtime.precision, accelerator.device)
     cache = broadcast_object(keep, accelerator)
     source = _Features(config, model, autocast, accelerator, cache, runtime.workers)
-    validator = _validator(config, inputs, model, source)
-    return Trainer(
+    held_out = TextIndex.held_out(inputs)
+    validator = None if held_out is None else _validator(config, held_out, model, source)
+    save_model = partial(save_checkpoint, model=model, encoder=encoder_name(inputs.text))
+    trainer = Trainer(
         config=config,
         dataset=_dataset(config, inputs, data, model.backbone.image_size),
         features=source.of_clips([part.index for part in data]),
@@ -170,12 +186,32 @@ def build_trainer(
         ),
         groups=groups,
         validate=None if validator is None else partial(validator, model, accelerator),
-        save_model=partial(save_checkpoint, model=model, encoder=encoder_name(inputs.text)),
+        save_model=partial(save_model, with_head=False),
         accelerator=accelerator,
         autocast=autocast,
         keep=keep,
         workers=workers,
     )
+    if not config.fits_tracks:
+        return Training(trainer, None)
+    assert cache is not None
+    head = HeadPhase(
+        model,
+        config.track_steps,
+        config.seed,
+        [
+            LabelledVideos(d.index, d.texts, source.of_training(n, d.index))
+            for n, d in enumerate(data)
+        ],
+        None
+        if held_out is None
+        else LabelledVideos(held_out.index, held_out.texts, source.of_videos(held_out.index)),
+        accelerator,
+        autocast,
+        cache,
+        keep,
+    )
+    return Training(trainer, head)
 
 
 def encoder_name(text_folder: Path) -> str:
@@ -218,11 +254,18 @@ class _Features:
         """Features of clips of several indexes."""
         if self._cache is None:
             return LiveFeatures(self._encode, self._size, self._device)
-        stored = [
-            self._stored(self._cache / f"features-{number}", index)
-            for number, index in enumerate(indexes, start=1)
-        ]
+        stored = [self._stored(self._of_index(n), index) for n, index in enumerate(indexes)]
         return stored[0] if len(stored) == 1 else SeveralFeatures(stored)
+
+    def of_training(self, number: int, index: Index) -> OpenVideo:
+        """Features of whole videos of one of the indexes that clips are taken from."""
+        if self._cache is None:
+            return KeptVideos(self._encode, self._size, self._device, decoders=self._decoders)
+        return StoredVideos(self._stored(self._of_index(number), index))
+
+    def _of_index(self, number: int) -> Path:
+        assert self._cache is not None
+        return self._cache / f"features-{number + 1}"
 
     def of_videos(self, index: Index) -> OpenVideo:
         """Features of a held-out index's videos."""
@@ -253,11 +296,8 @@ def _dataset(
 
 
 def _validator(
-    config: TrainConfig, inputs: TrainInputs, model: TglModel, source: _Features
-) -> Validator | None:
-    data = TextIndex.held_out(inputs)
-    if data is None:
-        return None
+    config: TrainConfig, data: TextIndex, model: TglModel, source: _Features
+) -> Validator:
     videos = source.of_videos(data.index)
     return Validator(data.index, data.texts, videos, config, model.backbone.image_size)
 

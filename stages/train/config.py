@@ -59,6 +59,11 @@ class TrainConfig(SegmenterConfig, ModelConfig, LossConfig):
         "cost. Each part has its own warm-up and decay.",
         low=0,
     )
+    track_steps: int = setting(
+        2000,
+        "Steps of the track head, fitted last: which sentence means which object track, and when.",
+        low=0,
+    )
     batch: int = setting(4, "Clips per batch and process, one sentence each.", low=1)
     accumulate: int = setting(1, "Batches per optimiser step.", low=1)
     clip_frames: int = setting(8, "Frames per clip.", panel="Clips", low=1)
@@ -194,9 +199,15 @@ class TrainConfig(SegmenterConfig, ModelConfig, LossConfig):
         """Whether a part of the training ends before its learning rate reaches its full value."""
         return any(0 < steps <= self.warmup for steps in (self.adapter_steps, self.steps))
 
+    @property
+    def fits_tracks(self) -> bool:
+        """Whether a track head is fitted: it learns from moments."""
+        return self.track_steps > 0 and self.track_width > 0 and self.reads_moments
+
     def model_config(self) -> ModelConfig:
         """The adapter's architecture, which the checkpoint keeps."""
-        return _part(self, ModelConfig)
+        sizes = _part(self, ModelConfig)
+        return sizes if self.fits_tracks else replace(sizes, track_width=0)
 
     def segmenter_config(self) -> SegmenterConfig:
         """The settings of the segmenter, which the checkpoint keeps."""

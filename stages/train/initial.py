@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -16,6 +16,8 @@ from stages.core.model.checkpoint import adapter_config, load_for_texts
 from stages.core.model.config import ModelConfig
 from stages.core.model.tgl import TglModel
 from stages.train.config import TrainConfig, TrainInputs
+
+_HEAD = "track_width"  # a checkpoint may get a new track head
 
 
 def with_sizes_of(
@@ -33,7 +35,7 @@ def with_sizes_of(
     """
     require_checkpoint(checkpoint)
     own = adapter_config(checkpoint)
-    names = [field.name for field in fields(ModelConfig) if field.name not in given]
+    names = [name for name in settings_of(ModelConfig) if name not in (*given, _HEAD)]
     return replace(config, **{name: getattr(own, name) for name in names})
 
 
@@ -60,12 +62,17 @@ def initial_model(config: TrainConfig, inputs: TrainInputs, text_dim: int) -> Tg
     trained = load_for_texts(inputs.init, text_dim)
     model = TglModel(config.model_config(), trained.backbone, text_dim, config.segmenter_config())
     model.adapter.load_state_dict(trained.adapter.state_dict())
+    same_head = model.config.track_width == trained.config.track_width
+    if model.track_head is not None and trained.track_head is not None and same_head:
+        model.track_head.load_state_dict(trained.track_head.state_dict())
     return model.train()
 
 
 def _require_sizes(config: TrainConfig, own: ModelConfig, checkpoint: Path) -> None:
     """Raise ConfigError for the first size of the adapter that is not the checkpoint's own."""
     for name, known in settings_of(ModelConfig).items():
+        if name == _HEAD:
+            continue
         wanted, found = getattr(config, name), getattr(own, name)
         if wanted != found:
             raise ConfigError(

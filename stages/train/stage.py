@@ -26,7 +26,7 @@ from stages.core.model.checkpoint import save_checkpoint
 from stages.core.model.tgl import TglModel
 from stages.train.build import (
     TextIndex,
-    build_trainer,
+    build_training,
     encoder_name,
     open_training,
     shares_of,
@@ -73,14 +73,15 @@ def run(
     for part in data:
         for video in part.index.videos.values():
             require_unchanged(video)
-    trainer = build_trainer(config, inputs, data, accelerator, runtime, out.keep)
+    training = build_training(config, inputs, data, accelerator, runtime, out.keep)
+    trainer, model = training.trainer, training.model
     if config.sampling == "moment":
         for member in trainer.dataset.members:
             _warn_of_imbalance(member, progress)
     state = trainer.run(progress)
     for tracker in accelerator.trackers:
         tracker.finish()
-    model = trainer.learner.model
+    of_head = training.head.run(progress) if training.head is not None else {}
     save_checkpoint(out.path, model, encoder=encoder_name(inputs.text))
     best = best_folder(out.keep, state.best_step)
     if state.best_step and best.is_dir():  # else an interrupted run has moved it already
@@ -92,6 +93,7 @@ def run(
     out.write_table(HISTORY_TABLE, rows_of(rows, HISTORY), HISTORY)
     counts = _counts(config, data, state, model)
     counts |= _epochs(config, data, state.step * config.clips_per_step(accelerator.num_processes))
+    counts |= of_head
     return Result(counts, threads=torch.get_num_threads())
 
 
@@ -156,8 +158,10 @@ def _follow(
 ) -> None:
     """Train along with the main process, without writing anything."""
     data = open_training(config, inputs)
-    trainer = build_trainer(config, inputs, data, accelerator, runtime, None)
-    trainer.run(SilentProgress())
+    training = build_training(config, inputs, data, accelerator, runtime, None)
+    training.trainer.run(SilentProgress())
+    if training.head is not None:
+        training.head.run(SilentProgress())
 
 
 def _epochs(config: TrainConfig, data: Sequence[TextIndex], clips: int) -> dict[str, int | float]:

@@ -11,7 +11,10 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = ROOT / "examples" / "toy" / "ablation.py"
-FEW = "--steps 2 --adapter-steps 1 --batch 2 --cache-features 0 --adapter-width 16 --device cpu"
+FEW = (
+    "--steps 2 --adapter-steps 1 --track-steps 1 --batch 2 --cache-features 0 --adapter-width 16 "
+    "--device cpu"
+)
 
 
 def ablation(work: Path) -> str:

@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = {
     "TOY": "--train-clips 3 --valid-clips 1 --dev-clips 0 --frames 16 --expressions 3",
-    "TRAIN": "--steps 2 --batch 2 --device cpu",
+    "TRAIN": "--steps 2 --track-steps 2 --batch 2 --device cpu",
 }
 
 
@@ -47,7 +47,7 @@ def test_the_pipeline_runs_then_skips_then_follows_a_setting(tmp_path: Path) -> 
     assert "done in" not in second.stdout
 
     goal = str(work / "masks" / "predicted" / "receipt.json")
-    third = make(work, goal, TRAIN="--steps 3 --batch 2 --device cpu")
+    third = make(work, goal, TRAIN="--steps 3 --track-steps 2 --batch 2 --device cpu")
     assert third.returncode == 0, third.stderr
     done = [line.split(":")[0] for line in third.stdout.splitlines() if "done in" in line]
     assert done == ["train", "propagate"]

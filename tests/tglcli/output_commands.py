@@ -124,7 +124,18 @@ COMMANDS: dict[str, Command] = {
     "train": Command(
         lambda world, out: [
             *("train", world.index, world.text, out, "--backbone", world.backbone),
-            *("--valid", world.index, "--steps", 1, "--batch", 1, "--clip-frames", 3),
+            *(
+                "--valid",
+                world.index,
+                "--steps",
+                1,
+                "--track-steps",
+                1,
+                "--batch",
+                1,
+                "--clip-frames",
+                3,
+            ),
             *("--relevant-frames", 2, "--adapter-width", 16, "--adapter-layers", 1),
             *("--adapter-heads", 2, "--device", "cpu"),
         ],

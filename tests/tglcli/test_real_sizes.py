@@ -108,7 +108,18 @@ def test_a_step_and_two_frames_fit(
     checkpoint, masks = tmp_path / "checkpoint", tmp_path / "masks"
     tgl("build-moments", split, index)
     encoding = tgl("precompute-text", index, text, "--encoder", roberta, "--device", "cpu")
-    clip = ("--steps", 1, "--batch", 1, "--clip-frames", 2, "--relevant-frames", 1)
+    clip = (
+        "--steps",
+        1,
+        "--track-steps",
+        0,
+        "--batch",
+        1,
+        "--clip-frames",
+        2,
+        "--relevant-frames",
+        1,
+    )
     cpu = ("--device", "cpu", "--workers", 1)
     training = tgl("train", index, text, checkpoint, "--backbone", backbone, *clip, *cpu)
     running = tgl("propagate", index, text, checkpoint, masks, "--moments", "annotated", *cpu)

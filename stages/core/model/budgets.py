@@ -37,6 +37,9 @@ LAYER_BYTES = 8_000_000
 RELEVANCE_FRAMES = 256
 """Frames whose relevance is computed together: attention over time is quadratic in them."""
 
+EVIDENCE_BYTES = 64_000_000
+"""Adapter tokens inside the tracks of a video, of the sentences that are judged together."""
+
 # --- propagate: frames and masks ----------------------------------------------------------------
 
 DECODED_AHEAD = 16

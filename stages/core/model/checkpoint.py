@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from schemas.errors import ConfigError, SchemaMismatch
 from stages.core.model.backbones.families import backbone_of
-from stages.core.model.config import ModelConfig, SegmenterConfig
+from stages.core.model.config import ModelConfig, SegmenterConfig, TrackThresholds
 from stages.core.model.loading.pretrained import model_errors
 from stages.core.model.loading.weights import CONFIG_NAME, WEIGHTS_NAME, load_fitting, read_config
 from stages.core.model.tgl import TglModel
@@ -25,33 +25,42 @@ _Config = TypeVar("_Config", ModelConfig, SegmenterConfig)
 _ERROR_NUMBER = re.compile(r"\(os error (\d+)\)")
 
 
-def save_checkpoint(folder: Path, model: TglModel, *, encoder: str) -> None:
+def save_checkpoint(folder: Path, model: TglModel, *, encoder: str, with_head: bool = True) -> None:
     """Write a checkpoint; each file appears whole or not at all.
 
     Args:
         folder: made if it does not exist.
         model: weights of the backbone, frozen parts included, and of the adapter.
         encoder: identity of the text encoder that the model was trained with.
+        with_head: False leaves the track head out, as long as it is not fitted.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    document = {
+    with_head = with_head and model.track_head is not None
+    sizes = dataclasses.asdict(model.config) | dataclasses.asdict(model.segmenter)
+    document: dict[str, Any] = {
         "format": FORMAT,
         "version": VERSION,
-        "model": dataclasses.asdict(model.config) | dataclasses.asdict(model.segmenter),
+        "model": sizes,
         "text": {"dim": model.text_dim, "encoder": encoder},
         "backbone": model.backbone.to_config(),
     }
+    if with_head:
+        document["tracks"] = dataclasses.asdict(model.thresholds)
+    else:
+        del sizes["track_width"]
+    folder.mkdir(parents=True, exist_ok=True)
     text = json.dumps(document, indent=2, sort_keys=True, default=str) + "\n"
     _replace(folder / CONFIG_NAME, lambda path: path.write_text(text, encoding="utf-8"))
-    save_weights(folder / WEIGHTS_NAME, model)
+    save_weights(folder / WEIGHTS_NAME, model, with_head=with_head)
 
 
-def save_weights(path: Path, model: TglModel) -> None:
-    """Write all tensors of a model to one safetensors file."""
+def save_weights(path: Path, model: TglModel, *, with_head: bool = True) -> None:
+    """Write all tensors of a model, maybe without its track head, to one safetensors file."""
     from safetensors.torch import save_file
 
     tensors = {
-        name: tensor.detach().to("cpu").contiguous() for name, tensor in model.state_dict().items()
+        name: tensor.detach().to("cpu").contiguous()
+        for name, tensor in model.state_dict().items()
+        if with_head or not name.startswith("track_head.")
     }
     with _plain_errors(path):
         _replace(path, lambda temporary: save_file(tensors, temporary))
@@ -115,14 +124,19 @@ def load_for_texts(folder: Path, dim: int) -> TglModel:
 def _build(document: dict[str, Any], folder: Path) -> TglModel:
     """The model that config.json describes, with random weights."""
     where = folder / CONFIG_NAME
-    settings = dict(document["model"])
+    settings = _sizes(document)
     segmenter = _taken(SegmenterConfig, settings, where)
     config = _taken(ModelConfig, settings, where)
     if settings:
         raise SchemaMismatch(f"unknown model settings {', '.join(sorted(settings))}", where=where)
     backbone = backbone_of(document["backbone"], where)
     with model_errors(where, "torch cannot build a model from it"):
-        return TglModel(config, backbone, text_dim(document), segmenter)
+        model = TglModel(config, backbone, text_dim(document), segmenter)
+    try:
+        model.thresholds = TrackThresholds(**document.get("tracks", {}))
+    except (TypeError, ValueError) as error:
+        raise SchemaMismatch(f"section 'tracks': {error}", where=where) from error
+    return model
 
 
 def read_document(folder: Path) -> dict[str, Any]:
@@ -158,8 +172,13 @@ def adapter_config(folder: Path) -> ModelConfig:
         TglError: as :func:`read_document`.
         SchemaMismatch: a value is outside its limits.
     """
-    settings = dict(read_document(folder)["model"])
+    settings = _sizes(read_document(folder))
     return _taken(ModelConfig, settings, folder / CONFIG_NAME)
+
+
+def _sizes(document: dict[str, Any]) -> dict[str, Any]:
+    """The section `model`; checkpoints of earlier releases have no track head."""
+    return {"track_width": 0} | document["model"]
 
 
 def text_dim(document: dict[str, Any]) -> int:

@@ -8,6 +8,9 @@ from typing import ClassVar
 from schemas.errors import ConfigError
 from stages.core.engine.settings import Settings, setting
 
+TRACK_HEADS = 4
+"""Attention heads of the track head."""
+
 
 @dataclass(frozen=True)
 class ModelConfig(Settings):
@@ -24,15 +27,42 @@ class ModelConfig(Settings):
     relevance_radius: int = setting(
         16, "Frames to each side in the relevance head.", low=1, high=512
     )
+    track_width: int = setting(
+        64, "Channels of the track head, a multiple of 4; 0 leaves it out.", low=0, high=1024
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.track_width % TRACK_HEADS:
+            raise ConfigError(
+                f"{self.track_width} channels cannot be divided among {TRACK_HEADS} heads",
+                where="--track-width",
+                hint=f"choose a multiple of {TRACK_HEADS}",
+            )
         if self.adapter_width % self.adapter_heads:
             raise ConfigError(
                 f"{self.adapter_width} channels cannot be divided among {self.adapter_heads} heads",
                 where="--adapter-width",
                 hint=f"choose a multiple of {self.adapter_heads}, or another --adapter-heads",
             )
+
+
+@dataclass(frozen=True)
+class TrackThresholds:
+    """Probabilities from which the track head's answers count; training calibrates them.
+
+    Attributes:
+        no_target: a sentence has a target if its best track's match reaches this.
+        match: match of a track from which it is a referent beside the best one.
+    """
+
+    no_target: float = 0.5
+    match: float = 0.5
+
+    def __post_init__(self) -> None:
+        for name in ("no_target", "match"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} is {getattr(self, name)}, expected 0 to 1")
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,12 @@ from stages.core.model.adapter.path import AdapterPath, TokenSource
 from stages.core.model.backbones.backbone import Backbone
 from stages.core.model.backbones.features import FrameFeatures
 from stages.core.model.clip_output import ClipOutput, merge_tracks
-from stages.core.model.config import ModelConfig, SegmenterConfig
+from stages.core.model.config import ModelConfig, SegmenterConfig, TrackThresholds
 from stages.core.model.dual_path.segmenter import Segmenter
 from stages.core.model.dual_path.tracks import Item, plan_tracks
 from stages.core.model.text import TextBatch
+from stages.core.model.track_head.head import TrackHead
+from stages.core.model.track_head.look import look_width
 
 
 class TglModel(nn.Module):
@@ -27,6 +29,10 @@ class TglModel(nn.Module):
         backbone: SAM 2; its image encoder is frozen here.
         text_dim: D, the width of the text encoder's output.
         segmenter: how clips are segmented in training, and where a run does not say otherwise.
+
+    Attributes:
+        track_head: None in a model without one.
+        thresholds: of the track head; calibrated in training.
     """
 
     def __init__(
@@ -42,6 +48,13 @@ class TglModel(nn.Module):
         self.backbone = backbone
         self.text_dim = text_dim
         self.adapter = Adapter(config, backbone.channels, text_dim)
+        self.track_head: TrackHead | None = None
+        if config.track_width:
+            # Fitted when the rest is trained, see stages/train/track_head.
+            look = look_width(backbone.channels)
+            self.track_head = TrackHead(config.adapter_width, look, text_dim, config.track_width)
+            self.track_head.requires_grad_(False)
+        self.thresholds = TrackThresholds()
         backbone.select_trained(gate=self.segmenter.object_gate == "always")
 
     def train(self, mode: bool = True) -> TglModel:

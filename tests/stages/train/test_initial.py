@@ -4,6 +4,7 @@ import dataclasses
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -93,7 +94,7 @@ def test_the_trained_parts_are_those_of_a_new_model(inputs: TrainInputs, trained
 
 def test_sizes_come_from_the_checkpoint_unless_the_user_says_otherwise(trained: Path) -> None:
     config = with_sizes_of(TrainConfig(lr=2e-5), trained)
-    assert config.model_config() == small(temporal_radius=3).model_config()
+    assert replace(config.model_config(), track_width=0) == small(temporal_radius=3).model_config()
     assert config.lr == 2e-5
     config = with_sizes_of(TrainConfig(adapter_width=64), trained, {"adapter_width", "lr"})
     assert (config.adapter_width, config.temporal_radius) == (64, 3)

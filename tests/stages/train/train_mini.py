@@ -40,6 +40,7 @@ def small(**changes: object) -> TrainConfig:
     """Few steps of few small clips."""
     few: dict[str, object] = {
         "steps": 4,
+        "track_steps": 0,
         "batch": 2,
         "clip_frames": 4,
         "relevant_frames": 2,

@@ -65,16 +65,23 @@ class EncodedText:
         mask: (E, 2 + N) True at tokens, False at padding.
         context: (E, d).
         motion: (E, d).
+        sentence: (E, D) as the text encoder gave it.
     """
 
     tokens: Tensor
     mask: Tensor
     context: Tensor
     motion: Tensor
+    sentence: Tensor
+
+    def __getitem__(self, rows: slice) -> EncodedText:
+        """Some of the sentences."""
+        parts = (self.tokens, self.mask, self.context, self.motion, self.sentence)
+        return EncodedText(*(part[rows] for part in parts))
 
     def split(self, size: int) -> Iterator[EncodedText]:
         """Split into batches of at most ``size`` sentences."""
-        parts = (self.tokens, self.mask, self.context, self.motion)
+        parts = (self.tokens, self.mask, self.context, self.motion, self.sentence)
         for pieces in zip(*(part.split(size) for part in parts), strict=True):
             yield EncodedText(*pieces)
 
@@ -123,7 +130,7 @@ class TextReader(nn.Module):
         tokens = torch.cat([context.unsqueeze(1), motion.unsqueeze(1), words], dim=1)
         always = text.padding.new_ones(len(text), 2)
         mask = torch.cat([always, ~text.padding], dim=1)
-        return EncodedText(self.norm(tokens), mask, context, motion)
+        return EncodedText(self.norm(tokens), mask, context, motion, text.pooled)
 
 
 class Adapter(nn.Module):

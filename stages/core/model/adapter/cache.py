@@ -7,7 +7,7 @@ and then cut back to itself.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -29,12 +29,15 @@ class AdapterCache:
         features: of the video.
         text: of the E sentences.
         budget: bytes that tokens may take; at least one block is kept.
+
+    Attributes:
+        text, features: as given.
     """
 
     def __init__(self, model: TglModel, features: FrameSource, text: EncodedText, budget: float):
         self.text = text
         self._adapter = model.adapter
-        self._features = features
+        self.features = features
         self._budget = budget
         self._kept: OrderedDict[int, Tensor] = OrderedDict()
         self._frame: Tensor | None = None
@@ -47,12 +50,12 @@ class AdapterCache:
     def resident(self) -> bool:
         """All tokens fit the budget together."""
         sentences = len(self.text.context)
-        return sentences * len(self._features) * self._frame_bytes <= self._budget
+        return sentences * len(self.features) * self._frame_bytes <= self._budget
 
     def frame_tokens(self) -> Tensor:
         """(E, T, d): one token per frame; encodes the whole video on the first call."""
         if self._frame is None:
-            blocks = range(-(-len(self._features) // self._block))
+            blocks = range(-(-len(self.features) // self._block))
             self._frame = torch.cat([self._encode(block) for block in blocks], dim=1)
         return self._frame
 
@@ -68,6 +71,11 @@ class AdapterCache:
             logits = self._adapter.relevance(frame[:, start:end], times)
             parts.append(logits[:, first - start : last - start])
         return torch.cat(parts, dim=1)
+
+    def blocks(self, rows: slice) -> Iterator[Tensor]:
+        """Tokens (E', n, d, h, h) of some sentences, block by block in order of time."""
+        for block in range(-(-len(self.features) // self._block)):
+            yield self._tokens(block)[rows]
 
     def at(self, rows: Sequence[int], positions: Sequence[int]) -> tuple[Tensor, Tensor]:
         """Tokens (B, d, h, h) and frame tokens (B, d) of B pairs of sentence and frame."""
@@ -86,7 +94,7 @@ class AdapterCache:
 
     def _encode(self, block: int) -> Tensor:
         """Encode a block with its halo, keep its tokens, and return its frame tokens (E, n, d)."""
-        total, halo = len(self._features), self._adapter.halo
+        total, halo = len(self.features), self._adapter.halo
         first, last = block * self._block, min((block + 1) * self._block, total)
         start, end = max(0, first - halo), min(total, last + halo)
         embedded = self._embed(start, end)
@@ -108,6 +116,6 @@ class AdapterCache:
 
     def _embed(self, start: int, end: int) -> Tensor:
         """(1, n, d, h, h) from the frames alone, without text."""
-        features = self._features.of(range(start, end))
+        features = self.features.of(range(start, end))
         times = torch.arange(start, end, device=features.coarse.device).unsqueeze(0)
         return self._adapter.embed_frames(features, times - start, times)

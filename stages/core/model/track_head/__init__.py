@@ -1,0 +1,1 @@
+"""The track head: which object track a sentence means, and when."""

@@ -1,0 +1,74 @@
+"""Judging the tracks of a video with a trained head, in bounded memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from stages.core.model import budgets
+from stages.core.model.adapter.cache import AdapterCache
+from stages.core.model.tgl import TglModel
+from stages.core.model.track_head.evidence import MasksOf, TrackEvidence, gather_evidence
+from stages.core.model.track_head.look import track_looks
+
+
+@dataclass(frozen=True)
+class TrackJudgement:
+    """What the head says of E sentences and N tracks in T frames; all are probabilities.
+
+    Attributes:
+        match: float32 (E, N), the sentence means the track.
+        relevance: float32 (E, N, T), and it is true of the track in the frame.
+    """
+
+    match: np.ndarray
+    relevance: np.ndarray
+
+
+@torch.inference_mode()
+def judge_tracks(
+    model: TglModel, tokens: AdapterCache, tracks: int, masks_of: MasksOf
+) -> TrackJudgement:
+    """Judge the tracks of a video.
+
+    Args:
+        model: in eval mode, with a track head.
+        tokens: the adapter's, of the video for E sentences.
+        tracks: N, maybe none.
+        masks_of: masks of the tracks.
+
+    Raises:
+        ValueError: the model has no track head.
+    """
+    if model.track_head is None:
+        raise ValueError("the model has no track head")
+    total, sentences = len(tokens.features), len(tokens.text.context)
+    match = np.zeros((sentences, tracks), np.float32)
+    relevance = np.zeros((sentences, tracks, total), np.float32)
+    if not tracks:
+        return TrackJudgement(match, relevance)
+    looks = track_looks(tokens.features.of, masks_of, total)
+    each = tracks * total * model.config.adapter_width * budgets.FLOAT_BYTES
+    together = max(1, budgets.EVIDENCE_BYTES // each)
+    for start in range(0, sentences, together):
+        rows = slice(start, min(start + together, sentences))
+        found = model.track_head(collect(model, tokens, rows, masks_of, looks))
+        match[rows], relevance[rows] = (part.float().sigmoid().cpu().numpy() for part in found)
+    return TrackJudgement(match, relevance)
+
+
+def collect(
+    model: TglModel, tokens: AdapterCache, rows: slice, masks_of: MasksOf, looks: Tensor
+) -> TrackEvidence:
+    """The evidence of some of the sentences; ``looks`` (N, A) are the same for all."""
+    return gather_evidence(
+        model.adapter,
+        tokens.blocks(rows),
+        tokens.relevance()[rows],
+        tokens.text[rows],
+        masks_of,
+        looks,
+    )

@@ -1,0 +1,1 @@
+"""Fitting the track head, when the rest of the model is trained."""
