@@ -33,6 +33,7 @@ from stages.train.data.features import (
 )
 from stages.train.data.loader import WORKER_MODULES
 from stages.train.data.mixture import ClipMixture, Shares
+from stages.train.data.windows import WindowDataset
 from stages.train.distributed import broadcast_object
 from stages.train.initial import initial_model
 from stages.train.learner import ClipLearner
@@ -177,9 +178,11 @@ def build_training(
     held_out = TextIndex.held_out(inputs)
     validator = None if held_out is None else _validator(config, held_out, model, source)
     save_model = partial(save_checkpoint, model=model, encoder=encoder_name(inputs.text))
+    dataset = _dataset(config, inputs, data, model.backbone.image_size)
     trainer = Trainer(
         config=config,
-        dataset=_dataset(config, inputs, data, model.backbone.image_size),
+        dataset=dataset,
+        windows=_windows(config, dataset, model.backbone.image_size),
         features=source.of_clips([part.index for part in data]),
         learner=ClipLearner(
             model, config.loss_config(), mdp=config.mdp, use_relevance=config.reads_moments
@@ -253,7 +256,7 @@ class _Features:
     def of_clips(self, indexes: Sequence[Index]) -> ClipFeatures:
         """Features of clips of several indexes."""
         if self._cache is None:
-            return LiveFeatures(self._encode, self._size, self._device)
+            return LiveFeatures(self._encode, self._device)
         stored = [self._stored(self._of_index(n), index) for n, index in enumerate(indexes)]
         return stored[0] if len(stored) == 1 else SeveralFeatures(stored)
 
@@ -293,6 +296,20 @@ def _dataset(
         for number, pair in enumerate(inputs.training)
     ]
     return ClipMixture(members, shares_of(config, data))
+
+
+def _windows(config: TrainConfig, clips: ClipMixture, size: int) -> WindowDataset | None:
+    """Windows for the relevance head, if the run wants them and an index has any."""
+    if not config.reads_windows:
+        return None
+    windows = WindowDataset(
+        clips,
+        length=config.relevance_context,
+        seed=config.seed,
+        size=size,
+        with_pixels=not config.cache_features,
+    )
+    return windows if windows.any else None
 
 
 def _validator(

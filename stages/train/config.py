@@ -69,8 +69,7 @@ class TrainConfig(SegmenterConfig, ModelConfig, LossConfig):
     clip_frames: int = setting(8, "Frames per clip.", panel="Clips", low=1)
     relevant_frames: int = setting(
         4,
-        "Middle of the range that the number of a clip's frames inside the moment (n+) is drawn "
-        "from; the others (n-) lie outside.",
+        "Middle of the range of n+, the number of a clip's frames inside the moment.",
         low=1,
     )
     max_stride: int = setting(
@@ -88,6 +87,12 @@ class TrainConfig(SegmenterConfig, ModelConfig, LossConfig):
         "Clips of one-frame videos: a slowly shifting view, or the repeated frame.",
         choices=(SHIFT, "repeat"),
         omit_default=True,
+    )
+    relevance_context: int = setting(
+        64, "Frames of the windows that teach the relevance head; 0: clips alone.", low=0
+    )
+    context_every: int = setting(
+        8, "Steps from one window to the next.", low=1, only_with="relevance_context"
     )
     flip: float = setting(
         0.5,
@@ -173,6 +178,11 @@ class TrainConfig(SegmenterConfig, ModelConfig, LossConfig):
         loss depends on this and not on its weight alone.
         """
         return self.sampling == "moment" or self.mdp or self.oss
+
+    @property
+    def reads_windows(self) -> bool:
+        """Whether the relevance head learns from windows too."""
+        return self.reads_moments and self.relevance_context > 0 and self.relevance_weight > 0
 
     @property
     def total_steps(self) -> int:

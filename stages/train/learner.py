@@ -12,13 +12,16 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from stages.core.model.adapter.cache import AdapterCache
 from stages.core.model.backbones.features import FrameFeatures
 from stages.core.model.config import LossConfig
 from stages.core.model.losses import clip_losses, heatmap_loss, relevance_loss
 from stages.core.model.masks import mask_iou, resize_masks
 from stages.core.model.text import TextBatch
 from stages.core.model.tgl import TglModel
+from stages.core.model.video_features import FramesInMemory
 from stages.train.data.dataset import Sample
+from stages.train.data.windows import Window
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,26 @@ class ClipBatch:
         )
 
 
+@dataclass(frozen=True)
+class WindowBatch:
+    """A window of n consecutive frames, and E sentences about it.
+
+    Attributes:
+        features: of the n frames.
+        text: of the E sentences.
+        relevant: bool (E, n), labels.
+    """
+
+    features: FrameFeatures
+    text: TextBatch
+    relevant: Tensor
+
+    @staticmethod
+    def of(window: Window, features: FrameFeatures, device: torch.device) -> WindowBatch:
+        """Take a window with its features."""
+        return WindowBatch(features, window.text().to(device), window.relevant.to(device))
+
+
 class ClipLearner(nn.Module):
     """The model with its losses.
 
@@ -86,12 +109,19 @@ class ClipLearner(nn.Module):
         self._mdp = mdp
         self._use_relevance = use_relevance
 
-    def forward(self, batch: ClipBatch, *, adapter_only: bool = False) -> dict[str, Tensor]:
+    def forward(
+        self, batch: ClipBatch, window: WindowBatch | None = None, *, adapter_only: bool = False
+    ) -> dict[str, Tensor]:
         """Loss terms and `total` as of ``clip_losses``, and `J`, the mean IoU of the clips.
 
         Args:
+            window: adds the term "context", which `total` does not contain.
             adapter_only: only the terms without masks: "heatmap", "relevance", "total".
         """
+        terms = self._clip_terms(batch, adapter_only=adapter_only)
+        return terms if window is None else terms | {"context": self._context_loss(window)}
+
+    def _clip_terms(self, batch: ClipBatch, *, adapter_only: bool) -> dict[str, Tensor]:
         e, t = batch.times.shape
         frames = torch.arange(e * t, device=batch.times.device).view(e, t)
         guided = batch.guided if self._mdp else torch.ones_like(batch.guided)
@@ -108,6 +138,24 @@ class ClipLearner(nn.Module):
         )
         terms = clip_losses(out, batch.targets, relevant, self._losses, still=batch.still)
         return terms | {"J": mean_iou(out.masks(), batch.targets)}
+
+    def _context_loss(self, window: WindowBatch) -> Tensor:
+        """Cross-entropy of the relevance of a window; its gradient ends at the frame tokens."""
+        tokens = self._frame_tokens(window)  # (E, n, d)
+        times = torch.arange(tokens.shape[1], device=tokens.device).unsqueeze(0)
+        logits = self.model.adapter.relevance(tokens, times)
+        return relevance_loss(logits, window.relevant, None)
+
+    @torch.no_grad()
+    def _frame_tokens(self, window: WindowBatch) -> Tensor:
+        """(E, n, d), made as at inference: block by block, in little memory."""
+        adapter = self.model.adapter
+        adapter.eval()  # the faster way to the same numbers
+        text = adapter.text(window.text)
+        cache = AdapterCache(self.model, FramesInMemory(window.features), text, budget=0)
+        tokens = cache.frame_tokens()
+        adapter.train(self.training)
+        return tokens
 
     def _adapter_terms(
         self, batch: ClipBatch, frames: Tensor, guided: Tensor, relevant: Tensor | None

@@ -24,12 +24,13 @@ from stages.train.data.dataset import Sample
 from stages.train.data.features import ClipFeatures
 from stages.train.data.loader import BatchNumbers, load_batches
 from stages.train.data.mixture import ClipMixture
+from stages.train.data.windows import Window, WindowDataset
 from stages.train.distributed import (
     add_unused_parameter,
     broadcast_object,
     without_stride_warning,
 )
-from stages.train.learner import ClipBatch, ClipLearner
+from stages.train.learner import ClipBatch, ClipLearner, WindowBatch
 from stages.train.schedule import AveragedWeights, make_optimizer, schedule_factor, set_rates
 from stages.train.state import TrainState, load_state, save_state
 from stages.train.validation.validate import Score
@@ -49,6 +50,7 @@ class Trainer:
     """A training run.
 
     Attributes:
+        windows: for the relevance head; None for clips alone.
         learner: the model with its losses, not yet wrapped for several processes.
         groups: parameters by kind and name, as ``TglModel.parameter_groups`` returns them.
         validate: scores the current model; None without a held-out index.
@@ -60,6 +62,7 @@ class Trainer:
 
     config: TrainConfig
     dataset: ClipMixture
+    windows: WindowDataset | None
     features: ClipFeatures
     learner: ClipLearner
     groups: dict[str, dict[str, Parameter]]
@@ -95,10 +98,10 @@ class Trainer:
             progress.task("train", self.config.total_steps, "steps") as task,
         ):
             task.advance(state.step)
-            batches = self._batches(state.step)
+            batches, windows = self._batches(state.step), self._load_windows(state.step)
             recent: deque[Metrics] = deque(maxlen=_AVERAGED_STEPS)
             for step in range(state.step, self.config.total_steps):
-                metrics = self._step(step, batches, learner, optimizer)
+                metrics = self._step(step, batches, windows, learner, optimizer)
                 if average is not None:
                     average.update(self.trained)
                 metrics["seconds"] = clock.lap()
@@ -120,6 +123,7 @@ class Trainer:
         self,
         step: int,
         batches: Iterator[list[Sample]],
+        windows: Iterator[Window],
         learner: torch.nn.Module,
         optimizer: torch.optim.Optimizer,
     ) -> Metrics:
@@ -138,7 +142,8 @@ class Trainer:
         )
         optimizer.zero_grad(set_to_none=True)
         learner.train()
-        terms, clips = self._accumulate(step, batches, learner)
+        window = next(windows, None) if step % config.context_every == 0 else None
+        terms, clips = self._accumulate(step, batches, window, learner)
         metrics = self._mean_over_processes(terms)
         metrics["norm"] = self._clip_gradients()
         if not (math.isfinite(metrics["total"]) and math.isfinite(metrics["norm"])):
@@ -147,9 +152,13 @@ class Trainer:
         return metrics | {"lr": config.lr * factor, "lr_new": config.lr_new * factor}
 
     def _accumulate(
-        self, step: int, batches: Iterator[list[Sample]], learner: torch.nn.Module
+        self,
+        step: int,
+        batches: Iterator[list[Sample]],
+        window: Window | None,
+        learner: torch.nn.Module,
     ) -> tuple[dict[str, Tensor], list[tuple[list[Sample], ClipBatch]]]:
-        """Add up the gradients of the batches of one step.
+        """Add up the gradients of the batches of one step, and of its window in the last of them.
 
         Returns:
             means of the loss terms over the batches, and the batches with their samples.
@@ -162,13 +171,27 @@ class Trainer:
             batch = ClipBatch.of(samples, self.features.of_batch(samples), accelerator.device)
             clips.append((samples, batch))
             last = number == count - 1
+            longer = self._window_batch(window) if last else None
             with nullcontext() if last else accelerator.no_sync(learner):
                 with self.autocast():
-                    terms = learner(batch, adapter_only=step < self.config.adapter_steps)
-                accelerator.backward(terms["total"] / count)
+                    terms = learner(batch, longer, adapter_only=step < self.config.adapter_steps)
+                context = terms.pop("context", None)
+                loss = terms["total"] / count
+                if context is not None:
+                    loss = loss + self.config.relevance_weight * context
+                accelerator.backward(loss)
             for name, value in terms.items():
                 means[name] = means.get(name, 0) + value.detach().float() / count
+            if context is not None:
+                means["context"] = context.detach().float()
         return means, clips
+
+    def _window_batch(self, window: Window | None) -> WindowBatch | None:
+        """A window with its features."""
+        if window is None:
+            return None
+        features = self.features.of_window(window)
+        return WindowBatch.of(window, features, self.accelerator.device)
 
     def _mean_over_processes(self, terms: dict[str, Tensor]) -> Metrics:
         values = torch.stack(list(terms.values()))
@@ -211,6 +234,21 @@ class Trainer:
             self.accelerator.num_processes,
         )
         return load_batches(self.dataset, numbers, self.workers, held=self.config.accumulate + 1)
+
+    def _load_windows(self, step: int) -> Iterator[Window]:
+        """Windows of the steps from this one on, which no step but every k-th takes."""
+        if self.windows is None:
+            return iter(())
+        every = self.config.context_every
+        numbers = BatchNumbers(
+            -(-step // every),
+            -(-self.config.total_steps // every),
+            1,
+            self.accelerator.process_index,
+            self.accelerator.num_processes,
+        )
+        batches = load_batches(self.windows, numbers, min(1, self.workers))
+        return (window for batch in batches for window in batch)
 
     def _resume(self, optimizer: torch.optim.Optimizer, progress: Progress) -> TrainState:
         """Load the saved state in every process, and its weights into the model."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -30,6 +31,20 @@ class FrameSource(Protocol):
 
     def of(self, frames: Sequence[int]) -> FrameFeatures:
         """Features of some frames, in the order asked for (repeats allowed)."""
+
+
+@dataclass(frozen=True)
+class FramesInMemory:
+    """A ``FrameSource`` of features that are all there."""
+
+    features: FrameFeatures
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+    def of(self, frames: Sequence[int]) -> FrameFeatures:
+        """Features of some frames, in the order asked for."""
+        return self.features[_index(np.asarray(frames), self.features.coarse.device)]
 
 
 class VideoFeatures:

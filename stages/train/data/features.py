@@ -15,6 +15,7 @@ from torch import Tensor
 from stages.core.index.index import Index, Video
 from stages.core.model.backbones.features import FrameFeatures
 from stages.train.data.dataset import Sample, read_pixels
+from stages.train.data.windows import Window
 
 Encode = Callable[[Tensor], FrameFeatures]
 """From frames, uint8 (T, 3, S, S), to features of T frames, without gradient."""
@@ -24,54 +25,51 @@ _GIGABYTE = 1e9
 
 
 class ClipFeatures(Protocol):
-    """A source of features of training clips."""
+    """A source of features of training clips and windows."""
 
     def of_batch(self, samples: Sequence[Sample]) -> FrameFeatures:
         """Features of the E * T frames of all clips, clip after clip."""
 
-
-class FeatureSource(ClipFeatures, Protocol):
-    """A source of features of one index's frames."""
-
-    def of_video(self, video: Video, frames: np.ndarray) -> FrameFeatures:
-        """Features of T frames of a video, without augmentation."""
+    def of_window(self, window: Window) -> FrameFeatures:
+        """Features of the n frames of a window."""
 
 
 class LiveFeatures:
     """Encodes every clip when it is needed."""
 
-    def __init__(self, encode: Encode, size: int, device: torch.device):
+    def __init__(self, encode: Encode, device: torch.device):
         self._encode = encode
-        self._size = size
         self._device = device
 
     def of_batch(self, samples: Sequence[Sample]) -> FrameFeatures:
-        """As in :class:`FeatureSource`; the samples have pixels."""
+        """As in :class:`ClipFeatures`; the samples have pixels."""
         pixels = torch.cat([sample.pixels for sample in samples if sample.pixels is not None])
         return self._encode(pixels.to(self._device))
 
-    def of_video(self, video: Video, frames: np.ndarray) -> FrameFeatures:
-        """As in :class:`FeatureSource`, a few frames at a time."""
-        parts = []
-        for start in range(0, len(frames), CHUNK_FRAMES):
-            pixels = read_pixels(video, frames[start : start + CHUNK_FRAMES], self._size)
-            parts.append(self._encode(pixels.to(self._device)))
-        return FrameFeatures.cat(parts)
+    def of_window(self, window: Window) -> FrameFeatures:
+        """As in :class:`ClipFeatures`, a few frames at a time; the window has pixels."""
+        assert window.pixels is not None
+        chunks = window.pixels.split(CHUNK_FRAMES)
+        return FrameFeatures.cat([self._encode(chunk.to(self._device)) for chunk in chunks])
 
 
 class SeveralFeatures:
-    """Features of clips from several indexes.
+    """Features of clips and windows from several indexes.
 
     Args:
         sources: one per index.
     """
 
-    def __init__(self, sources: Sequence[FeatureSource]):
+    def __init__(self, sources: Sequence[ClipFeatures]):
         self._sources = tuple(sources)
 
     def of_batch(self, samples: Sequence[Sample]) -> FrameFeatures:
         """As in :class:`ClipFeatures`."""
         return FrameFeatures.cat([self._sources[s.member].of_batch([s]) for s in samples])
+
+    def of_window(self, window: Window) -> FrameFeatures:
+        """As in :class:`ClipFeatures`."""
+        return self._sources[window.member].of_window(window)
 
 
 @dataclass
@@ -122,7 +120,7 @@ class CachedFeatures:
         self._row = sum(shape.numel() for shape in self._shapes)
 
     def of_batch(self, samples: Sequence[Sample]) -> FrameFeatures:
-        """As in :class:`FeatureSource`."""
+        """As in :class:`ClipFeatures`."""
         rows = np.empty((sum(len(sample.frames) for sample in samples), self._row), np.float16)
         done = 0
         for sample in samples:
@@ -132,8 +130,12 @@ class CachedFeatures:
             done += count
         return self._unpack(rows)
 
+    def of_window(self, window: Window) -> FrameFeatures:
+        """As in :class:`ClipFeatures`."""
+        return self.of_video(self._index.videos[window.video_id], window.frames)
+
     def of_video(self, video: Video, frames: np.ndarray) -> FrameFeatures:
-        """As in :class:`FeatureSource`."""
+        """Features of T frames of a video, without augmentation."""
         rows = np.empty((len(frames), self._row), np.float16)
         self._fill(rows, video, frames, flipped=False)
         return self._unpack(rows)

@@ -6,13 +6,15 @@ import resource
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from schemas.errors import SystemRefused, TglError
 from stages.core.engine.workers.pool import end_with_parent, start_forkserver, uninterrupted
-from stages.train.data.dataset import Sample
+
+Item = TypeVar("Item")
 
 WORKER_MODULES = ("stages.train.data.loader",)
 """For :func:`stages.core.engine.workers.pool.start_forkserver`."""
@@ -53,13 +55,13 @@ class BatchNumbers(Sampler[list[int]]):
             yield list(range(start, start + self.size))
 
 
-class _Attempts(Dataset[Sample | Exception]):
+class _Attempts(Dataset[Item | Exception]):
     """Samples, or the errors they raise: torch would put a worker's traceback into the message."""
 
-    def __init__(self, dataset: Dataset[Sample]):
+    def __init__(self, dataset: Dataset[Item]):
         self._dataset = dataset
 
-    def __getitem__(self, number: int) -> Sample | Exception:
+    def __getitem__(self, number: int) -> Item | Exception:
         try:
             return self._dataset[number]
         except (TglError, OSError, MemoryError) as error:
@@ -67,8 +69,8 @@ class _Attempts(Dataset[Sample | Exception]):
 
 
 def load_batches(
-    dataset: Dataset[Sample], numbers: BatchNumbers, workers: int, *, held: int = 1
-) -> Iterator[list[Sample]]:
+    dataset: Dataset[Item], numbers: BatchNumbers, workers: int, *, held: int = 1
+) -> Iterator[list[Item]]:
     """Yield batches as lists of samples, in the order of their numbers.
 
     Args:
@@ -82,7 +84,7 @@ def load_batches(
     if workers:
         ahead = workers * _PREFETCHED + held
         _allow_files(ahead * numbers.size * _TENSORS + workers * _FILES_PER_WORKER)
-    loader: DataLoader[Sample | Exception] = DataLoader(
+    loader: DataLoader[Item | Exception] = DataLoader(
         _Attempts(dataset),
         batch_sampler=numbers,
         num_workers=workers,
@@ -101,8 +103,8 @@ def load_batches(
 
 
 def _next_batch(
-    batches: Iterator[list[Sample | Exception]],
-) -> list[Sample | Exception] | None:
+    batches: Iterator[list[Item | Exception]],
+) -> list[Item | Exception] | None:
     """The next batch, or only an error if a worker was killed; None after the last."""
     try:
         return next(batches, None)
@@ -119,7 +121,7 @@ def _next_batch(
     ]
 
 
-def _checked(sample: Sample | Exception) -> Sample:
+def _checked(sample: Item | Exception) -> Item:
     """The sample; an error in its place is raised."""
     if isinstance(sample, Exception):
         raise sample

@@ -36,6 +36,7 @@ from stages.train.validation.relevance import measure_checkpoint
 
 Run = Callable[..., Outcome]
 RELEVANCE = ("auc", "ap", "auc_per_sentence", "ap_per_sentence")
+WINDOWS: dict[str, object] = {"relevance_context": 6, "context_every": 2}
 BASE = {"sampling": "random", "mdp": False, "oss": False}
 
 
@@ -130,8 +131,8 @@ def test_a_second_run_skips_and_a_changed_one_does_not(
 def test_the_same_settings_give_the_same_weights(
     run_stage: Run, inputs: TrainInputs, tmp_path: Path
 ) -> None:
-    run_stage(STAGE, small(steps=2), inputs, tmp_path / "one")
-    run_stage(STAGE, small(steps=2), inputs, tmp_path / "two", workers=2)
+    run_stage(STAGE, small(steps=2, **WINDOWS), inputs, tmp_path / "one")
+    run_stage(STAGE, small(steps=2, **WINDOWS), inputs, tmp_path / "two", workers=2)
     assert same(tmp_path / "one", tmp_path / "two")
 
 
@@ -145,6 +146,31 @@ def test_accumulated_batches_are_one_large_batch(
     for name in ("loss", "norm", "J"):
         one, two = history(tmp_path / "one", name), history(tmp_path / "two", name)
         assert one == pytest.approx(two, rel=1e-4), name
+
+
+def test_windows_come_at_every_kth_step(
+    run_stage: Run, inputs: TrainInputs, tmp_path: Path
+) -> None:
+    run_stage(STAGE, small(steps=3, adapter_steps=2, **WINDOWS), inputs, tmp_path / "out")
+    rows = read_table(tmp_path / "out" / HISTORY_TABLE, HISTORY).to_pylist()
+    found = [(row["step"], row["value"]) for row in rows if row["name"] == "context"]
+    assert [step for step, _ in found] == [1, 3, 5]
+    assert all(0 < value < 5 for _, value in found)
+
+
+def test_a_window_trains_the_relevance_head_and_nothing_else(
+    run_stage: Run, inputs: TrainInputs, tmp_path: Path
+) -> None:
+    common: dict[str, object] = {"steps": 1, "warmup": 0, "clip_norm": 0.0}
+    run_stage(STAGE, small(**common, **WINDOWS), inputs, tmp_path / "with")
+    run_stage(STAGE, small(**common), inputs, tmp_path / "without")
+    one, two = weights(tmp_path / "with"), weights(tmp_path / "without")
+    changed = {name for name in one if not torch.equal(one[name], two[name])}
+    assert changed
+    assert all(name.startswith("adapter.relevance_") for name in changed)
+    assert not history(tmp_path / "without", "context")
+    for name in ("loss", "relevance"):  # of the clips, before the step
+        assert history(tmp_path / "with", name) == history(tmp_path / "without", name)
 
 
 def test_averaged_weights_lie_between_first_and_last(
@@ -247,7 +273,7 @@ def test_moments_move_weights_of_all_arms_but_the_baseline(
     shuffled = {"a": SPANS["b"], "b": [(0, 9)], "c": [(4, 5)]}
     write_index(tmp_path / "index", spans=shuffled)
     other = dataclasses.replace(inputs, index=tmp_path / "index")
-    config = small(steps=3, relevance_weight=5.0, **switches)
+    config = small(steps=3, relevance_weight=5.0, **WINDOWS, **switches)
     run_stage(STAGE, config, inputs, tmp_path / "one")
     run_stage(STAGE, config, other, tmp_path / "two")
     assert same(tmp_path / "one", tmp_path / "two") == (switches == BASE)
@@ -259,14 +285,15 @@ def test_moments_move_weights_of_all_arms_but_the_baseline(
 
 def assert_same_run(one: Path, two: Path) -> None:
     assert same(one, two)
-    for name in ("loss", "J", "norm"):
+    for name in ("loss", "J", "norm", "context"):
         assert history(one, name) == history(two, name)
 
 
 def test_a_killed_run_goes_on_to_identical_weights(
     run_stage: Run, killed_run: Callable[..., None], inputs: TrainInputs, tmp_path: Path
 ) -> None:
-    config = small(adapter_steps=2, steps=3, ema=0.9, accumulate=2, cache_features=0.1)
+    changes: dict[str, object] = {"ema": 0.9, "accumulate": 2, "cache_features": 0.1}
+    config = small(adapter_steps=2, steps=3, **changes, **WINDOWS)
     run_stage(STAGE, config, inputs, tmp_path / "whole")
     killed_run(STAGE, config, inputs, tmp_path / "killed", 3)
     assert not (tmp_path / "killed").exists()

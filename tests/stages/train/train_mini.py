@@ -46,6 +46,7 @@ def small(**changes: object) -> TrainConfig:
         "relevant_frames": 2,
         "max_stride": 2,
         "warmup": 1,
+        "relevance_context": 0,
         "lr": 1e-3,
         "lr_new": 1e-3,
         "adapter_width": 16,

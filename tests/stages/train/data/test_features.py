@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -16,6 +15,8 @@ from stages.core.model.tgl import TglModel
 from stages.train.config import TrainInputs
 from stages.train.data.dataset import ClipDataset, Sample
 from stages.train.data.features import CachedFeatures, DiskBudget, LiveFeatures
+from stages.train.data.mixture import ClipMixture, Shares
+from stages.train.data.windows import WindowDataset
 
 CPU = torch.device("cpu")
 HALF_PRECISION = 2e-3
@@ -62,14 +63,22 @@ def test_cached_equals_live(
 ) -> None:
     assert any(clip.flipped for clip in clips)
     cached = cache(tmp_path / "c", inputs, encoder).of_batch(clips)
-    assert_close(cached, LiveFeatures(encoder, SIZE, CPU).of_batch(clips), HALF_PRECISION)
+    assert_close(cached, LiveFeatures(encoder, CPU).of_batch(clips), HALF_PRECISION)
 
 
-def test_whole_videos_too(tmp_path: Path, inputs: TrainInputs, encoder: CountingEncoder) -> None:
-    video = Index.open(inputs.index).videos["one"]
-    frames = np.array([0, 3, 9])
-    cached = cache(tmp_path / "c", inputs, encoder).of_video(video, frames)
-    assert_close(cached, LiveFeatures(encoder, SIZE, CPU).of_video(video, frames), HALF_PRECISION)
+def test_windows_too(
+    tmp_path: Path, inputs: TrainInputs, encoder: CountingEncoder, clips: list[Sample]
+) -> None:
+    data = ClipDataset(inputs.index, inputs.text, small(), size=SIZE, with_pixels=True)
+    window = WindowDataset(
+        ClipMixture([data], Shares.of([1])), length=9, seed=0, size=SIZE, with_pixels=True
+    )[0]
+    live = LiveFeatures(encoder, CPU).of_window(window)
+    assert len(live) == 9
+    cached = cache(tmp_path / "c", inputs, encoder)
+    assert_close(cached.of_window(window), live, HALF_PRECISION)
+    some = cached.of_video(Index.open(inputs.index).videos[window.video_id], window.frames[[0, 8]])
+    assert_close(some, live[[0, 8]], HALF_PRECISION)
 
 
 def test_a_second_run_encodes_nothing_and_reads_the_same(
