@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-import pickle
-import subprocess
-import sys
+import signal
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from killing import end_of_child
 from PIL import Image
 from pycocotools import mask as coco
 
@@ -21,37 +21,27 @@ from stages.core.engine.progress import SilentProgress
 from stages.core.engine.runtime import Runtime
 from stages.core.engine.stage import Stage
 
-_KILLED = -9
-_KILLER = """
-import os, pickle, signal, sys
-from contextlib import contextmanager
-
-from stages.core.engine.execute import execute
-from stages.core.engine.progress import SilentProgress
-from stages.core.engine.runtime import Runtime
-
-module, config, inputs, out, after = pickle.load(sys.stdin.buffer)
-
 
 class Killer(SilentProgress):
-    done = 0
+    """Kills its own process when the stage has reported `after` units, of all tasks together."""
+
+    def __init__(self, after: int):
+        super().__init__()
+        self._left = after
 
     @contextmanager
-    def task(self, name, total, unit):
+    def task(self, name: str, total: int | None, unit: str) -> Iterator[Killer]:
+        """Count the units of this task too."""
         yield self
 
-    def advance(self, n=1, **figures):
-        self.done += n
-        if self.done >= after:
+    def advance(self, n: int = 1, **figures: float | str) -> None:
+        """Count."""
+        self._left -= n
+        if self._left <= 0:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    def expect(self, total):
-        pass
-
-
-stage = __import__(module, fromlist=["STAGE"]).STAGE
-execute(stage, config, inputs, out, runtime=Runtime(workers=1, device="cpu"), progress=Killer())
-"""
+    def expect(self, total: int) -> None:
+        """Do nothing."""
 
 
 @pytest.fixture
@@ -89,12 +79,13 @@ def killed_run() -> Callable[..., None]:
     """
 
     def run(stage: Stage[Any, Any], config: Any, inputs: Any, out: Path, after: int) -> None:
-        job = pickle.dumps((stage.run.__module__, config, inputs, out, after))
-        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-        done = subprocess.run(
-            [sys.executable, "-c", _KILLER], input=job, capture_output=True, env=environment
-        )
-        assert done.returncode == _KILLED, done.stderr.decode()
+        def work() -> str:
+            runtime = Runtime(workers=1, device="cpu")
+            execute(stage, config, inputs, out, runtime=runtime, progress=Killer(after))
+            return "the stage came to its end"
+
+        code, text = end_of_child(work)
+        assert code == -signal.SIGKILL, text
 
     return run
 

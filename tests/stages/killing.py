@@ -84,22 +84,38 @@ def run_in_child(
     Returns:
         the steps of a child that finished; none of one that was killed.
     """
-    read, write = os.pipe()
     util.get_temp_dir()  # else the first child that starts workers has one step more
-    child = os.fork()
-    if child == 0:
-        _share_forkserver()
-        _child(work, _Counter(kill_at, after), exchange, write)
-    os.close(write)
-    with os.fdopen(read) as answers:
-        text = answers.read()
-    _, status = os.waitpid(child, 0)
-    code = os.waitstatus_to_exitcode(status)
+    counter = _Counter(kill_at, after)
+
+    def counted() -> str:
+        counter.install(exchange)
+        work()
+        return json.dumps(counter.steps)
+
+    code, text = end_of_child(counted)
     if kill_at is not None:
         assert code == -signal.SIGKILL, f"the child was to be killed at step {kill_at}: {text}"
         return []
     assert code == 0, text
     return [Step(*step) for step in json.loads(text)]
+
+
+def end_of_child(work: Callable[[], str]) -> tuple[int, str]:
+    """Do `work` in a forked child, where all libraries are loaded.
+
+    Returns:
+        The child's exit code, negative for a signal, and what `work` returned or its traceback.
+    """
+    read, write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        _share_forkserver()
+        _child(work, write)
+    os.close(write)
+    with os.fdopen(read) as answers:
+        text = answers.read()
+    _, status = os.waitpid(child, 0)
+    return os.waitstatus_to_exitcode(status), text
 
 
 def _share_forkserver() -> None:
@@ -109,14 +125,12 @@ def _share_forkserver() -> None:
         forkserver.ensure_running = server.ensure_running = lambda: None  # type: ignore[attr-defined]
 
 
-def _child(work: Callable[[], object], counter: _Counter, exchange: bool, write: int) -> None:
+def _child(work: Callable[[], str], write: int) -> None:
     signal.signal(signal.SIGALRM, signal.SIG_DFL)  # a handler of pytest's would wait for Python
     signal.alarm(_LONGEST_SECONDS)
     code = 1
     try:
-        counter.install(exchange)
-        work()
-        answer, code = json.dumps(counter.steps), 0
+        answer, code = work(), 0
     except BaseException:  # noqa: BLE001 (the parent shows it)
         answer = traceback.format_exc()
     with os.fdopen(write, "w") as answers:
