@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
-import importlib
-import io
 import json
 import os
 import shutil
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import numpy as np
 import torch
+from command_line import run_tgl
 from tiny_detectors import save_detector
 from tiny_selectors import save_selector
 
@@ -146,19 +142,8 @@ def states(root: Path) -> dict[str, tuple[int, ...]]:
 
 def tgl(*arguments: object) -> tuple[int, str, str]:
     """Run the command line in this process; its exit code, stdout and stderr."""
-    main = importlib.import_module("tglcli.main")
-    out, err = io.StringIO(), io.StringIO()
-    code: Any = 0
-    with (
-        mock.patch.object(sys, "argv", ["tgl", *map(str, arguments)]),
-        contextlib.redirect_stdout(out),
-        contextlib.redirect_stderr(err),
-    ):
-        try:
-            main.main()
-        except SystemExit as ended:
-            code = ended.code or 0
-    return int(code), out.getvalue(), err.getvalue()
+    done = run_tgl(*arguments)
+    return done.returncode, done.stdout, done.stderr
 
 
 def make_world(root: Path) -> TinyWorld:

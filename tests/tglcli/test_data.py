@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from command_line import run_tgl
 
 from stages.core.engine.execute import execute
 from stages.core.engine.progress import SilentProgress
@@ -28,8 +29,8 @@ def split(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out / "valid"
 
 
-def tgl(*words: object, cwd: Path) -> subprocess.CompletedProcess[str]:
-    """Run the command as a user does, without the environment's word that there is no network."""
+def start(*words: object, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Run the command in a process of its own, which is not told that there is no network."""
     command = [sys.executable, "-c", "from tglcli.main import main; main()", *map(str, words)]
     environment = {k: v for k, v in os.environ.items() if k != "HF_HUB_OFFLINE"}
     environment |= {"OMP_NUM_THREADS": "1", "HF_ENDPOINT": "https://hub.invalid"}
@@ -39,18 +40,18 @@ def tgl(*words: object, cwd: Path) -> subprocess.CompletedProcess[str]:
 
 
 def test_from_videos_to_an_index_and_back_out(split: Path, tmp_path: Path) -> None:
-    done = tgl("extract-frames", split / "videos", "frames", cwd=tmp_path)
+    done = run_tgl("extract-frames", split / "videos", "frames", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "2 videos, 32 frames" in done.stdout
-    done = tgl("build-moments", split, "index", "--frames", "frames", cwd=tmp_path)
+    done = run_tgl("build-moments", split, "index", "--frames", "frames", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    done = tgl("export-moments", "index", "m.eaf", "--moments-format", "elan", cwd=tmp_path)
+    done = run_tgl("export-moments", "index", "m.eaf", "--moments-format", "elan", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     words = ("build-moments", split, "again", "--frames", "frames", "--moments", "m.eaf")
-    done = tgl(*words, cwd=tmp_path)
+    done = run_tgl(*words, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "again" in done.stdout
-    done = tgl("check", "again", cwd=tmp_path)
+    done = run_tgl("check", "again", cwd=tmp_path)
     assert done.returncode == 0
     assert done.stdout.splitlines()[-1] == "no faults"
 
@@ -59,7 +60,7 @@ def test_one_bad_video_is_named_and_the_exit_code_says_so(split: Path, tmp_path:
     good, other = sorted((split / "videos").glob("*.mp4"))
     bad = tmp_path / "bad.mp4"
     bad.write_bytes(other.read_bytes()[:400])
-    done = tgl("extract-frames", good, bad, "frames", cwd=tmp_path)
+    done = run_tgl("extract-frames", good, bad, "frames", cwd=tmp_path)
     assert done.returncode == 7
     assert len(done.stderr.splitlines()) == 1
     assert f"1 input failed, the others are done; {bad}: cannot be decoded" in done.stderr
@@ -69,18 +70,18 @@ def test_one_bad_video_is_named_and_the_exit_code_says_so(split: Path, tmp_path:
 
 def test_check_lists_faults_as_text_and_json(split: Path, tmp_path: Path) -> None:
     copy = tmp_path / "copy"
-    assert tgl("check", split, cwd=tmp_path).returncode == 0
+    assert run_tgl("check", split, cwd=tmp_path).returncode == 0
     shutil.copytree(split, copy)
     meta = json.loads((copy / "meta_expressions.json").read_text())
     video = next(iter(meta["videos"].values()))
     for body in video["expressions"].values():
         body["exp"] = ""
     (copy / "meta_expressions.json").write_text(json.dumps(meta))
-    done = tgl("check", copy, "--show", "2", cwd=tmp_path)
+    done = run_tgl("check", copy, "--show", "2", cwd=tmp_path)
     assert done.returncode == 5
     assert "sentences: 6 faults" in done.stdout
     assert "... and 4 more" in done.stdout
-    done = tgl("check", copy, "--json", cwd=tmp_path)
+    done = run_tgl("check", copy, "--json", cwd=tmp_path)
     assert done.returncode == 5
     assert json.loads(done.stdout)["faults_by_part"]["sentences"] == 6
 
@@ -93,16 +94,16 @@ def test_errors_are_one_line(split: Path, tmp_path: Path) -> None:
         (("export-moments", "absent", "m.csv"), 3),
         (("extract-frames", "x.mp4", "frames", "--size", "big"), 2),
     ):
-        done = tgl(*words, cwd=tmp_path)
+        done = run_tgl(*words, cwd=tmp_path)
         assert done.returncode == code, (words, done.stderr)
         assert len(done.stderr.strip().splitlines()) == 1, done.stderr
 
 
 @pytest.mark.parametrize("command", ["precompute-text", "select-moments"])
 def test_a_hub_out_of_reach_is_said_at_once(command: str, split: Path, tmp_path: Path) -> None:
-    assert tgl("build-moments", split, "index", cwd=tmp_path).returncode == 0
+    assert run_tgl("build-moments", split, "index", cwd=tmp_path).returncode == 0
     option = "--encoder" if command == "precompute-text" else "--model"
-    done = tgl(command, "index", "out", option, "nobody/no-model", cwd=tmp_path)
+    done = start(command, "index", "out", option, "nobody/no-model", cwd=tmp_path)
     assert done.returncode == 3
     assert len(done.stderr.strip().splitlines()) == 1
     assert "nobody/no-model: is not in the local cache" in done.stderr

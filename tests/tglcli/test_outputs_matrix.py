@@ -91,9 +91,17 @@ def refuse(world: TinyWorld, command: Command, out: Path, *more: object) -> None
     assert said.startswith(f"error: {out}: "), said
 
 
-@pytest.mark.parametrize("linked", [False, True], ids=["itself", "a link to it"])
-@pytest.mark.parametrize("place", [*NEVER, *OPENED], ids=lambda place: place.__name__)
-@pytest.mark.parametrize("name", COMMANDS)
+def tries() -> Iterator[object]:
+    """Commands and places, themselves and by a link; `make test` has one of the two, in turn."""
+    for row, name in enumerate(COMMANDS):
+        for column, place in enumerate([*NEVER, *OPENED]):
+            for linked in (False, True):
+                slow = (pytest.mark.slow,) if (row + column + linked) % 2 else ()
+                shown = f"{name}-{place.__name__}-{'a link to it' if linked else 'itself'}"
+                yield pytest.param(name, place, linked, id=shown, marks=slow)
+
+
+@pytest.mark.parametrize(("name", "place", "linked"), list(tries()))
 def test_nothing_is_replaced(
     world: TinyWorld, before: States, tmp_path: Path, name: str, place: Place, linked: bool
 ) -> None:

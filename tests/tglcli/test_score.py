@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from command_line import run_tgl
 from PIL import Image
 
 
@@ -29,12 +28,8 @@ def trees(tmp_path: Path) -> tuple[Path, Path]:
 
 
 def tgl(*words: object, cwd: Path) -> subprocess.CompletedProcess[str]:
-    """Run the command as a user does."""
-    command = [sys.executable, "-c", "from tglcli.main import main; main()", *map(str, words)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "100"}
-    return subprocess.run(
-        command, cwd=cwd, env=environment, capture_output=True, text=True, check=False
-    )
+    """Run the command as a user does, on a terminal of 100 columns."""
+    return run_tgl(*words, cwd=cwd, COLUMNS="100")
 
 
 def test_tables_are_printed_and_nothing_is_left(trees, tmp_path):

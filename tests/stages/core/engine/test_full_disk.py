@@ -1,6 +1,7 @@
 """Disks that fill up: the old artifact stays whole, one line says why, and a rerun with room ends.
 
-The disks are real: tmpfs of ten sizes for each stage, half of them short of bytes, half of inodes.
+The disks are real: tmpfs of ten sizes for each stage, half of them short of bytes, half of inodes;
+`make test` takes four of them.
 """
 
 from __future__ import annotations
@@ -23,9 +24,15 @@ PLENTY = (1 << 16, 1 << 16)
 """Pages and inodes that no stage here needs."""
 SHARES = (0.0, 0.25, 0.5, 0.75, 0.95)
 """Of the room that a stage needs beside the old artifact."""
+QUICK = (0.25, 0.95)
 RERUN = (0.5, 0.95)
 """After these the stage runs again with room."""
 _WATCH_SECONDS = 0.0005
+
+each_share = pytest.mark.parametrize(
+    "shares",
+    [pytest.param(QUICK, id="four disks"), pytest.param(SHARES, id="ten", marks=pytest.mark.slow)],
+)
 
 CASES: list[tuple[str, dict[str, object]]] = [
     *((stage, {}) for stage in OUTPUTS),
@@ -89,12 +96,18 @@ def disk(tmp_path: Path) -> Iterator[Disk]:
     made.close()
 
 
+@each_share
 @pytest.mark.usefixtures("stopped_clock")
 @pytest.mark.parametrize(
     ("stage", "changes"), CASES, ids=[f"{s} {c}".strip(" {}") for s, c in CASES]
 )
-def test_ten_disks_for_each_stage(
-    tiny_world: TinyWorld, disk: Disk, tmp_path: Path, stage: str, changes: dict[str, object]
+def test_small_disks_for_each_stage(
+    tiny_world: TinyWorld,
+    disk: Disk,
+    tmp_path: Path,
+    stage: str,
+    changes: dict[str, object],
+    shares: tuple[float, ...],
 ) -> None:
     out = disk.folder / "out"
 
@@ -106,7 +119,7 @@ def test_ten_disks_for_each_stage(
         return None
 
     other_settings(tiny_world, stage).execute(out)
-    check_ten_disks(disk, tmp_path, run)
+    check_small_disks(disk, tmp_path, run, shares)
 
 
 def files_of(world: TinyWorld, name: str, out: Path, new: bool) -> list[object]:
@@ -131,9 +144,10 @@ def files_of(world: TinyWorld, name: str, out: Path, new: bool) -> list[object]:
 FILES = ["submit", "export-moments", "score --report", "segment", "segment --online"]
 
 
+@each_share
 @pytest.mark.parametrize("name", FILES)
-def test_ten_disks_for_each_command(
-    tiny_world: TinyWorld, disk: Disk, tmp_path: Path, name: str
+def test_small_disks_for_each_command(
+    tiny_world: TinyWorld, disk: Disk, tmp_path: Path, name: str, shares: tuple[float, ...]
 ) -> None:
     out = disk.folder / "out"
 
@@ -143,21 +157,24 @@ def test_ten_disks_for_each_command(
         return said.removeprefix("error: ") if code else None
 
     assert tgl(*files_of(tiny_world, name, out, new=False))[0] == 0
-    check_ten_disks(disk, tmp_path, run)
+    check_small_disks(disk, tmp_path, run, shares)
 
 
-def check_ten_disks(disk: Disk, tmp_path: Path, run: Callable[[], str | None]) -> None:
+def check_small_disks(
+    disk: Disk, tmp_path: Path, run: Callable[[], str | None], shares: tuple[float, ...]
+) -> None:
     """Run on disks that are too small, and again with room.
 
     Args:
         run: replaces everything on the disk; gives the line that says why it failed.
+        shares: of the room that the run needs; none of them is enough.
     """
     old, (pages, inodes) = snapshot(disk.folder), disk.used()
     full = tuple(f"{path}: the disk is full; free some space" for path in disk.folder.iterdir())
     shutil.copytree(disk.folder, tmp_path / "old")
     more_pages, more_inodes = _most_used(disk, run)
     new = snapshot(disk.folder)
-    for share in SHARES:
+    for share in shares:
         for limits in (
             (pages + int(share * (more_pages - pages)), PLENTY[1]),
             (PLENTY[0], inodes + int(share * (more_inodes - inodes))),

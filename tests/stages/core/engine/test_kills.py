@@ -14,7 +14,7 @@ from toy_stage import COPY, CopyConfig, CopyInputs
 
 from schemas.layouts import RECEIPT_FILE
 
-EARLY_POINTS = 3
+EARLY_POINTS = 2
 """Steps before the receipt at which a real stage is killed, spread evenly."""
 
 
@@ -38,7 +38,7 @@ def _telling(steps: Sequence[Step]) -> Iterator[int]:
             yield number
 
 
-STRIDE = 4
+STRIDE = 7
 """Publishing is the engine's, and the copying stage is killed at its every step; a real stage is
 at each of them by `make test-slow` alone."""
 

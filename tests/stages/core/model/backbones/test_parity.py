@@ -20,14 +20,22 @@ PROMPTED = [([0], False), ([5], True), ([2], False), ([2], True), ([1, 4], False
 """Prompted frames, and whether tracking runs in reverse."""
 
 
-def clips() -> list[tuple[str, int, list[int], bool]]:
-    """Backbone, objects, prompted frames, reverse: all of each family, the ends of the others."""
+def clips() -> list[object]:
+    """Backbone, objects, prompted frames, reverse: all of each family, the ends of the others.
+
+    One object is tracked from one frame only; from several by `make test-slow` alone.
+    """
     return [
-        (kind, objects, prompted, reverse)
+        pytest.param(kind, objects, frames, reverse, marks=slow(objects == 1 and len(frames) > 1))
         for kind in KINDS
         for objects in (1, 3)
-        for prompted, reverse in (PROMPTED if kind in FAMILIES else PROMPTED[:2])
+        for frames, reverse in (PROMPTED if kind in FAMILIES else PROMPTED[:2])
     ]
+
+
+def slow(marked: bool) -> tuple[pytest.MarkDecorator, ...]:
+    """Marks of a case that `make test` leaves out."""
+    return (pytest.mark.slow,) if marked else ()
 
 
 @pytest.fixture
@@ -82,6 +90,16 @@ MakePrompts = Callable[[int, int, int], Prompts]
 CLICKS = (boxes_at, point_at, points_at, box_and_points_at)
 
 
+def clicks() -> list[object]:
+    """Kind of prompt, objects, reverse: `make test` has each kind with each of the others."""
+    return [
+        pytest.param(make, objects, reverse, marks=slow((number + (objects == 3) + reverse) % 2))
+        for number, make in enumerate(CLICKS)
+        for objects in (1, 3)
+        for reverse in (False, True)
+    ]
+
+
 def session_answers(
     backbone: Backbone, pixels: Tensor, prompts: Mapping[int, Prompts], *, reverse: bool
 ) -> Answers:
@@ -129,9 +147,7 @@ def test_mask_prompted_tracking_equals_the_session(
     check_tracks(backbone, pixels, prompts, reverse=reverse)
 
 
-@pytest.mark.parametrize("reverse", [False, True])
-@pytest.mark.parametrize("objects", [1, 3])
-@pytest.mark.parametrize("make", CLICKS)
+@pytest.mark.parametrize(("make", "objects", "reverse"), clicks())
 @pytest.mark.parametrize("backbone", FAMILIES, indirect=True)
 @torch.no_grad()
 def test_click_prompted_tracking_equals_the_session(
