@@ -1,11 +1,10 @@
-"""Propagating the objects of a video through all of its frames, and merging equal tracks."""
+"""Propagating the objects of a video through all of its frames."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -15,13 +14,9 @@ from stages.core.model.backbones.backbone import Backbone
 from stages.core.model.masks import enlarge_masks
 from stages.core.model.tracking.engine import TrackedObjects
 from stages.core.model.tracking.objects import track_objects
+from stages.core.model.tracking.overlaps import compared_frames, small_masks
 from stages.core.model.tracking.prompts import ObjectPrompts
 from stages.core.model.tracking.sources import FeatureSource
-from stages.zero_shot.track.overlaps import pairwise_iou, small_masks
-
-COMPARED_FRAMES = 64
-"""Frames, spread evenly over the video, on which whole tracks are compared: memory stays the same
-however long the video is."""
 
 
 @dataclass
@@ -74,8 +69,8 @@ def propagate(
         advance: called with the number of objects that are finished on a frame.
     """
     total = len(source)
-    compared = np.unique(np.linspace(0, total - 1, min(total, COMPARED_FRAMES)).round().astype(int))
-    place_of = {int(frame): place for place, frame in enumerate(compared)}
+    compared = compared_frames(total)
+    place_of = {frame: place for place, frame in enumerate(compared)}
     tracks = [MaskTrack() for _ in prompts]
     small: Tensor | None = None
     for tracked in track_objects(backbone, source, prompts):
@@ -105,22 +100,3 @@ def _take(tracked: TrackedObjects, tracks: Sequence[MaskTrack], size: tuple[int,
                 track.counts[tracked.frame] = encode(mask)["counts"]
                 track.areas[tracked.frame] = area
                 track.sure += sure[row]
-
-
-def merged_groups(small: Tensor, order: Iterable[int], merge: float) -> list[list[int]]:
-    """Groups of tracks that are one object, each led by the first one in `order`.
-
-    Args:
-        small: bool (N, n, m, m) masks on the compared frames.
-        order: numbers of the tracks, the best first.
-        merge: IoU over all compared frames from which a track is one with the leader of a group.
-    """
-    iou = pairwise_iou(small, small) if len(small) else np.zeros((0, 0))
-    groups: list[list[int]] = []
-    for number in order:
-        same = next((group for group in groups if iou[group[0], number] >= merge), None)
-        if same is None:
-            groups.append([number])
-        else:
-            same.append(number)
-    return groups

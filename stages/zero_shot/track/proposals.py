@@ -14,8 +14,9 @@ from stages.core.model.backbones.backbone import Backbone
 from stages.core.model.backbones.records import Prompts
 from stages.core.model.masks import resize_masks
 from stages.core.model.tracking.objects import segment_prompts
+from stages.core.model.tracking.overlaps import pairwise_iou, small_masks
+from stages.core.model.tracking.search import Proposal
 from stages.core.model.tracking.sources import FeatureSource
-from stages.zero_shot.track.overlaps import pairwise_iou, small_masks
 
 SAME_BOX = 0.9
 """IoU of two boxes that would prompt the same mask: of one object for two sentences, say."""
@@ -38,27 +39,6 @@ class Candidate:
     box: tuple[float, float, float, float]
     score: float
     mask: Rle | None = None
-
-
-@dataclass(eq=False)
-class Proposal:
-    """One object on one frame.
-
-    Attributes:
-        frame: position in the video.
-        prompt: of one object, in the backbone's image.
-        mask: bool (m, m), as the backbone draws it from the prompt.
-        weight: predicted IoU times probability of being visible.
-        rows: numbers of the candidates that name it.
-        score: the highest of these candidates.
-    """
-
-    frame: int
-    prompt: Prompts
-    mask: Tensor
-    weight: float
-    rows: list[int]
-    score: float
 
 
 @dataclass

@@ -16,8 +16,8 @@ from stages.core.engine.workers.devices import DeviceWorker
 from stages.zero_shot.track.config import TrackConfig
 
 if TYPE_CHECKING:
+    from stages.core.model.tracking.search import Proposal
     from stages.core.model.video_features import VideoFeatures
-    from stages.zero_shot.track.proposals import Proposal
 
 
 def likely_steps(candidates: pa.Table, num_frames: int, config: TrackConfig) -> int:

@@ -27,11 +27,11 @@ from stages.zero_shot.track.units import TrackCounts, VideoTracks, track_name
 if TYPE_CHECKING:
     from stages.core.model.backbones.backbone import Backbone
     from stages.core.model.hidden_states import HiddenStates
+    from stages.core.model.tracking.search import FoundObject
     from stages.core.model.tracking.sources import FeatureSource
     from stages.core.model.video_features import VideoFeatures
     from stages.zero_shot.track.propagation import MaskTrack
     from stages.zero_shot.track.proposals import Candidate
-    from stages.zero_shot.track.search import FoundObject
 
 
 @dataclass(frozen=True)
@@ -146,7 +146,8 @@ class _Tracking:
         return HiddenStates.of(self._job.features, video, self._backbone)
 
     def _track(self, features: VideoFeatures, decoders: ThreadPoolExecutor) -> VideoTracks:
-        from stages.zero_shot.track.propagation import merged_groups, propagate
+        from stages.core.model.tracking.overlaps import merged_groups
+        from stages.zero_shot.track.propagation import propagate
 
         config, counts = self._job.config, TrackCounts(self._job.candidates.num_rows)
         searched = self._searched(counts)
@@ -181,9 +182,9 @@ class _Tracking:
         counts: TrackCounts,
     ) -> list[FoundObject]:
         """The objects that are worth tracking, the best confirmed ones first."""
+        from stages.core.model.tracking.search import find_objects
         from stages.core.model.tracking.sources import SparseFeatures
         from stages.zero_shot.track.proposals import find_proposals
-        from stages.zero_shot.track.search import find_objects
 
         config, video = self._job.config, self._job.video
         sparse = None

@@ -6,8 +6,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from stages.zero_shot.track.overlaps import MATCH_SIDE, pairwise_iou, small_masks
-from stages.zero_shot.track.propagation import MaskTrack, merged_groups
+from stages.core.model.tracking.overlaps import (
+    MATCH_SIDE,
+    merged_groups,
+    pairwise_iou,
+    small_masks,
+)
+from stages.zero_shot.track.propagation import MaskTrack
 
 
 def clip(*lefts: int | None) -> Tensor:

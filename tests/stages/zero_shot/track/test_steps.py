@@ -10,10 +10,11 @@ import pytest
 
 from stages.core.engine.progress import SilentProgress
 from stages.core.model.backbones.backbone import Backbone
+from stages.core.model.tracking import search
 from stages.core.model.tracking.objects import track_objects
 from stages.core.model.tracking.sources import FeatureSource
 from stages.tools.segment import pace
-from stages.zero_shot.track import propagation, search
+from stages.zero_shot.track import propagation
 from stages.zero_shot.track.config import TrackConfig, TrackInputs
 from stages.zero_shot.track.stage import STAGE
 

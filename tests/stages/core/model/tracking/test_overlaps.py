@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from stages.zero_shot.track.overlaps import pairwise_iou
+from stages.core.model.tracking.overlaps import pairwise_iou
 
 
 def test_iou_is_exact_under_autocast() -> None:

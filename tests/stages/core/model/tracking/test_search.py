@@ -10,9 +10,8 @@ import torch
 from torch import Tensor
 
 from stages.core.model.backbones.records import Prompts
-from stages.zero_shot.track import search
-from stages.zero_shot.track.proposals import Proposal
-from stages.zero_shot.track.search import FoundObject, find_objects
+from stages.core.model.tracking import search
+from stages.core.model.tracking.search import FoundObject, Proposal, find_objects
 
 SIDE = 16
 FRAMES = [0, 4, 8, 12]

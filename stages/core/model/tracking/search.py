@@ -1,9 +1,9 @@
 """Finding the objects of a video: which proposals of different frames are one object.
 
-The searched frames are tracked as a short clip of their own, which costs a fraction of the video.
 The frame with the best proposals that no track explains starts a track for each of them, these are
-tracked through the clip in both directions, and take the proposals that they explain on other
-frames; and so on until every proposal belongs to a track.
+tracked in both directions, and take the proposals that they explain on other frames; and so on
+until every proposal belongs to a track. `tgl track` tracks the searched frames as a short clip of
+their own, which costs a fraction of the video; `tgl propagate` tracks the whole video at once.
 """
 
 from __future__ import annotations
@@ -18,15 +18,39 @@ from torch import Tensor
 from stages.core.model.backbones.backbone import Backbone
 from stages.core.model.backbones.records import Prompts
 from stages.core.model.tracking.objects import track_objects
+from stages.core.model.tracking.overlaps import pairwise_iou, small_masks
 from stages.core.model.tracking.sources import FeatureSource
-from stages.zero_shot.track.overlaps import pairwise_iou, small_masks
-from stages.zero_shot.track.proposals import Proposal
 
 SEEDS_PER_TRACK = 4
 """Tracks that may be started for each one that is kept."""
 LOST_AFTER = 2
 """Searched frames in a row without a proposal that a track explains, although it is visible: beyond
 them, its proposals do not prompt it, since it may have moved to another object."""
+
+
+@dataclass(eq=False)
+class Proposal:
+    """One object on one frame.
+
+    Attributes:
+        frame: position in the video.
+        prompt: of one object, in the backbone's image.
+        mask: bool (m, m).
+        weight: how sure the mask is, from 0 to 1.
+        rows: numbers of what names it: candidates, or sentences.
+        score: the highest of these.
+    """
+
+    frame: int
+    prompt: Prompts
+    mask: Tensor
+    weight: float
+    rows: list[int]
+    score: float
+
+
+TrackSeeds = Callable[[Sequence[Proposal]], Tensor]
+"""Tracks A seeds; returns their masks, bool (A, n, m, m), on the n searched frames."""
 
 
 @dataclass(eq=False)
@@ -121,7 +145,7 @@ def find_objects(
     advance: Callable[[int], None] = lambda objects: None,
     after_round: Callable[[Sequence[FoundObject], int], None] = lambda objects, seeds: None,
 ) -> Search:
-    """Sort the proposals of all searched frames into objects.
+    """Sort the proposals of all searched frames into objects, by tracking these frames alone.
 
     Args:
         backbone: in eval mode.
@@ -134,13 +158,42 @@ def find_objects(
         after_round: called with the objects found so far, and the number of tracks that may still
             be started if later ones explain as many proposals as these do.
     """
+
+    def track(seeds: Sequence[Proposal]) -> Tensor:
+        return _track(backbone, source, frames, seeds, advance)
+
+    most = max_tracks * SEEDS_PER_TRACK
+    return sort_proposals(
+        frames, proposals, track, join=join, max_seeds=most, after_round=after_round
+    )
+
+
+def sort_proposals(
+    frames: Sequence[int],
+    proposals: Sequence[Proposal],
+    track: TrackSeeds,
+    *,
+    join: float,
+    max_seeds: int,
+    after_round: Callable[[Sequence[FoundObject], int], None] = lambda objects, seeds: None,
+) -> Search:
+    """Sort proposals into objects, starting tracks until all are explained.
+
+    Args:
+        frames: searched positions in the video, ascending.
+        proposals: on these frames.
+        track: tracks a round of seeds.
+        join: IoU from which a track explains a proposal.
+        max_seeds: tracks that are started at most.
+        after_round: see :func:`find_objects`.
+    """
     waiting, objects = list(proposals), []
-    room = max_tracks * SEEDS_PER_TRACK
+    room = max_seeds
     while waiting and room > 0:
         seeds = _next_seeds(waiting)[:room]
         room -= len(seeds)
         waiting = [proposal for proposal in waiting if proposal not in seeds]
-        masks = _track(backbone, source, frames, seeds, advance)  # (A, n, m, m)
+        masks = track(seeds)  # (A, n, m, m)
         new = []
         for seed, own in zip(seeds, masks, strict=True):
             shown = own.flatten(1).any(dim=1).tolist()
