@@ -7,19 +7,24 @@ from pathlib import Path
 from typing import Any
 
 from schemas.errors import ConfigError, MissingInput, SchemaMismatch
-from schemas.layouts import MOMENTS_TABLE, looks_like_parquet
+from schemas.layouts import INDEX_TABLES, MOMENTS_TABLE, looks_like_parquet
 from schemas.wording import suggestion
-from stages.core.engine.digest import artifact_digest, checkpoint_digest, file_digest
+from stages.core.engine.digest import artifact_digest, checkpoint_digest, file_digest, require_files
 from stages.core.engine.settings import Settings, setting
 from stages.core.engine.stage import Inputs
 from stages.core.index.frame_files import frame_folders, index_digest
 from stages.core.model.config import SegmenterConfig
 
 FILE = "file"
-MOMENTS = ("annotated", "predicted", "all", FILE)
+ANNOTATED = "annotated"
+MOMENTS = (ANNOTATED, "predicted", "all", FILE)
 UNCHANGED = "trained"
 ROUTING = "Routing"
 """Heading of --moments and what belongs to it."""
+OFF, OWN = "off", "own"
+TRACK_SOURCES = (OFF, OWN, FILE)
+TRACKS = "Tracks"
+"""Heading of --tracks and what belongs to it."""
 
 GIGABYTE = 1_000_000_000
 LONGEST_DELAY = 100_000
@@ -76,6 +81,41 @@ class PropagateConfig(Settings):
     object_gate: bool = setting(
         True, "Blank mask and memory of frames whose object score says that nothing is visible."
     )
+    tracks: str = setting(
+        OFF,
+        "Object tracks to make masks of: off, own (what the masks show, tracked), or file (an "
+        "index of tracks).",
+        panel=TRACKS,
+        choices=TRACK_SOURCES,
+        omit_default=True,
+    )
+    max_tracks: int = setting(
+        24,
+        "Most objects tracked per video.",
+        low=1,
+        only_with="finds_tracks",
+    )
+    track_frames: int = setting(
+        4,
+        "Relevant frames per sentence searched for objects.",
+        low=1,
+        high=64,
+        only_with="finds_tracks",
+    )
+    vote_threshold: float = setting(
+        0.5,
+        "Mean mask probability that a track needs, or to be the best of an annotated moment.",
+        low=0,
+        high=1,
+        only_with="uses_tracks",
+    )
+    vote_share: float = setting(
+        0.7,
+        "Part of the best track's probability that it needs.",
+        low=0,
+        high=1,
+        only_with="uses_tracks",
+    )
     expressions_per_batch: int = setting(
         0,
         "Sentences of a video per batch; 0 is up to 16.",
@@ -115,6 +155,16 @@ class PropagateConfig(Settings):
         only_with="online",
     )
 
+    @property
+    def uses_tracks(self) -> bool:
+        """Whether masks are unions of object tracks."""
+        return self.tracks != OFF
+
+    @property
+    def finds_tracks(self) -> bool:
+        """Whether the run tracks the objects itself."""
+        return self.tracks == OWN
+
     def segmenter(self, trained: SegmenterConfig) -> SegmenterConfig:
         """Return the checkpoint's settings, changed where this run says so."""
         changes: dict[str, Any] = {}
@@ -138,12 +188,14 @@ class PropagateInputs(Inputs):
         text: from `tgl precompute-text`.
         checkpoint: from `tgl train`.
         moments: a moments table (Parquet), with `--moments file`.
+        tracks: an index of tracks, with `--tracks file`.
     """
 
     index: Path
     text: Path
     checkpoint: Path
     moments: Path | None = None
+    tracks: Path | None = None
 
     def digests(self) -> dict[str, str]:
         """Digests of the index with its frames, of texts, weights and moments by content."""
@@ -154,6 +206,8 @@ class PropagateInputs(Inputs):
         }
         if self.moments is not None:
             found["moments"] = file_digest(self.moments)
+        if self.tracks is not None:
+            found["tracks"] = artifact_digest(self.tracks)
         return found
 
     def paths(self) -> list[Path]:
@@ -161,9 +215,20 @@ class PropagateInputs(Inputs):
         return [*super().paths(), *frame_folders(self.index)]
 
     def check(self, config: PropagateConfig) -> None:
-        """Raise ConfigError unless a moments file is given exactly with --moments file."""
-        if (config.moments == "file") != (self.moments is not None):
+        """Raise ConfigError unless files are given exactly where the settings say so.
+
+        Online, tracks are refused: which objects there are is known at the end of the video.
+        """
+        if (config.moments == FILE) != (self.moments is not None):
             raise ConfigError("a moments table and --moments file go together", where="--moments")
+        if (config.tracks == FILE) != (self.tracks is not None):
+            raise ConfigError("an index of tracks and --tracks file go together", where="--tracks")
+        if config.online and config.uses_tracks:
+            raise ConfigError(
+                "needs the whole video, --online reads it once",
+                where="--tracks",
+                hint="leave out one of the two",
+            )
 
 
 def moments_table(text: str) -> Path:
@@ -192,4 +257,22 @@ def moments_table(text: str) -> Path:
             hint=f"tgl build-moments DATASET INDEX --moments {path.name} makes one, "
             f"INDEX/{MOMENTS_TABLE}",
         )
+    return path
+
+
+def tracks_index(text: str) -> Path:
+    """Return the index of tracks that --tracks names.
+
+    Raises:
+        MissingInput: neither an index nor one of the choices.
+    """
+    path = Path(text)
+    words = [word for word in TRACK_SOURCES if word != FILE]
+    if not path.is_dir():
+        raise MissingInput(
+            f"{text!r} is neither a folder nor one of {', '.join(words)}",
+            where="--tracks",
+            hint=suggestion(text, words) or "name an index of tracks, as OUT of tgl track",
+        )
+    require_files(path, INDEX_TABLES, what="index of tracks", hint="make one with tgl track")
     return path

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
+from contextlib import closing
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -15,6 +16,7 @@ import torch
 from schemas.parquet import concatenate
 from schemas.tables import PROPAGATION
 from stages.core.engine.runtime import Runtime
+from stages.core.index.index import Video
 from stages.core.index.mask_writer import MaskWriter
 from stages.core.index.propagation_rows import PropagationRows
 from stages.core.index.texts import TextStore
@@ -23,8 +25,8 @@ from stages.core.model.adapter.cache import AdapterCache
 from stages.core.model.config import SegmenterConfig
 from stages.core.model.device import autocast
 from stages.core.model.dual_path.mask_assembler import MaskAssembler
-from stages.core.model.dual_path.segmenter import Segmenter
-from stages.core.model.dual_path.tracks import plan_tracks
+from stages.core.model.dual_path.segmenter import Results, Segmenter
+from stages.core.model.dual_path.tracks import ClipTrack, plan_tracks
 from stages.core.model.text import TextBatch
 from stages.core.model.tgl import TglModel
 from stages.core.model.video_features import VideoFeatures
@@ -45,6 +47,7 @@ class Runner(ABC):
         device: of the model.
         decoders: threads that read and resize frames.
         routes: number of sentences so far by what routed them.
+        counts: of tracks so far, by name.
     """
 
     model: TglModel
@@ -54,6 +57,7 @@ class Runner(ABC):
     device: torch.device
     decoders: Executor
     routes: Counter[str] = field(default_factory=Counter, init=False)
+    counts: Counter[str] = field(default_factory=Counter, init=False)
 
     @abstractmethod
     def run(self, job: Job, writer: MaskWriter) -> Iterator[pa.Table]:
@@ -77,8 +81,16 @@ class OfflineRunner(Runner):
 
     def run(self, job: Job, writer: MaskWriter) -> Iterator[pa.Table]:
         """See ``Runner``; a batch of sentences at a time."""
-        features = VideoFeatures(
-            job.video,
+        with closing(self.features(job.video)) as features:
+            for part in self.batches(job):
+                rows = self._batch(part, features, writer)
+                writer.wait()
+                yield rows
+
+    def features(self, video: Video) -> VideoFeatures:
+        """Features of a video, to be closed."""
+        return VideoFeatures(
+            video,
             self.model.encode_frames,
             size=self.model.backbone.image_size,
             device=self.device,
@@ -86,27 +98,29 @@ class OfflineRunner(Runner):
             chunk=self.config.chunk_frames,
             decoders=self.decoders,
         )
+
+    def batches(self, job: Job) -> Iterator[Job]:
+        """The sentences that run as one batch each."""
         size = self.config.expressions_per_batch or budgets.MOST_EXPRESSIONS
-        try:
-            for start in range(0, len(job.expressions), size):
-                last = min(start + size, len(job.expressions))
-                rows = self._batch(job.only(range(start, last)), features, writer)
-                writer.wait()
-                yield rows
-        finally:
-            features.close()
+        for start in range(0, len(job.expressions), size):
+            yield job.only(range(start, min(start + size, len(job.expressions))))
 
     @torch.inference_mode()
     def _batch(self, job: Job, features: VideoFeatures, writer: MaskWriter) -> pa.Table:
         """Segment some sentences together."""
         with autocast(self.runtime.precision, self.device):
-            tokens = self._adapter_tokens(job, features)
+            tokens = self.adapter_tokens(job, features)
             relevance = tokens.relevance().float().sigmoid().cpu().numpy()
-            routes = self._routes(job, relevance)
+            routes = self.choose_routes(job, relevance)
             assembler = self._segment(job, routes, features, tokens, writer)
-        return _rows(job, routes, relevance, assembler)
+        scores, areas = assembler.scores, assembler.areas
+        parts = [
+            sentence_rows(job, row, route, relevance[row], scores[row], areas[row])
+            for row, route in enumerate(routes)
+        ]
+        return concatenate(parts, PROPAGATION)
 
-    def _adapter_tokens(self, job: Job, features: VideoFeatures) -> AdapterCache:
+    def adapter_tokens(self, job: Job, features: VideoFeatures) -> AdapterCache:
         """The adapter's tokens for the sentences of a job."""
         embeddings = [self.texts.get(expression.text) for expression in job.expressions]
         text = TextBatch.of(embeddings).to(self.device)
@@ -114,7 +128,7 @@ class OfflineRunner(Runner):
         encoded = self.model.adapter.text(text)
         return AdapterCache(self.model, features, encoded, self.config.feature_memory * GIGABYTE)
 
-    def _routes(self, job: Job, relevance: np.ndarray) -> list[Route]:
+    def choose_routes(self, job: Job, relevance: np.ndarray) -> list[Route]:
         """The route of each sentence, counted."""
         routes = [
             choose_route(
@@ -137,23 +151,10 @@ class OfflineRunner(Runner):
         writer: MaskWriter,
     ) -> MaskAssembler:
         """Run both paths for the sentences with a target; write black masks for the others."""
-        config = self.segmenter
-        guided = np.stack([route.guided for route in routes])
-        times = np.arange(job.video.num_frames)
-        tracks = [
-            track
-            for track in plan_tracks(guided, times, per_moment=config.per_moment_banks)
-            if not routes[track.expression].empty
-        ]
-        gate = config.gates(training=False)
+        tracks = self.planned(job, routes)
+        gate = self.segmenter.gates(training=False)
         assembler = MaskAssembler(job.video, job.expressions, tracks, writer, gate=gate)
-        results = Segmenter(self.model.backbone, config).run(
-            tracks,
-            lambda items: features.of([item.frame for item in items]),
-            self.model.language_path(tokens, tokens.text, config),
-            by_time=not (features.resident and tokens.resident),
-        )
-        for items, decoded in results:
+        for items, decoded in self.results(tracks, features, tokens):
             assembler.add(items, decoded)
         black = np.zeros((job.video.height, job.video.width), bool)
         for route, expression in zip(routes, job.expressions, strict=True):
@@ -162,22 +163,46 @@ class OfflineRunner(Runner):
                     writer.write(job.video, expression, frame, black)
         return assembler
 
+    def planned(self, job: Job, routes: Sequence[Route]) -> list[ClipTrack]:
+        """The memory banks of the sentences with a target."""
+        guided = np.stack([route.guided for route in routes])
+        times = np.arange(job.video.num_frames)
+        per_moment = self.segmenter.per_moment_banks
+        return [
+            track
+            for track in plan_tracks(guided, times, per_moment=per_moment)
+            if not routes[track.expression].empty
+        ]
 
-def _rows(
-    job: Job, routes: Sequence[Route], relevance: np.ndarray, assembler: MaskAssembler
-) -> pa.Table:
-    """Rows of the propagation table for the sentences of a job."""
-    frames = range(job.video.num_frames)
-    parts = [
-        PropagationRows(
-            job.video.video_id,
-            [expression.expression_id] * len(frames),
-            frames,
-            route.words(),
-            relevance[row],
-            assembler.scores[row],
-            assembler.areas[row],
+    def results(
+        self, tracks: Sequence[ClipTrack], features: VideoFeatures, tokens: AdapterCache
+    ) -> Results:
+        """Run both paths."""
+        config = self.segmenter
+        return Segmenter(self.model.backbone, config).run(
+            tracks,
+            lambda items: features.of([item.frame for item in items]),
+            self.model.language_path(tokens, tokens.text, config),
+            by_time=not (features.resident and tokens.resident),
         )
-        for row, (expression, route) in enumerate(zip(job.expressions, routes, strict=True))
-    ]
-    return concatenate([part.table() for part in parts], PROPAGATION)
+
+
+def sentence_rows(
+    job: Job,
+    row: int,
+    route: Route,
+    relevance: np.ndarray,
+    scores: np.ndarray,
+    areas: np.ndarray,
+) -> pa.Table:
+    """Rows of the propagation table for one sentence of a job.
+
+    Args:
+        row: of the sentence.
+        relevance, scores, areas: (T,) see ``PropagationRows``.
+    """
+    frames = range(job.video.num_frames)
+    names = [job.expressions[row].expression_id] * len(frames)
+    return PropagationRows(
+        job.video.video_id, names, frames, route.words(), relevance, scores, areas
+    ).table()

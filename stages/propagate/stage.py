@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from schemas.errors import CorruptInput, TglError
-from schemas.layouts import PROPAGATION_TABLE
-from schemas.tables import PROPAGATION
+from schemas.layouts import OBJECTS_TABLE, PROPAGATION_TABLE
+from schemas.tables import OBJECTS, PROPAGATION
+from schemas.wording import amount
 from stages.core.engine.digest import checkpoint_digest
 from stages.core.engine.execute import Outcome
 from stages.core.engine.progress import Progress, SilentTask, Task
@@ -29,8 +31,16 @@ from stages.core.model.tgl import TglModel
 from stages.propagate.config import PropagateConfig, PropagateInputs
 from stages.propagate.jobs import Job, known_moments, plan_jobs
 from stages.propagate.online.runner import OnlineRunner
-from stages.propagate.runner import OfflineRunner
-from stages.propagate.work import FinishedUnits, WorkerStats, finished_rows, process_videos
+from stages.propagate.runner import OfflineRunner, Runner
+from stages.propagate.tracks.given import GivenTracks
+from stages.propagate.tracks.runner import LEFT, SENTENCES_WITHOUT, TrackRunner
+from stages.propagate.work import (
+    FinishedUnits,
+    WorkerStats,
+    finished_objects,
+    finished_rows,
+    process_videos,
+)
 
 _SCRATCH, _PREVIOUS = "scratch", "previous"
 
@@ -68,6 +78,11 @@ def run(
         "videos failed": len(whole.failures),
         "masks": masks,
     }
+    if config.uses_tracks:
+        objects = finished_objects(setup.jobs, setup.finished, whole.failures)
+        out.write_table(OBJECTS_TABLE, objects, OBJECTS)
+        counts |= {"chosen tracks": objects.num_rows}
+        _warn_of_tracks(whole, config, progress)
     lines = tuple(line for line in failures if line is not None)
     return Result(counts, lines, _run_counts(whole), threads=torch.get_num_threads())
 
@@ -122,6 +137,7 @@ class Setup:
         jobs: one per video, in the order of the index.
         texts: embeddings of the sentences.
         finished: sentences that are done.
+        given: tracks to make masks of.
     """
 
     config: PropagateConfig
@@ -130,6 +146,7 @@ class Setup:
     jobs: list[Job]
     texts: TextStore
     finished: FinishedUnits
+    given: GivenTracks | None
 
     @classmethod
     def open(
@@ -144,16 +161,22 @@ class Setup:
         index.require_frames()
         texts.require(expression.text for expression in index.expressions)
         jobs = plan_jobs(index, known_moments(index, inputs, config))
-        finished = FinishedUnits(out, texts, checkpoint_digest(inputs.checkpoint))
-        return cls(config, inputs, runtime, jobs, texts, finished)
+        given = None if inputs.tracks is None else GivenTracks(inputs.tracks)
+        finished = FinishedUnits(
+            out,
+            texts,
+            checkpoint_digest(inputs.checkpoint),
+            together=config.uses_tracks,
+            given=given,
+        )
+        return cls(config, inputs, runtime, jobs, texts, finished, given)
 
     def work(self, team: Team, task: Task) -> WorkerStats:
         """Segment this process's part of the videos."""
         device = _device(self.runtime, team)
         model = load_model(self.inputs.checkpoint, self.texts, self.runtime, device)
-        kind = OnlineRunner if self.config.online else OfflineRunner
         with ThreadPoolExecutor(self.runtime.workers) as decoders, ThreadPoolExecutor(1) as writers:
-            runner = kind(
+            runner = self._kind()(
                 model,
                 self.texts,
                 self.config,
@@ -162,6 +185,12 @@ class Setup:
                 decoders=decoders,
             )
             return process_videos(self.jobs, runner, self.finished, team, writers, task)
+
+    def _kind(self) -> Callable[..., Runner]:
+        """Makes the runner that the settings ask for."""
+        if self.config.uses_tracks:
+            return partial(TrackRunner, given=self.given)
+        return OnlineRunner if self.config.online else OfflineRunner
 
 
 def _device(runtime: Runtime, team: Team) -> torch.device:
@@ -178,7 +207,21 @@ def _run_counts(stats: WorkerStats) -> dict[str, int | float]:
         "videos finished before": stats.videos_before,
         "expressions finished before": stats.sentences_before,
     }
-    return taken | {f"routed by {source}": n for source, n in sorted(stats.routes.items())}
+    routed = {f"routed by {source}": n for source, n in sorted(stats.routes.items())}
+    return taken | routed | stats.tracks
+
+
+def _warn_of_tracks(stats: WorkerStats, config: PropagateConfig, progress: Progress) -> None:
+    """Say where masks are empty for want of a track, of the sentences of this run."""
+    without, left = stats.tracks.get(SENTENCES_WITHOUT, 0), stats.tracks.get(LEFT, 0)
+    if without:
+        progress.warn(
+            f"no track fits the masks of {amount(without, 'sentences')}: they are left empty"
+        )
+    if left:
+        progress.warn(
+            f"{amount(left, 'parts of masks')} not tracked: --max-tracks is {config.max_tracks}"
+        )
 
 
 def load_model(folder: Path, texts: TextStore, runtime: Runtime, device: torch.device) -> TglModel:

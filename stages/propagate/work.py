@@ -19,7 +19,7 @@ from schemas.directories import remove_tree
 from schemas.errors import TglError
 from schemas.parquet import concatenate
 from schemas.receipts import canonical_json
-from schemas.tables import PROPAGATION
+from schemas.tables import OBJECTS, PROPAGATION
 from stages.core.engine.digest import text_digest
 from stages.core.engine.failures import INPUT_FAILURES
 from stages.core.engine.progress import Task
@@ -31,6 +31,7 @@ from stages.core.index.mask_writer import MaskWriter
 from stages.core.index.texts import TextStore
 from stages.propagate.jobs import Job
 from stages.propagate.runner import Runner
+from stages.propagate.tracks.given import GivenTracks
 
 _NEXT_VIDEO, _SENTENCES = "video", "sentences"
 
@@ -45,6 +46,7 @@ class WorkerStats:
         sentences_before: finished by earlier runs, also of videos that were not whole.
         failures: one line per failed video.
         routes: number of sentences by what routed them.
+        tracks: counts of tracks, by name.
     """
 
     videos: int = 0
@@ -52,6 +54,7 @@ class WorkerStats:
     sentences_before: int = 0
     failures: dict[str, str] = field(default_factory=dict)
     routes: dict[str, int] = field(default_factory=dict)
+    tracks: dict[str, int] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """The counts as JSON values."""
@@ -62,13 +65,15 @@ class WorkerStats:
         """The counts of all processes together."""
         whole = WorkerStats()
         routes: Counter[str] = Counter()
+        tracks: Counter[str] = Counter()
         for part in parts:
             whole.videos += part.videos
             whole.videos_before += part.videos_before
             whole.sentences_before += part.sentences_before
             whole.failures |= part.failures
             routes.update(part.routes)
-        whole.routes = dict(routes)
+            tracks.update(part.tracks)
+        whole.routes, whole.tracks = dict(routes), dict(tracks)
         return whole
 
 
@@ -79,20 +84,44 @@ class FinishedUnits:
         out: the workspace.
         texts: embeddings of the sentences.
         weights: digest of the checkpoint.
+        together: the masks of a sentence depend on all sentences of its video, and each has rows
+            of the objects table.
+        given: tracks that the masks are made of.
     """
 
-    def __init__(self, out: Workspace, texts: TextStore, weights: str):
+    def __init__(
+        self,
+        out: Workspace,
+        texts: TextStore,
+        weights: str,
+        *,
+        together: bool = False,
+        given: GivenTracks | None = None,
+    ):
         self.out = out
+        self.together = together
         self._texts = texts
         self._weights = weights
+        self._given = given
         self._keys: dict[tuple[str, str], str] = {}
 
     def rows(self, job: Job) -> list[pa.Table | None]:
         """The rows of each sentence of a video; None for those that are not finished."""
         if any(expression.key not in self._keys for expression in job.expressions):
             self._add_keys(job)
+        return [self._rows(expression) for expression in job.expressions]
+
+    def _rows(self, expression: Expression) -> pa.Table | None:
+        key = self._keys[expression.key]
+        if self.together and self.out.finished(_objects_unit(expression), key) is None:
+            return None
+        return self.out.finished(_unit(expression), key)
+
+    def objects(self, job: Job) -> list[pa.Table | None]:
+        """The objects of each sentence of a video; None where they are not finished."""
+        self.rows(job)
         return [
-            self.out.finished(_unit(expression), self._keys[expression.key])
+            self.out.finished(_objects_unit(expression), self._keys[expression.key])
             for expression in job.expressions
         ]
 
@@ -106,16 +135,27 @@ class FinishedUnits:
             self._keys[expression.key] = text_digest(
                 canonical_json([self._weights, video, about, text])
             )
+        if self.together:
+            names = [expression.key for expression in job.expressions]
+            tracks = None if self._given is None else self._given.digest(job.video)
+            whole = [tracks, *(self._keys[name] for name in names)]
+            self._keys |= {
+                name: text_digest(canonical_json([self._keys[name], whole])) for name in names
+            }
 
     def add(self, expression: Expression, rows: pa.Table, writer: MaskWriter) -> None:
         """Mark a sentence whose masks are on disk; :meth:`rows` was called for its video."""
         files = writer.take_files(expression)
+        objects = writer.take_objects(expression)
+        if objects is not None:
+            self.out.finish(_objects_unit(expression), self._keys[expression.key], objects)
         self.out.finish(_unit(expression), self._keys[expression.key], rows, files)
 
     def discard(self, job: Job) -> None:
         """Remove everything of a video."""
         for expression in job.expressions:
             self.out.discard(_unit(expression))
+            self.out.discard(_objects_unit(expression))
         remove_tree(self.out.path / job.video.video_id)
 
 
@@ -140,7 +180,7 @@ def process_videos(
             done = team.count(_SENTENCES, sentences)
             task.advance(done - shown)
             shown = done
-    stats.routes = dict(runner.routes)
+    stats.routes, stats.tracks = dict(runner.routes), dict(runner.counts)
     return stats
 
 
@@ -157,6 +197,8 @@ def _process_video(
 ) -> Iterator[int]:
     """Segment the unfinished sentences of a video; yields numbers of sentences as they finish."""
     missing = [row for row, rows in enumerate(finished.rows(job)) if rows is None]
+    if finished.together and missing:
+        missing = list(range(len(job.expressions)))
     before = len(job.expressions) - len(missing)
     stats.sentences_before += before
     stats.videos_before += not missing
@@ -199,21 +241,43 @@ def finished_rows(
         TglError: a finished sentence is missing.
     """
     for job in jobs:
-        if job.video.video_id in failed:
-            continue
-        parts = []
-        for expression, rows in zip(job.expressions, finished.rows(job), strict=True):
-            if rows is None:
-                raise finished.out.lost(
-                    f"the masks of video {job.video.video_id}, expression "
-                    f"{expression.expression_id}"
-                )
-            parts.append(rows)
-        yield concatenate(parts, PROPAGATION)
+        if job.video.video_id not in failed:
+            parts = list(_all_of(job, finished.rows(job), finished))
+            yield concatenate(parts, PROPAGATION)
+
+
+def finished_objects(
+    jobs: Sequence[Job], finished: FinishedUnits, failed: dict[str, str]
+) -> pa.Table:
+    """The objects of every video that did not fail, in the order of the jobs.
+
+    Raises:
+        TglError: a finished sentence is missing.
+    """
+    parts = [OBJECTS.schema.empty_table()]
+    for job in jobs:
+        if job.video.video_id not in failed:
+            parts += _all_of(job, finished.objects(job), finished)
+    return concatenate(parts, OBJECTS).combine_chunks()
+
+
+def _all_of(
+    job: Job, parts: Sequence[pa.Table | None], finished: FinishedUnits
+) -> Iterator[pa.Table]:
+    for expression, rows in zip(job.expressions, parts, strict=True):
+        if rows is None:
+            raise finished.out.lost(
+                f"the masks of video {job.video.video_id}, expression {expression.expression_id}"
+            )
+        yield rows
 
 
 def _unit(expression: Expression) -> str:
     return f"{expression.video_id}/{expression.expression_id}"
+
+
+def _objects_unit(expression: Expression) -> str:
+    return f"{_unit(expression)}/objects"
 
 
 def _text_digest(texts: TextStore, sentence: str) -> str:

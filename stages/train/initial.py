@@ -57,7 +57,8 @@ def initial_model(config: TrainConfig, inputs: TrainInputs, text_dim: int) -> Tg
         assert inputs.backbone is not None
         backbone = load_backbone(inputs.backbone)
         torch.manual_seed(config.seed)
-        return TglModel(config.model_config(), backbone, text_dim, config.segmenter_config())
+        settings = config.model_config(), backbone, text_dim, config.segmenter_config()
+        return TglModel(*settings, keep_original=True)
     _require_sizes(config, adapter_config(inputs.init), inputs.init)
     trained = load_for_texts(inputs.init, text_dim)
     model = TglModel(config.model_config(), trained.backbone, text_dim, config.segmenter_config())
@@ -65,6 +66,7 @@ def initial_model(config: TrainConfig, inputs: TrainInputs, text_dim: int) -> Tg
     same_head = model.config.track_width == trained.config.track_width
     if model.track_head is not None and trained.track_head is not None and same_head:
         model.track_head.load_state_dict(trained.track_head.state_dict())
+    model.original = trained.original
     return model.train()
 
 

@@ -14,15 +14,20 @@ from stages.propagate.config import (
     FILE,
     MOMENTS,
     ROUTING,
+    TRACK_SOURCES,
+    TRACKS,
     PropagateConfig,
     PropagateInputs,
     moments_table,
+    tracks_index,
 )
 from tglcli.options import RunOptions, stage_command
 
 
 @stage_command(
-    PropagateConfig, runtime=("workers", "device", "precision", "compile"), own=("moments",)
+    PropagateConfig,
+    runtime=("workers", "device", "precision", "compile"),
+    own=("moments", "tracks"),
 )
 def propagate(
     index: Annotated[Path, typer.Argument(help="Index of tgl build-moments.")],
@@ -42,12 +47,20 @@ def propagate(
             rich_help_panel=ROUTING,
         ),
     ] = PropagateConfig.moments,
+    tracks: Annotated[
+        str,
+        typer.Option(
+            help="Object tracks to make masks of: off, own (what the masks show, tracked through "
+            "the video), or an index of tracks.",
+            rich_help_panel=TRACKS,
+        ),
+    ] = PropagateConfig.tracks,
 ) -> None:
     """Segment the objects of each sentence in each frame.
 
     Examples:
         tgl propagate index text checkpoint masks
-        tgl propagate index text checkpoint masks --moments annotated
+        tgl propagate index text checkpoint masks --moments annotated --tracks own
         tgl propagate index text checkpoint masks --moments selected/moments.parquet
     """
     for folder in (index, text):
@@ -56,7 +69,9 @@ def propagate(
     from stages.propagate.stage import STAGE, together
 
     named = moments in MOMENTS and moments != FILE
-    config = replace(config, moments=moments if named else FILE)
+    known = tracks in TRACK_SOURCES and tracks != FILE
+    config = replace(config, moments=moments if named else FILE, tracks=tracks if known else FILE)
     table = None if named else moments_table(moments)
-    inputs = PropagateInputs(index, text, model, table)
+    objects = None if known else tracks_index(tracks)
+    inputs = PropagateInputs(index, text, model, table, objects)
     together(lambda: run.execute(STAGE, config, inputs, out), config, inputs, run.runtime)

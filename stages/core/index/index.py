@@ -252,3 +252,13 @@ def _check_moments(
 
 def _rows(table: pa.Table, columns: list[str]) -> zip:
     return zip(*(table.column(name).to_pylist() for name in columns), strict=True)
+
+
+def track_name(video_id: str, number: int) -> str:
+    """The anno id of a track: unique in an index, since nothing but the number follows."""
+    return f"{video_id}_{number:03d}"
+
+
+def track_number(anno_id: str) -> str:
+    """The object id of a track: its number in its video."""
+    return str(int(anno_id.rsplit("_", 1)[1]))

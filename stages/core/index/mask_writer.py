@@ -7,6 +7,7 @@ from concurrent.futures import Executor, Future
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 
 from schemas.layouts import mask_path
 from stages.core.index.index import Expression, Video
@@ -30,6 +31,7 @@ class MaskWriter:
         self._waiting: deque[tuple[Future[None], int]] = deque()
         self._waiting_bytes = 0
         self._files: dict[str, list[Path]] = {}
+        self._objects: dict[str, pa.Table] = {}
 
     def write(self, video: Video, expression: Expression, frame: int, mask: np.ndarray) -> None:
         """Queue one mask, (H, W) bool."""
@@ -57,6 +59,14 @@ class MaskWriter:
     def take_files(self, expression: Expression) -> list[Path]:
         """Hand over the files of a finished sentence."""
         return self._files.pop(expression.expression_id, [])
+
+    def keep_objects(self, expression: Expression, rows: pa.Table) -> None:
+        """Keep a sentence's rows of the objects table until it is finished."""
+        self._objects[expression.expression_id] = rows
+
+    def take_objects(self, expression: Expression) -> pa.Table | None:
+        """Hand over the rows of a finished sentence; None if it has no objects table."""
+        return self._objects.pop(expression.expression_id, None)
 
 
 def _write(path: Path, mask: np.ndarray) -> None:

@@ -42,6 +42,7 @@ def save_checkpoint(folder: Path, model: TglModel, *, encoder: str, with_head: b
         "model": sizes,
         "text": {"dim": model.text_dim, "encoder": encoder},
         "backbone": model.backbone.to_config(),
+        "original": model.original is not None,
     }
     if with_head:
         document["tracks"] = dataclasses.asdict(model.thresholds)
@@ -131,7 +132,9 @@ def _build(document: dict[str, Any], folder: Path) -> TglModel:
         raise SchemaMismatch(f"unknown model settings {', '.join(sorted(settings))}", where=where)
     backbone = backbone_of(document["backbone"], where)
     with model_errors(where, "torch cannot build a model from it"):
-        model = TglModel(config, backbone, text_dim(document), segmenter)
+        # Checkpoints of earlier releases keep no weights to track with.
+        keep = document.get("original") is True
+        model = TglModel(config, backbone, text_dim(document), segmenter, keep_original=keep)
     try:
         model.thresholds = TrackThresholds(**document.get("tracks", {}))
     except (TypeError, ValueError) as error:

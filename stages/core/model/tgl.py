@@ -16,6 +16,7 @@ from stages.core.model.clip_output import ClipOutput, merge_tracks
 from stages.core.model.config import ModelConfig, SegmenterConfig, TrackThresholds
 from stages.core.model.dual_path.segmenter import Segmenter
 from stages.core.model.dual_path.tracks import Item, plan_tracks
+from stages.core.model.original import OriginalWeights
 from stages.core.model.text import TextBatch
 from stages.core.model.track_head.head import TrackHead
 from stages.core.model.track_head.look import look_width
@@ -29,8 +30,10 @@ class TglModel(nn.Module):
         backbone: SAM 2; its image encoder is frozen here.
         text_dim: D, the width of the text encoder's output.
         segmenter: how clips are segmented in training, and where a run does not say otherwise.
+        keep_original: keep a copy of the backbone's weights that are trained, to track with.
 
     Attributes:
+        original: that copy; None if there is none.
         track_head: None in a model without one.
         thresholds: of the track head; calibrated in training.
     """
@@ -41,6 +44,8 @@ class TglModel(nn.Module):
         backbone: Backbone,
         text_dim: int,
         segmenter: SegmenterConfig | None = None,
+        *,
+        keep_original: bool = False,
     ):
         super().__init__()
         self.config = config
@@ -56,6 +61,7 @@ class TglModel(nn.Module):
             self.track_head.requires_grad_(False)
         self.thresholds = TrackThresholds()
         backbone.select_trained(gate=self.segmenter.object_gate == "always")
+        self.original = OriginalWeights(backbone) if keep_original else None
 
     def train(self, mode: bool = True) -> TglModel:
         """As usual, but the frozen image encoder stays in eval mode (stochastic depth)."""
@@ -74,6 +80,15 @@ class TglModel(nn.Module):
             else:
                 groups["pretrained"][name] = parameter
         return groups
+
+    def tracker(self) -> Backbone:
+        """A backbone that tracks objects without a sentence, on the same frozen features.
+
+        Its weights are those before training where the model keeps them, else the trained ones.
+        """
+        if self.original is None:
+            return self.backbone
+        return self.original.tracker(self.backbone)
 
     @torch.no_grad()
     def encode(self, pixels: Tensor) -> FrameFeatures:

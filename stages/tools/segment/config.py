@@ -84,7 +84,7 @@ class SegmentConfig(PropagateConfig):
 OF_A_CHECKPOINT = tuple(
     name
     for name in settings_of(PropagateConfig)
-    if name not in ("feature_memory", "chunk_frames")  # of any tracker
+    if name not in ("feature_memory", "chunk_frames", "max_tracks")  # of any tracker
 )
 """Settings that only a checkpoint has."""
 OF_A_TRACKER = tuple(settings_of(SegmentConfig).keys() - settings_of(PropagateConfig).keys())

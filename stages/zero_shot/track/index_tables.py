@@ -13,9 +13,9 @@ from schemas.layouts import EXPRESSIONS_TABLE, MOMENTS_TABLE, TRACKS_TABLE, VIDE
 from schemas.parquet import rows_of
 from schemas.tables import EXPRESSIONS, MOMENTS, TRACKS, VIDEOS
 from stages.core.engine.workspace import Workspace
-from stages.core.index.index import Index, Video
+from stages.core.index.index import Index, Video, track_number
 from stages.core.index.mask_table import write_mask_table
-from stages.zero_shot.track.units import TrackCounts, VideoTracks, track_number
+from stages.zero_shot.track.units import TrackCounts, VideoTracks
 
 
 @dataclass

@@ -10,16 +10,6 @@ import pyarrow as pa
 from schemas.tables import MASKS, TRACKS, TableSpec
 
 
-def track_name(video_id: str, number: int) -> str:
-    """The anno id of a track: unique in an index, since nothing but the number follows."""
-    return f"{video_id}_{number:03d}"
-
-
-def track_number(anno_id: str) -> str:
-    """The object id of a track: its number in its video."""
-    return str(int(anno_id.rsplit("_", 1)[1]))
-
-
 @dataclass
 class TrackCounts:
     """Counts of one video, or sums over videos.

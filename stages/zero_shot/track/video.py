@@ -18,11 +18,11 @@ from schemas.tables import MASKS, TRACKS
 from stages.core.engine.failures import INPUT_FAILURES
 from stages.core.engine.workers.devices import DeviceWorker
 from stages.core.index.frame_files import require_unchanged
-from stages.core.index.index import Video
+from stages.core.index.index import Video, track_name
 from stages.core.media.rle import Rle
 from stages.zero_shot.track.config import GIGABYTE, TrackConfig
 from stages.zero_shot.track.steps import Steps
-from stages.zero_shot.track.units import TrackCounts, VideoTracks, track_name
+from stages.zero_shot.track.units import TrackCounts, VideoTracks
 
 if TYPE_CHECKING:
     from stages.core.model.backbones.backbone import Backbone

@@ -77,6 +77,7 @@ class Recorder:
 
     def __init__(self, log: list[tuple[str, str]], turn: Any = None):
         self.routes: dict[str, int] = {"all": 1}
+        self.counts: dict[str, int] = {}
         self._log = log
         self._turn = turn
 

@@ -12,7 +12,7 @@ import typer
 from schemas.errors import ConfigError
 from schemas.wording import amount
 from stages.core.model.loading.hub import TOY
-from stages.propagate.config import ROUTING
+from stages.propagate.config import ROUTING, TRACKS
 from stages.tools.render.config import MOST_TOGETHER, RenderConfig
 from stages.tools.segment.config import SegmentConfig
 from stages.tools.segment.prompts.parsing import parse_box, parse_mask, parse_point
@@ -112,6 +112,13 @@ _Moments = Annotated[
         rich_help_panel=ROUTING,
     ),
 ]
+_Tracks = Annotated[
+    Literal["off", "own"],
+    typer.Option(
+        help="Make the masks of object tracks: own (what the masks show, tracked), or off.",
+        rich_help_panel=TRACKS,
+    ),
+]
 _Encoder = Annotated[
     str | None,
     typer.Option(
@@ -156,7 +163,7 @@ _KeepDamaged = Annotated[
 
 
 @stage_command(
-    SegmentConfig, runtime=("workers", "device", "precision", "compile"), own=("moments",)
+    SegmentConfig, runtime=("workers", "device", "precision", "compile"), own=("moments", "tracks")
 )
 def segment(
     source: _Source,
@@ -172,6 +179,7 @@ def segment(
     masks: _Masks = None,
     table: _Table = None,
     moments: _Moments = SegmentConfig.moments,  # type: ignore[assignment]
+    tracks: _Tracks = SegmentConfig.tracks,  # type: ignore[assignment]
     encoder: _Encoder = None,
     fps: _Fps = 0,
     size: _Size = None,
@@ -216,7 +224,7 @@ def segment(
         keep_damaged=keep_damaged,
         warnings=(TOY_WARNING,) if checkpoint == TOY else (),
     )
-    config = replace(config, moments=moments)
+    config = replace(config, moments=moments, tracks=tracks)
     started = time.monotonic()
     result = _segment(request, config, run)
     if not run.quiet:

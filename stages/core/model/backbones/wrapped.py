@@ -117,6 +117,11 @@ class VideoModel(nn.Module):
             return False
         return name.startswith(self.trained_parts) or (gate and name.startswith(self.gate_parts))
 
+    def trainable(self) -> dict[str, nn.Parameter]:
+        """Parameters that some setting trains, by their name in this module."""
+        ids = {id(p) for n, p in self.sam.named_parameters() if self._is_trained(n, gate=True)}
+        return {name: p for name, p in self.named_parameters() if id(p) in ids}
+
     @property
     def image_encoder(self) -> nn.Module:
         """The network that :meth:`encode` runs frames through."""

@@ -1,0 +1,46 @@
+"""Records that find, vote for and choose object tracks exchange."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from torch import Tensor
+
+from stages.core.model.object_tracks.maps import LogitMaps
+
+
+@dataclass(frozen=True)
+class SentenceMasks:
+    """What dual-path propagation found for one sentence.
+
+    Attributes:
+        maps: mask logits of the T frames; absent objects are blanked by the object score.
+        guided: bool (T,), the frames of the language path; none for a sentence without a target.
+        relevance: float32 (T,) probabilities.
+        scores: float32 (T,) object scores, logits; NaN where nothing was computed.
+    """
+
+    maps: LogitMaps
+    guided: np.ndarray
+    relevance: np.ndarray
+    scores: np.ndarray
+
+
+class ObjectTracks(Protocol):
+    """N tracks of objects through a video of T frames."""
+
+    @property
+    def names(self) -> Sequence[str]:
+        """Unique ids of the tracks."""
+
+    def small(self, frames: Sequence[int]) -> Tensor:
+        """bool (N, n, m, m) masks on some frames, at most at ``overlaps.MATCH_SIDE``."""
+
+    def full(self, frame: int, numbers: Sequence[int]) -> np.ndarray:
+        """bool (n, H, W) masks of some tracks on a frame, at the video's size."""
+
+    def visible(self, number: int) -> int:
+        """Number of frames in which a track has a mask."""

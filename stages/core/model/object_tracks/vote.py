@@ -1,0 +1,80 @@
+"""The vote: which tracks the masks of a sentence cover, and which of them are its referents.
+
+The language path finds an object; tracking draws it better (docs/model.md). So the masks of a
+sentence's guided frames do not become the result, they choose among the tracks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch.nn.functional as F
+from torch import Tensor
+
+from stages.core.model.object_tracks.records import ObjectTracks, SentenceMasks
+
+VOTING_FRAMES = 64
+"""Guided frames of a sentence, spread evenly, that vote."""
+
+
+def vote(tracks: ObjectTracks, sentences: Sequence[SentenceMasks]) -> np.ndarray:
+    """Score every track for every sentence.
+
+    A score is the probability that the sentence's masks give to a pixel of the track, averaged
+    over its pixels, then over the guided frames in which the track is visible.
+
+    Args:
+        tracks: N of them.
+        sentences: E of one video.
+
+    Returns:
+        float32 (E, N) from 0 to 1.
+    """
+    scores = np.zeros((len(sentences), len(tracks.names)), np.float32)
+    if not len(tracks.names):
+        return scores
+    for row, sentence in enumerate(sentences):
+        frames = voting_frames(sentence.guided)
+        if frames:
+            inside = tracks.small(frames).float()  # (N, n, m, m)
+            given = _to_side(sentence.maps.small_logits(frames).sigmoid(), inside.shape[-1])
+            scores[row] = _covered(inside, given).numpy()
+    return scores
+
+
+def voting_frames(guided: np.ndarray) -> list[int]:
+    """Frames of a sentence, bool (T,), that vote, ascending."""
+    frames = np.flatnonzero(guided)
+    places = np.linspace(0, len(frames) - 1, min(len(frames), VOTING_FRAMES))
+    return [int(frame) for frame in frames[np.unique(places.round().astype(int))]]
+
+
+def chosen_tracks(scores: np.ndarray, *, least: float, share: float) -> list[int]:
+    """Numbers of the tracks that are a sentence's referents, the best first; maybe none.
+
+    Args:
+        scores: (N,).
+        least: score that a track needs; it also needs more than 0.
+        share: part of the best track's score that it needs.
+    """
+    if not len(scores):
+        return []
+    enough = max(least, share * float(scores.max()))
+    order = np.argsort(-scores, kind="stable")
+    return [int(number) for number in order if scores[number] >= enough and scores[number] > 0]
+
+
+def _covered(inside: Tensor, given: Tensor) -> Tensor:
+    """(N,) scores of tracks, float (N, n, m, m) of 0 and 1, by probabilities (n, m, m)."""
+    pixels = inside.flatten(2).sum(dim=2)  # (N, n)
+    mean = (inside * given).flatten(2).sum(dim=2) / pixels.clamp(min=1)
+    shown = (pixels > 0).float()
+    return (mean * shown).sum(dim=1) / shown.sum(dim=1).clamp(min=1)
+
+
+def _to_side(maps: Tensor, side: int) -> Tensor:
+    """(n, m, m) at the side of the tracks' masks."""
+    if maps.shape[-1] == side:
+        return maps
+    return F.interpolate(maps.unsqueeze(1), size=(side, side), mode="area")[:, 0]

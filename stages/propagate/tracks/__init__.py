@@ -1,0 +1,1 @@
+"""Masks of sentences made of object tracks."""

@@ -1,0 +1,76 @@
+"""Writing the masks of sentences as unions of tracks, and the rows that name these."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from schemas.parquet import rows_of
+from schemas.tables import OBJECTS
+from stages.core.index.index import Expression
+from stages.core.index.mask_writer import MaskWriter
+from stages.core.model.object_tracks.records import ObjectTracks
+from stages.propagate.jobs import Job
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A track that belongs to a sentence.
+
+    Attributes:
+        number: of the track in its video, from 0.
+        score: of the vote.
+    """
+
+    number: int
+    score: float
+
+
+def write_chosen(
+    job: Job, tracks: ObjectTracks, chosen: Sequence[Sequence[Chosen]], writer: MaskWriter
+) -> np.ndarray:
+    """Write the masks of all sentences of a video in every frame; black where nothing is chosen.
+
+    Args:
+        job: E sentences of a video of T frames.
+        tracks: of the video.
+        chosen: tracks of each sentence, the best first.
+        writer: takes masks, and the rows of the objects table.
+
+    Returns:
+        int64 (E, T) pixels of the masks.
+    """
+    video = job.video
+    areas = np.zeros((len(job.expressions), video.num_frames), np.int64)
+    used = sorted({own.number for sentence in chosen for own in sentence})
+    place = {number: n for n, number in enumerate(used)}
+    for frame in range(video.num_frames):
+        masks = tracks.full(frame, used)  # (n, H, W)
+        for row, expression in enumerate(job.expressions):
+            mask = np.zeros((video.height, video.width), bool)
+            for own in chosen[row]:
+                mask |= masks[place[own.number]]
+            areas[row, frame] = int(mask.sum())
+            writer.write(video, expression, frame, mask)
+    for expression, sentence in zip(job.expressions, chosen, strict=True):
+        writer.keep_objects(expression, _objects(expression, tracks, sentence))
+    return areas
+
+
+def _objects(expression: Expression, tracks: ObjectTracks, chosen: Sequence[Chosen]) -> pa.Table:
+    """Rows of the objects table for a sentence."""
+    rows = [
+        {
+            "video_id": expression.video_id,
+            "expression_id": expression.expression_id,
+            "anno_id": tracks.names[own.number],
+            "number": number,
+            "score": own.score,
+            "visible_frames": tracks.visible(own.number),
+        }
+        for number, own in enumerate(chosen, start=1)
+    ]
+    return rows_of(rows, OBJECTS)
