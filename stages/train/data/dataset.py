@@ -30,7 +30,7 @@ from stages.train.data.targets import Spans, relevant_frames, target_referents, 
 
 _ORDER_STREAM = 1
 _CLIP_STREAM = 2
-_DRIFT_STREAM = 3
+_DRIFT_STREAM = 5  # 3 and 4 are those of windows
 
 
 @dataclass(frozen=True)
