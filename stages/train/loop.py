@@ -147,7 +147,8 @@ class Trainer:
         metrics = self._mean_over_processes(terms)
         metrics["norm"] = self._clip_gradients()
         if not (math.isfinite(metrics["total"]) and math.isfinite(metrics["norm"])):
-            raise self._diverged(step, clips, metrics)
+            broken = window if _is_broken(terms.get("context")) else None
+            raise self._diverged(step, clips, broken, metrics)
         optimizer.step()
         return metrics | {"lr": config.lr * factor, "lr_new": config.lr_new * factor}
 
@@ -205,9 +206,17 @@ class Trainer:
 
     @torch.no_grad()
     def _diverged(
-        self, step: int, clips: Sequence[tuple[list[Sample], ClipBatch]], metrics: Metrics
+        self,
+        step: int,
+        clips: Sequence[tuple[list[Sample], ClipBatch]],
+        window: Window | None,
+        metrics: Metrics,
     ) -> TrainingDiverged:
-        """The error that names the first clip whose own loss is not finite, else all clips."""
+        """The error that names the first clip whose own loss is not finite, else all clips.
+
+        Args:
+            window: whose loss is not finite; named if the clips are right.
+        """
         adapter_only = step < self.config.adapter_steps
         diverged = []
         for samples, batch in clips:
@@ -217,10 +226,14 @@ class Trainer:
                 if not torch.isfinite(total):
                     diverged.append(sample)
         named = diverged[:1] or [sample for samples, _ in clips for sample in samples]
-        what = "loss" if not math.isfinite(metrics["total"]) else "gradient"
+        where = ", ".join(map(self.dataset.describe, named))
+        if window is not None and not diverged:
+            where = f"the window of video {window.video_id}"
+        losses = (metrics["total"], metrics.get("context", 0.0))
+        what = "gradient" if all(map(math.isfinite, losses)) else "loss"
         return TrainingDiverged(
             f"the {what} of step {step + 1} is not finite",
-            where=", ".join(map(self.dataset.describe, named)),
+            where=where,
             hint="lower --lr and --lr-new, lengthen --warmup, or inspect this clip; a rerun resumes"
             " from the last saved step",
         )
@@ -310,6 +323,10 @@ class Trainer:
 def best_folder(keep: Path, step: int) -> Path:
     """The folder of the checkpoint with the best validation, until the run ends."""
     return keep / f"best-{step}"
+
+
+def _is_broken(loss: Tensor | None) -> bool:
+    return loss is not None and not bool(torch.isfinite(loss))
 
 
 class _Clock:

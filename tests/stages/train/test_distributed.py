@@ -36,7 +36,7 @@ def launch(config: TrainConfig, inputs: TrainInputs, out: Path) -> str:
     """Run `tgl train` in two processes, as a user starts it; returns its stdout."""
     done = launch_pair(
         *("train", inputs.index, inputs.text, out, "--backbone", inputs.backbone),
-        *("--workers", "1", *options_of(config)),
+        *("--valid", inputs.valid, "--workers", "1", *options_of(config)),
     )
     assert done.returncode == 0, done.stderr
     assert "Warning" not in done.stderr
@@ -54,6 +54,7 @@ def test_two_processes_equal_one_with_a_doubled_batch(inputs: TrainInputs, tmp_p
     The rate is small: Adam divides by the gradient's size, which turns the last bits of a
     gradient near zero into a whole step.
     """
+    inputs = dataclasses.replace(inputs, valid=inputs.index)
     common = {"steps": 2, "mdp": False, "lr": 1e-6, "lr_new": 1e-6}
     one = small(batch=4, **common)
     execute(
@@ -67,7 +68,8 @@ def test_two_processes_equal_one_with_a_doubled_batch(inputs: TrainInputs, tmp_p
     halves = small(batch=2, **common)
     assert "2 steps" in launch(halves, inputs, tmp_path / "two")
     assert "up to date" in launch(halves, inputs, tmp_path / "two")
-    for name in ("loss", "mask", "dice", "relevance", "norm", "J"):
+    validated = ("valid_J", "valid_relevance_auc", "valid_relevance_ap_per_sentence")
+    for name in ("loss", "mask", "dice", "relevance", "norm", "J", *validated):
         expected = pytest.approx(figures(tmp_path / "one", name), rel=TOLERANCE, abs=1e-6)
         assert figures(tmp_path / "two", name) == expected, name
     first = load_file(tmp_path / "one" / WEIGHTS_FILE)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -379,6 +380,19 @@ def test_a_loss_that_is_not_finite_names_its_clip(
     assert "expression 2: the loss of step" in line
     assert "expression 0" not in line
     assert not (tmp_path / "out").exists()
+
+
+def test_a_window_whose_loss_is_not_finite_is_named(
+    run_stage: Run, inputs: TrainInputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def poisoned(logits: torch.Tensor, *_: object) -> torch.Tensor:
+        return logits.sum() * math.nan
+
+    monkeypatch.setattr(learner, "relevance_loss", poisoned)
+    with pytest.raises(TrainingDiverged) as caught:
+        run_stage(STAGE, small(steps=1, **WINDOWS), inputs, tmp_path / "out")
+    line = r"the window of video (one|two): the loss of step 1 is not finite"
+    assert re.search(line, str(caught.value))
 
 
 def test_a_sentence_without_embedding_is_refused_before_the_first_step(
