@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -16,7 +16,7 @@ from stages.core.index.index import track_name
 from stages.core.index.mask_writer import MaskWriter
 from stages.core.model.backbones.records import Decoded
 from stages.core.model.device import autocast
-from stages.core.model.dual_path.tracks import Item
+from stages.core.model.dual_path.tracks import ClipTrack, Item
 from stages.core.model.object_tracks.maps import LogitMaps, quantise
 from stages.core.model.object_tracks.own import MapTracks, OwnTracker
 from stages.core.model.object_tracks.records import ObjectTracks, SentenceMasks
@@ -88,7 +88,10 @@ class TrackRunner(OfflineRunner):
             collector = _Collector(
                 job, self.model.backbone.mask_size, self.segmenter.gates(training=False)
             )
-            for items, decoded in self.results(self.planned(job, routes), features, tokens):
+            tracks = self.planned(job, routes)
+            if self.segmenter.irrelevant_memory == "none":
+                tracks = [_voting_part(track, routes[track.expression]) for track in tracks]
+            for items, decoded in self.results(tracks, features, tokens):
                 collector.add(items, decoded)
         masks = [
             SentenceMasks(collector.maps[row], route.guided, relevance[row], collector.scores[row])
@@ -130,6 +133,15 @@ class TrackRunner(OfflineRunner):
                 SENTENCES_WITHOUT: sum(without),
             }
         )
+
+
+def _voting_part(track: ClipTrack, route: Route) -> ClipTrack:
+    """A memory bank without the frames that only read it, as far as they do not vote.
+
+    Those of the sentence's other moments do: there the masks of all banks are united.
+    """
+    others = tuple(position for position in track.others if route.guided[position])
+    return replace(track, others=others)
 
 
 class _Collector:

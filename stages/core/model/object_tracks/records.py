@@ -17,7 +17,8 @@ class SentenceMasks:
     """What dual-path propagation found for one sentence.
 
     Attributes:
-        maps: mask logits of the T frames; absent objects are blanked by the object score.
+        maps: mask logits of the guided frames at least; absent objects are blanked by the object
+            score.
         guided: bool (T,), the frames of the language path; none for a sentence without a target.
         relevance: float32 (T,) probabilities.
         scores: float32 (T,) object scores, logits; NaN where nothing was computed.
