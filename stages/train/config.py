@@ -50,6 +50,20 @@ class TrainConfig(SegmenterConfig, ModelConfig, LossConfig):
         "Object-level selective supervision: only referents whose moment overlaps the clip "
         "are targets.",
     )
+    hidden_neighbours: float = setting(
+        0.1,
+        "Probability of hiding each neighbour in time from a frame in training.",
+        low=0,
+        high=1,
+        only_with="codes_neighbours",
+    )
+    routing_noise: float = setting(
+        0.0,
+        "Probability of moving a moment's border in a clip before frames are routed.",
+        low=0,
+        high=1,
+        only_with="mdp",
+    )
     seed: int = setting(0, "Seed of new weights, data order and clips.", panel="Schedule", low=0)
 
     steps: int = setting(20000, "Optimiser steps of the whole model.", low=1)

@@ -36,6 +36,7 @@ class ClipBatch:
         relevant: bool (E, T), labels of the relevance loss.
         targets: uint8 (E, T, S, S).
         still: bool (E,), clips without a moment to tell from the rest: see ``Sample.still``.
+        hidden: bool (E, T, 6), neighbours that the adapter does not see.
     """
 
     features: FrameFeatures
@@ -45,6 +46,7 @@ class ClipBatch:
     relevant: Tensor
     targets: Tensor
     still: Tensor
+    hidden: Tensor
 
     @staticmethod
     def of(samples: Sequence[Sample], features: FrameFeatures, device: torch.device) -> ClipBatch:
@@ -57,6 +59,7 @@ class ClipBatch:
             relevant=torch.stack([s.relevant for s in samples]).to(device),
             targets=torch.stack([s.targets for s in samples]).to(device),
             still=torch.tensor([s.still for s in samples]).to(device),
+            hidden=torch.stack([s.hidden for s in samples]).to(device),
         )
 
     def clip(self, number: int) -> ClipBatch:
@@ -71,6 +74,7 @@ class ClipBatch:
             self.relevant[one],
             self.targets[one],
             self.still[one],
+            self.hidden[one],
         )
 
 
@@ -108,6 +112,7 @@ class ClipLearner(nn.Module):
         self._losses = losses
         self._mdp = mdp
         self._use_relevance = use_relevance
+        self._gated_by_truth = model.segmenter.gated_by_truth
 
     def forward(
         self, batch: ClipBatch, window: WindowBatch | None = None, *, adapter_only: bool = False
@@ -135,6 +140,8 @@ class ClipLearner(nn.Module):
             frames=frames,
             times=batch.times,
             mdp=self._mdp,
+            hidden=batch.hidden,
+            visible=batch.targets.flatten(2).any(2) if self._gated_by_truth else None,
         )
         terms = clip_losses(out, batch.targets, relevant, self._losses, still=batch.still)
         return terms | {"J": mean_iou(out.masks(), batch.targets)}
@@ -161,7 +168,7 @@ class ClipLearner(nn.Module):
         self, batch: ClipBatch, frames: Tensor, guided: Tensor, relevant: Tensor | None
     ) -> dict[str, Tensor]:
         view, _ = self.model.encode_clip(
-            batch.features, batch.text, frames=frames, times=batch.times
+            batch.features, batch.text, frames=frames, times=batch.times, hidden=batch.hidden
         )
         terms = {"heatmap": heatmap_loss(view.heatmap, batch.targets, guided)}
         total = terms["heatmap"] * self._losses.heatmap_weight

@@ -14,7 +14,12 @@ from typing import Any, TypeVar
 
 from schemas.errors import ConfigError, SchemaMismatch
 from stages.core.model.backbones.families import backbone_of
-from stages.core.model.config import ModelConfig, SegmenterConfig, TrackThresholds
+from stages.core.model.config import (
+    BEFORE_SETTINGS,
+    ModelConfig,
+    SegmenterConfig,
+    TrackThresholds,
+)
 from stages.core.model.loading.pretrained import model_errors
 from stages.core.model.loading.weights import CONFIG_NAME, WEIGHTS_NAME, load_fitting, read_config
 from stages.core.model.tgl import TglModel
@@ -180,8 +185,8 @@ def adapter_config(folder: Path) -> ModelConfig:
 
 
 def _sizes(document: dict[str, Any]) -> dict[str, Any]:
-    """The section `model`; checkpoints of earlier releases have no track head."""
-    return {"track_width": 0} | document["model"]
+    """The section `model`, with what earlier releases did not write."""
+    return BEFORE_SETTINGS | document["model"]
 
 
 def text_dim(document: dict[str, Any]) -> int:

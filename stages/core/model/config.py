@@ -30,6 +30,21 @@ class ModelConfig(Settings):
     track_width: int = setting(
         64, "Channels of the track head, a multiple of 4; 0 leaves it out.", low=0, high=1024
     )
+    gap_codes: str = setting(
+        "masks",
+        "Who reads the times between frames: what guides masks, or relevance too.",
+        choices=("masks", "all"),
+    )
+    neighbours: str = setting(
+        "code",
+        "In place of a neighbour beyond the clip: a learned code, or the nearest frame.",
+        choices=("code", "nearest"),
+    )
+
+    @property
+    def codes_neighbours(self) -> bool:
+        """Return whether a learned code stands for neighbours that a clip does not have."""
+        return self.neighbours == "code"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -45,6 +60,10 @@ class ModelConfig(Settings):
                 where="--adapter-width",
                 hint=f"choose a multiple of {self.adapter_heads}, or another --adapter-heads",
             )
+
+
+BEFORE_SETTINGS = {"track_width": 0, "gap_codes": "all", "neighbours": "nearest"}
+"""Settings of checkpoints that were written before these existed."""
 
 
 @dataclass(frozen=True)
@@ -98,13 +117,25 @@ class SegmenterConfig(Settings):
     object_gate: str = setting(
         "eval",
         "When a low object score blanks mask and memory, as in SAM 2; eval: not in training, "
-        "where it would stop gradients.",
-        choices=("eval", "always", "never"),
+        "where it would stop gradients; truth: there the true visibility blanks the memory alone.",
+        choices=("truth", "eval", "always", "never"),
     )
+
+    @property
+    def gated_by_truth(self) -> bool:
+        """Return whether the truth decides in training what is remembered as absent."""
+        return self.object_gate == "truth"
+
+    @property
+    def trains_gate(self) -> bool:
+        """Return whether the codes of absent objects are met, and so trained."""
+        return self.object_gate in ("truth", "always")
 
     def gates(self, *, training: bool) -> bool:
         """Return whether SAM 2's hard object-score gate is on."""
-        return self.object_gate == "always" or (self.object_gate == "eval" and not training)
+        if self.object_gate in ("truth", "eval"):
+            return not training
+        return self.object_gate == "always"
 
 
 @dataclass(frozen=True)
@@ -126,6 +157,17 @@ class LossConfig(Settings):
         2.0, "Exponent of the focal loss; larger values focus on hard pixels.", low=0
     )
     dice_weight: float = setting(1.0, "Weight of the dice loss.", low=0)
+    mask_terms: str = setting(
+        "frame",
+        "Frames with mask losses: all, visible (as SAM 2), or one dice per clip.",
+        choices=("frame", "visible", "clip"),
+    )
+    loss_side: int = setting(
+        0,
+        "Side in pixels at which masks are compared with targets; 0: the mask decoder's own.",
+        low=0,
+        high=4096,
+    )
     iou_weight: float = setting(0.25, "Weight of the predicted IoU's loss.", low=0)
     object_weight: float = setting(0.25, "Weight of the object score's cross-entropy.", low=0)
     relevance_weight: float = setting(0.5, "Weight of the relevance head's cross-entropy.", low=0)

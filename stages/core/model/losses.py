@@ -41,16 +41,11 @@ def clip_losses(
     e, t = out.object_score_logits.shape
     if targets.ndim != 4 or tuple(targets.shape[:2]) != (e, t):
         raise ValueError(f"targets have shape {tuple(targets.shape)}, expected ({e}, {t}, H, W)")
-    side = out.mask_logits.shape[-1]
-    target = resize_masks(targets, side)  # (E, T, s, s)
-    pixel, dice = _candidate_losses(out.candidates, target, config)  # (E, T, M) each
-    best = (pixel * config.mask_weight + dice * config.dice_weight).detach().argmin(dim=2)
-    best = best.unsqueeze(2)  # (E, T, 1)
+    candidates = _at_side(out.candidates, config.loss_side)  # (E, T, M, s, s)
+    target = resize_masks(targets, candidates.shape[-1])  # (E, T, s, s)
     visible = targets.flatten(2).any(dim=2).to(out.iou.dtype)  # (E, T)
-    terms = {
-        "mask": pixel.gather(2, best).mean(),
-        "dice": dice.gather(2, best).mean(),
-        "iou": F.mse_loss(out.iou, _candidate_iou(out.candidates, target)),
+    terms = _mask_terms(candidates, target, visible, config) | {
+        "iou": F.mse_loss(out.iou, _candidate_iou(candidates, target)),
         "object": F.binary_cross_entropy_with_logits(out.object_score_logits, visible),
         "heatmap": heatmap_loss(out.heatmap_logits, targets, out.guided),
     }
@@ -67,10 +62,49 @@ def _candidate_iou(candidates: Tensor, target: Tensor) -> Tensor:
     return mask_iou(candidates.detach() > 0, (target > HALF).unsqueeze(2))
 
 
-def _candidate_losses(
+def _at_side(candidates: Tensor, side: int) -> Tensor:
+    """Candidates (E, T, M, s, s) enlarged to a side as masks are for the video; 0 leaves them."""
+    if side in (0, candidates.shape[-1]):
+        return candidates
+    large = F.interpolate(
+        candidates.flatten(0, 1), size=(side, side), mode="bilinear", align_corners=False
+    )
+    return large.unflatten(0, candidates.shape[:2])
+
+
+def _mask_terms(
+    candidates: Tensor, target: Tensor, visible: Tensor, config: LossConfig
+) -> dict[str, Tensor]:
+    """Mask and dice losses of the best candidate of each frame.
+
+    Per frame, the dice loss of an empty target stays near 1 until the mask is almost perfectly
+    empty, so that empty frames would outweigh the others. SAM 2 leaves them to the object score.
+
+    Args:
+        candidates: (E, T, M, s, s) logits.
+        target: (E, T, s, s).
+        visible: (E, T) 1 where the target is visible.
+        config: weights, and which frames count.
+    """
+    pixel, overlap, size = _candidate_sums(candidates, target, config)  # (E, T, M) each
+    dice = _dice(overlap, size)
+    best = (pixel * config.mask_weight + dice * config.dice_weight).detach().argmin(dim=2)
+    best = best.unsqueeze(2)  # (E, T, 1)
+    pixel, dice = pixel.gather(2, best).squeeze(2), dice.gather(2, best).squeeze(2)  # (E, T)
+    if config.mask_terms == "frame":
+        return {"mask": pixel.mean(), "dice": dice.mean()}
+    # Frames that do not count stay in the denominator: processes may meet unequally many.
+    if config.mask_terms == "visible":
+        return {"mask": (pixel * visible).mean(), "dice": (dice * visible).mean()}
+    overlap, size = (sums.gather(2, best).sum(dim=(1, 2)) for sums in (overlap, size))  # (E,)
+    shown = visible.amax(dim=1)  # in a clip without target, the mask loss alone decides
+    return {"mask": pixel.mean(), "dice": (_dice(overlap, size) * shown).mean()}
+
+
+def _candidate_sums(
     candidates: Tensor, target: Tensor, config: LossConfig
-) -> tuple[Tensor, Tensor]:
-    """Pixel and dice loss of each candidate, (E, T, M) each."""
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Pixel loss, overlap with the target, and both sizes together; (E, T, M) each."""
     truth = target.unsqueeze(2).expand_as(candidates)
     pixel = F.binary_cross_entropy_with_logits(candidates, truth, reduction="none")
     chance = candidates.sigmoid()
@@ -80,8 +114,12 @@ def _candidate_losses(
         pixel = weight * (1 - right) ** config.focal_gamma * pixel
     overlap = (chance * truth).flatten(3).sum(dim=3)
     size = chance.flatten(3).sum(dim=3) + truth.flatten(3).sum(dim=3)
-    dice = 1 - (2 * overlap + DICE_SMOOTHING) / (size + DICE_SMOOTHING)
-    return pixel.flatten(3).mean(dim=3), dice
+    return pixel.flatten(3).mean(dim=3), overlap, size
+
+
+def _dice(overlap: Tensor, size: Tensor) -> Tensor:
+    """Dice loss from overlaps and summed sizes of any shape."""
+    return 1 - (2 * overlap + DICE_SMOOTHING) / (size + DICE_SMOOTHING)
 
 
 def relevance_loss(logits: Tensor, relevant: Tensor, still: Tensor | None) -> Tensor:

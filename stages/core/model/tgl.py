@@ -60,7 +60,7 @@ class TglModel(nn.Module):
             self.track_head = TrackHead(config.adapter_width, look, text_dim, config.track_width)
             self.track_head.requires_grad_(False)
         self.thresholds = TrackThresholds()
-        backbone.select_trained(gate=self.segmenter.object_gate == "always")
+        backbone.select_trained(gate=self.segmenter.trains_gate)
         self.original = OriginalWeights(backbone) if keep_original else None
 
     def train(self, mode: bool = True) -> TglModel:
@@ -107,6 +107,7 @@ class TglModel(nn.Module):
         *,
         frames: Tensor | None = None,
         times: Tensor | None = None,
+        hidden: Tensor | None = None,
     ) -> tuple[ClipTokens, EncodedText]:
         """The adapter's tokens of clips; arguments as in ``clip``.
 
@@ -116,7 +117,7 @@ class TglModel(nn.Module):
         text.check_dim(self.text_dim)
         frames, times = _clip_index(features, frames, times)
         encoded = self.adapter.text(text)
-        return self.adapter.encode_clip(features, frames, times, encoded), encoded
+        return self.adapter.encode_clip(features, frames, times, encoded, hidden), encoded
 
     def language_path(
         self, tokens: TokenSource, text: EncodedText, config: SegmenterConfig | None = None
@@ -153,6 +154,8 @@ class TglModel(nn.Module):
         times: Tensor | None = None,
         mdp: bool = True,
         per_moment: bool | None = None,
+        visible: Tensor | None = None,
+        hidden: Tensor | None = None,
     ) -> ClipOutput:
         """Run both paths over whole clips.
 
@@ -165,11 +168,17 @@ class TglModel(nn.Module):
             mdp: False guides and writes every frame, in order of time, and ignores ``relevant``.
             per_moment: one bank per contiguous moment; default: as configured in eval mode,
                 one bank in training.
+            visible: (E, T) bool, frames with a visible target: those without are remembered as
+                absent, whatever the object score says; default: as the score says, if configured.
+            hidden: (E, T, 6) bool, neighbours in time that a frame is not compared with, as if the
+                clip ended there; see ``adapter.DIFFERENCES``.
 
         Raises:
             SchemaMismatch: the text has another width than the model was made for.
         """
-        tokens, encoded = self.encode_clip(features, text, frames=frames, times=times)
+        tokens, encoded = self.encode_clip(
+            features, text, frames=frames, times=times, hidden=hidden
+        )
         frames, times = _clip_index(features, frames, times)
         shape = (len(text), frames.shape[1])
         if tuple(relevant.shape) != shape:
@@ -178,7 +187,7 @@ class TglModel(nn.Module):
         if per_moment is None:
             per_moment = self.segmenter.per_moment_banks and not self.training
         tracks = plan_tracks(guided.cpu().numpy(), times.cpu().numpy(), per_moment=per_moment)
-        segmenter = Segmenter(self.backbone, self.segmenter)
+        segmenter = Segmenter(self.backbone, self.segmenter, visible)
         fetch = partial(_fetch, features, frames.expand(shape))
         results = segmenter.run(tracks, fetch, self.language_path(tokens, encoded))
         gate = self.segmenter.gates(training=self.training)

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+_HALF = 0.5
+
 
 @dataclass(frozen=True)
 class ClipRules:
@@ -56,6 +58,33 @@ def draw_run(rules: ClipRules, rng: np.random.Generator) -> np.ndarray:
     first = int(rng.integers(1 - length, rules.frames))
     places = np.arange(rules.frames)
     return (places >= first) & (places < first + length)
+
+
+def move_borders(relevant: np.ndarray, chance: float, rng: np.random.Generator) -> np.ndarray:
+    """Move borders between relevant and irrelevant frames, as a wrong route would.
+
+    A border moves either way by 1 to T - 1 places, so that the frames next to it change most often;
+    some frames far from every border do too.
+
+    Args:
+        relevant: bool (T,).
+        chance: of each border to move.
+
+    Returns:
+        bool (T,); if no frame were left, one of those that were given.
+    """
+    moved = relevant.copy()
+    for border in np.flatnonzero(np.diff(relevant)) + 1:
+        if rng.random() >= chance:
+            continue
+        places = int(rng.integers(1, len(relevant)))
+        if rng.random() < _HALF:
+            moved[border : border + places] = relevant[border - 1]
+        else:
+            moved[max(0, border - places) : border] = relevant[border]
+    if relevant.any() and not moved.any():
+        moved[rng.choice(np.flatnonzero(relevant))] = True
+    return moved
 
 
 def stretch(frames: np.ndarray, length: int) -> np.ndarray:

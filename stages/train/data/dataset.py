@@ -20,10 +20,11 @@ from stages.core.index.frame_files import read_video_frame
 from stages.core.index.index import Expression, Index, Video
 from stages.core.index.texts import TextEmbedding, TextStore
 from stages.core.media.rle import decode
+from stages.core.model.adapter.adapter import COMPARED
 from stages.core.model.backbones.preprocess import resize_frames
 from stages.train.config import SHIFT, TrainConfig
 from stages.train.data.augment import ColourChange, mirrored_sentence, names_colour
-from stages.train.data.clips import ClipRules, draw_run, random_clip, sample_generator
+from stages.train.data.clips import ClipRules, draw_run, move_borders, random_clip, sample_generator
 from stages.train.data.law import ClipLaw
 from stages.train.data.stills import Drift
 from stages.train.data.targets import Spans, relevant_frames, target_referents, union_mask
@@ -44,8 +45,9 @@ class Sample:
         targets: uint8 (T, S, S), the union of the supervised referents, 0 or 1.
         relevant: bool (T,), t in M+: the label of the relevance loss.
         guided: bool (T,), frames that take the language path under MDP. They differ from
-            `relevant` in sentences without target: these have no moment, but the language path has
-            to learn empty masks, so a run of frames is guided.
+            `relevant` by the noise of the routing, and in sentences without target: these have no
+            moment, but the language path has to learn empty masks, so a run of frames is guided.
+        hidden: bool (T, 6), neighbours in time that the adapter does not compare a frame with.
         member: number of the index that the clip is from.
         still: whether its video has one frame. All of it is relevant then, which says nothing
             about telling moments from the rest: the relevance loss leaves such clips out.
@@ -60,6 +62,7 @@ class Sample:
     targets: Tensor
     relevant: Tensor
     guided: Tensor
+    hidden: Tensor
     member: int = 0
     still: bool = False
 
@@ -170,6 +173,9 @@ class ClipDataset(Dataset[Sample]):
             targets=targets.flip(-1) if flipped else targets,
             relevant=torch.from_numpy(relevant),
             guided=torch.from_numpy(self._guided(expression, relevant, rng)),
+            hidden=torch.from_numpy(
+                rng.random((len(frames), COMPARED)) < self._config.hidden_neighbours
+            ),
             member=self._member,
             still=still,
         )
@@ -197,7 +203,11 @@ class ClipDataset(Dataset[Sample]):
         self, expression: Expression, relevant: np.ndarray, rng: np.random.Generator
     ) -> np.ndarray:
         """Frames of the language path; a run anywhere in the clip if the sentence has no target."""
-        return relevant if expression.anno_ids else draw_run(self._rules, rng)
+        if not expression.anno_ids:
+            return draw_run(self._rules, rng)
+        if not self._config.routing_noise:
+            return relevant
+        return move_borders(relevant, self._config.routing_noise, rng)
 
     def _mirror(self, sentence: str, rng: np.random.Generator) -> tuple[bool, str]:
         """Decide whether to mirror the clip; returns that, and the sentence true of the clip."""

@@ -26,6 +26,8 @@ DIFFERENCES = (1, 2, 4)
 On the toy data set the heat map of an adapter trained alone hit its target in 68 % of the held-out
 guided frames with these, in 46 to 49 % with the nearest neighbours only.
 """
+COMPARED = 2 * len(DIFFERENCES)
+"""Neighbours of a frame: before and after it at each distance."""
 MOTION_BIAS = 2.0
 """Head start, as a logit, of marked motion words in the motion pooling."""
 
@@ -151,9 +153,13 @@ class Adapter(nn.Module):
         self.middle_in = nn.Conv2d(channels // 4, width, 3, stride=2, padding=1)
         self.fine_in = nn.Conv2d(channels // 8, width, 4, stride=4)
         self.stem_norm = nn.LayerNorm(width)
-        compared = 2 * len(DIFFERENCES)
-        self.motion_in = nn.Conv2d((1 + compared) * width, width, 3, padding=1)
-        self.gap_in = nn.Linear(compared, width)
+        self.motion_in = nn.Conv2d((1 + COMPARED) * width, width, 3, padding=1)
+        if config.codes_neighbours:
+            self.missing_in = nn.Linear(COMPARED, width, bias=False)
+        if config.gap_codes == "all":
+            self.gap_in = nn.Linear(COMPARED, width)
+        else:
+            self.gap_out = zero_output(nn.Linear(2 * COMPARED, 2 * width))
         self.blocks = nn.ModuleList(
             ClipBlock(width, config.adapter_heads, config.temporal_radius)
             for _ in range(config.adapter_layers)
@@ -179,7 +185,12 @@ class Adapter(nn.Module):
         return self.config.adapter_layers * self.config.temporal_radius + max(DIFFERENCES)
 
     def encode_clip(
-        self, features: FrameFeatures, frames: Tensor, times: Tensor, text: EncodedText
+        self,
+        features: FrameFeatures,
+        frames: Tensor,
+        times: Tensor,
+        text: EncodedText,
+        hidden: Tensor | None = None,
     ) -> ClipTokens:
         """Encode clips with sentences.
 
@@ -188,8 +199,9 @@ class Adapter(nn.Module):
             frames: (V, T) indices into ``features``; V is E, or 1 for one clip for all.
             times: (V, T) frame numbers, ascending.
             text: of E sentences.
+            hidden: (V, T, COMPARED) bool, neighbours that are hidden as if the clip ended there.
         """
-        return self.fuse_text(self.embed_frames(features, frames, times), times, text)
+        return self.fuse_text(self.embed_frames(features, frames, times, hidden), times, text)
 
     def fuse_text(self, embedded: Tensor, times: Tensor, text: EncodedText) -> ClipTokens:
         """The part of ``encode_clip`` that depends on the sentences.
@@ -203,18 +215,27 @@ class Adapter(nn.Module):
         e = len(text.context)
         x = embedded.permute(0, 1, 3, 4, 2).reshape(v, t, h * w, d).expand(e, -1, -1, -1)
         band = band_mask(t, self.config.temporal_radius, x.device)
+        steps = self._seen_times(times)
         sentence = torch.cat([text.context, text.motion], dim=1)  # (E, 2 d)
         for block in self.blocks:
-            x = block(x, (h, w), text.tokens, text.mask, sentence, times, band)
+            x = block(x, (h, w), text.tokens, text.mask, sentence, steps, band)
         x = self.norm(x)  # (E, T, hh, d)
         heat = self.heatmap(x).squeeze(3)  # (E, T, hh)
         found = (heat.softmax(dim=2).unsqueeze(3) * x).sum(dim=2)  # (E, T, d)
         context = text.context.unsqueeze(1).expand(-1, t, -1)
         frame = self.frame(torch.cat([found, x.mean(dim=2), context], dim=2))
+        if self.config.gap_codes == "masks":
+            x = self._mix_gaps(x, times)
         tokens = x.view(e, t, h, w, d).permute(0, 1, 4, 2, 3)
         return ClipTokens(tokens, heat.view(e, t, h, w), frame)
 
-    def embed_frames(self, features: FrameFeatures, frames: Tensor, times: Tensor) -> Tensor:
+    def embed_frames(
+        self,
+        features: FrameFeatures,
+        frames: Tensor,
+        times: Tensor,
+        hidden: Tensor | None = None,
+    ) -> Tensor:
         """The part of ``encode_clip`` without text: each frame with its differences to others.
 
         Returns:
@@ -225,24 +246,46 @@ class Adapter(nn.Module):
         levels = levels + self.fine_in(features.fine)
         levels = self.stem_norm(levels.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
         clip = levels[frames]  # (V, T, d, h, h)
-        place = torch.arange(clip.shape[1], device=clip.device)
-        parts, gaps = [clip], []
-        for apart in DIFFERENCES:
-            for other in (place - apart, place + apart):
-                # At the ends of the clip: with its first or last frame.
-                other = other.clamp(0, len(place) - 1)
-                parts.append(clip - clip[:, other])
-                gaps.append((times - times[:, other]).abs())
+        missing = None
+        if self.config.codes_neighbours:
+            missing = _beyond(times.shape[1], times.device).expand(len(times), -1, -1)
+            missing = missing if hidden is None else missing | hidden
+        parts = [clip]
+        for number, other in enumerate(_neighbours(clip.shape[1], clip.device)):
+            difference = clip - clip[:, other]
+            if missing is not None:
+                difference = difference.masked_fill(missing[:, :, number, None, None, None], 0)
+            parts.append(difference)
         mixed = self.motion_in(torch.cat(parts, dim=2).flatten(0, 1)).view_as(clip)
-        # A difference means little without the time between the frames.
-        apart_in_time = torch.stack(gaps, dim=2).to(clip.dtype).log1p()  # (V, T, 6)
-        mixed = mixed + self.gap_in(apart_in_time)[..., None, None]
+        if missing is not None:
+            mixed = mixed + self.missing_in(missing.to(clip.dtype))[..., None, None]
+        if self.config.gap_codes == "all":
+            mixed = mixed + self.gap_in(_gaps(times).to(clip.dtype))[..., None, None]
         return F.gelu(mixed) + clip
+
+    def _seen_times(self, times: Tensor) -> Tensor:
+        """(V or 1, T) what attention over time reads: frame numbers, or places in the clip."""
+        if self.config.gap_codes == "all":
+            return times
+        return torch.arange(times.shape[1], device=times.device).unsqueeze(0)
+
+    def _mix_gaps(self, x: Tensor, times: Tensor) -> Tensor:
+        """Scale and shift tokens (E, T, hh, d) by the times to their neighbours.
+
+        A difference means little without the time between the frames. The relevance of a frame
+        does not read these tokens: a training clip's timing must not stand in for its content.
+        """
+        beyond = _beyond(times.shape[1], times.device)
+        gaps = _gaps(times).masked_fill(beyond, 0)
+        codes = torch.cat([gaps, beyond.expand_as(gaps)], dim=2).to(x.dtype)  # (V, T, 12)
+        scale, shift = self.gap_out(codes).unsqueeze(2).chunk(2, dim=3)  # (V, T, 1, d) each
+        return x * (1 + scale) + shift
 
     def relevance(self, frame: Tensor, times: Tensor) -> Tensor:
         """(E, T) logits of "this frame lies in the moment", from frame tokens (E, T, d)."""
         band = band_mask(frame.shape[1], self.config.relevance_radius, frame.device)
-        mixed = frame + self.relevance_attention(frame, times=times, band=band)
+        steps = self._seen_times(times)
+        mixed = frame + self.relevance_attention(frame, times=steps, band=band)
         return self.relevance_head(mixed).squeeze(2)
 
     def guide(self, tokens: Tensor, frame: Tensor, context: Tensor, motion: Tensor) -> Guidance:
@@ -266,3 +309,24 @@ class Adapter(nn.Module):
             coarse=self.coarse_out(tokens),
             prompts=prompts,
         )
+
+
+def _neighbours(length: int, device: torch.device) -> Iterator[Tensor]:
+    """Place (T,) of each frame's neighbours, one after another; at the ends, the nearest one."""
+    place = torch.arange(length, device=device)
+    for apart in DIFFERENCES:
+        for other in (place - apart, place + apart):
+            yield other.clamp(0, length - 1)
+
+
+def _beyond(length: int, device: torch.device) -> Tensor:
+    """(T, 6) True where a neighbour lies beyond the clip, in the order of ``_neighbours``."""
+    place = torch.arange(length, device=device)
+    sides = [side for apart in DIFFERENCES for side in (place < apart, place >= length - apart)]
+    return torch.stack(sides, dim=1)
+
+
+def _gaps(times: Tensor) -> Tensor:
+    """(V, T, 6) logarithms of the times to the neighbours; 0 where that is the frame itself."""
+    others = _neighbours(times.shape[1], times.device)
+    return torch.stack([(times - times[:, other]).abs() for other in others], dim=2).log1p()

@@ -10,9 +10,11 @@ The masks of guided frames come from a ``LanguagePath``, whatever it is.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 import torch
+from torch import Tensor
 
 from stages.core.model import budgets
 from stages.core.model.backbones.backbone import Backbone
@@ -49,12 +51,14 @@ class Segmenter:
     Args:
         backbone: on its device; in training mode no memories are shared.
         config: K, candidates, the gate, and which irrelevant frames are written.
+        visible: (E, T) bool, the truth by which written frames are gated; default: as configured.
     """
 
-    def __init__(self, backbone: Backbone, config: SegmenterConfig):
+    def __init__(self, backbone: Backbone, config: SegmenterConfig, visible: Tensor | None = None):
         self._backbone = backbone
         self._config = config
-        self._gate = config.gates(training=backbone.training)
+        self._visible = visible
+        self._gate = visible is not None or config.gates(training=backbone.training)
         self.most_read = max(config.memory_frames, backbone.max_pointers)
 
     @property
@@ -161,6 +165,7 @@ class Segmenter:
         decoded: Decoded,
     ) -> None:
         """Write some rows of a batch to their tracks' banks."""
+        decoded = self._scored_by_truth(items, decoded)
         index = torch.tensor(rows, device=features.coarse.device)
         memory = self._backbone.remember(
             features.coarse[index],
@@ -173,3 +178,12 @@ class Segmenter:
         for place, row in enumerate(rows):
             item = items[row]
             item.track.bank.write(item.frame, memory[place], pointer[row])
+
+    def _scored_by_truth(self, items: Sequence[Item], decoded: Decoded) -> Decoded:
+        """The result of B items with the truth, if it is known, in place of the object scores."""
+        if self._visible is None:
+            return decoded
+        rows = [item.expression for item in items]
+        truth = self._visible[rows, [item.position for item in items]]  # (B,)
+        score = truth.to(decoded.object_score.dtype) * 2 - 1
+        return replace(decoded, object_score=score)

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from schemas.errors import SchemaMismatch
 from stages.core.model.checkpoint import (
     load_checkpoint,
     read_document,
     save_checkpoint,
     text_encoder,
 )
-from stages.core.model.config import SegmenterConfig
+from stages.core.model.config import BEFORE_SETTINGS, SegmenterConfig
 from stages.core.model.loading.hub import TOY_CHECKPOINT
 from stages.propagate.config import PropagateConfig
 from stages.train.config import TrainConfig
@@ -25,6 +27,8 @@ TRAIN_KEYS = [
     "focal_alpha",
     "focal_gamma",
     "dice_weight",
+    "mask_terms",
+    "loss_side",
     "iou_weight",
     "object_weight",
     "relevance_weight",
@@ -35,6 +39,8 @@ TRAIN_KEYS = [
     "temporal_radius",
     "relevance_radius",
     "track_width",
+    "gap_codes",
+    "neighbours",
     "memory_frames",
     "multimask",
     "per_moment_banks",
@@ -44,6 +50,8 @@ TRAIN_KEYS = [
     "sampling",
     "mdp",
     "oss",
+    "hidden_neighbours",
+    "routing_noise",
     "seed",
     "steps",
     "adapter_steps",
@@ -54,6 +62,8 @@ TRAIN_KEYS = [
     "relevant_frames",
     "max_stride",
     "spread",
+    "relevance_context",
+    "context_every",
     "flip",
     "colour",
     "lr",
@@ -91,15 +101,36 @@ def test_receipts_keep_their_keys_and_their_order() -> None:
 
 
 def test_the_toy_checkpoint_is_saved_again_to_the_byte(tmp_path: Path) -> None:
+    """Its settings too, but for those that did not exist when it was made."""
     document = read_document(TOY_CHECKPOINT)
     save_checkpoint(tmp_path, load_checkpoint(TOY_CHECKPOINT), encoder=text_encoder(document))
-    for name in ("config.json", "model.safetensors"):
-        assert (tmp_path / name).read_bytes() == (TOY_CHECKPOINT / name).read_bytes()
+    weights = (tmp_path / "model.safetensors").read_bytes()
+    assert weights == (TOY_CHECKPOINT / "model.safetensors").read_bytes()
+    again = read_document(tmp_path)
+    assert document.pop("model").items() <= again.pop("model").items()
+    assert document.items() <= again.items()
+
+
+def test_a_checkpoint_from_before_a_setting_has_what_it_was_trained_with(tmp_path: Path) -> None:
+    save_checkpoint(tmp_path, load_checkpoint(TOY_CHECKPOINT), encoder="hash")
+    path = tmp_path / "config.json"
+    document = json.loads(path.read_text())
+    for name in BEFORE_SETTINGS:
+        document["model"].pop(name, None)
+    path.write_text(json.dumps(document))
+    if load_checkpoint(TOY_CHECKPOINT).config.gap_codes == "all":
+        config = load_checkpoint(tmp_path).config
+        assert (config.gap_codes, config.neighbours) == ("all", "nearest")
+    else:  # its weights do not fit
+        with pytest.raises(SchemaMismatch):
+            load_checkpoint(tmp_path)
 
 
 @pytest.mark.parametrize(
     ("gate", "training", "expected"),
     [
+        ("truth", False, True),
+        ("truth", True, False),
         ("eval", False, True),
         ("eval", True, False),
         ("always", True, True),

@@ -143,3 +143,55 @@ def test_the_relevance_loss_of_stills_alone_has_a_gradient_of_zero() -> None:
     relevance_loss(logits, torch.ones(2, 3).bool(), torch.ones(2).bool()).backward()
     assert logits.grad is not None
     assert not logits.grad.any()
+
+
+def test_frames_without_target_are_left_to_the_object_score() -> None:
+    candidates = torch.ones(1, 2, 1, SIDE, SIDE, requires_grad=True)
+    targets = torch.cat([half(), torch.zeros_like(half())], dim=1)
+    terms = clip_losses(
+        output(candidates), targets, None, LossConfig(iou_weight=0, mask_terms="visible")
+    )
+    terms["total"].backward()
+    assert candidates.grad is not None
+    assert float(candidates.grad[0, 0].abs().sum()) > 0
+    assert float(candidates.grad[0, 1].abs().sum()) == 0
+    alone = clip_losses(output(candidates[:, :1]), half(), None, LossConfig())
+    for name in ("mask", "dice"):
+        expected = float(alone[name].detach()) / 2  # of two frames
+        assert float(terms[name].detach()) == pytest.approx(expected), name
+    counted = clip_losses(output(candidates), targets, None, LossConfig(mask_terms="frame"))
+    assert (counted["dice"] > terms["dice"]).item()
+
+
+def test_a_batch_without_any_target_has_no_mask_loss() -> None:
+    candidates = torch.ones(1, 2, 1, SIDE, SIDE, requires_grad=True)
+    visible = LossConfig(mask_terms="visible")
+    terms = clip_losses(output(candidates), torch.zeros(1, 2, SIDE, SIDE), None, visible)
+    assert terms["mask"].item() == terms["dice"].item() == 0
+    terms["total"].backward()  # a gradient of zero, not none
+
+
+def test_dice_over_the_clip_is_one_ratio() -> None:
+    targets = torch.cat([half(), torch.zeros_like(half())], dim=1)
+    config = LossConfig(mask_terms="clip")
+    terms = clip_losses(output(torch.zeros(1, 2, 1, SIDE, SIDE)), targets, None, config)
+    overlap, size = 0.5 * 32, 0.5 * 128 + 32
+    assert float(terms["dice"]) == pytest.approx(1 - (2 * overlap + 1) / (size + 1))
+    empty = clip_losses(output(torch.zeros(1, 2, 1, SIDE, SIDE)), targets * 0, None, config)
+    assert float(empty["dice"]) == 0
+    assert float(empty["mask"]) > 0
+
+
+def test_masks_are_compared_at_a_larger_side() -> None:
+    """A boundary between the decoder's pixels is right at its own side only."""
+    logits = (half() * 2 - 1) * 100
+    targets = torch.zeros(1, 1, 4 * SIDE, 4 * SIDE)
+    targets[..., : 2 * SIDE] = 1
+    fine = targets.clone()
+    fine[..., 2 * SIDE : 2 * SIDE + 1] = 1
+    own = [clip_losses(output(logits.unsqueeze(2)), t, None, LossConfig()) for t in (targets, fine)]
+    large = clip_losses(output(logits.unsqueeze(2)), fine, None, LossConfig(loss_side=4 * SIDE))
+    assert float(own[0]["dice"]) == pytest.approx(0, abs=1e-6)
+    expected = 1 - (2 * 512 + 1) / (512 + 544 + 1)
+    assert float(large["dice"]) == pytest.approx(expected, abs=2e-3)
+    assert float(large["dice"]) > 0.01

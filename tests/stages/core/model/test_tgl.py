@@ -151,7 +151,7 @@ def test_irrelevant_frames_never_change_the_bank(
 
 
 def _constant_embedding(
-    adapter: torch.nn.Module, features: FrameFeatures, frames: Tensor, times: Tensor
+    adapter: torch.nn.Module, features: FrameFeatures, frames: Tensor, *_: Tensor
 ) -> Tensor:
     """(V, T, d, h, h) of ones."""
     width = adapter.config.adapter_width
@@ -222,9 +222,10 @@ def test_gradients_reach_all_that_is_trained_and_nothing_frozen(
     make_model: Make, pixels: Tensor, text: TextBatch, relevant: Tensor
 ) -> None:
     model = make_model().train()
-    out = model.clip(model.encode(pixels), text, relevant)
     targets = torch.zeros(3, 6, 64, 64)
     targets[:, :, 20:36, 10:40] = 1
+    visible = targets.flatten(2).any(dim=2)
+    out = model.clip(model.encode(pixels), text, relevant, visible=visible)
     clip_losses(out, targets, relevant, LossConfig())["total"].backward()
     groups = model.parameter_groups()
     for name in ("new", "pretrained"):
@@ -235,6 +236,42 @@ def test_gradients_reach_all_that_is_trained_and_nothing_frozen(
     frozen = groups["frozen"]
     assert any("vision_encoder" in key for key in frozen)
     assert all(parameter.grad is None for parameter in frozen.values())
+
+
+@torch.no_grad()
+def test_the_truth_gates_the_memory_as_the_score_would(
+    make_model: Make, pixels: Tensor, text: TextBatch
+) -> None:
+    model = make_model(per_moment_banks=False)
+    features = model.encode(pixels)
+    every = torch.ones(3, 6, dtype=torch.bool)
+    scored = model.clip(features, text, every)
+    shown = scored.object_score_logits > 0
+    told = model.clip(features, text, every, visible=shown)
+    assert (told.mask_logits - scored.mask_logits).abs().max() <= TOLERANCE
+    assert (told.object_score_logits - scored.object_score_logits).abs().max() <= TOLERANCE
+    absent = model.clip(features, text, every, visible=~shown)
+    assert (absent.mask_logits[:, 0] - told.mask_logits[:, 0]).abs().max() <= TOLERANCE
+    assert (absent.mask_logits[:, 1:] - told.mask_logits[:, 1:]).abs().max() > TOLERANCE
+
+
+def test_an_absent_target_is_remembered_without_its_mask(
+    make_model: Make, pixels: Tensor, text: TextBatch
+) -> None:
+    """No gradient flows from a later frame into the mask of an absent target; its own does."""
+    model = make_model(object_gate="truth").train()
+    features = model.encode(pixels[:2])
+    every = torch.ones(3, 2, dtype=torch.bool)
+    for present in (True, False):
+        visible = torch.tensor([[present, True]]).expand(3, 2)
+        out = model.clip(features, text, every, visible=visible)
+        model.zero_grad()
+        out.mask_logits[:, 1].sum().backward(retain_graph=True)
+        code = model.backbone.sam.no_object_pointer.grad
+        assert bool(code.abs().sum() > 0) == (not present)
+        model.zero_grad()
+        out.mask_logits[:, 0].sum().backward()
+        assert float(model.adapter.coarse_out.bias.grad.abs().sum()) > 0
 
 
 def test_the_last_frames_loss_reaches_earlier_frames_through_the_bank(

@@ -3,7 +3,14 @@
 import numpy as np
 import pytest
 
-from stages.train.data.clips import ClipRules, draw_run, random_clip, sample_generator, stretch
+from stages.train.data.clips import (
+    ClipRules,
+    draw_run,
+    move_borders,
+    random_clip,
+    sample_generator,
+    stretch,
+)
 
 RULES = ClipRules(frames=8, relevant=4, max_stride=3, spread=0.5)
 
@@ -55,3 +62,22 @@ def test_the_generator_depends_on_seed_and_words_alone() -> None:
     assert len(draws) == 4
     again = sample_generator(1, 0).integers(0, 100, 4)
     assert (again == sample_generator(1, 0).integers(0, 100, 4)).all()
+
+
+def test_moved_borders_route_frames_wrongly_near_them_most() -> None:
+    relevant = np.array([0, 0, 0, 0, 1, 1, 1, 1], dtype=bool)
+    moved = np.stack([move_borders(relevant, 1.0, sample_generator(s)) for s in range(2000)])
+    wrong = (moved != relevant).mean(axis=0)
+    assert (np.diff(wrong[:4]) > 0).all()
+    assert (np.diff(wrong[4:]) < 0).all()
+    assert 0 < wrong[0] < wrong[3] < 0.6
+    assert moved.any(axis=1).all()
+
+
+def test_borders_move_as_often_as_told() -> None:
+    middle = np.arange(40) >= 20
+    assert (move_borders(middle, 0.0, sample_generator(0)) == middle).all()
+    kept = [(move_borders(middle, 0.3, sample_generator(s)) == middle).all() for s in range(900)]
+    assert 0.66 < np.mean(kept) < 0.74
+    whole = np.ones(6, dtype=bool)
+    assert (move_borders(whole, 1.0, sample_generator(0)) == whole).all()

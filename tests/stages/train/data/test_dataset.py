@@ -64,9 +64,21 @@ def test_without_oss_all_referents_are_targets(inputs: TrainInputs) -> None:
 
 def test_labels_follow_the_spans(inputs: TrainInputs) -> None:
     inside = {f for spans in SPANS.values() for start, end in spans for f in range(start, end)}
-    for sample in of_sentence(dataset(inputs), "0"):
+    for sample in of_sentence(dataset(inputs, routing_noise=0.0), "0"):
         labels = [frame in inside for frame in sample.frames.tolist()]
         assert sample.relevant.tolist() == sample.guided.tolist() == labels
+
+
+def test_noise_of_the_routing_leaves_the_labels_alone(inputs: TrainInputs) -> None:
+    noisy = of_sentence(dataset(inputs, routing_noise=1.0), "0")
+    plain = of_sentence(dataset(inputs, routing_noise=0.0), "0")
+    for one, other in zip(noisy, plain, strict=True):
+        assert torch.equal(one.relevant, other.relevant)
+        assert torch.equal(one.targets, other.targets)
+        assert one.guided.any()
+    wrong = [sample.guided != sample.relevant for sample in noisy]
+    assert any((miss & sample.relevant).any() for miss, sample in zip(wrong, noisy, strict=True))
+    assert any((miss & ~sample.relevant).any() for miss, sample in zip(wrong, noisy, strict=True))
 
 
 def test_a_sentence_without_target_guides_frames_to_nothing(inputs: TrainInputs) -> None:
