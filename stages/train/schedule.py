@@ -35,7 +35,7 @@ def freeze_parts(groups: Mapping[str, Mapping[str, Parameter]], prefixes: Iterab
     for prefix in prefixes:
         chosen = [p for name, p in named.items() if _begins(name, prefix)]
         if not chosen:
-            parts = sorted({name.split(".")[0] for name in named})
+            parts = sorted({name.split(".")[0] for name, p in named.items() if p.requires_grad})
             raise ConfigError(
                 f"no parameter has the name or prefix {prefix}",
                 where="--freeze",
