@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sys
 from collections.abc import Sequence
@@ -52,6 +53,9 @@ def build_world(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("empty.json").touch()
     Path("empty.parquet").touch()
     Path("nothing").mkdir()
+    for name, kind in (("dino", "grounding-dino"), ("sam2", "sam2_video"), ("lm", "bert")):
+        Path(name).mkdir()
+        Path(name, "config.json").write_text(json.dumps({"model_type": kind}))
     Path("sel").mkdir()
     shutil.copy("index/moments.parquet", "sel/moments.parquet")
     Image.new("RGB", (32, 32), (90, 40, 10)).save("photo.jpg")

@@ -20,11 +20,12 @@ from stages.core.model.config import (
     SegmenterConfig,
     TrackThresholds,
 )
+from stages.core.model.loading.families import CHECKPOINT_FORMAT
 from stages.core.model.loading.pretrained import model_errors
 from stages.core.model.loading.weights import CONFIG_NAME, WEIGHTS_NAME, load_fitting, read_config
 from stages.core.model.tgl import TglModel
 
-FORMAT = "tgl-checkpoint"
+FORMAT = CHECKPOINT_FORMAT
 VERSION = 1
 _Config = TypeVar("_Config", ModelConfig, SegmenterConfig)
 _ERROR_NUMBER = re.compile(r"\(os error (\d+)\)")

@@ -11,7 +11,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 from transformers import (
-    AutoConfig,
     AutoModel,
     AutoTokenizer,
     Blip2ForImageTextRetrieval,
@@ -19,6 +18,7 @@ from transformers import (
 
 from stages.core.engine.runtime import Runtime
 from stages.core.model.device import autocast, pick_device
+from stages.core.model.loading.families import BLIP2, IMAGE_TEXT
 from stages.core.model.loading.pretrained import (
     load_pretrained,
     load_pretrained_model,
@@ -27,10 +27,6 @@ from stages.core.model.loading.pretrained import (
 from stages.core.model.loading.processors import load_config, load_image_processor
 from stages.tools.select_moments.config import MODEL_OPTION
 
-_TWO_TOWERS = ("clip", "siglip", "siglip2")
-_BLIP2 = "blip-2"
-FAMILIES = (*_TWO_TOWERS, _BLIP2)
-"""Types of models that score images against sentences."""
 _BLIP2_TEMPERATURE = 0.07
 
 
@@ -172,23 +168,14 @@ def load_scorer(name: str, runtime: Runtime) -> FrameScorer:
             preprocessor_config.json.
         CorruptInput: transformers cannot load it.
     """
-    family = load_config(name, FAMILIES, option=MODEL_OPTION).model_type
-    kind = Blip2ForImageTextRetrieval if family == _BLIP2 else AutoModel
+    family = load_config(name, IMAGE_TEXT, option=MODEL_OPTION).model_type
+    kind = Blip2ForImageTextRetrieval if family == BLIP2 else AutoModel
     model = load_pretrained_model(kind, name, option=MODEL_OPTION)
     tokenizer = load_pretrained(AutoTokenizer, name, option=MODEL_OPTION)
     processor = load_image_processor(name, option=MODEL_OPTION)
-    scorer = Blip2Scorer if family == _BLIP2 else TwoTowerScorer
+    scorer = Blip2Scorer if family == BLIP2 else TwoTowerScorer
     with model_errors(name, "not an image-text model"):
         return scorer(name, model, tokenizer, processor, runtime)
-
-
-def model_type(name: str) -> str:
-    """The type of a model, as its config.json names it.
-
-    Raises:
-        TglError: as ``load_pretrained``.
-    """
-    return load_pretrained(AutoConfig, name, option=MODEL_OPTION).model_type
 
 
 def _unit(features: Any) -> Tensor:

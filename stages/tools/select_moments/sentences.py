@@ -21,6 +21,7 @@ from stages.core.engine.workspace import Workspace
 from stages.core.index.frame_files import require_unchanged
 from stages.core.index.index import Index, Video
 from stages.core.media.frames import read_frame
+from stages.core.model.loading.families import require_image_text
 from stages.core.model.loading.hub import require_model
 from stages.tools.select_moments.config import MODEL_OPTION, SelectConfig, SelectInputs, source_name
 from stages.tools.select_moments.spans import choose_spans, spread
@@ -54,7 +55,9 @@ def select_for_sentences(
         runtime=runtime,
         progress=progress,
         units=lambda video: len(_scored(video, config)),
-        prepare=lambda: require_model(config.model, option=MODEL_OPTION, progress=progress),
+        prepare=lambda: require_model(
+            config.model, option=MODEL_OPTION, progress=progress, check=require_image_text
+        ),
     )
     tables = list(found.tables.values())
     moments = concatenate((rows.select(MOMENTS.schema.names) for rows in tables), MOMENTS)

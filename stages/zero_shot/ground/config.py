@@ -13,7 +13,8 @@ from stages.core.engine.stage import Inputs
 from stages.core.index.frame_files import frame_folders, index_digest
 from stages.core.language.tagging import INSTALL_TAGGER, TAGGER_PACKAGE, tagger_version
 from stages.core.model.loading.catalog import DEFAULT_DETECTOR
-from stages.core.model.loading.names import local_folder
+from stages.core.model.loading.families import require_detector
+from stages.core.model.loading.names import local_folder, stored_folder
 
 MODEL_OPTION = "--model"
 OBJECTS = "objects"
@@ -197,9 +198,13 @@ def ground_parts(
         candidates: a file, or an artifact that contains a candidates table.
 
     Raises:
-        MissingInput: a tagger is required, and none is installed.
+        ConfigError: the model is of another family.
+        MissingInput: no such model, or a tagger is required, and none is installed.
     """
     model = local_folder(config.model) if config.detects else None
+    if model is not None:
+        stored_folder(config.model)
+        require_detector(model, MODEL_OPTION)
     tagger = required_tagger() if config.detects and config.phrase == NOUN else None
     if candidates is not None and candidates.is_dir():
         candidates /= CANDIDATES_TABLE

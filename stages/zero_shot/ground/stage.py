@@ -22,6 +22,7 @@ from stages.core.engine.workspace import Workspace
 from stages.core.index.frame_files import frames_digest
 from stages.core.index.index import Index, Video
 from stages.core.index.kept_features import Kept
+from stages.core.model.loading.families import require_detector
 from stages.core.model.loading.hub import require_model
 from stages.zero_shot.ground.boxes import Found
 from stages.zero_shot.ground.config import (
@@ -103,7 +104,7 @@ def _search(
     if config.detects:
         units.index.require_frames()
         # Asked before torch is loaded, so that the message comes at once without a network.
-        require_model(config.model, option=MODEL_OPTION, progress=progress)
+        require_model(config.model, option=MODEL_OPTION, progress=progress, check=require_detector)
         if config.keep_features:
             require_both(config.model)
     frames = sum(len(searched_frames(video.num_frames, config)) for video in waiting)

@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from schemas.errors import CorruptInput, MissingInput, TglError, disk_full, says_disk_full
-from stages.core.engine.progress import Progress, Task
+from stages.core.engine.progress import Progress, SilentTask, Task
 from stages.core.model.loading.catalog import published, size_text
 from stages.core.model.loading.names import (
     CONVERTED,
@@ -74,14 +74,20 @@ def ensure_models(models: Sequence[Wanted], progress: Progress) -> list[Path]:
         MissingInput: no such folder or model, no network, or no access to it.
         CorruptInput: a model has no weights in the format safetensors.
         DiskFull: the disk is full.
+        TglError: as a model's own check raises it; before its weights are downloaded.
     """
     found = {model.name: stored_folder(model.name) for model in models}
-    missing = [model for model in dict.fromkeys(models) if found[model.name] is None]
+    for model in models:
+        _check(model, found[model.name])
+    missing = list({model.name: model for model in models if found[model.name] is None}.values())
     if missing:
         require_hub(missing)
         downloads = [_plan(model) for model in missing]
         if any(download.waiting for download in downloads):
             progress.note(announcement(downloads))
+        begun = {download.wanted.name: _begin(download) for download in downloads}
+        for model in models:
+            _check(model, begun.get(model.name))
         for download in downloads:
             found[download.wanted.name] = _download(download, progress)
     return [folder for model in models if (folder := found[model.name]) is not None]
@@ -184,10 +190,26 @@ def _licence(name: str, info: Any) -> str:
     return stated if isinstance(stated, str) else ""
 
 
-def _download(download: Download, progress: Progress) -> Path:
-    """Fetch what is not in the cache; returns the snapshot."""
-    from huggingface_hub import snapshot_download
+def _check(model: Wanted, folder: Path | None) -> None:
+    """Let a model be refused by its configuration; errors name it as the user did."""
+    if model.check is None or folder is None:
+        return
+    try:
+        model.check(folder, model.option)
+    except TglError as error:
+        if error.where is not None and str(error.where) == str(folder):
+            error.relocate(model.name)
+        raise
 
+
+def _begin(download: Download) -> Path:
+    """Fetch a model's small files; returns the snapshot that has them."""
+    with _hub_errors(download.wanted):
+        return _snapshot(download, download.small, _counter(SilentTask()))
+
+
+def _download(download: Download, progress: Progress) -> Path:
+    """Fetch what is not in the cache yet; returns the snapshot."""
     name = download.wanted.name
     label = f"download {name.rsplit('/', 1)[-1]}"
     with (
@@ -195,19 +217,22 @@ def _download(download: Download, progress: Progress) -> Path:
         progress.task(label, max(1, download.waiting // _MB), "MB") as task,
     ):
         counter = _counter(task)
-
-        def snapshot(files: tuple[str, ...]) -> str:
-            return snapshot_download(
-                name,
-                revision=download.revision,
-                allow_patterns=list(files),
-                tqdm_class=counter,
-            )
-
-        snapshot(download.small)
         for file in download.weights:
             fetch_blob(name, file, download.commit, counter)
-        return Path(snapshot((*download.small, *download.weights)))
+        return _snapshot(download, (*download.small, *download.weights), counter)
+
+
+def _snapshot(download: Download, files: Sequence[str], counter: Any) -> Path:
+    """Fetch files with the hub's own client."""
+    from huggingface_hub import snapshot_download
+
+    found = snapshot_download(
+        download.wanted.name,
+        revision=download.revision,
+        allow_patterns=list(files),
+        tqdm_class=counter,
+    )
+    return Path(found)
 
 
 def _counter(task: Task) -> Any:

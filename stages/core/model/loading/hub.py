@@ -6,9 +6,11 @@ from pathlib import Path
 
 from schemas.errors import MissingInput
 from stages.core.engine.progress import Progress, SilentProgress
+from stages.core.model.loading.families import require_tracker
 from stages.core.model.loading.fetch import ensure_models
 from stages.core.model.loading.names import (
     MODEL_CONFIG,
+    Check,
     Wanted,
     local_folder,
     require_hub,
@@ -32,18 +34,22 @@ TOY_BACKBONE = _MODEL_FOLDER / "toy_backbone"
 TOY_CHECKPOINT = _MODEL_FOLDER / "toy_checkpoint"
 
 
-def require_model(name: str, *, option: str, progress: Progress | None = None) -> bool:
+def require_model(
+    name: str, *, option: str, progress: Progress | None = None, check: Check | None = None
+) -> bool:
     """Return whether a model is on this machine; one that must be downloaded can be.
 
     Args:
         name: a folder saved with save_pretrained, or a hub id.
         option: the option that named it, for messages.
         progress: announces and shows the download; without it, nothing is downloaded yet.
+        check: refuses a model of another kind, see ``Wanted``.
 
     Raises:
         MissingInput: no such folder, or a hub id that is not in the cache and cannot be reached.
+        TglError: as the check raises it.
     """
-    wanted = Wanted(name, option)
+    wanted = Wanted(name, option, check)
     if progress is not None:
         ensure_models([wanted], progress)
     elif stored_folder(name) is None:
@@ -52,18 +58,21 @@ def require_model(name: str, *, option: str, progress: Progress | None = None) -
     return True
 
 
-def model_folder(name: str, *, option: str, progress: Progress | None = None) -> Path:
+def model_folder(
+    name: str, *, option: str, progress: Progress | None = None, check: Check | None = None
+) -> Path:
     """The folder of a model, downloaded where it is not on this machine.
 
     Args:
         name: a folder saved with save_pretrained, or a hub id.
         option: the option that named it, for messages.
         progress: announces and shows the download; silent without.
+        check: refuses a model of another kind, see ``Wanted``.
 
     Raises:
         TglError: as :func:`stages.core.model.loading.fetch.ensure_models`.
     """
-    return ensure_models([Wanted(name, option)], progress or SilentProgress())[0]
+    return ensure_models([Wanted(name, option, check)], progress or SilentProgress())[0]
 
 
 def backbone_folder(name: str, progress: Progress | None = None) -> Path:
@@ -74,11 +83,12 @@ def backbone_folder(name: str, progress: Progress | None = None) -> Path:
         progress: announces and shows a download.
 
     Raises:
+        ConfigError: a model of another family.
         TglError: as :func:`model_folder`.
     """
     if name == TOY:
         return TOY_BACKBONE
-    return model_folder(name, option="--backbone", progress=progress)
+    return model_folder(name, option="--backbone", progress=progress, check=require_tracker)
 
 
 def checkpoint_folder(

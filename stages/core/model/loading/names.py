@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as TooLate
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -30,6 +30,10 @@ _PROXIES = ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY")
 _PORTS = {"http": 80, "https": 443}
 
 
+Check = Callable[[Path, str], None]
+"""Raises where a model's folder, which an option named, is of another kind than is needed."""
+
+
 @dataclass(frozen=True)
 class Wanted:
     """A model that a command needs.
@@ -37,10 +41,12 @@ class Wanted:
     Attributes:
         name: a local folder or a hub id.
         option: the option that names it, for messages.
+        check: called with its folder and the option as soon as the folder has config.json.
     """
 
     name: str
     option: str
+    check: Check | None = field(default=None, compare=False)
 
 
 def local_folder(name: str) -> Path | None:

@@ -8,7 +8,8 @@ from typing import Any
 from transformers import AutoConfig, AutoImageProcessor, AutoProcessor, AutoTokenizer
 from transformers.models.auto.processing_auto import PROCESSOR_MAPPING
 
-from schemas.errors import ConfigError, MissingInput
+from schemas.errors import MissingInput
+from stages.core.model.loading.families import wrong_family
 from stages.core.model.loading.hub import model_folder
 from stages.core.model.loading.pretrained import load_pretrained, loading_errors
 
@@ -31,11 +32,7 @@ def load_config(name: str, families: Collection[str], *, option: str) -> Any:
     """
     config = load_pretrained(AutoConfig, name, option=option)
     if config.model_type not in families:
-        raise ConfigError(
-            f"is a {config.model_type} model, one of {', '.join(families)} is needed",
-            where=name,
-            hint=f"name another model with {option}",
-        )
+        raise wrong_family(name, config.model_type, families, option)
     return config
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from schemas.errors import ConfigError
+from stages.core.model.loading.families import require_tracker
 from stages.core.model.loading.names import Wanted
 from stages.tools.segment.between.steps import Between
 from stages.tools.segment.config import NEEDS_CHECKPOINT, OF_A_CHECKPOINT
@@ -77,4 +78,4 @@ class Prompted:
 
     def _tracker(self) -> Path:
         name = tracker_name(self.run.config.tracker, self.run.runtime.device)
-        return model_folders([Wanted(name, TRACKER_OPTION)], self.run.progress)[0]
+        return model_folders([Wanted(name, TRACKER_OPTION, require_tracker)], self.run.progress)[0]

@@ -12,6 +12,7 @@ from schemas.layouts import CANDIDATES_TABLE, MOMENTS_TABLE, OBJECTS_TABLE
 from schemas.parquet import read_table
 from schemas.tables import OBJECTS
 from stages.core.index.index import Index
+from stages.core.model.loading.families import require_detector, require_tracker
 from stages.core.model.loading.hub import TOY, checkpoint_folder
 from stages.core.model.loading.names import MODEL_CONFIG, Wanted
 from stages.tools.segment.between.steps import Between
@@ -30,7 +31,7 @@ from stages.tools.select_moments.config import (
     SelectInputs,
     local_model,
 )
-from stages.tools.select_moments.judges.registry import is_checkpoint
+from stages.tools.select_moments.judges.registry import is_checkpoint, require_judge
 from stages.zero_shot.assemble.config import NO_OBJECTS, PALETTE, AssembleConfig, AssembleInputs
 from stages.zero_shot.ground.config import GroundConfig, ground_parts
 from stages.zero_shot.ground.detectors.keeping import keeps_for
@@ -147,11 +148,15 @@ class ZeroShot:
         """Folders of the detector, the tracker and the judge, if there is one to fetch."""
         config = self.run.config
         wanted = [
-            Wanted(config.model, MODEL_OPTION),
-            Wanted(tracker_name(config.tracker, self.run.runtime.device), TRACKER_OPTION),
+            Wanted(config.model, MODEL_OPTION, require_detector),
+            Wanted(
+                tracker_name(config.tracker, self.run.runtime.device),
+                TRACKER_OPTION,
+                require_tracker,
+            ),
         ]
         if config.judge not in (BEST_CANDIDATE, TOY):
-            wanted.append(Wanted(config.judge, JUDGE_OPTION))
+            wanted.append(Wanted(config.judge, JUDGE_OPTION, require_judge))
         return model_folders(wanted, self.run.progress)
 
 

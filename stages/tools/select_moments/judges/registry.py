@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from schemas.documents import load_object
 from schemas.errors import ConfigError
-from schemas.layouts import CHECKPOINT_CONFIG
 from stages.core.engine.progress import Progress, SilentProgress
 from stages.core.engine.runtime import Runtime
+from stages.core.model.loading.families import (
+    CHECKPOINT,
+    DETECTORS,
+    IMAGE_TEXT,
+    TRACKERS,
+    model_kind,
+    wrong_family,
+)
 from stages.core.model.loading.hub import TOY, checkpoint_folder, model_folder
 from stages.tools.select_moments.config import (
     BEST_CANDIDATE,
@@ -21,8 +27,6 @@ from stages.tools.select_moments.config import (
 from stages.tools.select_moments.judges.best_candidate import BestCandidateJudge
 from stages.tools.select_moments.judges.judge import Judge
 from stages.tools.select_moments.judges.truth import TruthJudge
-
-CHECKPOINT_FORMAT = "tgl-checkpoint"
 
 
 def prepare_judge(config: SelectConfig, progress: Progress) -> None:
@@ -53,22 +57,34 @@ def load_judge(config: SelectConfig, inputs: SelectInputs, runtime: Runtime) -> 
     if inputs.text is not None:
         raise ConfigError("only a tgl checkpoint reads encoded sentences", where="--text")
     # Loaded here, since they load torch and transformers.
-    from stages.tools.select_moments.judges.image_text import ImageTextJudge
-    from stages.tools.select_moments.judges.odds import QUESTION_FAMILIES
-    from stages.tools.select_moments.judges.question import QuestionJudge
-    from stages.tools.select_moments.scorers import FAMILIES, model_type
+    if model_kind(folder) in IMAGE_TEXT:
+        from stages.tools.select_moments.judges.image_text import ImageTextJudge
 
-    kind = model_type(config.model)
-    if kind in FAMILIES:
         return ImageTextJudge(config, runtime)
-    if kind in QUESTION_FAMILIES:
-        return QuestionJudge(config, runtime)
-    raise ConfigError(
-        f"is a {kind} model, one of {', '.join(FAMILIES)}, an image-text-to-text model, or a tgl "
-        "checkpoint is needed",
-        where=config.model,
-        hint=f"name another model with {MODEL_OPTION}",
-    )
+    from stages.tools.select_moments.judges.question import QuestionJudge
+
+    return QuestionJudge(config, runtime)
+
+
+def require_judge(folder: Path, option: str) -> None:
+    """Check that a model's folder is of a family of judges.
+
+    Args:
+        option: the option that named it, for messages.
+
+    Raises:
+        ConfigError: it is not.
+    """
+    kind = model_kind(folder)
+    if kind in (CHECKPOINT, *IMAGE_TEXT):
+        return
+    if kind and kind not in (*DETECTORS, *TRACKERS):  # else told without torch and transformers
+        from stages.tools.select_moments.judges.odds import QUESTION_FAMILIES
+
+        if kind in QUESTION_FAMILIES:
+            return
+    known = (*IMAGE_TEXT, "the image-text-to-text models", CHECKPOINT)
+    raise wrong_family(folder, kind, known, option)
 
 
 def _checkpoint(
@@ -89,10 +105,9 @@ def _folder(config: SelectConfig, progress: Progress) -> Path:
     """The folder of the model, downloaded where it is not on this machine."""
     if config.model == TOY:
         return checkpoint_folder(TOY)
-    return model_folder(config.model, option=MODEL_OPTION, progress=progress)
+    return model_folder(config.model, option=MODEL_OPTION, progress=progress, check=require_judge)
 
 
 def is_checkpoint(folder: Path) -> bool:
     """Return whether a model's folder is a checkpoint of tgl."""
-    path = folder / CHECKPOINT_CONFIG
-    return path.is_file() and load_object(path).get("format") == CHECKPOINT_FORMAT
+    return model_kind(folder) == CHECKPOINT

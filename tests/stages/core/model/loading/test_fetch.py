@@ -19,13 +19,14 @@ from stub_hub import CHUNK, StubHub, StubModel
 from tiny_encoder import save_encoder
 
 from schemas.directories import list_folder
-from schemas.errors import CorruptInput, MissingInput, TglError
+from schemas.errors import ConfigError, CorruptInput, MissingInput, TglError
 from schemas.parquet import rows_of, write_table
 from schemas.receipts import Receipt, write_receipt
 from schemas.tables import EXPRESSIONS
 from stages.core.engine.progress import SilentProgress, Task
 from stages.core.model.checkpoint import load_checkpoint, save_checkpoint
 from stages.core.model.loading import fetch
+from stages.core.model.loading.families import require_detector, require_tracker
 from stages.core.model.loading.fetch import ensure_models, wanted_files
 from stages.core.model.loading.hub import (
     TOY_BACKBONE,
@@ -39,7 +40,7 @@ from stages.core.model.loading.pretrained import load_pretrained_model
 from stages.core.model.tgl import TglModel
 from tglcli.progress import TerminalProgress
 
-CONFIG = b'{"model_type": "clip"}'
+CONFIG = b'{"model_type": "sam2_video"}'
 MODEL = Wanted("someone/model", "--model")
 JUDGE = Wanted("facebook/sam3", "--judge")
 WEIGHTS = os.urandom(3_500_000)
@@ -155,6 +156,29 @@ def test_a_snapshot_without_a_shard_is_not_whole(hub: StubHub, bars: Recorder) -
     assert cached_folder(MODEL.name) is None
     ensure_models([MODEL], bars)
     assert content(folder) == files | shards
+
+
+def test_a_wrong_family_is_refused_before_weights_are_fetched(
+    hub: StubHub, cache: Path, bars: Recorder, tmp_path: Path
+) -> None:
+    """Whichever of several it is; one that is on this machine before the hub is asked."""
+    models = [Wanted(MODEL.name, "--model", require_detector), JUDGE]
+    hub.models |= {model.name: published() for model in models}
+    for _ in range(2):
+        with pytest.raises(ConfigError, match="is a sam2_video model, one of grounding-dino, "):
+            ensure_models(models, bars)
+    assert not [path for _, path, _ in hub.asked if path.endswith("model.safetensors")]
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own/config.json").write_bytes(CONFIG)
+    hub.asked.clear()
+    local = Wanted(str(tmp_path / "own"), "--model", require_detector)
+    with pytest.raises(ConfigError, match=r"own: is a sam2_video model.* with --model"):
+        ensure_models([JUDGE, local], bars)
+    assert not hub.asked
+    tracker = Wanted(MODEL.name, "--tracker", require_tracker)
+    assert ensure_models([tracker], bars) == [cached_folder(MODEL.name)]
+    with pytest.raises(ConfigError, match=r"^someone/model: is a sam2_video"):
+        ensure_models(models, bars)
 
 
 def test_quiet_shows_neither_line_nor_bar(hub: StubHub, capsys: pytest.CaptureFixture[str]) -> None:
