@@ -12,11 +12,10 @@ from stages.core.engine.settings import Settings, setting
 from stages.core.engine.stage import Inputs
 from stages.core.language.tagging import INSTALL_TAGGER, TAGGER_PACKAGE, tagger_version
 from stages.core.model.loading.hub import local_folder
+from stages.core.model.text_encoders.recorded import DEFAULT_POOLING, HASH_ENCODER, MAX_TOKENS
 
-HASH_ENCODER = "hash"
 FP16, BF16 = "fp16", "bf16"
 AUTO, LIST, TAGGER = "auto", "list", "tagger"
-ENCODER_OPTION = "--encoder"
 
 
 @dataclass(frozen=True)
@@ -30,12 +29,15 @@ class TextConfig(Settings):
         panel="Encoder",
     )
     pooling: str = setting(
-        "mean",
+        DEFAULT_POOLING,
         "Embedding of a sentence: the mean of its tokens, or the first token.",
         choices=("mean", "first"),
     )
     max_tokens: int = setting(
-        64, "Tokens kept per sentence, including special ones; the rest is cut.", low=2, high=4096
+        MAX_TOKENS,
+        "Tokens kept per sentence, including special ones; the rest is cut.",
+        low=2,
+        high=4096,
     )
     storage: str = setting(
         FP16,

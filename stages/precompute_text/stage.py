@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,22 +16,17 @@ from stages.core.engine.runtime import Runtime
 from stages.core.engine.stage import Result, Stage
 from stages.core.engine.workspace import Workspace
 from stages.core.index.bfloat16 import all_finite, to_bfloat16
-from stages.core.model.loading.hub import require_model
+from stages.core.model.text_encoders.encoding import Encoded, batches
+from stages.core.model.text_encoders.loading import load_encoder
+from stages.core.model.text_encoders.motion_words import SOURCE, motion_mask
 from stages.precompute_text.config import (
     BF16,
-    ENCODER_OPTION,
     FP16,
-    HASH_ENCODER,
     TextConfig,
     TextInputs,
 )
-from stages.precompute_text.encoding import Encoded, Encoder
-from stages.precompute_text.hashing import HashEncoder
-from stages.precompute_text.motion_words import SOURCE, motion_mask
 from stages.precompute_text.tagging import VerbTagger
 
-# Padded tokens of a batch: enough to fill a GPU, few enough for a laptop.
-_TOKENS_PER_BATCH = 4096
 _ID_DIGITS = 16
 _NUMBERS = {FP16: "float16", BF16: "bfloat16"}
 
@@ -51,12 +45,19 @@ def run(
     sentences = sorted(set(column.to_pylist()))
     if not sentences:
         raise CorruptInput("contains no sentences", where=path)
-    encoder = _encoder(config, runtime, progress)
+    encoder = load_encoder(
+        config.encoder,
+        pooling=config.pooling,
+        max_tokens=config.max_tokens,
+        dim=config.dim,
+        runtime=runtime,
+        progress=progress,
+    )
     tagger = None if inputs.tagger is None else VerbTagger()
     spec = TEXTS if config.storage == FP16 else TEXTS_BF16
     rows = []
     with progress.task("precompute-text", len(sentences), "sentence") as task:
-        for batch in _batches(sentences, encoder.lengths(sentences)):
+        for batch in batches(sentences, encoder.lengths(sentences)):
             encoded = encoder.encode(batch)
             for sentence, found in zip(batch, encoded, strict=True):
                 motion = motion_mask(sentence, found, tagger)
@@ -77,30 +78,6 @@ def run(
 
 
 STAGE = Stage("precompute-text", 1, TextConfig, TextInputs, run)
-
-
-def _encoder(config: TextConfig, runtime: Runtime, progress: Progress) -> Encoder:
-    if config.encoder == HASH_ENCODER:
-        return HashEncoder(config.dim, config.max_tokens, config.pooling)
-    # Checked before torch is loaded, so that the error offline comes at once.
-    require_model(config.encoder, option=ENCODER_OPTION, progress=progress)
-    from stages.precompute_text.transformer import TransformerEncoder
-
-    return TransformerEncoder(config.encoder, config.max_tokens, config.pooling, runtime)
-
-
-def _batches(sentences: Sequence[str], lengths: Sequence[int]) -> Iterator[list[str]]:
-    """Group sentences of similar length, so that batches have little padding."""
-    order = sorted(range(len(sentences)), key=lambda i: (lengths[i], sentences[i]))
-    batch: list[str] = []
-    for i in order:
-        # Ascending lengths: the newest sentence is the batch's longest.
-        if batch and (len(batch) + 1) * lengths[i] > _TOKENS_PER_BATCH:
-            yield batch
-            batch = []
-        batch.append(sentences[i])
-    if batch:
-        yield batch
 
 
 def _row(

@@ -7,19 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from schemas.errors import ConfigError, MissingInput
+from schemas.errors import ConfigError
 from schemas.wording import amount
 from stages.core.model.loading.hub import checkpoint_folder
-from stages.precompute_text.config import HASH_ENCODER, TextConfig, TextInputs, local_encoder
+from stages.core.model.text_encoders.recorded import ENCODER_OPTION, HASH_ENCODER, RecordedEncoder
+from stages.precompute_text.config import TextConfig, TextInputs, local_encoder
 from stages.propagate.config import PropagateInputs
 from stages.tools.segment.config import NEEDS_CHECKPOINT, OF_A_TRACKER
 from stages.tools.segment.frame_source import FrameSource
 from stages.tools.segment.pipeline import MASKS, Artifacts, Frames, Pipeline
 from stages.tools.segment.request import check_sentences
 from stages.tools.segment.run import SegmentRun
-
-_UNKNOWN_ENCODER = "unknown"
-_POOLING = " pooling"
 
 
 @dataclass(frozen=True)
@@ -120,21 +118,13 @@ def text_config(checkpoint: Path, encoder: str | None) -> TextConfig:
     Raises:
         MissingInput: neither names an encoder.
     """
-    from stages.core.model.checkpoint import read_document, text_dim, text_encoder
+    from stages.core.model.checkpoint import read_document
 
-    document = read_document(checkpoint)
-    trained, _, pooling = text_encoder(document).rpartition(", ")
-    pooling = pooling.removesuffix(_POOLING)
-    name = encoder or trained
-    if not name or name == _UNKNOWN_ENCODER:
-        raise MissingInput(
-            "does not name the text encoder it was trained with",
-            where=checkpoint,
-            hint="name it with --encoder",
-        )
+    recorded = RecordedEncoder.of(read_document(checkpoint))
+    name = encoder or recorded.require_name(checkpoint, f"name it with {ENCODER_OPTION}")
     settings: dict[str, Any] = {"encoder": name}
-    if trained:
-        settings["pooling"] = pooling
+    if recorded.pooling is not None:
+        settings["pooling"] = recorded.pooling
     if name == HASH_ENCODER:
-        settings["dim"] = text_dim(document)
+        settings["dim"] = recorded.dim
     return TextConfig(**settings)

@@ -12,6 +12,7 @@ from stages.core.engine.settings import Settings, setting
 from stages.core.engine.stage import Inputs
 from stages.core.index.frame_files import frame_folders, index_digest
 from stages.core.model.loading.hub import TOY, TOY_CHECKPOINT, local_folder
+from stages.core.model.text_encoders.recorded import RecordedEncoder
 
 MODEL_OPTION = "--model"
 SENTENCE, REFERENT = PER = ("sentence", "referent")
@@ -132,22 +133,25 @@ class SelectInputs(Inputs):
     Attributes:
         index: with the sentences; per referent its masks are the tracks.
         model: the model's folder where it is local.
-        text: from `tgl precompute-text`, for a tgl checkpoint.
+        text: from `tgl precompute-text`, for a tgl checkpoint; None to encode with its own encoder.
         truth: an index with true masks, for `--model truth`.
+        encoder: folder of the checkpoint's own encoder where it is local and used.
     """
 
     index: Path
     model: Path | None = None
     text: Path | None = None
     truth: Path | None = None
+    encoder: Path | None = None
 
     def digests(self) -> dict[str, str]:
         """Digests of the index with its frames, of the model's files, texts and true masks."""
         found = {"index": index_digest(self.index)}
         if self.model is not None:
-            # A checkpoint of tgl comes with texts.
-            digest = tree_digest if self.text is None else weights_digest
-            found["model"] = digest(self.model)
+            ours = RecordedEncoder.read(self.model) is not None
+            found["model"] = (weights_digest if ours else tree_digest)(self.model)
+        if self.encoder is not None:
+            found["encoder"] = tree_digest(self.encoder)
         for name, folder in (("text", self.text), ("truth", self.truth)):
             if folder is not None:
                 found[name] = artifact_digest(folder)
@@ -168,6 +172,18 @@ class SelectInputs(Inputs):
             raise ConfigError("has no effect without --model truth", where="--truth")
         if self.text is not None and not config.per_referent:
             raise ConfigError("has no effect without --per referent", where="--text")
+
+
+def select_inputs(
+    index: Path, config: SelectConfig, *, text: Path | None = None, truth: Path | None = None
+) -> SelectInputs:
+    """The inputs of these settings: the model's folder, and its encoder's, if they are local."""
+    model = local_model(config.model, config.per)
+    encoder = None
+    if model is not None and text is None and config.per_referent:
+        recorded = RecordedEncoder.read(model)
+        encoder = None if recorded is None else recorded.folder
+    return SelectInputs(index, model, text, truth, encoder)
 
 
 def local_model(model: str, per: str = SENTENCE) -> Path | None:

@@ -77,7 +77,7 @@ def select_for_referents(
         runtime=runtime,
         progress=progress,
         units=lambda video: video.num_frames,
-        prepare=lambda: prepare_judge(config, progress),
+        prepare=lambda: prepare_judge(config, inputs, progress),
     )
     moments = rows_of(_moments(found.tables), MOMENTS)
     out.write_table(MOMENTS_TABLE, moments, MOMENTS)

@@ -16,7 +16,7 @@ from transformers import dynamic_module_utils
 
 from schemas.errors import CorruptInput, SchemaMismatch, TglError
 from stages.core.engine.runtime import Runtime
-from stages.precompute_text.transformer import TransformerEncoder
+from stages.core.model.text_encoders.transformer import TransformerEncoder
 from stages.tools.select_moments.scorers import load_scorer
 
 WEIGHTS = "model.safetensors"

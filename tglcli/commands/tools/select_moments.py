@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from stages.tools.select_moments.config import PER_REFERENT, SelectConfig, SelectInputs, local_model
+from stages.tools.select_moments.config import PER_REFERENT, SelectConfig, select_inputs
 from tglcli.options import RunOptions, stage_command
 
 
@@ -22,7 +22,8 @@ def select_moments(
     text: Annotated[
         Path | None,
         typer.Option(
-            help="Its sentences, encoded by tgl precompute-text, for a tgl checkpoint.",
+            help="For a tgl checkpoint: its sentences, encoded by tgl precompute-text; by default "
+            "they are encoded with the checkpoint's own encoder.",
             rich_help_panel=PER_REFERENT,
         ),
     ] = None,
@@ -45,9 +46,9 @@ def select_moments(
     Examples:
         tgl select-moments index selected --model google/siglip-base-patch16-224
         tgl select-moments tracks accepted --per referent
-        tgl select-moments tracks accepted --per referent --model toy --text text
+        tgl select-moments tracks accepted --per referent --model toy
     """
     from stages.tools.select_moments.stage import STAGE
 
-    inputs = SelectInputs(index, local_model(config.model, config.per), text, truth)
+    inputs = select_inputs(index, config, text=text, truth=truth)
     run.execute(STAGE, config, inputs, out)

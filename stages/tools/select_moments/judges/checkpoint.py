@@ -9,9 +9,10 @@ five highest values tell sentences with a target from those without (METHOD.md).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -19,7 +20,7 @@ from torch import Tensor
 
 from stages.core.engine.runtime import Runtime
 from stages.core.index.index import Expression
-from stages.core.index.texts import TextStore
+from stages.core.index.texts import TextEmbedding
 from stages.core.media.rle import decode
 from stages.core.media.spans import drop_short, fill_gaps
 from stages.core.model import budgets
@@ -48,6 +49,18 @@ _FEATURE_BYTES = 2_000_000_000
 _CHUNK = 8
 
 
+class Texts(Protocol):
+    """Embeddings by sentence, such as a ``TextStore``."""
+
+    dim: int
+
+    def require(self, expressions: Iterable[str]) -> None:
+        """Make the embeddings of some sentences ready."""
+
+    def get(self, expression: str) -> TextEmbedding:
+        """The embedding of one of them."""
+
+
 class CheckpointJudge(ScoringJudge):
     """Judges tracks with a model of `tgl train`.
 
@@ -56,7 +69,7 @@ class CheckpointJudge(ScoringJudge):
     Args:
         config: of the run.
         folder: of the checkpoint.
-        text: from `tgl precompute-text`.
+        texts: embeddings of the sentences.
         runtime: device, precision, and threads that decode frames.
 
     Raises:
@@ -64,12 +77,12 @@ class CheckpointJudge(ScoringJudge):
             do not fit each other.
     """
 
-    def __init__(self, config: SelectConfig, folder: Path, text: Path, runtime: Runtime):
+    def __init__(self, config: SelectConfig, folder: Path, texts: Texts, runtime: Runtime):
         super().__init__(config)
         self.source = source_name(config.model)
         self._runtime = runtime
         self._device = pick_device(runtime.device)
-        self._texts = TextStore.open(text)
+        self._texts = texts
         self._model = load_for_texts(folder, self._texts.dim).to(self._device)
 
     @torch.inference_mode()

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from schemas.errors import ConfigError
+from schemas.errors import ConfigError, MissingInput
 from stages.core.engine.progress import Progress, SilentProgress
 from stages.core.engine.runtime import Runtime
 from stages.core.model.loading.families import (
@@ -15,7 +16,19 @@ from stages.core.model.loading.families import (
     model_kind,
     wrong_family,
 )
-from stages.core.model.loading.hub import TOY, checkpoint_folder, model_folder
+from stages.core.model.loading.hub import (
+    TOY,
+    checkpoint_folder,
+    model_folder,
+    require_model,
+)
+from stages.core.model.text_encoders.recorded import (
+    DEFAULT_POOLING,
+    ENCODER_OPTION,
+    HASH_ENCODER,
+    MAX_TOKENS,
+    RecordedEncoder,
+)
 from stages.tools.select_moments.config import (
     BEST_CANDIDATE,
     MODEL_OPTION,
@@ -28,15 +41,29 @@ from stages.tools.select_moments.judges.best_candidate import BestCandidateJudge
 from stages.tools.select_moments.judges.judge import Judge
 from stages.tools.select_moments.judges.truth import TruthJudge
 
+if TYPE_CHECKING:
+    from stages.core.model.text_encoders.on_demand import EncodedTexts
 
-def prepare_judge(config: SelectConfig, progress: Progress) -> None:
-    """Download the model of a run where it is not on this machine.
+
+_TEXT_INSTEAD = "encode the sentences with tgl precompute-text, and name its OUT with --text"
+
+
+def prepare_judge(config: SelectConfig, inputs: SelectInputs, progress: Progress) -> None:
+    """Download the models of a run where they are not on this machine.
 
     Raises:
+        ConfigError: a model of a family that judges nothing.
         MissingInput: no such folder, or the hub cannot be reached.
     """
-    if config.model not in REFERENCES:
-        _folder(config, progress)
+    if config.model in REFERENCES:
+        return
+    recorded = RecordedEncoder.read(_folder(config, progress))
+    if recorded is None or recorded.name in (None, HASH_ENCODER) or inputs.text is not None:
+        return
+    try:
+        require_model(str(recorded.name), option=ENCODER_OPTION, progress=progress)
+    except MissingInput as error:
+        raise MissingInput(error.message, where=error.where, hint=_TEXT_INSTEAD) from error
 
 
 def load_judge(config: SelectConfig, inputs: SelectInputs, runtime: Runtime) -> Judge:
@@ -90,15 +117,28 @@ def require_judge(folder: Path, option: str) -> None:
 def _checkpoint(
     config: SelectConfig, folder: Path, inputs: SelectInputs, runtime: Runtime
 ) -> Judge:
-    if inputs.text is None:
-        raise ConfigError(
-            "a tgl checkpoint needs the sentences, encoded by tgl precompute-text",
-            where="--text",
-            hint="name its OUT",
-        )
+    from stages.core.index.texts import TextStore
     from stages.tools.select_moments.judges.checkpoint import CheckpointJudge
 
-    return CheckpointJudge(config, folder, inputs.text, runtime)
+    texts = _encoded(folder, runtime) if inputs.text is None else TextStore.open(inputs.text)
+    return CheckpointJudge(config, folder, texts, runtime)
+
+
+def _encoded(folder: Path, runtime: Runtime) -> EncodedTexts:
+    """Sentences as the encoder that a checkpoint was trained with encodes them."""
+    from stages.core.model.checkpoint import read_document
+    from stages.core.model.text_encoders.loading import load_encoder
+    from stages.core.model.text_encoders.on_demand import EncodedTexts
+
+    recorded = RecordedEncoder.of(read_document(folder))
+    encoder = load_encoder(
+        recorded.require_name(folder, _TEXT_INSTEAD),
+        pooling=recorded.pooling or DEFAULT_POOLING,
+        max_tokens=MAX_TOKENS,
+        dim=recorded.dim,
+        runtime=runtime,
+    )
+    return EncodedTexts(encoder)
 
 
 def _folder(config: SelectConfig, progress: Progress) -> Path:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from huggingface_hub import constants
+from tiny_encoder import save_encoder
 
 from schemas.errors import ConfigError, MissingInput, SchemaMismatch
 from schemas.parquet import read_table
@@ -29,7 +33,7 @@ from stages.core.model.text import TextBatch
 from stages.core.model.tgl import TglModel
 from stages.precompute_text.config import TextConfig, TextInputs
 from stages.precompute_text.stage import STAGE as PRECOMPUTE
-from stages.tools.select_moments.config import REFERENT, SelectConfig, SelectInputs
+from stages.tools.select_moments.config import REFERENT, SelectConfig, SelectInputs, select_inputs
 from stages.tools.select_moments.judges.checkpoint import CheckpointJudge, combine
 from stages.tools.select_moments.referents import case_of
 from stages.tools.select_moments.stage import STAGE
@@ -81,7 +85,8 @@ def world(run_stage: Callable, tracks: Path, checkpoint: Path, tmp_path: Path) -
 
 
 def judge(world: World, **settings: object) -> CheckpointJudge:
-    return CheckpointJudge(world.config(**settings), world.checkpoint, world.text, CPU)
+    texts = TextStore.open(world.text)
+    return CheckpointJudge(world.config(**settings), world.checkpoint, texts, CPU)
 
 
 def test_combined_scores() -> None:
@@ -164,12 +169,71 @@ def test_the_stage(run_stage: Callable, world: World, tmp_path: Path) -> None:
     assert run_stage(STAGE, world.config(accept=0.0), world.inputs, tmp_path / "out").skipped
 
 
+def rows(folder: Path) -> list[dict[str, object]]:
+    return read_table(folder / "moments.parquet", MOMENTS).to_pylist()
+
+
+def named(checkpoint: Path, encoder: str, folder: Path) -> Path:
+    """A copy of a checkpoint that names another text encoder."""
+    copied = Path(shutil.copytree(checkpoint, folder))
+    document = json.loads((copied / "config.json").read_text())
+    document["text"]["encoder"] = encoder
+    (copied / "config.json").write_text(json.dumps(document))
+    return copied
+
+
+@pytest.mark.parametrize("encoder", ["hash", "roberta"])
+def test_without_texts_the_checkpoints_own_encoder_is_used(
+    run_stage: Callable, world: World, tmp_path: Path, encoder: str
+) -> None:
+    folder = save_encoder(tmp_path / "encoder") if encoder == "roberta" else None
+    pooling = "first" if folder else "mean"
+    name = str(folder or "hash")
+    world = replace(
+        world,
+        checkpoint=named(world.checkpoint, f"{name}, {pooling} pooling", tmp_path / "checkpoint"),
+        text=tmp_path / "texts",
+    )
+    config = TextConfig(encoder=name, pooling=pooling, dim=WIDTH, motion_words="list")
+    run_stage(PRECOMPUTE, config, TextInputs(world.tracks, folder), world.text)
+    settings = world.config(accept=0.0)
+    run_stage(STAGE, settings, world.inputs, tmp_path / "given")
+    inputs = select_inputs(world.tracks, settings)
+    assert (inputs.text, inputs.encoder) == (None, folder)
+    run_stage(STAGE, settings, inputs, tmp_path / "own")
+    assert rows(tmp_path / "own") == rows(tmp_path / "given") != []
+    assert run_stage(STAGE, settings, inputs, tmp_path / "own").skipped
+    if folder is not None:
+        (folder / "model.safetensors").touch()
+        assert not run_stage(STAGE, settings, inputs, tmp_path / "own").skipped
+
+
+@pytest.mark.parametrize(
+    ("encoder", "message"),
+    [
+        ("unknown", "checkpoint: does not name the text encoder it was trained with"),
+        ("gone/encoder/folder, mean pooling", "is neither a folder nor a hub id"),
+        ("someone/encoder, mean pooling", "someone/encoder: is not in the local cache and HF_HUB"),
+    ],
+)
+def test_an_encoder_that_is_missing_is_one_line(
+    run_stage: Callable,
+    world: World,
+    tmp_path: Path,
+    encoder: str,
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    world = replace(world, checkpoint=named(world.checkpoint, encoder, tmp_path / "checkpoint"))
+    inputs = select_inputs(world.tracks, world.config())
+    with pytest.raises(MissingInput, match=f"{message}.*; encode the sentences with tgl precomp"):
+        run_stage(STAGE, world.config(), inputs, tmp_path / "out")
+
+
 def test_mistakes(
     run_stage: Callable, world: World, tiny_selector: Callable, tmp_path: Path
 ) -> None:
-    with pytest.raises(ConfigError, match="--text: a tgl checkpoint needs the sentences"):
-        inputs = SelectInputs(world.tracks, world.checkpoint)
-        run_stage(STAGE, world.config(), inputs, tmp_path / "out")
     clip = tiny_selector("clip")
     with pytest.raises(ConfigError, match="--text: only a tgl checkpoint reads"):
         config = SelectConfig(model=str(clip), per=REFERENT)

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from stages.precompute_text.encoding import Encoded
-from stages.precompute_text.motion_words import stem
+from stages.core.model.text_encoders.encoding import Encoded
+from stages.core.model.text_encoders.motion_words import stem
 
 _WORD = re.compile(r"\w+(?:'\w+)?", re.UNICODE)
 _STEM_SHARE = 0.8

@@ -17,8 +17,8 @@ from stages.core.model.loading.pretrained import (
     load_pretrained_model,
     model_errors,
 )
-from stages.precompute_text.config import ENCODER_OPTION
-from stages.precompute_text.encoding import Encoded
+from stages.core.model.text_encoders.encoding import Encoded
+from stages.core.model.text_encoders.recorded import ENCODER_OPTION
 
 _UNFIT = "its tokenizer and its model do not fit each other"
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+
+TOKENS_PER_BATCH = 4096
+"""Padded tokens of a batch: enough to fill a GPU, few enough for a laptop."""
 
 
 @dataclass(frozen=True)
@@ -38,3 +41,21 @@ class Encoder(Protocol):
 
     def encode(self, sentences: Sequence[str]) -> list[Encoded]:
         """Encode a batch; the result of a sentence does not depend on the others."""
+
+
+def batches(sentences: Sequence[str], lengths: Sequence[int]) -> Iterator[list[str]]:
+    """Group sentences of similar length, so that batches have little padding.
+
+    Args:
+        lengths: number of tokens of each sentence.
+    """
+    order = sorted(range(len(sentences)), key=lambda i: (lengths[i], sentences[i]))
+    batch: list[str] = []
+    for i in order:
+        # Ascending lengths: the newest sentence is the batch's longest.
+        if batch and (len(batch) + 1) * lengths[i] > TOKENS_PER_BATCH:
+            yield batch
+            batch = []
+        batch.append(sentences[i])
+    if batch:
+        yield batch

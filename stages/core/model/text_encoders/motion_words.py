@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 
-from stages.precompute_text.encoding import Encoded
+from stages.core.model.text_encoders.encoding import Encoded
 
 SOURCE = "list of motion verbs"
 

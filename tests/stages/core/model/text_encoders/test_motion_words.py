@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from stages.precompute_text.hashing import HashEncoder
-from stages.precompute_text.motion_words import motion_mask, stem
+from stages.core.model.text_encoders.hashing import HashEncoder
+from stages.core.model.text_encoders.motion_words import motion_mask, stem
 
 
 @pytest.mark.parametrize(
