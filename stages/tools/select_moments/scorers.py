@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
+from tokenizers.normalizers import Lowercase
 from torch import Tensor
 from transformers import (
     AutoModel,
@@ -116,8 +117,12 @@ class TwoTowerScorer(FrameScorer):
     def _encode(self, sentences: Sequence[str]) -> Tensor:
         """Unit vectors, (E, D)."""
         config = self._model.config
-        # SigLIP was trained on padding to full length and takes its vector from the last token.
-        padding = "max_length" if config.model_type.startswith("siglip") else True
+        padding: str | bool = True
+        if config.model_type.startswith("siglip"):
+            # Trained on padding to full length, its vector is the last token's; and on lower case,
+            # which the tokenizer in folders of SigLIP 2 may leave to its caller.
+            padding = "max_length"
+            sentences = [Lowercase().normalize_str(sentence) for sentence in sentences]
         length = int(config.text_config.max_position_embeddings)
         tokens = self._tokens(sentences, length, padding)
         tokens = {name: values.to(self._device) for name, values in tokens.items()}

@@ -110,7 +110,7 @@ def require_judge(folder: Path, option: str) -> None:
 
         if kind in QUESTION_FAMILIES:
             return
-    known = (*IMAGE_TEXT, "the image-text-to-text models", CHECKPOINT)
+    known = (*IMAGE_TEXT, "an image-text-to-text model", f"or a {CHECKPOINT}")
     raise wrong_family(folder, kind, known, option)
 
 

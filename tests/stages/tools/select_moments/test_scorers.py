@@ -15,8 +15,10 @@ from transformers import (
     BlipImageProcessorPil,
     CLIPImageProcessorPil,
     CLIPModel,
+    GemmaTokenizer,
     Siglip2ImageProcessorPil,
     Siglip2Model,
+    Siglip2Tokenizer,
     SiglipImageProcessorPil,
     SiglipModel,
 )
@@ -68,6 +70,35 @@ def test_scores_are_those_of_transformers(family: str, tiny_selector: Callable) 
     assert found.dtype == np.float32
     assert np.abs(found - truth).max() < 1e-6
     assert np.ptp(truth, axis=0).min() > 1e-3  # the frames are told apart
+
+
+def test_siglip_reads_lower_case_whatever_its_tokenizer_does(
+    tiny_selector: Callable, tmp_path: Path
+) -> None:
+    """As Siglip2Tokenizer, which folders that name Gemma's own tokenizer are not read with."""
+    special = ["<pad>", "<eos>", "<bos>", "<unk>", "<mask>", "\u2581"]
+    words = {word: number for number, word in enumerate([*special, *"theoywjLTJ"])}
+    sentences = ["The JET", "the jet", "two TOWELS, \u00c9TE"]
+    found = {}
+    for kind in (GemmaTokenizer, Siglip2Tokenizer):
+        folder = shutil.copytree(tiny_selector("siglip"), tmp_path / kind.__name__)
+        for path in folder.glob("tokenizer*"):
+            path.unlink()
+        kind(vocab=words, merges=[]).save_pretrained(folder)
+        assert type(AutoTokenizer.from_pretrained(folder)) is kind
+        scorer = load_scorer(str(folder), CPU)
+        found[kind] = scorer.encode(sentences)
+    tokens = Siglip2Tokenizer(vocab=words, merges=[])(
+        sentences, padding="max_length", truncation=True, max_length=12, return_tensors="pt"
+    )
+    model = SiglipModel.from_pretrained(folder).eval()
+    with torch.no_grad():
+        truth = model.get_text_features(**tokens).pooler_output
+    truth = truth / truth.norm(dim=1, keepdim=True)
+    for vectors in found.values():
+        assert (vectors - truth).abs().max() < 1e-6
+        assert torch.equal(vectors[0], vectors[1])
+    assert not torch.equal(vectors[0], vectors[2])
 
 
 def test_settings_nested_in_processor_config(tiny_selector: Callable, tmp_path: Path) -> None:
