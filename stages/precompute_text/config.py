@@ -8,11 +8,17 @@ from pathlib import Path
 from schemas.errors import MissingInput
 from schemas.layouts import EXPRESSIONS_TABLE
 from stages.core.engine.digest import file_digest, require_files, text_digest, tree_digest
+from stages.core.engine.progress import Progress
 from stages.core.engine.settings import Settings, setting
 from stages.core.engine.stage import Inputs
 from stages.core.language.tagging import INSTALL_TAGGER, TAGGER_PACKAGE, tagger_version
-from stages.core.model.loading.hub import local_folder
-from stages.core.model.text_encoders.recorded import DEFAULT_POOLING, HASH_ENCODER, MAX_TOKENS
+from stages.core.model.loading.hub import fetched_commit, local_folder
+from stages.core.model.text_encoders.recorded import (
+    DEFAULT_POOLING,
+    ENCODER_OPTION,
+    HASH_ENCODER,
+    MAX_TOKENS,
+)
 
 FP16, BF16 = "fp16", "bf16"
 AUTO, LIST, TAGGER = "auto", "list", "tagger"
@@ -65,11 +71,13 @@ class TextInputs(Inputs):
         encoder: its folder, if it is local.
         tagger: name and version of the tagger, None for the list alone; see
             :func:`installed_tagger`.
+        revision: commit of the encoder where it is from the hub; see :func:`encoder_revision`.
     """
 
     index: Path
     encoder: Path | None = None
     tagger: str | None = None
+    revision: str | None = None
 
     def digests(self) -> dict[str, str]:
         """Digest of the expressions table and of the encoder's files."""
@@ -80,12 +88,25 @@ class TextInputs(Inputs):
             found["encoder"] = tree_digest(self.encoder)
         if self.tagger is not None:
             found["tagger"] = text_digest(self.tagger)
+        if self.revision is not None:
+            found["revision"] = self.revision
         return found
 
 
 def local_encoder(encoder: str) -> Path | None:
     """The folder of an encoder, None for `hash` and for hub ids."""
     return None if encoder == HASH_ENCODER else local_folder(encoder)
+
+
+def encoder_revision(encoder: str, progress: Progress) -> str | None:
+    """The commit of an encoder of the hub, which is fetched if it is missing; None for any other.
+
+    Raises:
+        MissingInput: no such folder, or the hub cannot be reached.
+    """
+    if encoder == HASH_ENCODER:
+        return None
+    return fetched_commit(encoder, option=ENCODER_OPTION, progress=progress)
 
 
 def installed_tagger(motion_words: str) -> str | None:

@@ -7,7 +7,14 @@ from typing import Annotated
 
 import typer
 
-from stages.precompute_text.config import TextConfig, TextInputs, installed_tagger, local_encoder
+from stages.core.engine.digest import require_folder
+from stages.precompute_text.config import (
+    TextConfig,
+    TextInputs,
+    encoder_revision,
+    installed_tagger,
+    local_encoder,
+)
 from tglcli.options import RunOptions, stage_command
 
 
@@ -26,5 +33,11 @@ def precompute_text(
     """
     from stages.precompute_text.stage import STAGE
 
-    inputs = TextInputs(index, local_encoder(config.encoder), installed_tagger(config.motion_words))
+    require_folder(index)  # before an encoder is looked for, and maybe downloaded
+    inputs = TextInputs(
+        index,
+        local_encoder(config.encoder),
+        installed_tagger(config.motion_words),
+        encoder_revision(config.encoder, run.progress()),
+    )
     run.execute(STAGE, config, inputs, out)

@@ -11,6 +11,7 @@ from stages.core.engine.digest import artifact_digest, tree_digest, weights_dige
 from stages.core.engine.settings import Settings, setting
 from stages.core.engine.stage import Inputs
 from stages.core.index.frame_files import frame_folders, index_digest
+from stages.core.model.loading.catalog import DEFAULT_JUDGE
 from stages.core.model.loading.hub import TOY, TOY_CHECKPOINT, local_folder
 from stages.core.model.text_encoders.recorded import RecordedEncoder
 
@@ -29,7 +30,7 @@ class SelectConfig(Settings):
     """The model that scores the frames, and how scores become spans."""
 
     model: str = setting(
-        "openai/clip-vit-base-patch32",
+        DEFAULT_JUDGE,
         "Image-text model: a local folder or hub id of CLIP, SigLIP or BLIP-2 (image-text "
         "retrieval). Per referent also any image-text-to-text model, a tgl checkpoint (or toy), "
         "truth, or none.",
@@ -136,6 +137,8 @@ class SelectInputs(Inputs):
         text: from `tgl precompute-text`, for a tgl checkpoint; None to encode with its own encoder.
         truth: an index with true masks, for `--model truth`.
         encoder: folder of the checkpoint's own encoder where it is local and used.
+        revision, encoder_revision: commits of the model and of that encoder where they are from the
+            hub.
     """
 
     index: Path
@@ -143,15 +146,20 @@ class SelectInputs(Inputs):
     text: Path | None = None
     truth: Path | None = None
     encoder: Path | None = None
+    revision: str | None = None
+    encoder_revision: str | None = None
 
     def digests(self) -> dict[str, str]:
-        """Digests of the index with its frames, of the model's files, texts and true masks."""
+        """Digests of the index with its frames, of the models' files, texts and true masks."""
         found = {"index": index_digest(self.index)}
         if self.model is not None:
             ours = RecordedEncoder.read(self.model) is not None
             found["model"] = (weights_digest if ours else tree_digest)(self.model)
         if self.encoder is not None:
             found["encoder"] = tree_digest(self.encoder)
+        for name in ("revision", "encoder_revision"):
+            if getattr(self, name) is not None:
+                found[name] = getattr(self, name)
         for name, folder in (("text", self.text), ("truth", self.truth)):
             if folder is not None:
                 found[name] = artifact_digest(folder)
@@ -172,18 +180,6 @@ class SelectInputs(Inputs):
             raise ConfigError("has no effect without --model truth", where="--truth")
         if self.text is not None and not config.per_referent:
             raise ConfigError("has no effect without --per referent", where="--text")
-
-
-def select_inputs(
-    index: Path, config: SelectConfig, *, text: Path | None = None, truth: Path | None = None
-) -> SelectInputs:
-    """The inputs of these settings: the model's folder, and its encoder's, if they are local."""
-    model = local_model(config.model, config.per)
-    encoder = None
-    if model is not None and text is None and config.per_referent:
-        recorded = RecordedEncoder.read(model)
-        encoder = None if recorded is None else recorded.folder
-    return SelectInputs(index, model, text, truth, encoder)
 
 
 def local_model(model: str, per: str = SENTENCE) -> Path | None:

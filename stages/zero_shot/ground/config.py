@@ -8,13 +8,14 @@ from pathlib import Path
 from schemas.errors import ConfigError, MissingInput
 from schemas.layouts import CANDIDATES_TABLE
 from stages.core.engine.digest import file_digest, text_digest, tree_digest
+from stages.core.engine.progress import Progress
 from stages.core.engine.settings import Settings, setting
 from stages.core.engine.stage import Inputs
 from stages.core.index.frame_files import frame_folders, index_digest
 from stages.core.language.tagging import INSTALL_TAGGER, TAGGER_PACKAGE, tagger_version
 from stages.core.model.loading.catalog import DEFAULT_DETECTOR
 from stages.core.model.loading.families import require_detector
-from stages.core.model.loading.names import local_folder, stored_folder
+from stages.core.model.loading.hub import fetched_commit, local_folder
 
 MODEL_OPTION = "--model"
 OBJECTS = "objects"
@@ -144,6 +145,7 @@ class GroundInputs(Inputs):
         objects: an objects.json with all objects of the videos, as `tgl toy` writes it; without
             it, they are the referents of a video's sentences.
         tagger: name and version of the tagger, with --phrase noun; see :func:`required_tagger`.
+        revision: commit of the detector where it is from the hub.
     """
 
     index: Path
@@ -151,6 +153,7 @@ class GroundInputs(Inputs):
     candidates: Path | None = None
     objects: Path | None = None
     tagger: str | None = None
+    revision: str | None = None
 
     def digests(self) -> dict[str, str]:
         """Digests of the index with its frames, and of the other files."""
@@ -163,6 +166,8 @@ class GroundInputs(Inputs):
             found["objects"] = file_digest(self.objects)
         if self.tagger is not None:
             found["tagger"] = text_digest(self.tagger)
+        if self.revision is not None:
+            found["revision"] = self.revision
         return found
 
     def paths(self) -> list[Path]:
@@ -190,25 +195,33 @@ class GroundInputs(Inputs):
 
 
 def ground_parts(
-    index: Path, config: GroundConfig, *, candidates: Path | None, objects: Path | None
+    index: Path,
+    config: GroundConfig,
+    progress: Progress,
+    *,
+    candidates: Path | None,
+    objects: Path | None,
 ) -> GroundInputs:
-    """The inputs of these settings: the model's folder if it is local, the tagger if it is used.
+    """The inputs of these settings: the model's folder or commit, the tagger if it is used.
 
     Args:
+        progress: announces and shows the download of a model.
         candidates: a file, or an artifact that contains a candidates table.
 
     Raises:
         ConfigError: the model is of another family.
         MissingInput: no such model, or a tagger is required, and none is installed.
     """
-    model = local_folder(config.model) if config.detects else None
-    if model is not None:
-        stored_folder(config.model)
-        require_detector(model, MODEL_OPTION)
+    model = revision = None
+    if config.detects:
+        model = local_folder(config.model)
+        revision = fetched_commit(
+            config.model, option=MODEL_OPTION, progress=progress, check=require_detector
+        )
     tagger = required_tagger() if config.detects and config.phrase == NOUN else None
     if candidates is not None and candidates.is_dir():
         candidates /= CANDIDATES_TABLE
-    return GroundInputs(index, model, candidates, objects, tagger)
+    return GroundInputs(index, model, candidates, objects, tagger, revision)
 
 
 def required_tagger() -> str:

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from stages.tools.select_moments.config import PER_REFERENT, SelectConfig, select_inputs
+from stages.core.engine.digest import require_folder
+from stages.tools.select_moments.config import PER_REFERENT, SelectConfig
 from tglcli.options import RunOptions, stage_command
 
 
@@ -48,7 +49,9 @@ def select_moments(
         tgl select-moments tracks accepted --per referent
         tgl select-moments tracks accepted --per referent --model toy
     """
+    from stages.tools.select_moments.inputs import select_inputs
     from stages.tools.select_moments.stage import STAGE
 
-    inputs = select_inputs(index, config, text=text, truth=truth)
+    require_folder(index)  # before a model is looked for, and maybe downloaded
+    inputs = select_inputs(index, config, run.progress(), text=text, truth=truth)
     run.execute(STAGE, config, inputs, out)

@@ -23,6 +23,7 @@ __all__ = [
     "TOY_CHECKPOINT",
     "backbone_folder",
     "checkpoint_folder",
+    "fetched_commit",
     "local_folder",
     "model_folder",
     "require_model",
@@ -73,6 +74,23 @@ def model_folder(
         TglError: as :func:`stages.core.model.loading.fetch.ensure_models`.
     """
     return ensure_models([Wanted(name, option, check)], progress or SilentProgress())[0]
+
+
+def fetched_commit(
+    name: str, *, option: str, progress: Progress | None = None, check: Check | None = None
+) -> str | None:
+    """The commit that a hub id stands for on this machine; None for a local folder.
+
+    A fingerprint has it, so that another revision reruns: the model is fetched if it is missing.
+
+    Args:
+        name, option, progress, check: as for :func:`model_folder`.
+
+    Raises:
+        TglError: as :func:`model_folder`, also for a local folder.
+    """
+    folder = model_folder(name, option=option, progress=progress, check=check)
+    return folder.name if local_folder(name) is None else None
 
 
 def backbone_folder(name: str, progress: Progress | None = None) -> Path:

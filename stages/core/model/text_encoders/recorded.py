@@ -10,7 +10,7 @@ from typing import Any
 from schemas.documents import load_object
 from schemas.errors import MissingInput
 from stages.core.model.loading.families import CHECKPOINT, model_kind
-from stages.core.model.loading.names import MODEL_CONFIG, local_folder
+from stages.core.model.loading.names import MODEL_CONFIG
 
 HASH_ENCODER = "hash"
 ENCODER_OPTION = "--encoder"
@@ -76,8 +76,3 @@ class RecordedEncoder:
             what = "does not name the text encoder it was trained with"
             raise MissingInput(what, where=checkpoint, hint=hint)
         return self.name
-
-    @property
-    def folder(self) -> Path | None:
-        """The encoder's folder if it is local."""
-        return None if self.name in (None, HASH_ENCODER) else local_folder(self.name or "")

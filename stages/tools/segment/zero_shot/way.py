@@ -28,9 +28,8 @@ from stages.tools.select_moments.config import (
     BEST_CANDIDATE,
     REFERENT,
     SelectConfig,
-    SelectInputs,
-    local_model,
 )
+from stages.tools.select_moments.inputs import select_inputs
 from stages.tools.select_moments.judges.registry import is_checkpoint, require_judge
 from stages.zero_shot.assemble.config import NO_OBJECTS, PALETTE, AssembleConfig, AssembleInputs
 from stages.zero_shot.ground.config import GroundConfig, ground_parts
@@ -102,7 +101,7 @@ class ZeroShot:
             image_size=_detector_side(model, size),
             keep_features=not size and keeps_for(model, tracker),
         )
-        inputs = ground_parts(index, config, candidates=None, objects=None)
+        inputs = ground_parts(index, config, pipeline.progress, candidates=None, objects=None)
         pipeline.run(STAGE, config, inputs, pipeline.work / CANDIDATES)
         return pipeline.work / CANDIDATES / CANDIDATES_TABLE
 
@@ -132,7 +131,7 @@ class ZeroShot:
         text, checkpoint = None, self._judging_checkpoint()
         if checkpoint is not None:
             text = encode_texts(pipeline, tracks, text_config(checkpoint, None))
-        inputs = SelectInputs(tracks, local_model(config.model, REFERENT), text)
+        inputs = select_inputs(tracks, config, pipeline.progress, text=text)
         pipeline.run(STAGE, config, inputs, pipeline.work / CHOSEN)
         return pipeline.work / CHOSEN
 

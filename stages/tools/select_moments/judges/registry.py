@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,6 @@ from stages.core.model.loading.hub import (
     TOY,
     checkpoint_folder,
     model_folder,
-    require_model,
 )
 from stages.core.model.text_encoders.recorded import (
     DEFAULT_POOLING,
@@ -57,11 +57,42 @@ def prepare_judge(config: SelectConfig, inputs: SelectInputs, progress: Progress
     """
     if config.model in REFERENCES:
         return
-    recorded = RecordedEncoder.read(_folder(config, progress))
-    if recorded is None or recorded.name in (None, HASH_ENCODER) or inputs.text is not None:
-        return
+    folder = judge_folder(config, progress)
+    if inputs.text is None:
+        own_encoder(folder, progress)
+
+
+@dataclass(frozen=True)
+class OwnEncoder:
+    """A model that encodes sentences for a checkpoint.
+
+    Attributes:
+        name: a folder or a hub id.
+        folder: where it is on this machine.
+    """
+
+    name: str
+    folder: Path
+
+
+def own_encoder(folder: Path, progress: Progress) -> OwnEncoder | None:
+    """The encoder that a checkpoint names, downloaded where it is not on this machine.
+
+    Args:
+        folder: of any judge.
+
+    Returns:
+        None for a judge that needs none, or no files.
+
+    Raises:
+        MissingInput: no such folder, or the hub cannot be reached.
+    """
+    recorded = RecordedEncoder.read(folder)
+    if recorded is None or recorded.name in (None, HASH_ENCODER):
+        return None
+    name = str(recorded.name)
     try:
-        require_model(str(recorded.name), option=ENCODER_OPTION, progress=progress)
+        return OwnEncoder(name, model_folder(name, option=ENCODER_OPTION, progress=progress))
     except MissingInput as error:
         raise MissingInput(error.message, where=error.where, hint=_TEXT_INSTEAD) from error
 
@@ -78,7 +109,7 @@ def load_judge(config: SelectConfig, inputs: SelectInputs, runtime: Runtime) -> 
         return TruthJudge(inputs.truth)
     if config.model == BEST_CANDIDATE:
         return BestCandidateJudge(inputs.index)
-    folder = _folder(config, SilentProgress())
+    folder = judge_folder(config, SilentProgress())
     if is_checkpoint(folder):
         return _checkpoint(config, folder, inputs, runtime)
     if inputs.text is not None:
@@ -141,8 +172,13 @@ def _encoded(folder: Path, runtime: Runtime) -> EncodedTexts:
     return EncodedTexts(encoder)
 
 
-def _folder(config: SelectConfig, progress: Progress) -> Path:
-    """The folder of the model, downloaded where it is not on this machine."""
+def judge_folder(config: SelectConfig, progress: Progress) -> Path:
+    """The folder of the model, downloaded where it is not on this machine.
+
+    Raises:
+        ConfigError: a model of a family that judges nothing.
+        MissingInput: no such folder, or the hub cannot be reached.
+    """
     if config.model == TOY:
         return checkpoint_folder(TOY)
     return model_folder(config.model, option=MODEL_OPTION, progress=progress, check=require_judge)

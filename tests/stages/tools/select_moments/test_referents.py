@@ -20,6 +20,7 @@ from stages.core.engine.execute import execute
 from stages.core.engine.progress import SilentProgress
 from stages.core.engine.runtime import Runtime
 from stages.core.index.index import read_moments
+from stages.core.model.loading.catalog import DEFAULT_JUDGE
 from stages.tools.select_moments.config import REFERENT, SelectConfig, SelectInputs
 from stages.tools.select_moments.stage import STAGE
 
@@ -164,7 +165,7 @@ def test_mistakes(run_stage: Callable, index: Path, tracks: Path, tmp_path: Path
 
 def test_settings_per_sentence_keep_their_receipt() -> None:
     assert SelectConfig().to_dict() == {
-        "model": "openai/clip-vit-base-patch32",
+        "model": DEFAULT_JUDGE,
         "stride": 1,
         "window": 5,
         "threshold": 0.5,
@@ -172,7 +173,7 @@ def test_settings_per_sentence_keep_their_receipt() -> None:
         "drop": 2,
     }
     assert SelectConfig(per=REFERENT).to_dict() == {
-        "model": "openai/clip-vit-base-patch32",
+        "model": DEFAULT_JUDGE,
         "stride": 8,
         "window": 16,
         "threshold": 0.5,

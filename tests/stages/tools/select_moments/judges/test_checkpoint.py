@@ -17,6 +17,7 @@ from tiny_encoder import save_encoder
 from schemas.errors import ConfigError, MissingInput, SchemaMismatch
 from schemas.parquet import read_table
 from schemas.tables import MOMENTS
+from stages.core.engine.progress import SilentProgress
 from stages.core.engine.runtime import Runtime
 from stages.core.index.frame_files import read_video_frame
 from stages.core.index.index import Index
@@ -33,7 +34,8 @@ from stages.core.model.text import TextBatch
 from stages.core.model.tgl import TglModel
 from stages.precompute_text.config import TextConfig, TextInputs
 from stages.precompute_text.stage import STAGE as PRECOMPUTE
-from stages.tools.select_moments.config import REFERENT, SelectConfig, SelectInputs, select_inputs
+from stages.tools.select_moments.config import REFERENT, SelectConfig, SelectInputs
+from stages.tools.select_moments.inputs import select_inputs
 from stages.tools.select_moments.judges.checkpoint import CheckpointJudge, combine
 from stages.tools.select_moments.referents import case_of
 from stages.tools.select_moments.stage import STAGE
@@ -47,7 +49,7 @@ class World:
     """Folders of what the judge reads."""
 
     tracks: Path
-    text: Path
+    text: Path | None
     checkpoint: Path
 
     @property
@@ -198,7 +200,7 @@ def test_without_texts_the_checkpoints_own_encoder_is_used(
     run_stage(PRECOMPUTE, config, TextInputs(world.tracks, folder), world.text)
     settings = world.config(accept=0.0)
     run_stage(STAGE, settings, world.inputs, tmp_path / "given")
-    inputs = select_inputs(world.tracks, settings)
+    inputs = select_inputs(world.tracks, settings, SilentProgress())
     assert (inputs.text, inputs.encoder) == (None, folder)
     run_stage(STAGE, settings, inputs, tmp_path / "own")
     assert rows(tmp_path / "own") == rows(tmp_path / "given") != []
@@ -226,9 +228,8 @@ def test_an_encoder_that_is_missing_is_one_line(
 ) -> None:
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     world = replace(world, checkpoint=named(world.checkpoint, encoder, tmp_path / "checkpoint"))
-    inputs = select_inputs(world.tracks, world.config())
     with pytest.raises(MissingInput, match=f"{message}.*; encode the sentences with tgl precomp"):
-        run_stage(STAGE, world.config(), inputs, tmp_path / "out")
+        run_stage(STAGE, world.config(), replace(world, text=None).inputs, tmp_path / "out")
 
 
 def test_mistakes(
