@@ -154,6 +154,10 @@ def require_folder(folder: Path) -> Path:
         MissingInput: it does not exist, or is a file.
     """
     if not folder.is_dir():
-        reason = "is a file, a folder is needed" if folder.exists() else "no such folder"
+        if folder.exists():
+            reason = "is a file, a folder is needed"
+        else:
+            named_as_file = folder.suffix[1:].isalpha()
+            reason = "does not exist, and a folder is needed" if named_as_file else "no such folder"
         raise MissingInput(reason, where=folder)
     return folder

@@ -173,6 +173,8 @@ class Detector(ABC):
         Raises:
             CorruptInput: the image processor's files do not fit.
         """
+        if not frame.flags.writeable:
+            frame = frame.copy()  # torch warns of frames as Pillow gives them
         with model_errors(self._loaded.name, "its image processor cannot be used"):
             images = self._loaded.processor.image_processor(
                 [frame], input_data_format="channels_last", return_tensors="pt", **self._sized

@@ -6,6 +6,7 @@ Runs in ``tests/test_torchvision.py``.
 from __future__ import annotations
 
 import itertools
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -73,6 +74,16 @@ def test_boxes_scores_and_masks_are_those_of_transformers(
             assert own.tolist() == mask.tolist()
             visible += bool(mask.any())
     assert visible
+
+
+def test_nothing_is_said_of_a_frame_that_cannot_be_written(detector: Detector) -> None:
+    """torch says it once per process, to a warning that no other test of this module causes."""
+    (frame,) = frames_of(1)
+    frame.flags.writeable = False
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        prepared = detector.prepare(frame)
+    assert torch.equal(prepared["pixel_values"], detector.prepare(frame.copy())["pixel_values"])
 
 
 def test_a_frame_and_a_sentence_are_encoded_once(detector: Detector) -> None:
