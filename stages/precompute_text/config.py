@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from schemas.errors import MissingInput
@@ -71,7 +71,7 @@ class TextInputs(Inputs):
         encoder: its folder, if it is local.
         tagger: name and version of the tagger, None for the list alone; see
             :func:`installed_tagger`.
-        revision: commit of the encoder where it is from the hub; see :func:`encoder_revision`.
+        revision: commit of the encoder where it is from the hub.
     """
 
     index: Path
@@ -98,15 +98,24 @@ def local_encoder(encoder: str) -> Path | None:
     return None if encoder == HASH_ENCODER else local_folder(encoder)
 
 
-def encoder_revision(encoder: str, progress: Progress) -> str | None:
-    """The commit of an encoder of the hub, which is fetched if it is missing; None for any other.
+def text_inputs(
+    index: Path, config: TextConfig, progress: Progress, *, tagger: str | None = None
+) -> TextInputs:
+    """The inputs of these settings; an encoder of the hub is fetched if it is missing.
+
+    Args:
+        tagger: see :func:`installed_tagger`.
 
     Raises:
-        MissingInput: no such folder, or the hub cannot be reached.
+        MissingInput: no such index, or the hub cannot be reached.
     """
-    if encoder == HASH_ENCODER:
-        return None
-    return fetched_commit(encoder, option=ENCODER_OPTION, progress=progress)
+    inputs = TextInputs(index, local_encoder(config.encoder), tagger)
+    if config.encoder == HASH_ENCODER:
+        return inputs
+    commit = fetched_commit(
+        config.encoder, inputs.digests, option=ENCODER_OPTION, progress=progress
+    )
+    return replace(inputs, revision=commit)
 
 
 def installed_tagger(motion_words: str) -> str | None:

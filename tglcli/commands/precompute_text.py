@@ -7,14 +7,7 @@ from typing import Annotated
 
 import typer
 
-from stages.core.engine.digest import require_folder
-from stages.precompute_text.config import (
-    TextConfig,
-    TextInputs,
-    encoder_revision,
-    installed_tagger,
-    local_encoder,
-)
+from stages.precompute_text.config import TextConfig, installed_tagger, text_inputs
 from tglcli.options import RunOptions, stage_command
 
 
@@ -33,11 +26,6 @@ def precompute_text(
     """
     from stages.precompute_text.stage import STAGE
 
-    require_folder(index)  # before an encoder is looked for, and maybe downloaded
-    inputs = TextInputs(
-        index,
-        local_encoder(config.encoder),
-        installed_tagger(config.motion_words),
-        encoder_revision(config.encoder, run.progress()),
-    )
+    tagger = installed_tagger(config.motion_words)
+    inputs = text_inputs(index, config, run.progress(), tagger=tagger)
     run.execute(STAGE, config, inputs, out)

@@ -11,7 +11,7 @@ from schemas.errors import ConfigError
 from schemas.wording import amount
 from stages.core.model.loading.hub import checkpoint_folder
 from stages.core.model.text_encoders.recorded import ENCODER_OPTION, HASH_ENCODER, RecordedEncoder
-from stages.precompute_text.config import TextConfig, TextInputs, encoder_revision, local_encoder
+from stages.precompute_text.config import TextConfig, text_inputs
 from stages.propagate.config import PropagateInputs
 from stages.tools.segment.config import NEEDS_CHECKPOINT, OF_A_TRACKER
 from stages.tools.segment.frame_source import FrameSource
@@ -101,8 +101,7 @@ def encode_texts(pipeline: Pipeline, index: Path, config: TextConfig) -> Path:
     """Encode the sentences of an index; the folder of their embeddings."""
     from stages.precompute_text.stage import STAGE
 
-    revision = encoder_revision(config.encoder, pipeline.progress)
-    inputs = TextInputs(index, local_encoder(config.encoder), revision=revision)
+    inputs = text_inputs(index, config, pipeline.progress)
     outcome = pipeline.run(STAGE, config, inputs, pipeline.work / "text")
     cut = int(outcome.counts.get("cut to max-tokens", 0))
     if cut:

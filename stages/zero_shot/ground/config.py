@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from schemas.errors import ConfigError, MissingInput
@@ -212,16 +212,24 @@ def ground_parts(
         ConfigError: the model is of another family.
         MissingInput: no such model, or a tagger is required, and none is installed.
     """
-    model = revision = None
-    if config.detects:
-        model = local_folder(config.model)
-        revision = fetched_commit(
-            config.model, option=MODEL_OPTION, progress=progress, check=require_detector
-        )
+    model = local_folder(config.model) if config.detects else None
     tagger = required_tagger() if config.detects and config.phrase == NOUN else None
     if candidates is not None and candidates.is_dir():
         candidates /= CANDIDATES_TABLE
-    return GroundInputs(index, model, candidates, objects, tagger, revision)
+    inputs = GroundInputs(index, model, candidates, objects, tagger)
+    inputs.check(config)
+    if not config.detects:
+        return inputs
+    from stages.core.index.index import Index
+
+    commit = fetched_commit(
+        config.model,
+        lambda: Index.open(index).require_frames(),
+        option=MODEL_OPTION,
+        progress=progress,
+        check=require_detector,
+    )
+    return replace(inputs, revision=commit)
 
 
 def required_tagger() -> str:

@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from stages.core.engine.digest import require_folder
 from stages.tools.select_moments.config import PER_REFERENT, SelectConfig
 from tglcli.options import RunOptions, stage_command
 
@@ -52,6 +51,5 @@ def select_moments(
     from stages.tools.select_moments.inputs import select_inputs
     from stages.tools.select_moments.stage import STAGE
 
-    require_folder(index)  # before a model is looked for, and maybe downloaded
     inputs = select_inputs(index, config, run.progress(), text=text, truth=truth)
     run.execute(STAGE, config, inputs, out)

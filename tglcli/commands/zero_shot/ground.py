@@ -9,7 +9,6 @@ from typing import Annotated
 import typer
 
 from schemas.errors import ConfigError
-from stages.core.engine.digest import require_folder
 from stages.core.engine.settings import settings_of
 from stages.zero_shot.ground.config import FILE, GroundConfig, ground_parts
 from tglcli.options import RunOptions, stage_command
@@ -68,6 +67,5 @@ def ground(
         raise ConfigError("takes the place of a model", where="--from", hint="leave --model out")
     chosen = FILE if candidates is not None else model or GroundConfig.model
     config = replace(config, model=chosen)
-    require_folder(index)  # before a detector is looked for, and maybe downloaded
     inputs = ground_parts(index, config, run.progress(), candidates=candidates, objects=objects)
     run.execute(STAGE, config, inputs, out)

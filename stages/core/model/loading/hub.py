@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from schemas.errors import MissingInput
@@ -77,7 +78,12 @@ def model_folder(
 
 
 def fetched_commit(
-    name: str, *, option: str, progress: Progress | None = None, check: Check | None = None
+    name: str,
+    ready: Callable[[], object],
+    *,
+    option: str,
+    progress: Progress | None = None,
+    check: Check | None = None,
 ) -> str | None:
     """The commit that a hub id stands for on this machine; None for a local folder.
 
@@ -85,12 +91,16 @@ def fetched_commit(
 
     Args:
         name, option, progress, check: as for :func:`model_folder`.
+        ready: checks the stage's other inputs, before a model is looked for.
 
     Raises:
-        TglError: as :func:`model_folder`, also for a local folder.
+        TglError: as `ready` or :func:`model_folder`.
     """
-    folder = model_folder(name, option=option, progress=progress, check=check)
-    return folder.name if local_folder(name) is None else None
+    if local_folder(name) is not None:
+        return None
+    if stored_folder(name) is None:
+        ready()
+    return model_folder(name, option=option, progress=progress, check=check).name
 
 
 def backbone_folder(name: str, progress: Progress | None = None) -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -62,37 +61,23 @@ def prepare_judge(config: SelectConfig, inputs: SelectInputs, progress: Progress
         own_encoder(folder, progress)
 
 
-@dataclass(frozen=True)
-class OwnEncoder:
-    """A model that encodes sentences for a checkpoint.
-
-    Attributes:
-        name: a folder or a hub id.
-        folder: where it is on this machine.
-    """
-
-    name: str
-    folder: Path
-
-
-def own_encoder(folder: Path, progress: Progress) -> OwnEncoder | None:
-    """The encoder that a checkpoint names, downloaded where it is not on this machine.
+def own_encoder(folder: Path, progress: Progress) -> Path | None:
+    """The folder of the encoder that a checkpoint names, downloaded where it is missing.
 
     Args:
         folder: of any judge.
 
     Returns:
-        None for a judge that needs none, or no files.
+        None for a judge that needs none, and for an encoder without files.
 
     Raises:
         MissingInput: no such folder, or the hub cannot be reached.
     """
     recorded = RecordedEncoder.read(folder)
-    if recorded is None or recorded.name in (None, HASH_ENCODER):
+    if recorded is None or recorded.name is None or recorded.name == HASH_ENCODER:
         return None
-    name = str(recorded.name)
     try:
-        return OwnEncoder(name, model_folder(name, option=ENCODER_OPTION, progress=progress))
+        return model_folder(recorded.name, option=ENCODER_OPTION, progress=progress)
     except MissingInput as error:
         raise MissingInput(error.message, where=error.where, hint=_TEXT_INSTEAD) from error
 
