@@ -197,16 +197,16 @@ class GroundInputs(Inputs):
 def ground_parts(
     index: Path,
     config: GroundConfig,
-    progress: Progress,
     *,
     candidates: Path | None,
     objects: Path | None,
+    progress: Progress | None = None,
 ) -> GroundInputs:
     """The inputs of these settings: the model's folder or commit, the tagger if it is used.
 
     Args:
-        progress: announces and shows the download of a model.
         candidates: a file, or an artifact that contains a candidates table.
+        progress: announces and shows the download of a model; silent without.
 
     Raises:
         ConfigError: the model is of another family.

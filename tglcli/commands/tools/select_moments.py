@@ -22,8 +22,7 @@ def select_moments(
     text: Annotated[
         Path | None,
         typer.Option(
-            help="For a tgl checkpoint: its sentences, encoded by tgl precompute-text; by default "
-            "they are encoded with the checkpoint's own encoder.",
+            help="For a tgl checkpoint: OUT of tgl precompute-text, in place of its own encoder.",
             rich_help_panel=PER_REFERENT,
         ),
     ] = None,

@@ -67,5 +67,7 @@ def ground(
         raise ConfigError("takes the place of a model", where="--from", hint="leave --model out")
     chosen = FILE if candidates is not None else model or GroundConfig.model
     config = replace(config, model=chosen)
-    inputs = ground_parts(index, config, run.progress(), candidates=candidates, objects=objects)
+    inputs = ground_parts(
+        index, config, candidates=candidates, objects=objects, progress=run.progress()
+    )
     run.execute(STAGE, config, inputs, out)

@@ -101,7 +101,9 @@ class ZeroShot:
             image_size=_detector_side(model, size),
             keep_features=not size and keeps_for(model, tracker),
         )
-        inputs = ground_parts(index, config, pipeline.progress, candidates=None, objects=None)
+        inputs = ground_parts(
+            index, config, candidates=None, objects=None, progress=pipeline.progress
+        )
         pipeline.run(STAGE, config, inputs, pipeline.work / CANDIDATES)
         return pipeline.work / CANDIDATES / CANDIDATES_TABLE
 
