@@ -23,6 +23,8 @@ ROUTING = "Routing"
 """Heading of --moments and what belongs to it."""
 OFF, OWN = "off", "own"
 TRACK_SOURCES = (OFF, OWN, FILE)
+HEAD, VOTE = "head", "vote"
+AUTO = "auto"
 TRACKS = "Tracks"
 """Heading of --tracks and what belongs to it."""
 
@@ -54,11 +56,10 @@ class PropagateConfig(Settings):
         former=("drop-specks",),
         low=0,
     )
-    no_target_threshold: float = setting(
-        0.0,
-        "If no frame's relevance reaches this probability, all masks are empty; 0 disables this.",
-        low=0,
-        high=1,
+    no_target_threshold: str = setting(
+        AUTO,
+        "Probability of a target below which all masks are empty: a number, off, or auto, which "
+        "the track head was calibrated to (off without one).",
     )
     memory_frames: int = setting(
         0,
@@ -101,6 +102,13 @@ class PropagateConfig(Settings):
         low=1,
         high=64,
         only_with="finds_tracks",
+    )
+    choose: str = setting(
+        HEAD,
+        "What chooses among the tracks: the checkpoint's track head (the vote where it has none), "
+        "or the vote of the masks.",
+        choices=(HEAD, VOTE),
+        only_with="uses_tracks",
     )
     vote_threshold: float = setting(
         0.5,
@@ -155,6 +163,24 @@ class PropagateConfig(Settings):
         only_with="online",
     )
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        given = self.no_target_threshold
+        if given not in (AUTO, OFF) and not _is_probability(given):
+            raise ConfigError(
+                f"{given!r} is not a number from 0 to 1, auto or off", where="--no-target-threshold"
+            )
+
+    def least_target(self, calibrated: float) -> float:
+        """The probability of a target below which masks are empty; 0 for none.
+
+        Args:
+            calibrated: what ``auto`` stands for.
+        """
+        if self.no_target_threshold == AUTO:
+            return calibrated
+        return 0.0 if self.no_target_threshold == OFF else float(self.no_target_threshold)
+
     @property
     def uses_tracks(self) -> bool:
         """Whether masks are unions of object tracks."""
@@ -177,6 +203,13 @@ class PropagateConfig(Settings):
         if not self.object_gate:
             changes["object_gate"] = "never"
         return replace(trained, **changes)
+
+
+def _is_probability(text: str) -> bool:
+    try:
+        return 0 <= float(text) <= 1
+    except ValueError:
+        return False
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from schemas.vocabulary import EMPTY, LANGUAGE, PROPAGATED
-from stages.core.media.spans import drop_short, fill_gaps
+from stages.core.model.object_tracks.guided import confident_frames
 from stages.propagate.config import PropagateConfig
 
 
@@ -35,21 +35,27 @@ class Route:
         return [LANGUAGE if guided else PROPAGATED for guided in self.guided]
 
 
-def predicted_route(relevance: np.ndarray, config: PropagateConfig) -> Route:
+def predicted_route(
+    relevance: np.ndarray, config: PropagateConfig, *, judged: bool = False
+) -> Route:
     """Route by the relevance head.
 
-    Gaps are filled before short spans are dropped, so that a moment in pieces is not lost. If
-    no span is left, the best frame alone is guided.
+    If no frame is relevant, the best frame alone is guided.
 
     Args:
         relevance: (T,) probabilities.
         config: thresholds.
+        judged: whether there is a target is decided later, by the track head.
     """
     guided = np.zeros(len(relevance), bool)
-    if relevance.max() < config.no_target_threshold:
+    if not judged and relevance.max() < config.least_target(0.0):
         return Route(guided, "no target")
-    passed = relevance >= config.relevance_threshold
-    guided = drop_short(fill_gaps(passed, config.fill_gaps), config.drop_specks)
+    guided = confident_frames(
+        relevance,
+        threshold=config.relevance_threshold,
+        gaps=config.fill_gaps,
+        specks=config.drop_specks,
+    )
     if guided.any():
         return Route(guided, "predicted")
     guided[int(relevance.argmax())] = True
@@ -62,6 +68,7 @@ def choose_route(
     *,
     has_target: bool,
     config: PropagateConfig,
+    judged: bool = False,
 ) -> Route:
     """The route of one sentence.
 
@@ -70,14 +77,15 @@ def choose_route(
         known: (T,) bool, the moment from the index or the file; None if they have none.
         has_target: the index names a referent (only ``annotated`` uses it).
         config: what to route by.
+        judged: see ``predicted_route``.
     """
     frames = len(relevance)
     if config.moments == "all":
         return Route(np.ones(frames, bool), "all")
     if config.moments == "predicted":
-        return predicted_route(relevance, config)
+        return predicted_route(relevance, config, judged=judged)
     if known is not None and known.any():
         return Route(known.astype(bool), config.moments)
     if config.moments == "annotated" and not has_target:
         return Route(np.zeros(frames, bool), "no target")
-    return predicted_route(relevance, config)
+    return predicted_route(relevance, config, judged=judged)

@@ -30,7 +30,7 @@ from stages.core.model.dual_path.tracks import ClipTrack, plan_tracks
 from stages.core.model.text import TextBatch
 from stages.core.model.tgl import TglModel
 from stages.core.model.video_features import VideoFeatures
-from stages.propagate.config import GIGABYTE, PropagateConfig
+from stages.propagate.config import GIGABYTE, HEAD, PropagateConfig
 from stages.propagate.jobs import Job
 from stages.propagate.routing import Route, choose_route
 
@@ -69,6 +69,12 @@ class Runner(ABC):
         Raises:
             MissingInput, CorruptInput: a frame or a sentence's embedding cannot be read.
         """
+
+    @property
+    def by_head(self) -> bool:
+        """Whether the track head chooses among tracks."""
+        config = self.config
+        return config.uses_tracks and config.choose == HEAD and self.model.track_head is not None
 
     @property
     def segmenter(self) -> SegmenterConfig:
@@ -136,6 +142,7 @@ class OfflineRunner(Runner):
                 job.known[row],
                 has_target=bool(expression.anno_ids),
                 config=self.config,
+                judged=self.by_head,
             )
             for row, expression in enumerate(job.expressions)
         ]

@@ -12,8 +12,8 @@ from typing import Any
 import torch
 
 from schemas.errors import CorruptInput, TglError
-from schemas.layouts import OBJECTS_TABLE, PROPAGATION_TABLE
-from schemas.tables import OBJECTS, PROPAGATION
+from schemas.layouts import MOMENTS_TABLE, OBJECTS_TABLE, PROPAGATION_TABLE
+from schemas.tables import MOMENTS, OBJECTS, PROPAGATION
 from schemas.wording import amount
 from stages.core.engine.digest import checkpoint_digest
 from stages.core.engine.execute import Outcome
@@ -35,10 +35,11 @@ from stages.propagate.runner import OfflineRunner, Runner
 from stages.propagate.tracks.given import GivenTracks
 from stages.propagate.tracks.runner import LEFT, SENTENCES_WITHOUT, TrackRunner
 from stages.propagate.work import (
+    TRACK_TABLES,
     FinishedUnits,
     WorkerStats,
-    finished_objects,
     finished_rows,
+    finished_table,
     process_videos,
 )
 
@@ -79,9 +80,13 @@ def run(
         "masks": masks,
     }
     if config.uses_tracks:
-        objects = finished_objects(setup.jobs, setup.finished, whole.failures)
+        objects, moments = (
+            finished_table(spec, setup.jobs, setup.finished, whole.failures)
+            for spec in TRACK_TABLES
+        )
         out.write_table(OBJECTS_TABLE, objects, OBJECTS)
-        counts |= {"chosen tracks": objects.num_rows}
+        out.write_table(MOMENTS_TABLE, moments, MOMENTS)
+        counts |= {"chosen tracks": objects.num_rows, "moments": moments.num_rows}
         _warn_of_tracks(whole, config, progress)
     lines = tuple(line for line in failures if line is not None)
     return Result(counts, lines, _run_counts(whole), threads=torch.get_num_threads())

@@ -19,7 +19,7 @@ from schemas.directories import remove_tree
 from schemas.errors import TglError
 from schemas.parquet import concatenate
 from schemas.receipts import canonical_json
-from schemas.tables import OBJECTS, PROPAGATION
+from schemas.tables import MOMENTS, OBJECTS, PROPAGATION, TableSpec
 from stages.core.engine.digest import text_digest
 from stages.core.engine.failures import INPUT_FAILURES
 from stages.core.engine.progress import Task
@@ -33,6 +33,8 @@ from stages.propagate.jobs import Job
 from stages.propagate.runner import Runner
 from stages.propagate.tracks.given import GivenTracks
 
+TRACK_TABLES = (OBJECTS, MOMENTS)
+"""Further tables where masks are made of tracks."""
 _NEXT_VIDEO, _SENTENCES = "video", "sentences"
 
 
@@ -85,7 +87,7 @@ class FinishedUnits:
         texts: embeddings of the sentences.
         weights: digest of the checkpoint.
         together: the masks of a sentence depend on all sentences of its video, and each has rows
-            of the objects table.
+            of the tables of tracks.
         given: tracks that the masks are made of.
     """
 
@@ -113,15 +115,17 @@ class FinishedUnits:
 
     def _rows(self, expression: Expression) -> pa.Table | None:
         key = self._keys[expression.key]
-        if self.together and self.out.finished(_objects_unit(expression), key) is None:
+        if self.together and any(
+            self.out.finished(_table_unit(expression, spec), key) is None for spec in TRACK_TABLES
+        ):
             return None
         return self.out.finished(_unit(expression), key)
 
-    def objects(self, job: Job) -> list[pa.Table | None]:
-        """The objects of each sentence of a video; None where they are not finished."""
+    def table(self, job: Job, spec: TableSpec) -> list[pa.Table | None]:
+        """Rows of a table of tracks by sentence of a video; None where they are not finished."""
         self.rows(job)
         return [
-            self.out.finished(_objects_unit(expression), self._keys[expression.key])
+            self.out.finished(_table_unit(expression, spec), self._keys[expression.key])
             for expression in job.expressions
         ]
 
@@ -146,16 +150,18 @@ class FinishedUnits:
     def add(self, expression: Expression, rows: pa.Table, writer: MaskWriter) -> None:
         """Mark a sentence whose masks are on disk; :meth:`rows` was called for its video."""
         files = writer.take_files(expression)
-        objects = writer.take_objects(expression)
-        if objects is not None:
-            self.out.finish(_objects_unit(expression), self._keys[expression.key], objects)
+        for spec in TRACK_TABLES:
+            found = writer.take_rows(expression, spec.name)
+            if found is not None:
+                self.out.finish(_table_unit(expression, spec), self._keys[expression.key], found)
         self.out.finish(_unit(expression), self._keys[expression.key], rows, files)
 
     def discard(self, job: Job) -> None:
         """Remove everything of a video."""
         for expression in job.expressions:
             self.out.discard(_unit(expression))
-            self.out.discard(_objects_unit(expression))
+            for spec in TRACK_TABLES:
+                self.out.discard(_table_unit(expression, spec))
         remove_tree(self.out.path / job.video.video_id)
 
 
@@ -246,19 +252,19 @@ def finished_rows(
             yield concatenate(parts, PROPAGATION)
 
 
-def finished_objects(
-    jobs: Sequence[Job], finished: FinishedUnits, failed: dict[str, str]
+def finished_table(
+    spec: TableSpec, jobs: Sequence[Job], finished: FinishedUnits, failed: dict[str, str]
 ) -> pa.Table:
-    """The objects of every video that did not fail, in the order of the jobs.
+    """The rows of a table of tracks of every video that did not fail, in the order of the jobs.
 
     Raises:
         TglError: a finished sentence is missing.
     """
-    parts = [OBJECTS.schema.empty_table()]
+    parts = [spec.schema.empty_table()]
     for job in jobs:
         if job.video.video_id not in failed:
-            parts += _all_of(job, finished.objects(job), finished)
-    return concatenate(parts, OBJECTS).combine_chunks()
+            parts += _all_of(job, finished.table(job, spec), finished)
+    return concatenate(parts, spec).combine_chunks()
 
 
 def _all_of(
@@ -276,8 +282,8 @@ def _unit(expression: Expression) -> str:
     return f"{expression.video_id}/{expression.expression_id}"
 
 
-def _objects_unit(expression: Expression) -> str:
-    return f"{_unit(expression)}/objects"
+def _table_unit(expression: Expression, spec: TableSpec) -> str:
+    return f"{_unit(expression)}/{spec.name}"
 
 
 def _text_digest(texts: TextStore, sentence: str) -> str:

@@ -39,7 +39,8 @@ from stages.train.initial import initial_model
 from stages.train.learner import ClipLearner
 from stages.train.loop import Trainer
 from stages.train.schedule import freeze_parts
-from stages.train.track_head.phase import HeadPhase, LabelledVideos
+from stages.train.track_head.bank import LabelledVideos
+from stages.train.track_head.phase import HeadPhase
 from stages.train.validation.validate import Validator
 from stages.train.validation.videos import KeptVideos, OpenVideo, StoredVideos
 

@@ -103,7 +103,10 @@ class TrainConfig(SegmenterConfig, ModelConfig, LossConfig):
         omit_default=True,
     )
     relevance_context: int = setting(
-        64, "Frames of the windows that teach the relevance head; 0: clips alone.", low=0
+        0,
+        "Frames of the windows that teach the relevance head too; 0: clips alone.",
+        low=0,
+        omit_default=True,
     )
     context_every: int = setting(
         8, "Steps from one window to the next.", low=1, only_with="relevance_context"

@@ -109,7 +109,7 @@ def _warn_of_imbalance(data: ClipDataset, progress: Progress) -> None:
 
 STAGE = Stage(
     "train",
-    2,  # clips are drawn by another law since version 1
+    3,  # since 1: another law of clips, the track head, memories to track with
     TrainConfig,
     TrainInputs,
     run,

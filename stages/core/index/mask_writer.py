@@ -31,7 +31,7 @@ class MaskWriter:
         self._waiting: deque[tuple[Future[None], int]] = deque()
         self._waiting_bytes = 0
         self._files: dict[str, list[Path]] = {}
-        self._objects: dict[str, pa.Table] = {}
+        self._tables: dict[tuple[str, str], pa.Table] = {}
 
     def write(self, video: Video, expression: Expression, frame: int, mask: np.ndarray) -> None:
         """Queue one mask, (H, W) bool."""
@@ -60,13 +60,13 @@ class MaskWriter:
         """Hand over the files of a finished sentence."""
         return self._files.pop(expression.expression_id, [])
 
-    def keep_objects(self, expression: Expression, rows: pa.Table) -> None:
-        """Keep a sentence's rows of the objects table until it is finished."""
-        self._objects[expression.expression_id] = rows
+    def keep_rows(self, expression: Expression, table: str, rows: pa.Table) -> None:
+        """Keep a sentence's rows of a further table until it is finished."""
+        self._tables[expression.expression_id, table] = rows
 
-    def take_objects(self, expression: Expression) -> pa.Table | None:
-        """Hand over the rows of a finished sentence; None if it has no objects table."""
-        return self._objects.pop(expression.expression_id, None)
+    def take_rows(self, expression: Expression, table: str) -> pa.Table | None:
+        """Hand over the rows of a finished sentence; None if it has none."""
+        return self._tables.pop((expression.expression_id, table), None)
 
 
 def _write(path: Path, mask: np.ndarray) -> None:

@@ -48,8 +48,9 @@ def save_checkpoint(folder: Path, model: TglModel, *, encoder: str, with_head: b
         "model": sizes,
         "text": {"dim": model.text_dim, "encoder": encoder},
         "backbone": model.backbone.to_config(),
-        "original": model.original is not None,
     }
+    if model.original is not None:
+        document["original"] = True
     if with_head:
         document["tracks"] = dataclasses.asdict(model.thresholds)
     else:

@@ -31,12 +31,12 @@ class ModelConfig(Settings):
         64, "Channels of the track head, a multiple of 4; 0 leaves it out.", low=0, high=1024
     )
     gap_codes: str = setting(
-        "masks",
+        "all",
         "Who reads the times between frames: what guides masks, or relevance too.",
         choices=("masks", "all"),
     )
     neighbours: str = setting(
-        "code",
+        "nearest",
         "In place of a neighbour beyond the clip: a learned code, or the nearest frame.",
         choices=("code", "nearest"),
     )
@@ -68,20 +68,17 @@ BEFORE_SETTINGS = {"track_width": 0, "gap_codes": "all", "neighbours": "nearest"
 
 @dataclass(frozen=True)
 class TrackThresholds:
-    """Probabilities from which the track head's answers count; training calibrates them.
+    """Thresholds of the track head; training calibrates them.
 
     Attributes:
-        no_target: a sentence has a target if its best track's match reaches this.
-        match: match of a track from which it is a referent beside the best one.
+        no_target: probability below which a sentence has no target.
     """
 
     no_target: float = 0.5
-    match: float = 0.5
 
     def __post_init__(self) -> None:
-        for name in ("no_target", "match"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} is {getattr(self, name)}, expected 0 to 1")
+        if not 0 <= self.no_target <= 1:
+            raise ValueError(f"no_target is {self.no_target}, expected 0 to 1")
 
 
 @dataclass(frozen=True)

@@ -102,7 +102,7 @@ class MomentFinder:
         if self._config.moments == "all":
             return np.ones(end - start, bool)
         self._best = max(self._best, float(relevance.max()))
-        if self._best < self._config.no_target_threshold:
+        if self._best < self._config.least_target(0.0):
             return np.zeros(end - start, bool)
         passed = relevance >= self._config.relevance_threshold
         guided = drop_short(fill_gaps(passed, self._config.fill_gaps), self._config.drop_specks)

@@ -38,15 +38,19 @@ class RleTracks:
 
     def small(self, frames: Sequence[int]) -> Tensor:
         """See ``ObjectTracks``."""
+        return self.cover(frames) >= 0.5
+
+    def cover(self, frames: Sequence[int]) -> Tensor:
+        """See ``ObjectTracks``."""
         side = min(MATCH_SIDE, *self.size)
-        small = torch.zeros(len(self.names), len(frames), side, side, dtype=torch.bool)
+        shares = torch.zeros(len(self.names), len(frames), side, side)
         for number in range(len(self.names)):
             for place, frame in enumerate(frames):
                 if frame in self.masks[number]:
                     mask = torch.from_numpy(self.full(frame, [number])).float()
                     share = F.interpolate(mask[None], size=(side, side), mode="area")
-                    small[number, place] = share[0, 0] >= 0.5
-        return small
+                    shares[number, place] = share[0, 0]
+        return shares
 
     def full(self, frame: int, numbers: Sequence[int]) -> np.ndarray:
         """See ``ObjectTracks``; raises CorruptInput where run lengths do not fill the frame."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -14,13 +14,18 @@ from schemas.parquet import concatenate
 from schemas.tables import PROPAGATION
 from stages.core.index.index import track_name
 from stages.core.index.mask_writer import MaskWriter
-from stages.core.model.backbones.records import Decoded
+from stages.core.media.spans import Span, spans_of
 from stages.core.model.device import autocast
-from stages.core.model.dual_path.tracks import ClipTrack, Item
-from stages.core.model.object_tracks.maps import LogitMaps, quantise
+from stages.core.model.object_tracks.guided import confident_frames, guided_masks
 from stages.core.model.object_tracks.own import MapTracks, OwnTracker
 from stages.core.model.object_tracks.records import ObjectTracks, SentenceMasks
 from stages.core.model.object_tracks.vote import chosen_tracks, vote
+from stages.core.model.track_head.decide import (
+    CHOSEN_SHARE,
+    target_probability,
+    track_scores,
+)
+from stages.core.model.track_head.judging import TrackJudgement, judge_tracks
 from stages.core.model.video_features import VideoFeatures
 from stages.propagate.config import ANNOTATED
 from stages.propagate.jobs import Job
@@ -63,9 +68,15 @@ class TrackRunner(OfflineRunner):
                 routes += own_routes
                 found += masks
             tracks = self._tracks(job, features, found)
-        scores = vote(tracks, found)
+            judged = self._judge(job, features, tracks) if self.by_head else None
+        votes = vote(tracks, found)
         chosen = [
-            self._chosen(route, tracks, own) for route, own in zip(routes, scores, strict=True)
+            self._by_vote(route, votes[row])
+            if judged is None
+            else self._by_head(
+                route, judged.match[row], judged.relevance[row], votes[row], found[row].relevance
+            )
+            for row, route in enumerate(routes)
         ]
         self._count(tracks, routes, chosen)
         areas = write_chosen(job, tracks, chosen, writer)
@@ -80,23 +91,20 @@ class TrackRunner(OfflineRunner):
     def _collect(
         self, job: Job, features: VideoFeatures
     ) -> tuple[list[Route], list[SentenceMasks]]:
-        """Routes and mask logits of some sentences."""
+        """Routes and mask logits of some sentences; only guided frames can find and vote."""
         with autocast(self.runtime.precision, self.device):
             tokens = self.adapter_tokens(job, features)
             relevance = tokens.relevance().float().sigmoid().cpu().numpy()
             routes = self.choose_routes(job, relevance)
-            collector = _Collector(
-                job, self.model.backbone.mask_size, self.segmenter.gates(training=False)
+            guided = np.stack([route.guided for route in routes])
+            masks = guided_masks(
+                self.model,
+                tokens,
+                guided,
+                relevance,
+                self.segmenter,
+                by_time=not (features.resident and tokens.resident),
             )
-            tracks = self.planned(job, routes)
-            if self.segmenter.irrelevant_memory == "none":
-                tracks = [_voting_part(track, routes[track.expression]) for track in tracks]
-            for items, decoded in self.results(tracks, features, tokens):
-                collector.add(items, decoded)
-        masks = [
-            SentenceMasks(collector.maps[row], route.guided, relevance[row], collector.scores[row])
-            for row, route in enumerate(routes)
-        ]
         return routes, masks
 
     def _tracks(
@@ -112,14 +120,70 @@ class TrackRunner(OfflineRunner):
         names = [track_name(job.video.video_id, n) for n in range(1, len(maps) + 1)]
         return MapTracks(names, maps, size, self.device)
 
-    def _chosen(self, route: Route, tracks: ObjectTracks, scores: np.ndarray) -> list[Chosen]:
-        """The tracks of a sentence, the best first."""
+    @torch.inference_mode()
+    def _judge(self, job: Job, features: VideoFeatures, tracks: ObjectTracks) -> TrackJudgement:
+        """What the track head says of all sentences and tracks of a video."""
+        with autocast(self.runtime.precision, self.device):
+            parts = [
+                judge_tracks(
+                    self.model, self.adapter_tokens(part, features), len(tracks.names), tracks.cover
+                )
+                for part in self.batches(job)
+            ]
+        return TrackJudgement(
+            np.concatenate([part.match for part in parts]),
+            np.concatenate([part.relevance for part in parts]),
+        )
+
+    def _by_vote(self, route: Route, votes: np.ndarray) -> list[Chosen]:
+        """The tracks of a sentence by the votes (N,), the best first."""
         if route.empty:
             return []
         # An annotated moment says that there is a target.
         least = 0.0 if route.source == ANNOTATED else self.config.vote_threshold
-        numbers = chosen_tracks(scores, least=least, share=self.config.vote_share)
-        return [Chosen(number, float(scores[number])) for number in numbers]
+        numbers = chosen_tracks(votes, least=least, share=self.config.vote_share)
+        spans = spans_of(route.guided)
+        return [Chosen(number, float(votes[number]), spans) for number in numbers]
+
+    def _by_head(
+        self,
+        route: Route,
+        match: np.ndarray,
+        moments: np.ndarray,
+        votes: np.ndarray,
+        relevance: np.ndarray,
+    ) -> list[Chosen]:
+        """The tracks of a sentence by the track head, the best first.
+
+        Args:
+            match: (N,) of the head.
+            moments: (N, T) of the head, when the sentence is true of each.
+            votes: (N,) of the masks.
+            relevance: (T,) of the frames.
+        """
+        if route.empty:
+            return []
+        least = self.config.least_target(self.model.thresholds.no_target)
+        known = route.source == ANNOTATED
+        if not known and target_probability(match, relevance) < least:
+            return []
+        scores = track_scores(match, votes)
+        numbers = chosen_tracks(scores, least=0.0, share=CHOSEN_SHARE)
+        return [
+            Chosen(number, float(scores[number]), self._spans(moments[number]))
+            for number in numbers
+        ]
+
+    def _spans(self, relevance: np.ndarray) -> list[Span]:
+        """The moments of a track, by the probabilities (T,) of its frames."""
+        config = self.config
+        inside = confident_frames(
+            relevance,
+            threshold=config.relevance_threshold,
+            gaps=config.fill_gaps,
+            specks=config.drop_specks,
+        )
+        return spans_of(inside)
 
     def _count(
         self, tracks: ObjectTracks, routes: Sequence[Route], chosen: Sequence[Sequence[Chosen]]
@@ -133,41 +197,3 @@ class TrackRunner(OfflineRunner):
                 SENTENCES_WITHOUT: sum(without),
             }
         )
-
-
-def _voting_part(track: ClipTrack, route: Route) -> ClipTrack:
-    """A memory bank without the frames that only read it, as far as they do not vote.
-
-    Those of the sentence's other moments do: there the masks of all banks are united.
-    """
-    others = tuple(position for position in track.others if route.guided[position])
-    return replace(track, others=others)
-
-
-class _Collector:
-    """Gathers the mask logits of E sentences of a video, united over their memory banks.
-
-    Args:
-        job: the sentences.
-        side: s of the masks.
-        gate: blank masks where the object score says that nothing is visible.
-
-    Attributes:
-        maps: of each sentence.
-        scores: float32 (E, T) highest object score of the banks; NaN where there is none.
-    """
-
-    def __init__(self, job: Job, side: int, gate: bool):
-        self.maps = [LogitMaps(side) for _ in job.expressions]
-        self.scores = np.full((len(job.expressions), job.video.num_frames), np.nan, np.float32)
-        self._gate = gate
-
-    def add(self, items: Sequence[Item], decoded: Decoded) -> None:
-        """Take the results of B items."""
-        scores = decoded.object_score.float().cpu().numpy()
-        levels = quantise(decoded.mask_logits)
-        for item, score, own in zip(items, scores, levels, strict=True):
-            place = (item.expression, item.frame)
-            self.scores[place] = np.fmax(self.scores[place], score)
-            if score > 0 or not self._gate:
-                self.maps[item.expression].put(item.frame, own)

@@ -9,11 +9,15 @@ import numpy as np
 import pyarrow as pa
 
 from schemas.parquet import rows_of
-from schemas.tables import OBJECTS
+from schemas.tables import MOMENTS, OBJECTS
 from stages.core.index.index import Expression
 from stages.core.index.mask_writer import MaskWriter
+from stages.core.media.spans import Span
 from stages.core.model.object_tracks.records import ObjectTracks
 from stages.propagate.jobs import Job
+
+SOURCE = "predicted"
+"""Of the moments, in their table."""
 
 
 @dataclass(frozen=True)
@@ -22,11 +26,13 @@ class Chosen:
 
     Attributes:
         number: of the track in its video, from 0.
-        score: of the vote.
+        score: by which it was chosen.
+        moments: frames in which the sentence is true of it.
     """
 
     number: int
     score: float
+    moments: Sequence[Span] = ()
 
 
 def write_chosen(
@@ -38,7 +44,7 @@ def write_chosen(
         job: E sentences of a video of T frames.
         tracks: of the video.
         chosen: tracks of each sentence, the best first.
-        writer: takes masks, and the rows of the objects table.
+        writer: takes masks, and the rows of the tables of objects and moments.
 
     Returns:
         int64 (E, T) pixels of the masks.
@@ -56,7 +62,8 @@ def write_chosen(
             areas[row, frame] = int(mask.sum())
             writer.write(video, expression, frame, mask)
     for expression, sentence in zip(job.expressions, chosen, strict=True):
-        writer.keep_objects(expression, _objects(expression, tracks, sentence))
+        writer.keep_rows(expression, OBJECTS.name, _objects(expression, tracks, sentence))
+        writer.keep_rows(expression, MOMENTS.name, _moments(expression, tracks, sentence))
     return areas
 
 
@@ -74,3 +81,21 @@ def _objects(expression: Expression, tracks: ObjectTracks, chosen: Sequence[Chos
         for number, own in enumerate(chosen, start=1)
     ]
     return rows_of(rows, OBJECTS)
+
+
+def _moments(expression: Expression, tracks: ObjectTracks, chosen: Sequence[Chosen]) -> pa.Table:
+    """Rows of the moments table for a sentence: spans of each of its tracks."""
+    rows = [
+        {
+            "video_id": expression.video_id,
+            "expression_id": expression.expression_id,
+            "anno_id": tracks.names[own.number],
+            "start_frame": start,
+            "end_frame": end,
+            "source": SOURCE,
+            "score": own.score,
+        }
+        for own in chosen
+        for start, end in own.moments
+    ]
+    return rows_of(rows, MOMENTS)

@@ -34,6 +34,7 @@ from stages.train.track_head.examples import (
     true_tracks,
     with_faults,
 )
+from stages.train.validation.videos import OpenVideo
 
 MOST_FRAMES = 96
 """Frames of a video that are gathered; longer videos give a run of consecutive ones."""
@@ -44,6 +45,15 @@ alone: in its own video a sentence's action is seldom done by an object of anoth
 LARGEST_SIDE = 64
 """Side of the masks that are gathered."""
 _SAVED = ("tokens", "cues", "geometry", "looks", "text", "sentences")
+
+
+@dataclass(frozen=True)
+class LabelledVideos:
+    """An index with masks, its texts, and the features of its videos."""
+
+    index: Index
+    texts: TextStore
+    open_video: OpenVideo
 
 
 @dataclass(frozen=True)

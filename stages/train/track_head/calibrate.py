@@ -1,8 +1,7 @@
-"""Thresholds of the track head, from videos that it was not fitted to."""
+"""The threshold for sentences without a target, from videos that the head was not fitted to."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,69 +9,44 @@ import numpy as np
 from stages.core.model.config import TrackThresholds
 
 KEPT_TARGETS = 0.95
-"""Share of the sentences with a target that must not come out empty (T-acc)."""
-_GRID = np.arange(0.05, 1.0, 0.05)
+"""Share of the held-out sentences with a target that must keep their masks (T-acc)."""
 
 
 @dataclass(frozen=True)
 class Judged:
-    """Tracks of a held-out video.
+    """Sentences of held-out videos.
 
     Attributes:
-        match: (E, N) probabilities.
-        truth: bool (E, N).
-        has_target: bool (E,), the sentence refers to an object, whether a track shows it or not.
+        probability: (E,) that a sentence has a target, see ``decide.target_probability``.
+        has_target: bool (E,), whether it refers to an object, even if no track shows it.
     """
 
-    match: np.ndarray
-    truth: np.ndarray
+    probability: np.ndarray
     has_target: np.ndarray
 
 
-def calibrate(videos: Sequence[Judged]) -> TrackThresholds:
-    """Choose the thresholds.
-
-    `no_target` is the highest one that keeps 95 % of the sentences with a target; 0 where no
-    sentence lacks one, since such a data set asks for masks always. `match` gives the best mean
-    IoU between chosen and true sets of tracks.
+def calibrate(judged: Judged) -> TrackThresholds:
+    """Choose the highest threshold that keeps enough of the sentences with a target.
 
     Returns:
-        The defaults if the videos have no sentence with a target.
+        A threshold of 0 where no sentence lacks a target, since such a data set asks for masks
+        always; the default if no sentence has one.
     """
-    best = np.concatenate([_best(video) for video in videos]) if videos else np.zeros(0)
-    has = np.concatenate([video.has_target for video in videos]) if videos else np.zeros(0, bool)
+    has = judged.has_target
     if not has.any():
         return TrackThresholds()
-    no_target = 0.0
-    if not has.all():
-        no_target = float(np.quantile(best[has], 1 - KEPT_TARGETS, method="lower"))
-    quality = [np.mean(_set_ious(videos, least)) for least in _GRID]
-    return TrackThresholds(no_target=no_target, match=float(_GRID[int(np.argmax(quality))]))
+    if has.all():
+        return TrackThresholds(no_target=0.0)
+    lowest = np.quantile(judged.probability[has], 1 - KEPT_TARGETS, method="lower")
+    return TrackThresholds(no_target=float(lowest))
 
 
-def empty_rates(videos: Sequence[Judged], no_target: float) -> dict[str, float]:
+def empty_rates(judged: Judged, no_target: float) -> dict[str, float]:
     """T-acc and N-acc at a threshold; those that are not defined are left out."""
-    best = np.concatenate([_best(video) for video in videos])
-    has = np.concatenate([video.has_target for video in videos])
+    kept, has = judged.probability >= no_target, judged.has_target
     found = {}
     if has.any():
-        found["T-acc"] = float((best[has] >= no_target).mean())
+        found["T-acc"] = float(kept[has].mean())
     if not has.all():
-        found["N-acc"] = float((best[~has] < no_target).mean())
+        found["N-acc"] = float((~kept[~has]).mean())
     return found
-
-
-def _best(video: Judged) -> np.ndarray:
-    """(E,) match of the best track, 0 without tracks."""
-    return video.match.max(axis=1, initial=0.0)
-
-
-def _set_ious(videos: Sequence[Judged], least: float) -> list[float]:
-    """IoU of chosen and true sets, for the sentences with a track to find."""
-    values = []
-    for video in videos:
-        for match, truth in zip(video.match, video.truth, strict=True):
-            if truth.any():
-                chosen = (match >= least) | (match == match.max())
-                values.append(float((chosen & truth).sum() / (chosen | truth).sum()))
-    return values or [0.0]

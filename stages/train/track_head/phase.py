@@ -8,30 +8,26 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from accelerate import Accelerator
 
 from stages.core.engine.progress import Progress
-from stages.core.index.index import Index
-from stages.core.index.texts import TextStore
+from stages.core.index.index import Video
 from stages.core.model.tgl import TglModel
-from stages.train.track_head.bank import Gatherer, load_examples, save_examples
+from stages.train.track_head.bank import (
+    Gatherer,
+    LabelledVideos,
+    load_examples,
+    save_examples,
+)
 from stages.train.track_head.calibrate import Judged, calibrate, empty_rates
 from stages.train.track_head.fit import HeadFitter
-from stages.train.validation.videos import OpenVideo
+from stages.train.track_head.held_out import judge_videos
 
 HELD_OUT_SHARE = 10
 """Without a held-out index, every tenth training video calibrates the head and does not fit it."""
+MOST_JUDGED = 64
+"""Videos that calibrate it, spread evenly: each is segmented and tracked as a whole."""
 _BANK, _STATE = "track-evidence", "track-head"
-
-
-@dataclass(frozen=True)
-class LabelledVideos:
-    """An index with masks, its texts, and the features of its videos."""
-
-    index: Index
-    texts: TextStore
-    open_video: OpenVideo
 
 
 @dataclass(frozen=True)
@@ -68,69 +64,73 @@ class HeadPhase:
         """
         self.model.eval()
         training = [
-            file
+            (number, video, file)
             for number, videos in enumerate(self.training)
-            for file in self._gather(f"{_BANK}-{number}", videos, progress)
+            for video, file in self._gather(f"{_BANK}-{number}", videos, progress)
         ]
-        held_out = None
-        if self.held_out is not None:
-            held_out = self._gather(f"{_BANK}-held-out", self.held_out, progress)
         self.accelerator.wait_for_everyone()
         if self.keep is None:
             return {}
-        training = [file for file in training if load_examples(file)]
-        if held_out is None:
-            held_out = training[::HELD_OUT_SHARE]
-            training = [file for file in training if file not in held_out] or training
+        training = [found for found in training if load_examples(found[2])]
         if not training:
             progress.warn("no video has a sentence with a mask: the track head is not fitted")
             self.model.track_head = None
             return {}
+        calibrating = [] if self.held_out is not None else training[::HELD_OUT_SHARE]
+        fitting = [found for found in training if found not in calibrating] or training
         assert self.model.track_head is not None
         state = self.keep / _STATE
         state.mkdir(exist_ok=True)
-        fitter = HeadFitter(self.model.track_head, training, self.steps, self.seed, state)
+        fitter = HeadFitter(
+            self.model.track_head, [file for _, _, file in fitting], self.steps, self.seed, state
+        )
         terms = fitter.run(progress)
-        judged = [found for file in held_out for found in self._judge(file)]
+        judged = self._judge([(number, video) for number, video, _ in calibrating], progress)
         self.model.thresholds = calibrate(judged)
-        counts = {f"track head: loss of {name}": value for name, value in terms.items()}
-        counts["track head: videos"] = len(training)
-        counts["no-target threshold"] = self.model.thresholds.no_target
-        counts["match threshold"] = self.model.thresholds.match
-        if judged:
-            counts |= {
-                f"held-out {name}": value
-                for name, value in empty_rates(judged, self.model.thresholds.no_target).items()
-            }
-        return counts
+        least = self.model.thresholds.no_target
+        return {
+            "videos of the track head": len(fitting),
+            "its loss": sum(terms.values()),
+            "no-target threshold": least,
+            **{f"held-out {name}": rate for name, rate in empty_rates(judged, least).items()},
+        }
 
-    def _gather(self, name: str, videos: LabelledVideos, progress: Progress) -> list[Path]:
+    def _judge(self, own: Sequence[tuple[int, Video]], progress: Progress) -> Judged:
+        """Judge some of the held-out videos, or of the training's own, each by its index."""
+        if self.held_out is None:
+            chosen = [(self.training[number], video) for number, video in own]
+        else:
+            chosen = [(self.held_out, video) for video in self.held_out.index.videos.values()]
+        step = max(1, -(-len(chosen) // MOST_JUDGED))
+        parts = []
+        with (
+            progress.task("calibrate", len(chosen[::step]), "videos") as task,
+            self.autocast(),
+        ):
+            for videos, video in chosen[::step]:
+                parts.append(judge_videos(self.model, videos, [video]))
+                task.advance(1)
+        return Judged(
+            np.concatenate([part.probability for part in parts]),
+            np.concatenate([part.has_target for part in parts]),
+        )
+
+    def _gather(
+        self, name: str, videos: LabelledVideos, progress: Progress
+    ) -> list[tuple[Video, Path]]:
         """Gather the examples of this process's videos; returns the files of all videos."""
         folder = self.shared / name
         folder.mkdir(exist_ok=True)
         gatherer = Gatherer(videos.index, videos.texts, self.model, self.seed)
-        files = [folder / f"{number}.pt" for number in range(len(videos.index.videos))]
-        own = range(self.accelerator.process_index, len(files), self.accelerator.num_processes)
+        files = [
+            (video, folder / f"{number}.pt")
+            for number, video in enumerate(videos.index.videos.values())
+        ]
+        own = files[self.accelerator.process_index :: self.accelerator.num_processes]
         with progress.task("track evidence", len(own), "videos") as task, self.autocast():
-            for number in own:
-                if load_examples(files[number]) is None:
-                    video = list(videos.index.videos.values())[number]
+            for video, file in own:
+                if load_examples(file) is None:
                     with videos.open_video(video) as features:
-                        save_examples(files[number], gatherer.examples(video, features))
+                        save_examples(file, gatherer.examples(video, features))
                 task.advance(1)
         return files
-
-    @torch.no_grad()
-    def _judge(self, file: Path) -> list[Judged]:
-        """The tracks of a held-out video, the faulty ones."""
-        examples = load_examples(file) or []
-        head = self.model.track_head
-        assert head is not None
-        found = []
-        for example in examples[-1:]:
-            match, _ = head(example.evidence.to(self.accelerator.device))
-            truth = example.labels.match.numpy()
-            found.append(
-                Judged(match.float().sigmoid().cpu().numpy(), truth, np.asarray(example.has_target))
-            )
-        return found

@@ -33,7 +33,7 @@ def test_the_best_frame_stands_in_for_a_moment() -> None:
 
 
 def test_below_the_no_target_threshold_nothing_is_guided() -> None:
-    config = PropagateConfig(no_target_threshold=0.5)
+    config = PropagateConfig(no_target_threshold="0.5")
     route = predicted_route(np.array([0.1, 0.4, 0.2]), config)
     assert route.empty
     assert route.words() == ["empty"] * 3

@@ -350,7 +350,7 @@ def test_annotated_routing_needs_annotations(own_world: Any, tmp_path: Path) -> 
 
 
 def test_a_high_no_target_threshold_empties_all(world: Any, tmp_path: Path) -> None:
-    propagate(world.inputs, tmp_path / "out", moments="predicted", no_target_threshold=1.0)
+    propagate(world.inputs, tmp_path / "out", moments="predicted", no_target_threshold="1")
     rows = rows_by_key(tmp_path / "out")
     assert {row["route"] for own in rows.values() for row in own} == {"empty"}
     assert len(set(pictures(tmp_path / "out").values())) == 1

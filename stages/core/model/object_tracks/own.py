@@ -63,6 +63,10 @@ class MapTracks:
         """See ``ObjectTracks``."""
         return torch.stack([maps.small_logits(frames) > 0 for maps in self.maps])
 
+    def cover(self, frames: Sequence[int]) -> Tensor:
+        """See ``ObjectTracks``."""
+        return torch.stack([maps.small_logits(frames).sigmoid() for maps in self.maps])
+
     def full(self, frame: int, numbers: Sequence[int]) -> np.ndarray:
         """See ``ObjectTracks``."""
         height, width = self.size

@@ -40,6 +40,9 @@ class ObjectTracks(Protocol):
     def small(self, frames: Sequence[int]) -> Tensor:
         """bool (N, n, m, m) masks on some frames, at most at ``overlaps.MATCH_SIDE``."""
 
+    def cover(self, frames: Sequence[int]) -> Tensor:
+        """float32 (N, n, m, m): the share of each pixel that a track covers, as ``small``."""
+
     def full(self, frame: int, numbers: Sequence[int]) -> np.ndarray:
         """bool (n, H, W) masks of some tracks on a frame, at the video's size."""
 

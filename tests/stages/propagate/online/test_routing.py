@@ -69,7 +69,7 @@ def test_routes_are_the_offline_ones_of_what_has_come(
 
 
 def test_nothing_begins_below_the_no_target_threshold() -> None:
-    finder = MomentFinder(PropagateConfig(no_target_threshold=0.8, drop_specks=0))
+    finder = MomentFinder(PropagateConfig(no_target_threshold="0.8", drop_specks=0))
     low = np.array([0.6, 0.7], np.float32)
     assert not finder.decide(low, 0, 0, 2).any()
     # From the frame on that reaches it, and it stays reached.

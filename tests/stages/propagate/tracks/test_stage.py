@@ -12,87 +12,27 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from track_runs import TRACKS, content, objects, propagate, square, with_tracks, write_tracks
 
 from schemas.errors import ConfigError, MissingInput
-from schemas.layouts import EXPRESSIONS_TABLE, MASKS_TABLE, OBJECTS_TABLE, PROPAGATION_TABLE
+from schemas.layouts import EXPRESSIONS_TABLE, MASKS_TABLE, PROPAGATION_TABLE
 from schemas.parquet import read_table, rows_of, write_table
-from schemas.tables import EXPRESSIONS, MASKS, OBJECTS, PROPAGATION
-from stages.core.engine.execute import Outcome, execute
-from stages.core.engine.progress import SilentProgress
-from stages.core.engine.runtime import Runtime
+from schemas.tables import EXPRESSIONS, MASKS, PROPAGATION
 from stages.core.media.frames import read_frame
 from stages.core.media.rle import encode
 from stages.core.model.checkpoint import load_checkpoint, save_checkpoint
 from stages.core.model.tgl import TglModel
-from stages.propagate.config import PropagateConfig, PropagateInputs, tracks_index
-from stages.propagate.stage import STAGE
+from stages.propagate.config import tracks_index
 from stages.propagate.tracks import runner
 
-OWN = {"tracks": "own", "object_gate": False, "vote_threshold": 0.05}
-GIVEN = {"tracks": "file", "object_gate": False, "vote_threshold": 0.05}
-
-
-def propagate(inputs: PropagateInputs, out: Path, **fields: Any) -> tuple[Outcome, list[str]]:
-    """Run the stage through the engine on one CPU thread; returns its warnings too."""
-    config = PropagateConfig(**({"moments": "annotated"} | fields))
-    progress = SilentProgress()
-    runtime = Runtime(workers=1, device="cpu")
-    outcome = execute(STAGE, config, inputs, out, runtime=runtime, progress=progress)
-    return outcome, [str(line) for line in progress.warnings]
-
-
-def content(out: Path) -> dict[str, bytes]:
-    """All masks and both tables by relative path."""
-    files = [*out.rglob("*.png"), out / PROPAGATION_TABLE, out / OBJECTS_TABLE]
-    return {path.relative_to(out).as_posix(): path.read_bytes() for path in files}
-
-
-def objects(out: Path) -> dict[tuple[str, str], list[dict[str, Any]]]:
-    """Rows of the objects table by sentence."""
-    found: dict[tuple[str, str], list[dict[str, Any]]] = {}
-    for row in read_table(out / OBJECTS_TABLE, OBJECTS).to_pylist():
-        found.setdefault((row["video_id"], row["expression_id"]), []).append(row)
-    return found
-
-
-def square(world: Any, left: int) -> np.ndarray:
-    mask = np.zeros(world.size, bool)
-    mask[10:30, left : left + 20] = True
-    return mask
-
-
-TRACKS = {"a1": 0, "a2": 45, "b1": 0, "c1": 20}
-
-
-def write_tracks(world: Any, folder: Path, tracks: dict[str, int]) -> Path:
-    """An index of tracks, which stand still; every sentence of a video may mean all of them."""
-    folder.mkdir()
-    height, width = world.size
-    for table in world.inputs.index.iterdir():
-        (folder / table.name).write_bytes(table.read_bytes())
-    rows = read_table(folder / EXPRESSIONS_TABLE, EXPRESSIONS).to_pylist()
-    for row in rows:
-        row["anno_ids"] = [name for name in tracks if name[0] == row["video_id"]]
-        row["object_ids"] = row["anno_ids"]
-    write_table(folder / EXPRESSIONS_TABLE, rows_of(rows, EXPRESSIONS), EXPRESSIONS)
-    masks = [
-        {
-            "anno_id": name,
-            "frame": frame,
-            "height": height,
-            "width": width,
-            "counts": encode(square(world, left))["counts"],
-            "area": 400,
-        }
-        for name, left in sorted(tracks.items())
-        for frame in range(world.lengths[name[0]])
-    ]
-    write_table(folder / MASKS_TABLE, rows_of(masks, MASKS), MASKS)
-    return folder
-
-
-def with_tracks(world: Any, folder: Path) -> PropagateInputs:
-    return replace(world.inputs, tracks=write_tracks(world, folder, TRACKS))
+OWN = {
+    "tracks": "own",
+    "choose": "vote",
+    "object_gate": False,
+    "vote_threshold": 0.05,
+    "track_frames": 16,
+}
+GIVEN = {"tracks": "file", "choose": "vote", "object_gate": False, "vote_threshold": 0.05}
 
 
 def test_a_mask_is_the_union_of_the_chosen_tracks(world: Any, tmp_path: Path) -> None:
@@ -162,7 +102,9 @@ def test_more_sentences_per_batch_do_not_change_the_tracks(world: Any, tmp_path:
 
 
 def test_objects_beyond_the_limit_are_told(world: Any, tmp_path: Path) -> None:
-    outcome, warnings = propagate(world.inputs, tmp_path / "out", **OWN, max_tracks=1)
+    outcome, warnings = propagate(
+        world.inputs, tmp_path / "out", **OWN, max_tracks=1, moments="all"
+    )
     left = outcome.counts["masks not tracked (--max-tracks)"]
     assert left > 0
     assert any(f"{left} parts of masks not tracked: --max-tracks is 1" in w for w in warnings)

@@ -50,7 +50,7 @@ def test_relevance_reads_the_time_between_frames_only_if_told(
 
 @torch.no_grad()
 def test_a_code_stands_for_neighbours_beyond_the_clip(make_model: Callable[..., TglModel]) -> None:
-    model = make_model()
+    model = make_model(neighbours="code")
     adapter = model.adapter
     generator = torch.Generator().manual_seed(0)
     features = model.encode(torch.randn(12, 3, 64, 64, generator=generator))
@@ -68,7 +68,7 @@ def test_a_hidden_neighbour_is_like_one_beyond_the_clip(
     make_model: Callable[..., TglModel],
 ) -> None:
     """Hiding what a cut through the clip would remove gives the embeddings of its two parts."""
-    adapter = make_model().adapter
+    adapter = make_model(neighbours="code", gap_codes="masks").adapter
     generator = torch.Generator().manual_seed(0)
     features = make_model().encode(torch.randn(12, 3, 64, 64, generator=generator))
     times = torch.arange(12).unsqueeze(0)
