@@ -40,6 +40,7 @@ class AdapterCache:
         self.features = features
         self._budget = budget
         self._kept: OrderedDict[int, Tensor] = OrderedDict()
+        self._heat: dict[int, Tensor] = {}
         self._frame: Tensor | None = None
         places = (model.backbone.mask_size // MASK_TO_COARSE) ** 2
         # Of one sentence:
@@ -85,6 +86,17 @@ class AdapterCache:
         ]
         return torch.stack(tokens), self.frame_tokens()[rows, positions]
 
+    def heat_at(self, rows: Sequence[int], positions: Sequence[int]) -> Tensor:
+        """Logits (B, h, h) of the target map of B pairs of sentence and frame.
+
+        They are kept, as the tokens do not give them: the times between frames are mixed in later.
+        """
+        logits = []
+        for row, frame in zip(rows, positions, strict=True):
+            self._tokens(frame // self._block)
+            logits.append(self._heat[frame // self._block][row, frame % self._block])
+        return torch.stack(logits)
+
     def _tokens(self, block: int) -> Tensor:
         """(E, n, d, h, h) tokens of a block."""
         if block not in self._kept:
@@ -100,17 +112,20 @@ class AdapterCache:
         embedded = self._embed(start, end)
         times = torch.arange(start, end, device=embedded.device).unsqueeze(0)
         inside = slice(first - start, last - start)
-        tokens, frame = [], []
+        tokens, heat, frame = [], [], []
         together = max(1, budgets.LAYER_BYTES // ((end - start) * self._frame_bytes))
         for text in self.text.split(together):
             fused = self._adapter.fuse_text(embedded, times, text)
             # A copy: a view would keep the halo in memory.
             tokens.append(fused.tokens[:, inside].clone())
+            heat.append(fused.heatmap[:, inside].clone())
             frame.append(fused.frame[:, inside])
         self._kept[block] = tokens[0] if len(tokens) == 1 else torch.cat(tokens)
+        self._heat[block] = torch.cat(heat)
         total_bytes = sum(tokens.nbytes for tokens in self._kept.values())
         while total_bytes > self._budget and len(self._kept) > 1:
-            _, oldest = self._kept.popitem(last=False)
+            gone, oldest = self._kept.popitem(last=False)
+            del self._heat[gone]
             total_bytes -= oldest.nbytes
         return torch.cat(frame)
 

@@ -153,8 +153,7 @@ class CheckpointJudge(ScoringJudge):
 
     def _heat(self, items: Sequence[Item], tokens: AdapterCache) -> Tensor:
         """(B, s, s) heat maps of B items, each of sum 1, at the size of the masks."""
-        found, _ = tokens.at([i.expression for i in items], [i.position for i in items])
-        logits = self._model.adapter.heatmap(found.permute(0, 2, 3, 1)).squeeze(3)  # (B, h, h)
+        logits = tokens.heat_at([i.expression for i in items], [i.position for i in items])
         heat = logits.float().flatten(1).softmax(dim=1).view_as(logits)
         scale = self._model.backbone.mask_size // heat.shape[-1]
         spread = heat.repeat_interleave(scale, dim=1).repeat_interleave(scale, dim=2)
