@@ -1,10 +1,12 @@
-"""A tgl checkpoint as a judge: its relevance per frame, its heat map, and its masks.
+"""A tgl checkpoint as a judge: its track head, or its relevance, its heat map, and its masks.
+
+The track head was fitted for this. A checkpoint without one is asked in another way:
 
 The language path finds an object, and the tracker draws it better. The evidence for a track in a
 relevant frame is the mean of two shares: of the track's pixels that the mask of the language path
 covers, and of the heat map's mass (softmax over the frame) that lies inside the track. Evidence is
 compared among the tracks of a sentence; whether any of them is meant is up to the relevance, whose
-five highest values tell sentences with a target from those without (METHOD.md).
+five highest values tell sentences with a target from those without.
 """
 
 from __future__ import annotations
@@ -31,7 +33,10 @@ from stages.core.model.device import autocast, pick_device
 from stages.core.model.dual_path.segmenter import Segmenter
 from stages.core.model.dual_path.tracks import Item, guided_rounds, plan_tracks
 from stages.core.model.masks import resize_masks
+from stages.core.model.object_tracks.rle_tracks import RleTracks
 from stages.core.model.text import TextBatch
+from stages.core.model.track_head.decide import target_probability
+from stages.core.model.track_head.judging import judge_tracks
 from stages.core.model.video_features import VideoFeatures
 from stages.tools.select_moments.config import SelectConfig, source_name
 from stages.tools.select_moments.judges.judge import Advance, Case, Scores, ScoringJudge
@@ -121,6 +126,9 @@ class CheckpointJudge(ScoringJudge):
         whole: np.ndarray,
     ) -> None:
         """Fill in the scores (P, T) and (P,) of the pairs of some sentences."""
+        if self._model.track_head is not None:
+            self._ask_head(case, rows, features, frames, whole)
+            return
         with autocast(self._runtime.precision, self._device):
             tokens = self._tokens([case.expressions[row] for row in rows], features)
             relevance = tokens.relevance().float().sigmoid().cpu().numpy()  # (E, T)
@@ -144,6 +152,38 @@ class CheckpointJudge(ScoringJudge):
                 visible = np.stack([case.visible(name) for name in names])
                 found = combine(relevance[own], guided[own], evidence.of(own, names), visible)
                 frames[numbers], whole[numbers] = found
+
+    def _ask_head(
+        self,
+        case: Case,
+        rows: range,
+        features: VideoFeatures,
+        frames: np.ndarray,
+        whole: np.ndarray,
+    ) -> None:
+        """As ``_score``, by the track head: its relevance where a track is visible.
+
+        The score of a track is its match as a share of the best track's, 0 where the head sees no
+        target. All tracks of the video are compared, whichever sentence they were found for.
+        """
+        names = list(case.tracks)
+        size = (case.video.height, case.video.width)
+        tracks = RleTracks(
+            names, [case.tracks[name] for name in names], size, Path(case.video.video_id)
+        )
+        with autocast(self._runtime.precision, self._device):
+            tokens = self._tokens([case.expressions[row] for row in rows], features)
+            found = judge_tracks(self._model, tokens, len(names), tracks.cover)
+            relevance = tokens.relevance().float().sigmoid().cpu().numpy()  # (E, T)
+        least = self._model.thresholds.no_target
+        for number, pair in enumerate(case.pairs):
+            if pair.row not in rows:
+                continue
+            row, place = pair.row - rows.start, names.index(pair.anno_id)
+            match = found.match[row]
+            frames[number] = found.relevance[row, place] * case.visible(pair.anno_id)
+            if target_probability(match, relevance[row]) >= least:
+                whole[number] = match[place] / match.max()
 
     def _tokens(self, expressions: Sequence[Expression], features: VideoFeatures) -> AdapterCache:
         """The adapter's tokens for some sentences."""

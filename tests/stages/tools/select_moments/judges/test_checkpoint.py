@@ -28,7 +28,7 @@ from stages.core.model.backbones.families import build_backbone
 from stages.core.model.backbones.preprocess import resize_frames
 from stages.core.model.backbones.presets import toy_preset
 from stages.core.model.checkpoint import load_checkpoint, save_checkpoint
-from stages.core.model.config import ModelConfig, SegmenterConfig
+from stages.core.model.config import ModelConfig, SegmenterConfig, TrackThresholds
 from stages.core.model.masks import resize_masks
 from stages.core.model.text import TextBatch
 from stages.core.model.tgl import TglModel
@@ -75,7 +75,8 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
         model.adapter.heatmap.weight.mul_(20)
         model.backbone.sam.mask_decoder.pred_obj_score_head.proj_out.bias.add_(4.3)
     folder = tmp_path_factory.mktemp("judge") / "checkpoint"
-    save_checkpoint(folder, model, encoder="hash, mean pooling")
+    save_checkpoint(folder, model, encoder="hash, mean pooling", with_head=False)
+    save_checkpoint(folder.with_name("with-head"), model, encoder="hash, mean pooling")
     return folder
 
 
@@ -249,3 +250,33 @@ def test_mistakes(
     with pytest.raises(MissingInput, match="texts table is missing"):
         inputs = SelectInputs(world.tracks, world.checkpoint, world.tracks)
         run_stage(STAGE, world.config(), inputs, tmp_path / "out")
+
+
+def with_head(world: World, folder: Path, no_target: float) -> World:
+    """The same world with a checkpoint that has a (random) track head."""
+    model = load_checkpoint(world.checkpoint.with_name("with-head"))
+    model.thresholds = TrackThresholds(no_target)
+    save_checkpoint(folder, model, encoder="hash, mean pooling")
+    return replace(world, checkpoint=folder)
+
+
+def test_the_track_head_judges_where_there_is_one(world: World, tmp_path: Path) -> None:
+    case = case_of(Index.open(world.tracks), "a")
+    found = judge(with_head(world, tmp_path / "ck", 0.0)).scores(case, lambda n: None)
+    assert found.whole is not None
+    for row in range(len(case.expressions)):
+        own = [found.whole[n] for n, pair in enumerate(case.pairs) if pair.row == row]
+        assert all(0 < score <= 1 for score in own)
+    for number, pair in enumerate(case.pairs):
+        visible = case.visible(pair.anno_id)
+        assert (found.frames[number][~visible] == 0).all()
+        assert (found.frames[number][visible] > 0).all()
+    other = judge(world).scores(case, lambda n: None)
+    assert np.abs(found.frames - other.frames).max() > 1e-3
+
+
+def test_no_track_is_accepted_where_the_head_sees_no_target(world: World, tmp_path: Path) -> None:
+    case = case_of(Index.open(world.tracks), "a")
+    found = judge(with_head(world, tmp_path / "ck", 1.0)).scores(case, lambda n: None)
+    assert found.whole is not None
+    assert (found.whole == 0).all()
