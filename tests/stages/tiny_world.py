@@ -251,6 +251,7 @@ _SMALL_TRAINING = TrainConfig(
     relevant_frames=2,
     max_stride=1,
     warmup=0,
+    track_steps=1,
     adapter_width=16,
     adapter_layers=1,
     adapter_heads=2,
