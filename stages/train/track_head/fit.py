@@ -58,7 +58,6 @@ class HeadFitter:
         optimizer = torch.optim.AdamW(named.values(), RATE, weight_decay=DECAY)
         state = self._resume(named, optimizer, progress)
         examples = self._examples(state.step)
-        last: list[dict[str, float]] = []
         saved = time.monotonic()
         with progress.task("track head", self.steps, "steps") as task:
             task.advance(state.step)
@@ -68,14 +67,14 @@ class HeadFitter:
                 )
                 state.step = step + 1
                 if step >= self.steps - max(1, self.steps // 10):
-                    last.append(terms)
+                    state.history += [(step, name, value) for name, value in terms.items()]
                 if time.monotonic() - saved > _SAVED_EVERY:
                     self._save(state, named, optimizer)
                     saved = time.monotonic()
                 task.advance(1, **terms)
         self._save(state, named, optimizer)
         head.requires_grad_(False).eval()
-        return {name: float(np.mean([t[name] for t in last])) for name in (last[0] if last else {})}
+        return _means(state.history)
 
     def _step(
         self, step: int, examples: Sequence[Example], optimizer: torch.optim.Optimizer
@@ -142,6 +141,14 @@ class HeadFitter:
         state.weights = {name: parameter.detach() for name, parameter in named.items()}
         state.optimizer = optimizer.state_dict()
         save_state(self.keep, state)
+
+
+def _means(history: Sequence[tuple[int, str, float]]) -> dict[str, float]:
+    """The mean of each term over the steps of a history, which a resumed run has kept."""
+    values: dict[str, list[float]] = {}
+    for _, name, value in history:
+        values.setdefault(name, []).append(value)
+    return {name: float(np.mean(found)) for name, found in values.items()}
 
 
 def head_losses(head: TrackHead, example: Example, device: torch.device) -> dict[str, Tensor]:

@@ -71,10 +71,10 @@ def test_the_head_learns_which_tracks_are_meant_and_when(files: list[Path], tmp_
     assert not any(p.requires_grad for p in head.parameters())
 
 
-def test_an_interrupted_fit_ends_with_the_same_weights(
+def test_an_interrupted_fit_ends_with_the_same_weights_and_losses(
     files: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole, _ = fitted(files, tmp_path / "whole", 6)
+    whole, losses = fitted(files, tmp_path / "whole", 6)
     monkeypatch.setattr(fit, "_SAVED_EVERY", 0.0)
     original, calls = fit.head_losses, []
 
@@ -88,9 +88,11 @@ def test_an_interrupted_fit_ends_with_the_same_weights(
     with pytest.raises(KeyboardInterrupt):
         fitted(files, tmp_path / "parts", 6)
     monkeypatch.setattr(fit, "head_losses", original)
-    resumed, _ = fitted(files, tmp_path / "parts", 6)
+    resumed, terms = fitted(files, tmp_path / "parts", 6)
+    assert terms == losses
     for one, other in zip(whole.parameters(), resumed.parameters(), strict=True):
         assert torch.equal(one, other)
+    assert fitted(files, tmp_path / "parts", 6)[1] == losses  # killed after the last step
 
 
 def test_a_file_that_is_damaged_meanwhile_is_named(files: list[Path], tmp_path: Path) -> None:
