@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import importlib.util
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+from forked_tgl import forked_tgl
 
-TOY = Path(__file__).parents[2] / "examples" / "toy"
+ROOT = Path(__file__).resolve().parents[2]
+TOY = ROOT / "examples" / "toy"
+
+
+@pytest.fixture(scope="session")
+def forked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A command that stands for `tgl`, and takes no time to start."""
+    with forked_tgl(tmp_path_factory.mktemp("tgl"), ROOT) as command:
+        yield command
 
 
 @pytest.fixture(scope="session")

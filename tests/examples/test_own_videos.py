@@ -6,7 +6,6 @@ import csv
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -16,10 +15,10 @@ from tiny_world import LENGTHS, TinyWorld
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def make(folder: Path, world: TinyWorld, **variables: str) -> str:
-    """Run the example's Makefile with this interpreter's tgl; what it prints."""
+def make(folder: Path, world: TinyWorld, tgl: str) -> str:
+    """Run the example's Makefile with a command that stands for tgl; what it prints."""
     settings = {
-        "TGL": f"{sys.executable} -m tglcli.main",
+        "TGL": tgl,
         "VIDEOS": str(world.root / "videos"),
         "SENTENCES": str(folder / "sentences.csv"),
         "WORK": str(folder / "work"),
@@ -28,7 +27,7 @@ def make(folder: Path, world: TinyWorld, **variables: str) -> str:
         "JUDGE": "none",
         "DEVICE": "--device cpu",
     }
-    words = [f"{name}={value}" for name, value in (settings | variables).items()]
+    words = [f"{name}={value}" for name, value in settings.items()]
     done = subprocess.run(
         ["make", "-C", str(ROOT / "examples" / "own_videos"), *words],
         capture_output=True,
@@ -42,11 +41,11 @@ def make(folder: Path, world: TinyWorld, **variables: str) -> str:
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
 def test_videos_and_a_csv_become_masks_overlays_and_tables(
-    tiny_world: TinyWorld, tmp_path: Path
+    tiny_world: TinyWorld, tmp_path: Path, forked: str
 ) -> None:
     rows = "a,the left one jumps\nb,two that run\nb,a flying cow\n"
     (tmp_path / "sentences.csv").write_text(f"video_id,expression\n{rows}")
-    first = make(tmp_path, tiny_world)
+    first = make(tmp_path, tiny_world, forked)
     assert first.count("done in") == 7
     work = tmp_path / "work"
     for video, sentences in (("a", ["0"]), ("b", ["0", "1"])):
@@ -61,4 +60,4 @@ def test_videos_and_a_csv_become_masks_overlays_and_tables(
         (row["video_id"], row["expression_id"], row["anno_id"]) for row in moments
     }
 
-    assert "done in" not in make(tmp_path, tiny_world)
+    assert "done in" not in make(tmp_path, tiny_world, forked)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -17,9 +16,9 @@ SMALL = {
 }
 
 
-def make(work: Path, *goals: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Run the example's Makefile with this interpreter's tgl."""
-    settings = SMALL | variables | {"WORK": str(work), "TGL": f"{sys.executable} -m tglcli.main"}
+def make(work: Path, tgl: str, *goals: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run the example's Makefile with a command that stands for tgl."""
+    settings = SMALL | variables | {"WORK": str(work), "TGL": tgl}
     return subprocess.run(
         [
             *("make", "-C", str(ROOT / "examples" / "toy"), *goals),
@@ -33,21 +32,21 @@ def make(work: Path, *goals: str, **variables: str) -> subprocess.CompletedProce
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
-def test_the_pipeline_runs_then_skips_then_follows_a_setting(tmp_path: Path) -> None:
+def test_the_pipeline_runs_then_skips_then_follows_a_setting(tmp_path: Path, forked: str) -> None:
     work = tmp_path / "work"
-    first = make(work)
+    first = make(work, forked)
     assert first.returncode == 0, first.stderr
     for row in ("annotated", "predicted", "look-alikes", "one-at-random", "all-objects"):
         assert row in first.stdout
     assert list((work / "pictures").rglob("*.png"))
     assert (work / "scores" / "predicted" / "report.html").is_file()
 
-    second = make(work)
+    second = make(work, forked)
     assert second.returncode == 0
     assert "done in" not in second.stdout
 
     goal = str(work / "masks" / "predicted" / "receipt.json")
-    third = make(work, goal, TRAIN="--steps 3 --track-steps 2 --batch 2 --device cpu")
+    third = make(work, forked, goal, TRAIN="--steps 3 --track-steps 2 --batch 2 --device cpu")
     assert third.returncode == 0, third.stderr
     done = [line.split(":")[0] for line in third.stdout.splitlines() if "done in" in line]
     assert done == ["train", "propagate"]
