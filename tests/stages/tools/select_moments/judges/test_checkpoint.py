@@ -65,7 +65,13 @@ class World:
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A random model with one bank per sentence, which sees objects and is undecided."""
     torch.manual_seed(1)
-    config = ModelConfig(adapter_width=16, adapter_heads=2, temporal_radius=2, relevance_radius=3)
+    config = ModelConfig(
+        adapter_width=16,
+        adapter_heads=2,
+        temporal_radius=2,
+        relevance_radius=3,
+        gap_codes="masks",  # the heat map is then not to be made of the tokens
+    )
     segmenter = SegmenterConfig(per_moment_banks=False)
     model = TglModel(config, build_backbone(toy_preset(64)), WIDTH, segmenter)
     with torch.no_grad():
