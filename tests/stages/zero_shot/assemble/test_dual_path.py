@@ -22,9 +22,8 @@ from stages.zero_shot.assemble.stage import STAGE
 
 
 def test_a_bank_is_written_on_the_moment_alone(
-    run_stage: Callable, tracks, tmp_path: Path, backbone_folder: Path
+    run_stage: Callable, tracks, tmp_path: Path, backbone_folder: Path, one_thread: None
 ) -> None:
-    torch.set_num_threads(1)
     tracks.accept([("a", "0", "a.0", 1, 3, 0.5)])
     inputs = replace(tracks.inputs, backbone=backbone_folder)
     run_stage(STAGE, AssembleConfig(masks="mdp"), inputs, tmp_path / "out")

@@ -26,12 +26,8 @@ Box = tuple[float, float, float, float]
 
 
 @pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    """The order of sums, and so their last bits, follows the number of threads."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+def _one_thread(one_thread: None) -> None:
+    """All tests."""
 
 
 class CountingProgress(SilentProgress):
