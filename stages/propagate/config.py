@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from schemas.errors import ConfigError, MissingInput, SchemaMismatch
-from schemas.layouts import INDEX_TABLES, MOMENTS_TABLE, looks_like_parquet
+from schemas.layouts import CHECKPOINT_CONFIG, INDEX_TABLES, MOMENTS_TABLE, looks_like_parquet
 from schemas.wording import suggestion
 from stages.core.engine.digest import artifact_digest, checkpoint_digest, file_digest, require_files
 from stages.core.engine.settings import Settings, setting
@@ -22,9 +23,9 @@ UNCHANGED = "trained"
 ROUTING = "Routing"
 """Heading of --moments and what belongs to it."""
 OFF, OWN = "off", "own"
-TRACK_SOURCES = (OFF, OWN, FILE)
-HEAD, VOTE = "head", "vote"
 AUTO = "auto"
+TRACK_SOURCES = (AUTO, OFF, OWN, FILE)
+HEAD, VOTE = "head", "vote"
 TRACKS = "Tracks"
 """Heading of --tracks and what belongs to it."""
 
@@ -58,8 +59,7 @@ class PropagateConfig(Settings):
     )
     no_target_threshold: str = setting(
         AUTO,
-        "Probability of a target below which all masks are empty: a number, off, or auto, which "
-        "the track head was calibrated to (off without one).",
+        "Probability of a target below which masks are empty; auto: as the track head learned.",
     )
     memory_frames: int = setting(
         0,
@@ -83,9 +83,9 @@ class PropagateConfig(Settings):
         True, "Blank mask and memory of frames whose object score says that nothing is visible."
     )
     tracks: str = setting(
-        OFF,
-        "Object tracks to make masks of: off, own (what the masks show, tracked), or file (an "
-        "index of tracks).",
+        AUTO,
+        "Object tracks to make masks of: off, own (what the masks show, tracked), file (an index "
+        "of tracks), or auto: own with a track head, else off.",
         panel=TRACKS,
         choices=TRACK_SOURCES,
         omit_default=True,
@@ -105,8 +105,7 @@ class PropagateConfig(Settings):
     )
     choose: str = setting(
         HEAD,
-        "What chooses among the tracks: the checkpoint's track head (the vote where it has none), "
-        "or the vote of the masks.",
+        "What chooses tracks: the track head (without one, the vote), or the masks' vote.",
         choices=(HEAD, VOTE),
         only_with="uses_tracks",
     )
@@ -184,12 +183,21 @@ class PropagateConfig(Settings):
     @property
     def uses_tracks(self) -> bool:
         """Whether masks are unions of object tracks."""
-        return self.tracks != OFF
+        return self.tracks not in (AUTO, OFF)
 
     @property
     def finds_tracks(self) -> bool:
         """Whether the run tracks the objects itself."""
         return self.tracks == OWN
+
+    def for_checkpoint(self, checkpoint: Path) -> Self:
+        """The settings with ``auto`` resolved: own tracks if the checkpoint has a track head.
+
+        Online, and for a checkpoint without one, ``auto`` stays, and stands for off.
+        """
+        if self.tracks == AUTO and not self.online and has_track_head(checkpoint):
+            return replace(self, tracks=OWN)
+        return self
 
     def segmenter(self, trained: SegmenterConfig) -> SegmenterConfig:
         """Return the checkpoint's settings, changed where this run says so."""
@@ -203,6 +211,18 @@ class PropagateConfig(Settings):
         if not self.object_gate:
             changes["object_gate"] = "never"
         return replace(trained, **changes)
+
+
+def has_track_head(checkpoint: Path) -> bool:
+    """Return whether config.json of a checkpoint tells of a track head.
+
+    A file that cannot be read tells of none: whoever loads the checkpoint reports it.
+    """
+    try:
+        document = json.loads((checkpoint / CHECKPOINT_CONFIG).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(document, dict) and "tracks" in document
 
 
 def _is_probability(text: str) -> bool:

@@ -224,7 +224,7 @@ def _write_models(world: TinyWorld) -> None:
         head = model.backbone.sam.mask_decoder.pred_obj_score_head
         head.proj_out.weight.mul_(20)
         head.proj_out.bias.add_(4.3)
-    save_checkpoint(world.model, model, encoder="hash, mean pooling")
+    save_checkpoint(world.model, model, encoder="hash, mean pooling", with_head=False)
 
 
 OUTPUTS = {

@@ -32,7 +32,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
         head.proj_out.weight.mul_(20)
         head.proj_out.bias.add_(4.3)
     folder = tmp_path_factory.mktemp("model") / "checkpoint"
-    save_checkpoint(folder, model, encoder="hash, mean pooling")
+    save_checkpoint(folder, model, encoder="hash, mean pooling", with_head=False)
     return folder
 
 

@@ -50,8 +50,8 @@ def propagate(
     tracks: Annotated[
         str,
         typer.Option(
-            help="Object tracks to make masks of: off, own (what the masks show, tracked through "
-            "the video), or an index of tracks.",
+            help="Tracks to make masks of: own (of what the masks show), an index, off, or auto: "
+            "own with a track head.",
             rich_help_panel=TRACKS,
         ),
     ] = PropagateConfig.tracks,
@@ -60,7 +60,7 @@ def propagate(
 
     Examples:
         tgl propagate index text checkpoint masks
-        tgl propagate index text checkpoint masks --moments annotated --tracks own
+        tgl propagate index text checkpoint masks --moments annotated --tracks off
         tgl propagate index text checkpoint masks --moments selected/moments.parquet
     """
     for folder in (index, text):
@@ -71,6 +71,7 @@ def propagate(
     named = moments in MOMENTS and moments != FILE
     known = tracks in TRACK_SOURCES and tracks != FILE
     config = replace(config, moments=moments if named else FILE, tracks=tracks if known else FILE)
+    config = config.for_checkpoint(model)
     table = None if named else moments_table(moments)
     objects = None if known else tracks_index(tracks)
     inputs = PropagateInputs(index, text, model, table, objects)

@@ -49,7 +49,7 @@ class Trained:
         texts = encode_texts(pipeline, index, self._text())
         inputs = PropagateInputs(index, texts, self._checkpoint())
         out = request.masks or pipeline.work / MASKS
-        config = self.run.config.trained()
+        config = self.run.config.trained().for_checkpoint(inputs.checkpoint)
         return Artifacts(index, pipeline.run(STAGE, config, inputs, out, hold=True))
 
     def _checkpoint(self) -> Path:

@@ -36,7 +36,7 @@ def launch(world: Any, out: Path, *program: str) -> subprocess.CompletedProcess[
     """`tgl propagate` in two processes, as a user starts it."""
     inputs = world.inputs
     return launch_pair(
-        *("propagate", inputs.index, inputs.text, inputs.checkpoint, out),
+        *("propagate", inputs.index, inputs.text, inputs.checkpoint, out, "--tracks", "off"),
         *("--workers", "1", "--device", "cpu"),
         *("--moments", "annotated", "--expressions-per-batch", "1"),
         program=program,
@@ -51,7 +51,7 @@ def content(folder: Path) -> dict[str, bytes]:
 
 def test_two_processes_make_what_one_makes_and_survive_a_kill(world: Any, tmp_path: Path) -> None:
     """The second process is killed when each has finished a sentence; then the same run again."""
-    config = PropagateConfig(moments="annotated", expressions_per_batch=1)
+    config = PropagateConfig(tracks="off", moments="annotated", expressions_per_batch=1)
     runtime = Runtime(workers=1, device="cpu")
     alone, out = tmp_path / "alone", tmp_path / "together"
     execute(STAGE, config, world.inputs, alone, runtime=runtime, progress=SilentProgress())

@@ -113,9 +113,9 @@ _Moments = Annotated[
     ),
 ]
 _Tracks = Annotated[
-    Literal["off", "own"],
+    Literal["auto", "off", "own"],
     typer.Option(
-        help="Make the masks of object tracks: own (what the masks show, tracked), or off.",
+        help="Make masks of object tracks: own, off, or auto: own with a track head.",
         rich_help_panel=TRACKS,
     ),
 ]

@@ -174,7 +174,7 @@ def test_the_stream_has_no_tracks(world: Any, tmp_path: Path) -> None:
 
 
 def test_tracks_are_a_word_or_an_index(world: Any, tmp_path: Path) -> None:
-    with pytest.raises(MissingInput, match="'owm' is neither a folder nor one of off, own"):
+    with pytest.raises(MissingInput, match="'owm' is neither a folder nor one of auto, off, own"):
         tracks_index("owm")
     with pytest.raises(MissingInput, match="is not an index of tracks, it lacks"):
         tracks_index(str(tmp_path))
