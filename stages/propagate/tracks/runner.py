@@ -69,7 +69,8 @@ class TrackRunner(OfflineRunner):
                 found += masks
             tracks = self._tracks(job, features, found)
             judged = self._judge(job, features, tracks) if self.by_head else None
-        votes = vote(tracks, found)
+        # The head was fitted to votes over all guided frames.
+        votes = vote(tracks, found, by_moment=judged is None)
         chosen = [
             self._by_vote(route, votes[row])
             if judged is None

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import groupby
 
 import numpy as np
 import torch
 from skimage.measure import label
 
 from stages.core.model.backbones.backbone import Backbone
-from stages.core.model.backbones.features import FrameFeatures
+from stages.core.model.backbones.prompted import PromptedTracker
 from stages.core.model.backbones.records import Prompts
 from stages.core.model.object_tracks.records import SentenceMasks
-from stages.core.model.tracking.objects import segment_prompts
 from stages.core.model.tracking.overlaps import pairwise_iou, small_masks
+from stages.core.model.tracking.prompts import join_prompts
 from stages.core.model.tracking.search import Proposal
 from stages.core.model.tracking.sources import FeatureSource
 
@@ -21,6 +22,10 @@ SAME_OBJECT = 0.7
 """IoU from which two parts of one frame, of different sentences, are one object."""
 FEWEST_PIXELS = 4
 """Of a mask of the decoder; smaller parts are noise."""
+NEARLY_EQUAL = 1.0
+"""Difference of two object scores, which are logits."""
+DRAWN_TOGETHER = 16
+"""Parts that the backbone draws as one batch."""
 SMALLEST_PART = 0.1
 """Of the largest part of the same mask; smaller ones are noise."""
 
@@ -41,26 +46,41 @@ def own_proposals(
     Returns:
         By frame; equal objects of several sentences are one, whose ``rows`` are these sentences.
     """
-    by_frame: dict[int, list[Proposal]] = {}
-    for row, sentence in enumerate(sentences):
-        for frame in best_frames(sentence, frames):
-            parts = _parts(sentence, row, frame, backbone.image_size)
-            by_frame.setdefault(frame, []).extend(parts)
-    found = []
-    for frame in sorted(by_frame):
-        if by_frame[frame]:
-            _draw(backbone, source.of([frame]), by_frame[frame])
-            found += _distinct(by_frame[frame])
-    return found
+    guided = np.sum([sentence.guided for sentence in sentences], axis=0)
+    parts = [
+        part
+        for row, sentence in enumerate(sentences)
+        for frame in best_frames(sentence, frames, guided)
+        for part in _parts(sentence, row, frame, backbone.image_size)
+    ]
+    for start in range(0, len(parts), DRAWN_TOGETHER):
+        _draw(backbone, source, parts[start : start + DRAWN_TOGETHER])
+    parts.sort(key=lambda part: part.frame)
+    return [
+        found
+        for _, own in groupby(parts, key=lambda part: part.frame)
+        for found in _distinct(list(own))
+    ]
 
 
-def best_frames(sentence: SentenceMasks, most: int) -> list[int]:
-    """Guided frames with the highest object score, one of each of equal parts, ascending."""
-    guided = np.flatnonzero(sentence.guided)
-    if not len(guided):
-        return []
-    parts = np.array_split(guided, min(most, len(guided)))
-    return [int(part[np.argmax(sentence.scores[part])]) for part in parts]
+def best_frames(sentence: SentenceMasks, most: int, guided: np.ndarray) -> list[int]:
+    """Guided frames with a high object score, one of each of equal parts, ascending.
+
+    Of nearly equal ones, that of the most sentences is taken: the more objects a frame shows, the
+    more of them are tracked as one batch.
+
+    Args:
+        sentence: with T frames.
+        most: number of parts.
+        guided: (T,) number of sentences that guide each frame.
+    """
+    frames = np.flatnonzero(sentence.guided)
+    chosen = []
+    for part in np.array_split(frames, min(most, len(frames))) if len(frames) else []:
+        scores = sentence.scores[part]
+        near = part[scores >= scores.max() - NEARLY_EQUAL]
+        chosen.append(int(near[np.argmax(guided[near])]))
+    return chosen
 
 
 def _parts(sentence: SentenceMasks, row: int, frame: int, image_size: int) -> Iterator[Proposal]:
@@ -81,15 +101,17 @@ def _parts(sentence: SentenceMasks, row: int, frame: int, image_size: int) -> It
         yield Proposal(frame, Prompts(boxes=box), part, weight, [row], weight)
 
 
-def _draw(backbone: Backbone, features: FrameFeatures, proposals: Sequence[Proposal]) -> None:
-    """Replace the masks of one frame's proposals by what the backbone draws from their boxes."""
-    prompts = [proposal.prompt for proposal in proposals]
-    for drawn in segment_prompts(backbone, features, prompts):
-        sure = drawn.decoded.iou.amax(dim=1) * drawn.decoded.object_score.sigmoid()
-        small = small_masks(drawn.gated_logits).cpu()
-        for row, number in enumerate(drawn.objects):
-            proposals[number].mask = small[row]
-            proposals[number].weight *= float(sure[row])
+def _draw(backbone: Backbone, source: FeatureSource, proposals: Sequence[Proposal]) -> None:
+    """Replace the masks of proposals by what the backbone draws from their boxes."""
+    features = source.of([proposal.frame for proposal in proposals])
+    prompts = join_prompts([proposal.prompt for proposal in proposals])
+    tracker = PromptedTracker(backbone, len(source))
+    drawn = tracker.step(0, features, prompts.to(features.coarse.device), write=False)
+    sure = drawn.decoded.iou.amax(dim=1) * drawn.decoded.object_score.sigmoid()
+    small = small_masks(drawn.gated_logits).cpu()
+    for proposal, mask, weight in zip(proposals, small, sure.tolist(), strict=True):
+        proposal.mask = mask
+        proposal.weight *= weight
 
 
 def _distinct(proposals: Sequence[Proposal]) -> list[Proposal]:

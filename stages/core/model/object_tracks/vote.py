@@ -12,21 +12,26 @@ import numpy as np
 import torch.nn.functional as F
 from torch import Tensor
 
+from stages.core.media.spans import spans_of
 from stages.core.model.object_tracks.records import ObjectTracks, SentenceMasks
 
 VOTING_FRAMES = 64
 """Guided frames of a sentence, spread evenly, that vote."""
 
 
-def vote(tracks: ObjectTracks, sentences: Sequence[SentenceMasks]) -> np.ndarray:
+def vote(
+    tracks: ObjectTracks, sentences: Sequence[SentenceMasks], *, by_moment: bool = True
+) -> np.ndarray:
     """Score every track for every sentence.
 
     A score is the probability that the sentence's masks give to a pixel of the track, averaged
-    over its pixels, then over the guided frames in which the track is visible.
+    over its pixels, then over the frames of a moment in which the track is visible. The moment
+    with the highest one counts: each may show another referent.
 
     Args:
         tracks: N of them.
         sentences: E of one video.
+        by_moment: False averages over all guided frames instead.
 
     Returns:
         float32 (E, N) from 0 to 1.
@@ -35,18 +40,30 @@ def vote(tracks: ObjectTracks, sentences: Sequence[SentenceMasks]) -> np.ndarray
     if not len(tracks.names):
         return scores
     for row, sentence in enumerate(sentences):
-        frames = voting_frames(sentence.guided)
-        if frames:
+        for frames in voting_frames(sentence.guided, by_moment=by_moment):
             inside = tracks.small(frames).float()  # (N, n, m, m)
             given = _to_side(sentence.maps.small_logits(frames).sigmoid(), inside.shape[-1])
-            scores[row] = _covered(inside, given).numpy()
+            scores[row] = np.maximum(scores[row], _covered(inside, given).numpy())
     return scores
 
 
-def voting_frames(guided: np.ndarray) -> list[int]:
-    """Frames of a sentence, bool (T,), that vote, ascending."""
+def voting_frames(guided: np.ndarray, *, by_moment: bool = True) -> list[list[int]]:
+    """Frames of a sentence that vote, spread evenly, ascending.
+
+    Args:
+        guided: bool (T,).
+        by_moment: one list per moment; else all in one.
+    """
     frames = np.flatnonzero(guided)
-    places = np.linspace(0, len(frames) - 1, min(len(frames), VOTING_FRAMES))
+    if not len(frames):
+        return []
+    moments = [np.arange(*span) for span in spans_of(guided)] if by_moment else [frames]
+    most = max(1, VOTING_FRAMES // len(moments))
+    return [_spread(moment, most) for moment in moments]
+
+
+def _spread(frames: np.ndarray, most: int) -> list[int]:
+    places = np.linspace(0, len(frames) - 1, min(len(frames), most))
     return [int(frame) for frame in frames[np.unique(places.round().astype(int))]]
 
 

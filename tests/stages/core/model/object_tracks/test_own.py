@@ -130,11 +130,18 @@ def test_without_guided_masks_there_are_no_tracks(backbone: Backbone, source: Cl
 
 
 def test_the_searched_frames_are_the_surest_of_equal_parts() -> None:
-    one = of("red", [0, 1, 2, 3, 6, 7])
-    one.scores[:] = [0, 1, 5, 2, 9, 9, 1, 3]
-    assert best_frames(one, 2) == [2, 7]
-    assert best_frames(one, 9) == [0, 1, 2, 3, 6, 7]
-    assert best_frames(sentence({0: true_mask("red", 0, SIDE)}, [], FRAMES), 2) == []
+    one, none = of("red", [0, 1, 2, 3, 6, 7]), sentence({0: true_mask("red", 0, SIDE)}, [], FRAMES)
+    one.scores[:] = [0, 1, 5, 1.5, 9, 9, 1, 3]
+    alone = one.guided.astype(int)
+    assert best_frames(one, 2, alone) == [2, 7]
+    assert best_frames(one, 9, alone) == [0, 1, 2, 3, 6, 7]
+    assert best_frames(none, 2, alone) == []
+
+
+def test_of_frames_that_are_nearly_as_sure_the_one_of_most_sentences_is_searched() -> None:
+    one = of("red", [0, 1, 2, 3])
+    one.scores[:4] = [4.0, 4.6, 3.0, 4.5]
+    assert best_frames(one, 1, np.array([2, 1, 9, 3, 9, 9, 9, 9])) == [3]
 
 
 def test_specks_of_a_mask_are_no_objects(backbone: Backbone, source: ClipFeatures) -> None:

@@ -75,7 +75,20 @@ def test_tracks_near_the_best_vote_are_chosen_best_first() -> None:
 def test_few_frames_of_a_long_moment_vote() -> None:
     guided = np.zeros(5000, bool)
     guided[1000:4000] = True
-    frames = voting_frames(guided)
+    (frames,) = voting_frames(guided)
     assert len(frames) == VOTING_FRAMES
     assert (frames[0], frames[-1]) == (1000, 3999)
-    assert voting_frames(guided[:1003]) == [1000, 1001, 1002]
+    assert voting_frames(guided[:1003]) == [[1000, 1001, 1002]]
+    guided[2000] = False
+    assert [len(own) for own in voting_frames(guided)] == [VOTING_FRAMES // 2] * 2
+    assert voting_frames(guided[:2003], by_moment=False)[0][-1] == 2002
+
+
+def test_a_track_needs_the_vote_of_one_moment_only() -> None:
+    """Two referents take their turns, each in a moment of the sentence."""
+    tracks = KnownTracks(torch.stack([track(*[square(0)] * 8), track(*[square(9)] * 8)]))
+    shown = {1: square(0), 2: square(0), 6: square(9)}
+    one = sentence(shown, guided=[1, 2, 6])
+    assert vote(tracks, [one])[0].tolist() == pytest.approx([SURE, SURE], abs=1e-3)
+    together = vote(tracks, [one], by_moment=False)
+    assert together[0].tolist() == pytest.approx([2 / 3, 1 / 3], abs=1e-3)
