@@ -15,6 +15,7 @@ from schemas.tables import PROPAGATION
 from stages.core.index.index import track_name
 from stages.core.index.mask_writer import MaskWriter
 from stages.core.media.spans import Span, spans_of
+from stages.core.model.adapter.cache import AdapterCache
 from stages.core.model.device import autocast
 from stages.core.model.object_tracks.guided import confident_frames, guided_masks
 from stages.core.model.object_tracks.own import MapTracks, OwnTracker
@@ -63,12 +64,16 @@ class TrackRunner(OfflineRunner):
         with closing(self.features(job.video)) as features:
             found: list[SentenceMasks] = []
             routes: list[Route] = []
-            for part in self.batches(job):
-                own_routes, masks = self._collect(part, features)
+            parts = list(self.batches(job))
+            for part in parts:
+                tokens, own_routes, masks = self._collect(part, features)
                 routes += own_routes
                 found += masks
             tracks = self._tracks(job, features, found)
-            judged = self._judge(job, features, tracks) if self.by_head else None
+            judged = None
+            if self.by_head:
+                kept = tokens if len(parts) == 1 else None  # of several they may be too large
+                judged = self._judge(parts, features, tracks, kept)
         # The head was fitted to votes over all guided frames.
         votes = vote(tracks, found, by_moment=judged is None)
         chosen = [
@@ -91,8 +96,8 @@ class TrackRunner(OfflineRunner):
     @torch.inference_mode()
     def _collect(
         self, job: Job, features: VideoFeatures
-    ) -> tuple[list[Route], list[SentenceMasks]]:
-        """Routes and mask logits of some sentences; only guided frames can find and vote."""
+    ) -> tuple[AdapterCache, list[Route], list[SentenceMasks]]:
+        """Tokens, routes and mask logits of some sentences; only guided frames find and vote."""
         with autocast(self.runtime.precision, self.device):
             tokens = self.adapter_tokens(job, features)
             relevance = tokens.relevance().float().sigmoid().cpu().numpy()
@@ -106,7 +111,7 @@ class TrackRunner(OfflineRunner):
                 self.segmenter,
                 by_time=not (features.resident and tokens.resident),
             )
-        return routes, masks
+        return tokens, routes, masks
 
     def _tracks(
         self, job: Job, features: VideoFeatures, found: Sequence[SentenceMasks]
@@ -122,18 +127,32 @@ class TrackRunner(OfflineRunner):
         return MapTracks(names, maps, size, self.device)
 
     @torch.inference_mode()
-    def _judge(self, job: Job, features: VideoFeatures, tracks: ObjectTracks) -> TrackJudgement:
-        """What the track head says of all sentences and tracks of a video."""
+    def _judge(
+        self,
+        parts: Sequence[Job],
+        features: VideoFeatures,
+        tracks: ObjectTracks,
+        tokens: AdapterCache | None,
+    ) -> TrackJudgement:
+        """What the track head says of all sentences and tracks of a video.
+
+        Args:
+            parts: the batches of sentences.
+            tokens: of the only batch, if they are kept.
+        """
         with autocast(self.runtime.precision, self.device):
-            parts = [
+            found = [
                 judge_tracks(
-                    self.model, self.adapter_tokens(part, features), len(tracks.names), tracks.cover
+                    self.model,
+                    tokens or self.adapter_tokens(part, features),
+                    len(tracks.names),
+                    tracks.cover,
                 )
-                for part in self.batches(job)
+                for part in parts
             ]
         return TrackJudgement(
-            np.concatenate([part.match for part in parts]),
-            np.concatenate([part.relevance for part in parts]),
+            np.concatenate([own.match for own in found]),
+            np.concatenate([own.relevance for own in found]),
         )
 
     def _by_vote(self, route: Route, votes: np.ndarray) -> list[Chosen]:
