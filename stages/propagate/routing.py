@@ -35,6 +35,16 @@ class Route:
         return [LANGUAGE if guided else PROPAGATED for guided in self.guided]
 
 
+def relevant_frames(relevance: np.ndarray, config: PropagateConfig) -> np.ndarray:
+    """Bool (T,): frames that are relevant by the settings, of probabilities (T,); maybe none."""
+    return confident_frames(
+        relevance,
+        threshold=config.relevance_threshold,
+        gaps=config.fill_gaps,
+        specks=config.drop_specks,
+    )
+
+
 def predicted_route(
     relevance: np.ndarray, config: PropagateConfig, *, judged: bool = False
 ) -> Route:
@@ -50,12 +60,7 @@ def predicted_route(
     guided = np.zeros(len(relevance), bool)
     if not judged and relevance.max() < config.least_target(0.0):
         return Route(guided, "no target")
-    guided = confident_frames(
-        relevance,
-        threshold=config.relevance_threshold,
-        gaps=config.fill_gaps,
-        specks=config.drop_specks,
-    )
+    guided = relevant_frames(relevance, config)
     if guided.any():
         return Route(guided, "predicted")
     guided[int(relevance.argmax())] = True

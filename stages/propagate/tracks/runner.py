@@ -14,10 +14,10 @@ from schemas.parquet import concatenate
 from schemas.tables import PROPAGATION
 from stages.core.index.index import track_name
 from stages.core.index.mask_writer import MaskWriter
-from stages.core.media.spans import Span, spans_of
+from stages.core.media.spans import spans_of
 from stages.core.model.adapter.cache import AdapterCache
 from stages.core.model.device import autocast
-from stages.core.model.object_tracks.guided import confident_frames, guided_masks
+from stages.core.model.object_tracks.guided import guided_masks
 from stages.core.model.object_tracks.own import MapTracks, OwnTracker
 from stages.core.model.object_tracks.records import ObjectTracks, SentenceMasks
 from stages.core.model.object_tracks.vote import chosen_tracks, vote
@@ -30,7 +30,7 @@ from stages.core.model.track_head.judging import TrackJudgement, judge_tracks
 from stages.core.model.video_features import VideoFeatures
 from stages.propagate.config import ANNOTATED
 from stages.propagate.jobs import Job
-from stages.propagate.routing import Route
+from stages.propagate.routing import Route, relevant_frames
 from stages.propagate.runner import OfflineRunner, sentence_rows
 from stages.propagate.tracks.given import GivenTracks
 from stages.propagate.tracks.writing import Chosen, write_chosen
@@ -64,16 +64,16 @@ class TrackRunner(OfflineRunner):
         with closing(self.features(job.video)) as features:
             found: list[SentenceMasks] = []
             routes: list[Route] = []
-            parts = list(self.batches(job))
-            for part in parts:
+            batches = list(self.batches(job))
+            for part in batches:
                 tokens, own_routes, masks = self._collect(part, features)
                 routes += own_routes
                 found += masks
             tracks = self._tracks(job, features, found)
             judged = None
             if self.by_head:
-                kept = tokens if len(parts) == 1 else None  # of several they may be too large
-                judged = self._judge(parts, features, tracks, kept)
+                kept = tokens if len(batches) == 1 else None  # of several they may be too large
+                judged = self._judge(batches, features, tracks, kept)
         # The head was fitted to votes over all guided frames.
         votes = vote(tracks, found, by_moment=judged is None)
         chosen = [
@@ -134,7 +134,7 @@ class TrackRunner(OfflineRunner):
         tracks: ObjectTracks,
         tokens: AdapterCache | None,
     ) -> TrackJudgement:
-        """What the track head says of all sentences and tracks of a video.
+        """Judge all tracks of a video for all of its sentences with the track head.
 
         Args:
             parts: the batches of sentences.
@@ -190,20 +190,13 @@ class TrackRunner(OfflineRunner):
         scores = track_scores(match, votes)
         numbers = chosen_tracks(scores, least=0.0, share=CHOSEN_SHARE)
         return [
-            Chosen(number, float(scores[number]), self._spans(moments[number]))
+            Chosen(
+                number,
+                float(scores[number]),
+                spans_of(relevant_frames(moments[number], self.config)),
+            )
             for number in numbers
         ]
-
-    def _spans(self, relevance: np.ndarray) -> list[Span]:
-        """The moments of a track, by the probabilities (T,) of its frames."""
-        config = self.config
-        inside = confident_frames(
-            relevance,
-            threshold=config.relevance_threshold,
-            gaps=config.fill_gaps,
-            specks=config.drop_specks,
-        )
-        return spans_of(inside)
 
     def _count(
         self, tracks: ObjectTracks, routes: Sequence[Route], chosen: Sequence[Sequence[Chosen]]

@@ -1,8 +1,6 @@
-"""What the fitted head says of held-out videos, with tracks found as `tgl propagate` finds them."""
+"""Judges held-out videos with the fitted head, on tracks found as `tgl propagate` finds them."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -10,7 +8,7 @@ import torch
 from stages.core.index.index import Video
 from stages.core.model import budgets
 from stages.core.model.adapter.cache import AdapterCache
-from stages.core.model.object_tracks.guided import confident_frames, guided_masks
+from stages.core.model.object_tracks.guided import confident_or_best, guided_masks
 from stages.core.model.object_tracks.own import MapTracks, OwnTracker
 from stages.core.model.object_tracks.records import SentenceMasks
 from stages.core.model.text import TextBatch
@@ -27,22 +25,18 @@ _TOKEN_BYTES = 1e9
 
 
 @torch.inference_mode()
-def judge_videos(model: TglModel, videos: LabelledVideos, chosen: Sequence[Video]) -> Judged:
-    """Judge all sentences of some videos.
+def judge_video(model: TglModel, videos: LabelledVideos, video: Video) -> Judged:
+    """Judge all sentences of a video.
 
     Args:
         model: with a fitted head, in eval mode.
-        videos: the index that they are from.
-        chosen: of these, one after another.
+        videos: the index that it is from.
+        video: one of them.
     """
-    probability, has_target = [], []
-    for video in chosen:
-        with videos.open_video(video) as features:
-            probability.append(_judge(model, videos, video, features))
-        expressions = videos.index.expressions_of(video.video_id)
-        has_target += [bool(expression.anno_ids) for expression in expressions]
-    joined = np.concatenate(probability) if probability else np.zeros(0)
-    return Judged(joined, np.array(has_target, bool))
+    with videos.open_video(video) as features:
+        probability = _judge(model, videos, video, features)
+    expressions = videos.index.expressions_of(video.video_id)
+    return Judged(probability, np.array([bool(e.anno_ids) for e in expressions], bool))
 
 
 def _judge(
@@ -57,7 +51,12 @@ def _judge(
         batch = TextBatch.of(texts[start : start + budgets.MOST_EXPRESSIONS]).to(device)
         tokens = AdapterCache(model, features, model.adapter.text(batch), _TOKEN_BYTES)
         relevance = tokens.relevance().float().sigmoid().cpu().numpy()
-        guided = np.stack([_guided(own) for own in relevance])
+        guided = np.stack(
+            [
+                confident_or_best(own, threshold=RELEVANT, gaps=GAPS, specks=SPECKS)
+                for own in relevance
+            ]
+        )
         masks += guided_masks(model, tokens, guided, relevance, model.segmenter, by_time=False)
         parts.append((tokens, relevance))
     maps, _ = OwnTracker(model.tracker(), FRAMES, MOST_TRACKS).find(features, masks)
@@ -74,11 +73,3 @@ def _judge(
             )
         ]
     )
-
-
-def _guided(relevance: np.ndarray) -> np.ndarray:
-    """Bool (T,): the relevant frames, at least the best one."""
-    guided = confident_frames(relevance, threshold=RELEVANT, gaps=GAPS, specks=SPECKS)
-    if not guided.any():
-        guided[int(relevance.argmax())] = True
-    return guided

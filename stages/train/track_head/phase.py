@@ -21,7 +21,7 @@ from stages.train.track_head.bank import (
 )
 from stages.train.track_head.calibrate import Judged, calibrate, empty_rates
 from stages.train.track_head.fit import HeadFitter
-from stages.train.track_head.held_out import judge_videos
+from stages.train.track_head.held_out import judge_video
 
 HELD_OUT_SHARE = 10
 """Without a held-out index, every tenth training video calibrates the head and does not fit it."""
@@ -108,7 +108,7 @@ class HeadPhase:
             self.autocast(),
         ):
             for videos, video in chosen[::step]:
-                parts.append(judge_videos(self.model, videos, [video]))
+                parts.append(judge_video(self.model, videos, video))
                 task.advance(1)
         return Judged(
             np.concatenate([part.probability for part in parts]),

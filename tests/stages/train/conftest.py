@@ -12,7 +12,7 @@ from stages.train.config import TrainInputs
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from train_mini import SENTENCES, SIZE, write_index, write_texts
+from train_mini import SENTENCES, SIZE, CountingEncoder, write_index, write_texts
 
 
 @pytest.fixture(autouse=True)
@@ -30,6 +30,12 @@ def backbone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     build_backbone(toy_preset(SIZE)).sam.save_pretrained(folder)
     return folder
+
+
+@pytest.fixture
+def encoder(backbone: Path) -> CountingEncoder:
+    """The encoder of a model on that backbone."""
+    return CountingEncoder(backbone)
 
 
 @pytest.fixture(scope="session")

@@ -2,21 +2,19 @@
 
 import dataclasses
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
-from train_mini import SENTENCES, VIDEO_IDS, encoded_by, small, write_texts
+from train_mini import SENTENCES, VIDEO_IDS, Interrupting, encoded_by, small, write_texts
 
 from schemas.errors import ConfigError, CorruptInput, MissingInput, SchemaMismatch, TglError
 from schemas.layouts import EXPRESSIONS_TABLE, HISTORY_TABLE, TEXTS_TABLE, WEIGHTS_FILE
 from schemas.parquet import read_table
 from schemas.tables import HISTORY
 from stages.core.engine.execute import Outcome
-from stages.core.engine.progress import SilentProgress
 from stages.train import loop
 from stages.train.config import IndexFolders, TrainConfig, TrainInputs, index_weights, paired_texts
 from stages.train.initial import initial_model
@@ -41,23 +39,6 @@ def history(folder: Path, name: str) -> list[float]:
 def same(one: Path, two: Path) -> bool:
     first, second = load_file(one / WEIGHTS_FILE), load_file(two / WEIGHTS_FILE)
     return all(torch.equal(first[name], second[name]) for name in first)
-
-
-class Interrupting(SilentProgress):
-    """Presses Ctrl-C after a number of steps."""
-
-    def __init__(self, after: int):
-        super().__init__()
-        self.left = after
-
-    @contextmanager
-    def task(self, name: str, total: int | None, unit: str) -> Iterator["Interrupting"]:
-        yield self
-
-    def advance(self, n: int = 1, **figures: float | str) -> None:
-        self.left -= n
-        if self.left <= 0:
-            raise KeyboardInterrupt
 
 
 def test_an_interrupted_run_of_two_indexes_goes_on_to_identical_weights(

@@ -3,14 +3,13 @@
 import dataclasses
 import math
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
-from train_mini import SENTENCES, SPANS, VIDEO_IDS, small, write_index, write_texts
+from train_mini import SENTENCES, SPANS, VIDEO_IDS, Interrupting, small, write_index, write_texts
 
 from schemas.errors import (
     ConfigError,
@@ -302,23 +301,6 @@ def test_a_killed_run_goes_on_to_identical_weights(
     assert torch.load(states[0], weights_only=True)["step"] > 0
     run_stage(STAGE, config, inputs, tmp_path / "killed")
     assert_same_run(tmp_path / "whole", tmp_path / "killed")
-
-
-class Interrupting(SilentProgress):
-    """Presses Ctrl-C after a number of steps."""
-
-    def __init__(self, after: int):
-        super().__init__()
-        self.left = after
-
-    @contextmanager
-    def task(self, name: str, total: int | None, unit: str) -> Iterator["Interrupting"]:
-        yield self
-
-    def advance(self, n: int = 1, **figures: float | str) -> None:
-        self.left -= n
-        if self.left <= 0:
-            raise KeyboardInterrupt
 
 
 @pytest.mark.parametrize("after", [1, 3])

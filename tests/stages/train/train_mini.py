@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from torch import Tensor
 
 from schemas.directories import list_folder
 from schemas.layouts import (
@@ -19,7 +22,12 @@ from schemas.layouts import (
 from schemas.parquet import rows_of, write_table
 from schemas.receipts import Receipt, write_receipt
 from schemas.tables import EXPRESSIONS, MASKS, MOMENTS, TEXTS, VIDEOS
+from stages.core.engine.progress import SilentProgress
 from stages.core.media.rle import encode
+from stages.core.model.backbones.families import load_backbone
+from stages.core.model.backbones.features import FrameFeatures
+from stages.core.model.config import ModelConfig
+from stages.core.model.tgl import TglModel
 from stages.train.config import TrainConfig
 
 SIZE = 64
@@ -34,6 +42,35 @@ SENTENCES = {
     "2": ("the red square sitting", ()),
     "3": ("a square", ("b",)),
 }
+
+
+class Interrupting(SilentProgress):
+    """Presses Ctrl-C after a number of steps."""
+
+    def __init__(self, after: int):
+        super().__init__()
+        self.left = after
+
+    @contextmanager
+    def task(self, name: str, total: int | None, unit: str) -> Iterator[Interrupting]:
+        yield self
+
+    def advance(self, n: int = 1, **figures: float | str) -> None:
+        self.left -= n
+        if self.left <= 0:
+            raise KeyboardInterrupt
+
+
+class CountingEncoder:
+    """The model's encoder, with a count of the frames that it was shown."""
+
+    def __init__(self, folder: Path):
+        self.model = TglModel(ModelConfig(), load_backbone(folder), 16).eval()
+        self.frames = 0
+
+    def __call__(self, frames: Tensor) -> FrameFeatures:
+        self.frames += len(frames)
+        return self.model.encode_frames(frames)
 
 
 def small(**changes: object) -> TrainConfig:

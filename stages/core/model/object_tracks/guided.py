@@ -32,6 +32,16 @@ def confident_frames(
     return drop_short(fill_gaps(relevance >= threshold, gaps), specks)
 
 
+def confident_or_best(
+    relevance: np.ndarray, *, threshold: float, gaps: int, specks: int
+) -> np.ndarray:
+    """As ``confident_frames``, but the best frame alone where it gives none."""
+    guided = confident_frames(relevance, threshold=threshold, gaps=gaps, specks=specks)
+    if not guided.any():
+        guided[int(relevance.argmax())] = True
+    return guided
+
+
 def guided_masks(
     model: TglModel,
     tokens: AdapterCache,

@@ -26,7 +26,7 @@ _FILLED = 1.5
 
 @dataclass(frozen=True)
 class TrackEvidence:
-    """What the head reads of E sentences and N tracks in T frames.
+    """The input of the head for E sentences and N tracks in T frames.
 
     Attributes:
         tokens: (E, N, T, d) the adapter's tokens, averaged inside each track.

@@ -17,7 +17,7 @@ from stages.core.model.track_head.look import track_looks
 
 @dataclass(frozen=True)
 class TrackJudgement:
-    """What the head says of E sentences and N tracks in T frames; all are probabilities.
+    """The head's judgement on E sentences and N tracks in T frames, in probabilities.
 
     Attributes:
         match: float32 (E, N), the sentence means the track.

@@ -24,7 +24,6 @@ from stages.core.engine.runtime import Runtime
 from stages.core.index.index import Expression
 from stages.core.index.texts import TextEmbedding
 from stages.core.media.rle import decode
-from stages.core.media.spans import drop_short, fill_gaps
 from stages.core.model import budgets
 from stages.core.model.adapter.cache import AdapterCache
 from stages.core.model.backbones.records import Decoded
@@ -33,6 +32,7 @@ from stages.core.model.device import autocast, pick_device
 from stages.core.model.dual_path.segmenter import Segmenter
 from stages.core.model.dual_path.tracks import Item, guided_rounds, plan_tracks
 from stages.core.model.masks import resize_masks
+from stages.core.model.object_tracks.guided import confident_or_best
 from stages.core.model.object_tracks.rle_tracks import RleTracks
 from stages.core.model.text import TextBatch
 from stages.core.model.track_head.decide import target_probability
@@ -201,11 +201,12 @@ class CheckpointJudge(ScoringJudge):
 
     def _relevant(self, relevance: np.ndarray) -> np.ndarray:
         """Bool (T,), the frames of a sentence that the language path segments; at least one."""
-        passed = fill_gaps(relevance >= _RELEVANT, self._config.fill)
-        guided = drop_short(passed, self._config.drop - 1)
-        if not guided.any():
-            guided[int(relevance.argmax())] = True
-        return guided
+        return confident_or_best(
+            relevance,
+            threshold=_RELEVANT,
+            gaps=self._config.fill,
+            specks=self._config.drop - 1,
+        )
 
 
 def combine(

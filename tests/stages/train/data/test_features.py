@@ -4,14 +4,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor
-from train_mini import SIZE, small
+from train_mini import SIZE, CountingEncoder, small
 
 from stages.core.index.index import Index
-from stages.core.model.backbones.families import load_backbone
 from stages.core.model.backbones.features import FrameFeatures
-from stages.core.model.config import ModelConfig
-from stages.core.model.tgl import TglModel
 from stages.train.config import TrainInputs
 from stages.train.data.dataset import ClipDataset, Sample
 from stages.train.data.features import CachedFeatures, DiskBudget, LiveFeatures
@@ -20,23 +16,6 @@ from stages.train.data.windows import WindowDataset
 
 CPU = torch.device("cpu")
 HALF_PRECISION = 2e-3
-
-
-class CountingEncoder:
-    """The model's encoder, with a count of the frames that it was shown."""
-
-    def __init__(self, folder: Path):
-        self.model = TglModel(ModelConfig(), load_backbone(folder), 16).eval()
-        self.frames = 0
-
-    def __call__(self, frames: Tensor) -> FrameFeatures:
-        self.frames += len(frames)
-        return self.model.encode_frames(frames)
-
-
-@pytest.fixture
-def encoder(backbone: Path) -> CountingEncoder:
-    return CountingEncoder(backbone)
 
 
 @pytest.fixture

@@ -5,37 +5,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
-from train_mini import FRAMES, SIZE
+from train_mini import FRAMES, SIZE, CountingEncoder
 
 from stages.core.index.index import Index
-from stages.core.model.backbones.families import load_backbone
-from stages.core.model.backbones.features import FrameFeatures
-from stages.core.model.config import ModelConfig
-from stages.core.model.tgl import TglModel
 from stages.train.config import TrainInputs
 from stages.train.data.dataset import read_pixels
 from stages.train.data.features import CachedFeatures, DiskBudget
 from stages.train.validation.videos import KeptVideos, StoredVideos
 
 CPU = torch.device("cpu")
-
-
-class CountingEncoder:
-    """The model's encoder, with a count of the frames that it was shown."""
-
-    def __init__(self, folder: Path):
-        self.model = TglModel(ModelConfig(), load_backbone(folder), 16).eval()
-        self.frames = 0
-
-    def __call__(self, frames: Tensor) -> FrameFeatures:
-        self.frames += len(frames)
-        return self.model.encode_frames(frames)
-
-
-@pytest.fixture
-def encoder(backbone: Path) -> CountingEncoder:
-    return CountingEncoder(backbone)
 
 
 @pytest.mark.parametrize(("kept", "encoded"), [(2, 2), (1, 3), (0, 4)])
