@@ -6,8 +6,8 @@ import itertools
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -96,9 +96,11 @@ class Trainer:
         with (
             without_stride_warning(),
             progress.task("train", self.config.total_steps, "steps") as task,
+            # An error's traceback would keep them, and their workers, for as long as it is kept.
+            closing(self._batches(state.step)) as batches,
+            closing(self._load_windows(state.step)) as windows,
         ):
             task.advance(state.step)
-            batches, windows = self._batches(state.step), self._load_windows(state.step)
             recent: deque[Metrics] = deque(maxlen=_AVERAGED_STEPS)
             for step in range(state.step, self.config.total_steps):
                 metrics = self._step(step, batches, windows, learner, optimizer)
@@ -238,7 +240,7 @@ class Trainer:
             " from the last saved step",
         )
 
-    def _batches(self, step: int) -> Iterator[list[Sample]]:
+    def _batches(self, step: int) -> Generator[list[Sample]]:
         numbers = BatchNumbers(
             step * self.config.accumulate,
             self.config.total_steps * self.config.accumulate,
@@ -248,10 +250,10 @@ class Trainer:
         )
         return load_batches(self.dataset, numbers, self.workers, held=self.config.accumulate + 1)
 
-    def _load_windows(self, step: int) -> Iterator[Window]:
+    def _load_windows(self, step: int) -> Generator[Window]:
         """Windows of the steps from this one on, which no step but every k-th takes."""
         if self.windows is None:
-            return iter(())
+            return
         every = self.config.context_every
         numbers = BatchNumbers(
             -(-step // every),
@@ -260,8 +262,9 @@ class Trainer:
             self.accelerator.process_index,
             self.accelerator.num_processes,
         )
-        batches = load_batches(self.windows, numbers, min(1, self.workers))
-        return (window for batch in batches for window in batch)
+        with closing(load_batches(self.windows, numbers, min(1, self.workers))) as batches:
+            for batch in batches:
+                yield from batch
 
     def _resume(self, optimizer: torch.optim.Optimizer, progress: Progress) -> TrainState:
         """Load the saved state in every process, and its weights into the model."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import resource
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -70,7 +70,7 @@ class _Attempts(Dataset[Item | Exception]):
 
 def load_batches(
     dataset: Dataset[Item], numbers: BatchNumbers, workers: int, *, held: int = 1
-) -> Iterator[list[Item]]:
+) -> Generator[list[Item]]:
     """Yield batches as lists of samples, in the order of their numbers.
 
     Args:

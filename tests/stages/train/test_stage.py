@@ -9,7 +9,16 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
-from train_mini import SENTENCES, SPANS, VIDEO_IDS, Interrupting, small, write_index, write_texts
+from train_mini import (
+    SENTENCES,
+    SPANS,
+    VIDEO_IDS,
+    Interrupting,
+    children_end,
+    small,
+    write_index,
+    write_texts,
+)
 
 from schemas.errors import (
     ConfigError,
@@ -362,6 +371,7 @@ def test_a_loss_that_is_not_finite_names_its_clip(
     assert "expression 2: the loss of step" in line
     assert "expression 0" not in line
     assert not (tmp_path / "out").exists()
+    assert children_end(), "an error that is kept keeps the workers"
 
 
 def test_a_window_whose_loss_is_not_finite_is_named(
@@ -375,6 +385,7 @@ def test_a_window_whose_loss_is_not_finite_is_named(
         run_stage(STAGE, small(steps=1, **WINDOWS), inputs, tmp_path / "out")
     line = r"the window of video (one|two): the loss of step 1 is not finite"
     assert re.search(line, str(caught.value))
+    assert children_end(), "an error that is kept keeps the workers"
 
 
 def test_a_sentence_without_embedding_is_refused_before_the_first_step(

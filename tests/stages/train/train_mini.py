@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -71,6 +73,14 @@ class CountingEncoder:
     def __call__(self, frames: Tensor) -> FrameFeatures:
         self.frames += len(frames)
         return self.model.encode_frames(frames)
+
+
+def children_end(seconds: float = 20.0) -> bool:
+    """Whether all child processes end by themselves; a loaded machine needs a moment."""
+    end = time.monotonic() + seconds
+    while multiprocessing.active_children() and time.monotonic() < end:
+        time.sleep(0.05)
+    return not multiprocessing.active_children()
 
 
 def small(**changes: object) -> TrainConfig:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import multiprocessing
 import pickle
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 import torch
-from train_mini import SIZE, small, write_index
+from train_mini import SIZE, children_end, small, write_index
 
 from schemas.errors import CorruptInput, TglError
 from schemas.layouts import MASKS_TABLE
@@ -76,19 +74,11 @@ def test_a_worker_s_error_comes_as_it_is(own: TrainInputs) -> None:
     for workers in (0, 2):
         with pytest.raises(CorruptInput) as caught:
             list(load_batches(dataset(own), BatchNumbers(0, 4, 2, 0, 1), workers))
-        assert _children_end(), "an error that is kept keeps the workers"
+        assert children_end(), "an error that is kept keeps the workers"
         errors.append(str(caught.value))
     assert errors[0] == errors[1]
     assert "Traceback" not in errors[1]
     assert ".jpg: " in errors[1]
-
-
-def _children_end(seconds: float = 20.0) -> bool:
-    """Whether all child processes end by themselves; a loaded machine needs a moment."""
-    end = time.monotonic() + seconds
-    while multiprocessing.active_children() and time.monotonic() < end:
-        time.sleep(0.05)
-    return not multiprocessing.active_children()
 
 
 @pytest.mark.parametrize("place", [n / 16 for n in range(16)])
