@@ -69,9 +69,9 @@ class PropagateConfig(Settings):
     )
     irrelevant_memory: str = setting(
         UNCHANGED,
-        "Irrelevant frames that are also remembered: none, or confident ones; trained is as "
+        "Irrelevant frames that are also remembered: none, confident ones, or all; trained is as "
         "in the checkpoint.",
-        choices=(UNCHANGED, "none", "confident"),
+        choices=(UNCHANGED, "none", "confident", "all"),
     )
     banks: str = setting(
         UNCHANGED,

@@ -105,8 +105,9 @@ class SegmenterConfig(Settings):
     )
     irrelevant_memory: str = setting(
         "none",
-        "Irrelevant frames that are also remembered: none (as in the paper), or confident ones.",
-        choices=("none", "confident"),
+        "Irrelevant frames that are also remembered: none (as in the paper), confident ones, or "
+        "all.",
+        choices=("none", "confident", "all"),
     )
     confident_score: float = setting(
         2.0, "Object score (logit) from which an irrelevant frame is confident."

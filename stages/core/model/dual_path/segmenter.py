@@ -9,6 +9,7 @@ The masks of guided frames come from a ``LanguagePath``, whatever it is.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Protocol
@@ -91,8 +92,12 @@ class Segmenter:
             yield from self.guide(items, fetch, language)
         for track in tracks:
             track.drop_unread(self.most_read)
-        for items in other_rounds(tracks, by_time=by_time, written=self.writes_others):
+        rounds = other_rounds(tracks, by_time=by_time, written=self.writes_others)
+        for number, items in enumerate(rounds, start=1):
             yield from self.propagate(items, fetch)
+            if self.writes_others and number % budgets.WRITES_PER_CLEANUP == 0:
+                for track in tracks:
+                    track.drop_unread(self.most_read, done=number)
 
     def guide(self, items: Sequence[Item], fetch: Fetch, language: LanguagePath) -> Results:
         """Take the language path with items that do not depend on each other, and write them.
@@ -122,7 +127,7 @@ class Segmenter:
             features = fetch(batch)
             memory = self._memory(reads, features)
             decoded = self._backbone.segment(features, memory, multimask=self._config.multimask)
-            rows = self._confident_rows(batch, decoded)
+            rows = self._written_rows(batch, decoded)
             if rows:
                 self._write(rows, batch, features, decoded)
             yield batch, decoded
@@ -146,15 +151,18 @@ class Segmenter:
         stack = collate if self._backbone.training else collate_shared
         return stack(reads, self._backbone, side)
 
-    def _confident_rows(self, items: Sequence[Item], decoded: Decoded) -> list[int]:
-        """Rows of unguided items that are written."""
+    def _written_rows(self, items: Sequence[Item], decoded: Decoded) -> list[int]:
+        """Rows of unguided items that are written; none before a track's first memory."""
         if not self.writes_others:
             return []
+        least = -math.inf
+        if self._config.irrelevant_memory == "confident":
+            least = self._config.confident_score
         scores = decoded.object_score.detach().tolist()
         return [
             row
             for row, (item, score) in enumerate(zip(items, scores, strict=True))
-            if score >= self._config.confident_score and len(item.track.bank)
+            if score >= least and len(item.track.bank)
         ]
 
     def _write(

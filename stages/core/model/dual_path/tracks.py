@@ -74,16 +74,21 @@ class ClipTrack(Track):
         """The frame at a position."""
         return Item(self, position, int(self.times[position]))
 
-    def drop_unread(self, most: int) -> None:
+    def drop_unread(self, most: int, *, done: int = 0) -> None:
         """Drop memories deep inside a moment.
 
         An unguided frame reads the nearest memories on both sides of the run of unguided frames
         that it lies in; a guided one reads the last ones.
+
+        Args:
+            most: memories that one frame reads.
+            done: of ``outwards``, the positions that are segmented already.
         """
         known = sorted(self.bank.frames)
         writing = self.guided and (not known or known[-1] < int(self.times[self.guided[-1]]))
         wanted = set(known[-most:]) if writing else set()
-        others = np.asarray(self.others, int)
+        others = np.sort(np.asarray(self.outwards()[done:], int)) if done else self.others
+        others = np.asarray(others, int)
         for run in np.split(others, np.flatnonzero(np.diff(others) != 1) + 1):
             if len(run):
                 before = bisect_left(known, int(self.times[run[0]]))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
 from schemas.errors import SchemaMismatch
+from stages.core.model import budgets
 from stages.core.model.backbones.features import FrameFeatures
 from stages.core.model.backbones.memory import MemoryBank, collate, read_nearest
 from stages.core.model.clip_output import ClipOutput
@@ -39,7 +41,7 @@ def rows(out: ClipOutput, expression: int) -> ClipOutput:
 
 @pytest.mark.parametrize("per_moment", [True, False])
 @pytest.mark.parametrize("mdp", [True, False])
-@pytest.mark.parametrize("irrelevant_memory", ["none", "confident"])
+@pytest.mark.parametrize("irrelevant_memory", ["none", "confident", "all"])
 @torch.no_grad()
 def test_sentences_in_a_batch_equal_one_by_one(
     make_model: Make,
@@ -167,9 +169,42 @@ def test_confident_irrelevant_frames_are_written_when_asked(
     model.clip(model.encode(pixels), text[[0]], relevant)
     assert written == [2, 1, 3, 0, 4, 5]
     written.clear()
+    written.clear()
     model = make_model(irrelevant_memory="confident", confident_score=100.0)
     model.clip(model.encode(pixels), text[[0]], relevant)
     assert written == [2]
+    written.clear()
+    model = make_model(irrelevant_memory="all", confident_score=100.0)
+    model.clip(model.encode(pixels), text[[0]], relevant)
+    assert written == [2, 1, 3, 0, 4, 5]
+
+
+@torch.no_grad()
+def test_memories_that_no_frame_will_read_are_dropped_while_all_are_written(
+    make_model: Make, pixels: Tensor, text: TextBatch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The masks stay as they are, and the bank stays small."""
+    sizes: list[int] = []
+    write = MemoryBank.write
+
+    def spy(bank: MemoryBank, *args: Any, **kwargs: Any) -> None:
+        write(bank, *args, **kwargs)
+        sizes.append(len(bank))
+
+    monkeypatch.setattr(MemoryBank, "write", spy)
+    monkeypatch.setattr(budgets, "WRITES_PER_CLEANUP", 1)
+    model = make_model(irrelevant_memory="all", memory_frames=2)
+    monkeypatch.setattr(type(model.backbone), "max_pointers", 2)
+    relevant = torch.zeros(1, 18, dtype=torch.bool)
+    relevant[0, 7] = True
+    features = model.encode(pixels.repeat(3, 1, 1, 1))
+    dropped = model.clip(features, text[[0]], relevant)
+    few = max(sizes)
+    sizes.clear()
+    monkeypatch.setattr(budgets, "WRITES_PER_CLEANUP", 1000)
+    kept = model.clip(features, text[[0]], relevant)
+    assert difference(dropped, kept) <= TOLERANCE
+    assert (few, max(sizes)) == (5, 18)
 
 
 @torch.no_grad()

@@ -81,7 +81,7 @@ def same(one: FrameResult, other: FrameResult) -> bool:
 
 
 @pytest.mark.parametrize("delay", DELAYS)
-@pytest.mark.parametrize("memory", ["none", "confident"])
+@pytest.mark.parametrize("memory", ["none", "confident", "all"])
 def test_what_comes_after_the_delay_changes_nothing(setup: Setup, delay: int, memory: str) -> None:
     settings = {"delay": delay, "irrelevant_memory": memory, "relevance_threshold": 0.4}
     whole = setup.run(**settings)
