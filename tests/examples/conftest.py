@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -24,15 +24,13 @@ def forked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def load_script() -> Callable[[str], ModuleType]:
-    """Load a script by name as a module."""
+    """Import a script by name, which may import those beside it."""
 
     def load(name: str) -> ModuleType:
-        spec = importlib.util.spec_from_file_location(name, TOY / f"{name}.py")
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[name] = module
-        spec.loader.exec_module(module)
-        return module
+        sys.path.insert(0, str(TOY))
+        try:
+            return importlib.import_module(name)
+        finally:
+            sys.path.remove(str(TOY))
 
     return load

@@ -19,8 +19,17 @@ FEW = (
 
 def ablation(work: Path) -> str:
     """Run the script; its output."""
-    words = ["--arms", "BASE", "TGL", "--seeds", "1", "--jobs", "2", "--train-clips", "3"]
-    words += ["--clips", "1", "--train", FEW, "--write", str(work / "ablation.md")]
+    words = ["--weights", "base", "tgl", "--seeds", "1", "--jobs", "2", "--train-clips", "3"]
+    words += [
+        "--clips",
+        "1",
+        "--dev-clips",
+        "1",
+        "--train",
+        FEW,
+        "--write",
+        str(work / "ablation.md"),
+    ]
     done = subprocess.run(
         [sys.executable, str(SCRIPT), str(work), *words],
         capture_output=True,
@@ -40,8 +49,8 @@ def weights_times(work: Path) -> dict[Path, int]:
 @pytest.mark.slow
 def test_arms_run_in_parallel_and_once(tmp_path: Path) -> None:
     first = ablation(tmp_path)
-    assert "BASE, seed 0" in first
-    assert "TGL, seed 0" in first
+    assert "base, seed 0" in first
+    assert "tgl, seed 0" in first
     report = (tmp_path / "ablation.md").read_text()
     for row in ("| BASE | all |", "| TGL | annotated |", "| TGL | predicted |", "*look-alikes*"):
         assert row in report

@@ -1,4 +1,4 @@
-"""The ablation's statistics and its report."""
+"""The ablation's page."""
 
 from __future__ import annotations
 
@@ -6,93 +6,85 @@ import xml.etree.ElementTree as ET
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
 
+Load = Callable[[str], ModuleType]
+KEYS = [(f"v{video}", str(sentence)) for video in range(4) for sentence in range(3)]
+
 
 @pytest.fixture(scope="module")
-def report(load_script: Callable[[str], ModuleType]) -> ModuleType:
-    return load_script("ablation_report")
-
-
-def keys(videos: int, sentences: int) -> list[tuple[str, str]]:
-    return [(f"v{v}", str(s)) for v in range(videos) for s in range(sentences)]
-
-
-def make_run(report: ModuleType, arm: str, route: str, seed: int, scores: np.ndarray):  # type: ignore[no-untyped-def]
-    names = keys(len(scores), scores.shape[1])
-    figures = {k: (s, s, s) for k, s in zip(names, scores.ravel().tolist(), strict=True)}
-    return report.Run(arm, route, seed, figures, 2.0)
-
-
-def test_a_constant_difference_has_no_width(report: ModuleType) -> None:
-    scores = np.random.default_rng(0).random((6, 4)) / 2
-    one = make_run(report, "TGL", "all", 0, scores + 0.25)
-    two = make_run(report, "BASE", "all", 0, scores)
-    found = report.paired_difference([one], [two], keys(6, 4))
-    assert (found.mean, found.low, found.high) == pytest.approx((0.25, 0.25, 0.25))
-
-
-def test_the_interval_covers_the_true_difference_as_often_as_stated(report: ModuleType) -> None:
-    """Videos differ more than their sentences: an interval over sentences would be too narrow."""
-    rng = np.random.default_rng(1)
-    hits = 0
-    for trial in range(200):
-        by_video = rng.normal(0.1, 0.2, (30, 1)) + rng.normal(0, 0.02, (30, 5))
-        one = make_run(report, "TGL", "all", 0, by_video)
-        two = make_run(report, "BASE", "all", 0, np.zeros((30, 5)))
-        found = report.paired_difference([one], [two], keys(30, 5), seed=trial)
-        hits += found.low <= 0.1 <= found.high
-    assert 0.90 <= hits / 200 <= 0.98
-
-
-def test_seeds_are_paired_and_missing_ones_left_out(report: ModuleType) -> None:
-    ours = [make_run(report, "TGL", "all", s, np.full((3, 2), 0.5 + s)) for s in (0, 1, 2)]
-    theirs = [make_run(report, "BASE", "all", s, np.full((3, 2), 0.0 + s)) for s in (1, 2)]
-    assert report.paired_difference(ours, theirs, keys(3, 2)).mean == pytest.approx(0.5)
-    with pytest.raises(ValueError, match="nothing to compare"):
-        report.paired_difference(ours[:1], theirs, keys(3, 2))
-
-
-def test_sentences_are_grouped_by_their_moments(report: ModuleType) -> None:
-    made = {
-        ("v", "0"): report.Sentence(0, None, None),
-        ("v", "1"): report.Sentence(1, 0.5, 0.1),
-        ("v", "2"): report.Sentence(3, 0.1, 0.3),
-    }
-    found = {name: [k[1] for k in group] for name, group in report.groups(made).items()}
-    assert found == {
-        "with a target": ["1", "2"],
-        "no referent": ["0"],
-        "one referent": ["1"],
-        "several referents": ["2"],
-        "early moment": ["2"],
-        "late moment": ["1"],
-        "short moment": ["1"],
-        "long moment": ["2"],
-    }
-
-
-def test_the_report_has_every_arm_and_a_plot(report: ModuleType, tmp_path: Path) -> None:
+def runs(load_script: Load) -> list[Any]:
+    """Every arm with two seeds; what each arm adds is added to its scores."""
+    arms, results = load_script("ablation_arms"), load_script("ablation_results")
     rng = np.random.default_rng(2)
-    runs = [
-        make_run(report, arm, route, seed, rng.random((4, 3)))
-        for arm in ("BASE", "TGL")
-        for route in ("annotated", "all")
+    made = []
+    for number, arm in enumerate(arms.ARMS):
+        for moments in arm.moments:
+            for seed in (0, 1):
+                scores = 0.05 * number + rng.random(len(KEYS)) / 100
+                figures = {key: (s, s, s) for key, s in zip(KEYS, scores.tolist(), strict=True)}
+                parts = {
+                    part: {key: row[2] for key, row in figures.items()} for part in results.PARTS
+                }
+                run = results.Run(arm.name, moments, seed, figures, 2.0, parts, 0.5, 0.75, 0.9, 0.6)
+                made.append(run)
+    return made
+
+
+def test_the_page_starts_with_what_was_found(
+    load_script: Load, runs: list[Any], tmp_path: Path
+) -> None:
+    report, results = load_script("ablation_report"), load_script("ablation_results")
+    reference = [results.Run("look-alikes", "", 0, runs[0].figures, None)]
+    sentences = {key: results.Sentence(number % 3, 0.6, 0.2) for number, key in enumerate(KEYS)}
+    spans = [results.Spans("tgl", seed, (0.5, 0.7), (1, 2)) for seed in (0, 1)]
+    report.write_report(runs, spans, reference, sentences, tmp_path / "page.md", "command")
+    text = (tmp_path / "page.md").read_text()
+    title, heading, first = [line for line in text.splitlines() if line][:3]
+    assert title.startswith("# ")
+    assert heading == "## What was found"
+    assert first.startswith("- TGL, its own moments, against BASE: **gains**, +0.5")
+    for word in ("*look-alikes*", "several referents", "page.svg", "0.500 | 0.750", "`command`"):
+        assert word in text
+    assert "| TGL | 0.600 | 0.500 | 0.700 | 0.900 | 0.600 |" in text
+    for comparison in report.COMPARISONS:
+        assert f"- {comparison.question}: " in text, "an arm is missing, or named otherwise"
+        assert f"| {comparison.question} | " in text
+    ET.fromstring((tmp_path / "page.svg").read_text())
+
+
+def test_a_difference_within_chance_is_no_finding(
+    load_script: Load, runs: list[Any], tmp_path: Path
+) -> None:
+    report, results = load_script("ablation_report"), load_script("ablation_results")
+    rng = np.random.default_rng(3)
+    noisy = [
+        results.Run(
+            arm,
+            "all",
+            seed,
+            {key: (s, s, s) for key, s in zip(KEYS, rng.random(12).tolist(), strict=True)},
+            1.0,
+        )
+        for arm in ("TGL", "BASE")
         for seed in (0, 1)
     ]
-    reference = [report.Run("look-alikes", "", 0, runs[0].figures, None)]
-    sentences = {key: report.Sentence(1, 0.6, 0.2) for key in keys(4, 3)}
-    report.write_report(runs, reference, sentences, tmp_path / "ablation.md", "command")
-    text = (tmp_path / "ablation.md").read_text()
-    for word in ("BASE", "TGL", "annotated", "*look-alikes*", "several referents", "ablation.svg"):
-        assert word in text
-    lines = [line for line in text.splitlines() if line.startswith("| TGL | annotated")]
-    assert len(lines) == 2
-    ET.fromstring((tmp_path / "ablation.svg").read_text())
+    sentences = {key: results.Sentence(1, 0.6, 0.2) for key in KEYS}
+    report.write_report(noisy, [], [], sentences, tmp_path / "page.md", "command")
+    assert "All frames guided, against BASE: **not clear**" in (tmp_path / "page.md").read_text()
 
 
-def test_a_report_without_runs_is_written(report: ModuleType, tmp_path: Path) -> None:
-    report.write_report([], [], {}, tmp_path / "ablation.md", "command")
-    assert (tmp_path / "ablation.md").is_file()
+def test_an_ablation_without_results_yet_still_reports(load_script: Load, tmp_path: Path) -> None:
+    load_script("ablation_report").write_report([], [], [], {}, tmp_path / "page.md", "command")
+    assert (tmp_path / "page.md").is_file()
+
+
+def test_every_arm_runs_known_weights_in_a_folder_of_its_own(load_script: Load) -> None:
+    arms = load_script("ablation_arms")
+    folders = [arm.folder(m, 0) for arm in arms.ARMS for m in arm.moments]
+    assert len(set(folders)) == len(folders)
+    assert {arm.weights for arm in arms.ARMS} == set(arms.WEIGHTS)
+    assert len({arm.name for arm in arms.ARMS}) == len(arms.ARMS)
