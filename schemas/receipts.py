@@ -42,6 +42,8 @@ class Receipt:
         outputs: the files of an intact artifact.
         threads: number of threads of torch, if it can change last digits; in a resumed run, of the
             last process.
+        precision: of the network: fp32, bf16, or auto, each machine of a cluster its own; None
+            without a network.
     """
 
     stage: str
@@ -54,6 +56,7 @@ class Receipt:
     failures: tuple[str, ...] = ()
     tgl: str = ""
     threads: int | None = None
+    precision: str | None = None
     format: str = field(default=FORMAT)
     version: int = field(default=VERSION)
 
@@ -96,8 +99,9 @@ def write_receipt(folder: Path, receipt: Receipt) -> None:
     """Write `receipt.json`; the last file that a run writes."""
     document = asdict(receipt)
     document["failures"] = list(receipt.failures)
-    if receipt.threads is None:
-        del document["threads"]
+    for name in ("threads", "precision"):
+        if document[name] is None:
+            del document[name]
     write_text_atomic(folder / RECEIPT_FILE, json.dumps(document, indent=1) + "\n")
 
 

@@ -77,7 +77,7 @@ def run(
     )
 
 
-STAGE = Stage("precompute-text", 1, TextConfig, TextInputs, run)
+STAGE = Stage("precompute-text", 1, TextConfig, TextInputs, run, network=True)
 
 
 def _row(

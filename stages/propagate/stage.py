@@ -99,6 +99,7 @@ STAGE = Stage(
     PropagateInputs,
     run,
     memory_hint="use fewer --expressions-per-batch",
+    network=True,
 )
 
 

@@ -114,6 +114,7 @@ STAGE = Stage(
     TrainInputs,
     run,
     memory_hint="use a smaller --batch with more --accumulate",
+    network=True,
 )
 
 

@@ -18,13 +18,13 @@ def test_the_fingerprint_is_pinned() -> None:
     assert found == "699b3e6cc246dd8e36c07cf6c6b4cd3bf445d6db60d76b7c6f804663a8ccb9bf"
 
 
-def test_threads_come_back(tmp_path: Path) -> None:
-    made = Receipt(**vars(RECEIPT) | {"threads": 4})
+def test_threads_and_precision_come_back(tmp_path: Path) -> None:
+    made = Receipt(**vars(RECEIPT) | {"threads": 4, "precision": "bf16"})
     write_receipt(tmp_path, made)
     assert read_receipt(tmp_path) == made
 
 
-def test_a_receipt_without_threads_is_as_it_was_before_they_were_recorded(tmp_path: Path) -> None:
+def test_a_receipt_without_them_is_as_it_was_before_they_were_recorded(tmp_path: Path) -> None:
     write_receipt(tmp_path, RECEIPT)
-    assert "threads" not in json.loads((tmp_path / "receipt.json").read_text())
+    assert not {"threads", "precision"} & set(json.loads((tmp_path / "receipt.json").read_text()))
     assert read_receipt(tmp_path) == RECEIPT

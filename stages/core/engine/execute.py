@@ -39,6 +39,7 @@ from stages.core.engine.progress import Progress
 from stages.core.engine.runtime import Runtime
 from stages.core.engine.stage import C, I, Result, Stage
 from stages.core.engine.version import TGL_VERSION
+from stages.core.engine.workers.devices import settled
 from stages.core.engine.workspace import Workspace, holds_units
 
 _SHOWN = 120
@@ -180,7 +181,7 @@ class _Job(Generic[C, I]):
             published,
         )
 
-    def receipt(self, result: Result, folder: Path) -> Receipt:
+    def receipt(self, result: Result, folder: Path, runtime: Runtime) -> Receipt:
         """The receipt of a run that filled `folder`."""
         return Receipt(
             stage=self.stage.name,
@@ -193,6 +194,7 @@ class _Job(Generic[C, I]):
             failures=result.failures,
             tgl=TGL_VERSION,
             threads=result.threads,
+            precision=runtime.precision if self.stage.network else None,
         )
 
 
@@ -205,11 +207,12 @@ def _make(job: _Job[C, I], runtime: Runtime, progress: Progress, *, hold: bool) 
         progress.warn(f"{named}: files were lost or changed since they were made; repairing it")
     workspace = _open_workspace(job)
     result = _finished(workspace.path, job.fingerprint)
+    runtime = settled(runtime) if job.stage.network else runtime
     if result is None:
         result = _run(job, workspace, runtime, progress)
         if result.failures and complete:
             return job.held(workspace.path, result)
-        write_receipt(workspace.path, job.receipt(result, workspace.path))
+        write_receipt(workspace.path, job.receipt(result, workspace.path, runtime))
     workspace.close()
     if hold:
         return job.held(workspace.path, result)

@@ -8,7 +8,9 @@ from typing import ClassVar
 
 from stages.core.engine.settings import Settings, setting
 
-PRECISIONS = ("fp32", "bf16")
+AUTO = "auto"
+FP32, BF16 = "fp32", "bf16"
+PRECISIONS = (AUTO, FP32, BF16)
 
 
 def usable_cores() -> int:
@@ -30,13 +32,16 @@ class Runtime(Settings):
     scheduler: str | None = setting(
         None, "Address of a Dask scheduler, tcp://HOST:PORT, to use instead of local workers."
     )
-    device: str = setting("auto", "cpu, cuda, cuda:1, mps, or auto for the best one available.")
+    device: str = setting(AUTO, "cpu, cuda, cuda:1, mps, or auto for the best one available.")
     devices: str | None = setting(
         None,
         "Devices to spread the videos over, one process each: cuda:0,cuda:1, or all for every "
         "GPU; by default one, --device.",
     )
     precision: str = setting(
-        "fp32", "Arithmetic of the network: float32, or bfloat16 autocast.", choices=PRECISIONS
+        AUTO,
+        "Arithmetic of the network: float32, bfloat16 autocast (last digits differ), or auto: "
+        "bfloat16 on GPUs that have it.",
+        choices=PRECISIONS,
     )
     compile: bool = setting(False, "Compile the network with torch.compile.")

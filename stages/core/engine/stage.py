@@ -61,6 +61,7 @@ class Stage(Generic[C, I]):
         run: `run(config, inputs, out, *, runtime, progress) -> Result`; reads only `inputs`,
             writes only below `out.path`.
         memory_hint: how to rerun the stage with less memory.
+        network: it runs a network, whose precision the receipt names.
     """
 
     name: str
@@ -69,6 +70,7 @@ class Stage(Generic[C, I]):
     inputs: type[I]
     run: Callable[..., Result]
     memory_hint: str = "free some memory, or use a machine with more"
+    network: bool = False
 
     def identity(self, config: C) -> dict[str, Any]:
         """Everything that the artifact depends on beside its inputs."""

@@ -7,6 +7,8 @@ from contextlib import AbstractContextManager, nullcontext
 import torch
 
 from schemas.errors import ConfigError
+from stages.core.engine.runtime import AUTO, FP32
+from stages.core.engine.workers.devices import precision_of
 
 
 def pick_device(name: str) -> torch.device:
@@ -15,7 +17,7 @@ def pick_device(name: str) -> torch.device:
     Raises:
         ConfigError: torch does not know the device, or this machine does not have it.
     """
-    if name == "auto":
+    if name == AUTO:
         if torch.cuda.is_available():
             return torch.device("cuda")
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
@@ -29,8 +31,22 @@ def pick_device(name: str) -> torch.device:
     return device
 
 
+def settled_precision(precision: str, device: torch.device) -> str:
+    """Return fp32 or bf16, whichever a precision means on a device."""
+    return precision_of(device.type) if precision == AUTO else precision
+
+
 def autocast(precision: str, device: torch.device) -> AbstractContextManager[object]:
-    """A context for running the network: bfloat16 autocast, or nothing for fp32."""
-    if precision == "bf16":
-        return torch.autocast(device.type, torch.bfloat16)
-    return nullcontext()
+    """A context for running the network: bfloat16 autocast, or nothing for fp32.
+
+    On a GPU with bfloat16, the products that autocast leaves in float32 are made in TF32.
+
+    Args:
+        precision: fp32, bf16, or auto for that of the device.
+        device: of the network.
+    """
+    if settled_precision(precision, device) == FP32:
+        return nullcontext()
+    if device.type == "cuda":
+        torch.set_float32_matmul_precision("high")
+    return torch.autocast(device.type, torch.bfloat16)

@@ -113,7 +113,7 @@ def segment_video(
     max_tracks: int | None = None,
     every: int = 1,
     device: str = "auto",
-    precision: str = "fp32",
+    precision: str = "auto",
     workers: int | None = None,
     work: str | Path | None = None,
     progress: Progress | None = None,
@@ -132,7 +132,7 @@ def segment_video(
         max_tracks: most objects of the sentences that are tracked; by default as the command.
         every: track every N-th frame, and interpolate the masks between.
         device: cpu, cuda, cuda:1, mps, or auto for the best one.
-        precision: fp32, or bf16 for autocast.
+        precision: fp32, bf16 for autocast, or auto for bf16 on GPUs that have it.
         workers: threads that decode frames; by default one per core.
         work: folder that keeps intermediate results, such as the frames of a video, for the next
             call; by default a temporary one.

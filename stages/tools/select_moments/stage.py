@@ -25,4 +25,4 @@ def run(
     return select(config, inputs, out, runtime=runtime, progress=progress)
 
 
-STAGE = Stage("select-moments", 1, SelectConfig, SelectInputs, run)
+STAGE = Stage("select-moments", 1, SelectConfig, SelectInputs, run, network=True)

@@ -248,4 +248,12 @@ def _take_over(inputs: GroundInputs, index: Index, out: Workspace, progress: Pro
     return Result(counts.totals() | {"boxes clipped to the frame": given.clipped})
 
 
-STAGE = Stage("ground", 1, GroundConfig, GroundInputs, run, memory_hint="use a smaller --batch")
+STAGE = Stage(
+    "ground",
+    1,
+    GroundConfig,
+    GroundInputs,
+    run,
+    memory_hint="use a smaller --batch",
+    network=True,
+)

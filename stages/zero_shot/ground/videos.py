@@ -86,7 +86,7 @@ def search_video(job: VideoJob, worker: DeviceWorker) -> VideoCandidates | Video
     size = (job.video.height, job.video.width)
     limits = _limits(job.config, detector)
     side = detector.shared_size() if config.keep_features else None
-    kept = None if side is None else Kept(side, job.precision)
+    kept = None if side is None else Kept(side, detector.precision)
     try:
         _require_unchanged(job.video)
         for batch in _prepared(job, detector, limits.batch):

@@ -67,6 +67,7 @@ STAGE = Stage(
     TrackInputs,
     run,
     memory_hint="lower --feature-memory or --max-tracks",
+    network=True,
 )
 
 

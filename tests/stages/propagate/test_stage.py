@@ -376,6 +376,9 @@ def test_half_precision_runs_and_stays_near(world: Any, reference: Path, tmp_pat
             runtime=Runtime(workers=1, device="cpu", precision=precision),
             progress=SilentProgress(),
         )
+        receipt = read_receipt(tmp_path / precision)
+        assert receipt is not None
+        assert receipt.precision == precision
     exact, half = (rows_by_key(tmp_path / name) for name in ("fp32", "bf16"))
     for key, rows in exact.items():
         for one, other in zip(rows, half[key], strict=True):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
 
 from schemas.errors import ConfigError, TglError
 from stages.core.engine.progress import SilentTask, Task
-from stages.core.engine.runtime import Runtime, usable_cores
+from stages.core.engine.runtime import AUTO, BF16, FP32, Runtime, usable_cores
 from stages.core.engine.workers.pool import attempt, map_cluster, map_processes
 
 J = TypeVar("J")
@@ -145,6 +146,29 @@ def device_names(runtime: Runtime) -> list[str]:
             hint="separate names by commas, such as cuda:0,cuda:1",
         )
     return names
+
+
+def settled(runtime: Runtime) -> Runtime:
+    """Return the runtime with ``--precision auto`` decided for its devices.
+
+    On a cluster it stays, and each machine decides for its own device.
+
+    Raises:
+        ConfigError: see :func:`device_names`.
+    """
+    if runtime.precision != AUTO or runtime.scheduler is not None:
+        return runtime
+    return replace(runtime, precision=precision_of(device_names(runtime)[0]))
+
+
+def precision_of(device: str) -> str:
+    """Return the precision that ``auto`` means on a device: bf16 on GPUs that compute in it."""
+    if device.startswith(_CPU):
+        return FP32
+    import torch
+
+    usable = torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False)
+    return BF16 if usable and (device == AUTO or device.startswith("cuda")) else FP32
 
 
 def _here(

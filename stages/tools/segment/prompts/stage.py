@@ -83,6 +83,7 @@ STAGE = Stage(
     PromptInputs,
     run,
     memory_hint="use a smaller --image-size, or a smaller --tracker",
+    network=True,
 )
 
 

@@ -24,7 +24,7 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_
 from schemas.errors import SchemaMismatch
 from stages.core.engine.failures import is_out_of_memory
 from stages.core.engine.runtime import Runtime
-from stages.core.model.device import autocast, pick_device
+from stages.core.model.device import autocast, pick_device, settled_precision
 from stages.core.model.loading.pretrained import load_pretrained_model, model_errors
 from stages.core.model.loading.processors import load_processor
 from stages.tools.select_moments.config import MODEL_OPTION
@@ -75,8 +75,8 @@ class OddsModel:
         self.shares = True
         self._checked = False
         self._name = name
-        self._precision = runtime.precision
         self._device = pick_device(runtime.device)
+        self._precision = settled_precision(runtime.precision, self._device)
         # On an accelerator in the type of its file, which for large models is half precision.
         dtype = torch.float32 if self._device.type == "cpu" else "auto"
         self._processor = load_processor(name, option=MODEL_OPTION)

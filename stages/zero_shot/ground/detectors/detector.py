@@ -160,6 +160,11 @@ class Detector(ABC):
         return self._device
 
     @property
+    def precision(self) -> str:
+        """Precision of the network: fp32 or bf16."""
+        return self._loaded.precision
+
+    @property
     def most_tokens(self) -> int:
         """Tokens that the text encoder takes; a longer sentence is cut."""
         return self._most_tokens

@@ -10,6 +10,7 @@ import torch
 import transformers
 from transformers import AutoTokenizer
 
+from stages.core.model.device import settled_precision
 from stages.core.model.loading.pretrained import (
     load_pretrained,
     load_pretrained_model,
@@ -75,7 +76,8 @@ def load_detector(
     with model_errors(name, "its parts do not make a detector"):
         processor = _class(family.processor)(images, tokenizer)
         model = model.to(device).eval()
-        loaded = Loaded(name, model, processor, device, precision, image_size)
+        settled = settled_precision(precision, device)
+        loaded = Loaded(name, model, processor, device, settled, image_size)
         return family.detector(loaded)
 
 

@@ -3,11 +3,36 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
 from schemas.errors import ConfigError
-from stages.core.model.device import pick_device
+from stages.core.model.device import autocast, pick_device, settled_precision
 
 
 def test_an_unknown_device_is_one_line() -> None:
     with pytest.raises(ConfigError, match="no device 'abacus'"):
         pick_device("abacus")
+
+
+@pytest.mark.parametrize(
+    ("precision", "wanted"), [("auto", "fp32"), ("fp32", "fp32"), ("bf16", "bf16")]
+)
+def test_the_network_runs_in_the_precision_of_its_device(precision: str, wanted: str) -> None:
+    cpu = torch.device("cpu")
+    assert settled_precision(precision, cpu) == wanted
+    one = torch.ones(2, 2)
+    with autocast(precision, cpu):
+        assert (one @ one).dtype == (torch.bfloat16 if wanted == "bf16" else torch.float32)
+
+
+def test_on_a_gpu_with_bfloat16_the_rest_is_in_tf32(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: True)
+    asked: list[str] = []
+    monkeypatch.setattr(torch, "set_float32_matmul_precision", asked.append)
+    contexts: list[tuple[str, torch.dtype]] = []
+    monkeypatch.setattr(torch, "autocast", lambda kind, dtype: contexts.append((kind, dtype)))
+    autocast("fp32", torch.device("cuda"))
+    assert (asked, contexts) == ([], [])
+    autocast("auto", torch.device("cuda", 1))
+    assert (asked, contexts) == (["high"], [("cuda", torch.bfloat16)])

@@ -5,11 +5,18 @@ from __future__ import annotations
 import os
 
 import pytest
+import torch
 
 from schemas.errors import ConfigError, CorruptInput
 from stages.core.engine.progress import SilentTask
 from stages.core.engine.runtime import Runtime
-from stages.core.engine.workers.devices import DeviceWorker, device_names, map_on_devices
+from stages.core.engine.workers.devices import (
+    DeviceWorker,
+    device_names,
+    map_on_devices,
+    precision_of,
+    settled,
+)
 
 
 class Bar(SilentTask):
@@ -104,3 +111,35 @@ def test_all_needs_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
         device_names(Runtime(devices="all"))
     monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
     assert device_names(Runtime(devices="all")) == ["cuda:0", "cuda:1"]
+
+
+@pytest.fixture(params=[True, False])
+def has_bf16(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """A machine with a GPU that computes in bfloat16, or does not."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: request.param)
+    return bool(request.param)
+
+
+@pytest.mark.parametrize("device", ["auto", "cuda", "cuda:1"])
+def test_gpus_with_bfloat16_compute_in_it(has_bf16: bool, device: str) -> None:
+    wanted = "bf16" if has_bf16 else "fp32"
+    assert precision_of(device) == wanted
+    assert settled(Runtime(device=device)).precision == wanted
+    assert settled(Runtime(devices=f"{device},{device}")).precision == wanted
+
+
+@pytest.mark.usefixtures("has_bf16")
+def test_other_devices_and_explicit_wishes_stay() -> None:
+    assert precision_of("cpu") == precision_of("mps") == "fp32"
+    assert settled(Runtime(device="cpu")).precision == "fp32"
+    assert settled(Runtime(device="cpu", precision="bf16")).precision == "bf16"
+    assert settled(Runtime(device="cuda", precision="fp32")).precision == "fp32"
+
+
+def test_without_a_gpu_auto_is_exact() -> None:
+    assert precision_of("auto") == "fp32"
+
+
+def test_machines_of_a_cluster_decide_for_themselves() -> None:
+    assert settled(Runtime(scheduler="tcp://nowhere:1")).precision == "auto"
