@@ -21,6 +21,7 @@ TEXTS_TABLE = "texts.parquet"
 
 WEIGHTS_FILE = "model.safetensors"
 CHECKPOINT_CONFIG = "config.json"
+MODEL_CARD = "README.md"
 HISTORY_TABLE = "history.parquet"
 BEST_FOLDER = "best"
 """The folder of the checkpoint with the best validation, in a checkpoint."""

@@ -38,6 +38,7 @@ from stages.train.distributed import broadcast_object
 from stages.train.initial import initial_model
 from stages.train.learner import ClipLearner
 from stages.train.loop import Trainer
+from stages.train.model_card import TrainedOn
 from stages.train.schedule import freeze_parts
 from stages.train.track_head.bank import LabelledVideos
 from stages.train.track_head.phase import HeadPhase
@@ -76,6 +77,18 @@ class TextIndex:
         if inputs.valid is None:
             return None
         return TextIndex.open(inputs.valid, inputs.valid_text or inputs.text)
+
+    def facts(self) -> TrainedOn:
+        """The index's content in numbers."""
+        expressions = self.index.expressions
+        return TrainedOn(
+            videos=len(self.index.videos),
+            sentences=len(expressions),
+            without_target=sum(not e.anno_ids for e in expressions),
+            moments=sum(
+                len(spans) for e in expressions for spans in self.index.moments(*e.key).values()
+            ),
+        )
 
     @property
     def stills(self) -> int:

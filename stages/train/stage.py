@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import torch
 from accelerate import Accelerator
 
-from schemas.directories import list_folder
-from schemas.layouts import BEST_FOLDER, HISTORY_TABLE
+from schemas.directories import list_folder, write_text_atomic
+from schemas.layouts import BEST_FOLDER, HISTORY_TABLE, MODEL_CARD
 from schemas.parquet import rows_of
 from schemas.receipts import Receipt, write_receipt
 from schemas.tables import HISTORY
@@ -23,6 +23,7 @@ from stages.core.engine.workers.processes import place
 from stages.core.engine.workspace import Workspace
 from stages.core.index.frame_files import require_unchanged
 from stages.core.model.checkpoint import save_checkpoint
+from stages.core.model.loading.names import NAME_FIELD
 from stages.core.model.tgl import TglModel
 from stages.train.build import (
     TextIndex,
@@ -40,6 +41,7 @@ from stages.train.distributed import (
     make_accelerator,
 )
 from stages.train.loop import best_folder
+from stages.train.model_card import model_card
 from stages.train.state import TrainState
 
 _LAST_STEPS = 100
@@ -94,7 +96,29 @@ def run(
     counts = _counts(config, data, state, model)
     counts |= _epochs(config, data, state.step * config.clips_per_step(accelerator.num_processes))
     counts |= of_head
+    _write_card(out.path / MODEL_CARD, config, counts, data, model, encoder_name(inputs.text))
     return Result(counts, threads=torch.get_num_threads())
+
+
+def _write_card(
+    path: Path,
+    config: TrainConfig,
+    counts: Mapping[str, int | float],
+    data: Sequence[TextIndex],
+    model: TglModel,
+    encoder: str,
+) -> None:
+    """Write the model card of a checkpoint; arguments as in :func:`model_card`."""
+    backbone = model.backbone.to_config()
+    card = model_card(
+        config,
+        counts,
+        [part.facts() for part in data],
+        backbone=backbone[NAME_FIELD] or backbone["model_type"],
+        encoder=encoder,
+        version=TGL_VERSION,
+    )
+    write_text_atomic(path, card)
 
 
 def _warn_of_imbalance(data: ClipDataset, progress: Progress) -> None:

@@ -109,7 +109,11 @@ def test_a_run_gives_a_checkpoint_and_its_history(
     assert outcome.counts["without target"] == len(VIDEO_IDS)
     assert outcome.counts["without moments, whole video taken"] == len(VIDEO_IDS)
     names = {p.name for p in (tmp_path / "out").iterdir() if not p.name.startswith(".")}
-    assert names == {"model.safetensors", "config.json", "history.parquet", "receipt.json", "best"}
+    files = {"model.safetensors", "config.json", "history.parquet", "receipt.json", "README.md"}
+    assert names == files | {"best"}
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert f"- {len(VIDEO_IDS)} videos, {len(SENTENCES) * len(VIDEO_IDS)} sentences" in card
+    assert str(tmp_path) not in card + (tmp_path / "out" / "config.json").read_text()
 
 
 def test_frozen_weights_stay_and_the_others_move(

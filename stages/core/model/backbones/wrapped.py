@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from schemas.errors import ConfigError
 from stages.core.model.backbones.preprocess import IMAGENET_MEAN, IMAGENET_STD
+from stages.core.model.loading.names import NAME_FIELD, public_name
 
 NUM_LEVELS = 3
 LEVEL_SCALES = (4, 2, 1)
@@ -89,8 +90,12 @@ class VideoModel(nn.Module):
             raise ConfigError("the backbone's image encoder must give three feature levels")
 
     def to_config(self) -> dict[str, Any]:
-        """Return the model's configuration, as ``families.backbone_of`` reads it."""
-        return self.sam.config.to_dict()
+        """Return the model's configuration, as ``families.backbone_of`` reads it.
+
+        Its name is a hub id or that of a folder: a path would tell where the model was made.
+        """
+        document = self.sam.config.to_dict()
+        return document | {NAME_FIELD: public_name(document.get(NAME_FIELD, ""))}
 
     def share_point_embedding(self) -> None:
         """Give the image and the prompts one random matrix for positions.

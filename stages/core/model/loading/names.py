@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as TooLate
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -24,7 +25,10 @@ SHARDS = f"{WEIGHTS}.index.json"
 SHARD_MAP = "weight_map"
 CONVERTED = "refs/pr/"
 """Revisions of a model that add its weights as safetensors, from the hub's own converter."""
+NAME_FIELD = "_name_or_path"
+"""The field of a configuration that names its model."""
 _MAIN = "main"
+_STORE, _SNAPSHOTS = "models--", "snapshots"
 _CONNECT_SECONDS = 0.8
 _PROXIES = ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY")
 _PORTS = {"http": 80, "https": 443}
@@ -54,6 +58,19 @@ def local_folder(name: str) -> Path | None:
     folder = Path(name).expanduser()
     looks_local = folder.is_absolute() or name.startswith((".", "~")) or folder.exists()
     return folder if looks_local else None
+
+
+def public_name(name: str) -> str:
+    """Return the name of a model without where it lies: a hub id, or the folder's own name.
+
+    Args:
+        name: a folder, maybe a snapshot in a hub's cache, or a hub id.
+    """
+    path = Path(name)
+    for store, inside in pairwise(path.parts):
+        if store.startswith(_STORE) and inside == _SNAPSHOTS:
+            return store.removeprefix(_STORE).replace("--", "/")
+    return path.name if path.is_absolute() or path.exists() else name
 
 
 def stored_folder(name: str) -> Path | None:
@@ -95,7 +112,7 @@ def cached_folder(name: str) -> Path | None:
         raise MissingInput("is neither a folder nor a hub id", where=name) from error
     store = Path(constants.HF_HUB_CACHE) / repo_folder_name(repo_id=name, repo_type="model")
     for reference in _references(store):
-        snapshot = store / "snapshots" / reference.read_text(encoding="utf-8").strip()
+        snapshot = store / _SNAPSHOTS / reference.read_text(encoding="utf-8").strip()
         if is_whole(snapshot):
             return snapshot
     return None
