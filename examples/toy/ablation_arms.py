@@ -81,7 +81,6 @@ ARMS = (
     Arm(BASE, "base", "off", (KNOWN, EVERY)),
     Arm(TRACKS.format(BASE), "base", "vote", (EVERY,)),
     Arm(SAMPLING, "moments", "off", (KNOWN, OWN), every_frame_written=True),
-    Arm(TRACKS.format(SAMPLING), "moments", "vote", (KNOWN, OWN), every_frame_written=True),
     Arm(ROUTED, "moments", "off", (KNOWN, OWN)),
     Arm(TRACKS.format(ROUTED), "moments", "vote", (KNOWN, OWN)),
     Arm(MDP, "mdp", "off", (KNOWN, OWN)),

@@ -108,7 +108,8 @@ steps over the same videos, masks and texts.
   and **every** frame is written to memory.
 - *{ROUTED}*: the same weights; frames outside the moment only read memory.
 - *{MDP}*: trained with both paths too. *{OSS}*: and with OSS, the method of the paper.
-- *+ tracks*: the masks vote for object tracks. *{TGL}*: the track head chooses them.
+- *+ tracks*: the masks of the moment vote for object tracks; what was remembered elsewhere then
+  does not matter. *{TGL}*: the track head chooses them.
 - *{LONG}*: its relevance was trained on windows of whole videos too.
 - *annotated*: routed by the true moments. *predicted*: by the model's own relevance. *all*: every
   frame takes the language path.

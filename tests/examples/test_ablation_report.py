@@ -46,7 +46,10 @@ def test_the_page_starts_with_what_was_found(
     title, heading, first = [line for line in text.splitlines() if line][:3]
     assert title.startswith("# ")
     assert heading == "## What was found"
-    assert first.startswith("- TGL, its own moments, against BASE: **gains**, +0.5")
+    question, found = first.split(": **gains**, ")
+    assert question == "- TGL, its own moments, against BASE"
+    place = [arm.name for arm in load_script("ablation_arms").ARMS].index("TGL")
+    assert float(found.split()[0]) == pytest.approx(0.05 * place, abs=0.01)
     for word in ("*look-alikes*", "several referents", "page.svg", "0.500 | 0.750", "`command`"):
         assert word in text
     assert "| TGL | 0.600 | 0.500 | 0.700 | 0.900 | 0.600 |" in text
