@@ -80,7 +80,9 @@ class PropagateConfig(Settings):
         choices=(UNCHANGED, "one", "moment"),
     )
     object_gate: bool = setting(
-        True, "Blank mask and memory of frames whose object score says that nothing is visible."
+        True,
+        "Without tracks: blank mask and memory of frames whose object score says that nothing is "
+        "visible.",
     )
     tracks: str = setting(
         AUTO,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -53,6 +54,9 @@ def guided_masks(
 ) -> list[SentenceMasks]:
     """Segment the guided frames of E sentences; the others are left to tracking.
 
+    No mask and no memory is blanked, however low its object score: one wrong frame would hide the
+    object in all later ones, and which masks show an object is decided by tracking them.
+
     Args:
         model: in eval mode.
         tokens: the adapter's, of the video for the E sentences.
@@ -61,6 +65,7 @@ def guided_masks(
         config: of the language path.
         by_time: see ``Segmenter.run``.
     """
+    config = replace(config, object_gate="never")
     features = tokens.features
     times = np.arange(guided.shape[1])
     tracks = [
@@ -68,7 +73,7 @@ def guided_masks(
         for track in plan_tracks(guided, times, per_moment=config.per_moment_banks)
         if guided[track.expression].any()
     ]
-    collector = _Collector(guided, model.backbone.mask_size, config.gates(training=False))
+    collector = _Collector(guided, model.backbone.mask_size)
     segmenter = Segmenter(model.backbone, config)
     path = model.language_path(tokens, tokens.text, config)
     for items in guided_rounds(tracks, by_time=by_time):
@@ -88,17 +93,15 @@ class _Collector:
     Args:
         guided: bool (E, T).
         side: s of the masks.
-        gate: blank masks where the object score says that nothing is visible.
 
     Attributes:
         maps: of each sentence.
         scores: float32 (E, T) highest object score of the banks; NaN where there is none.
     """
 
-    def __init__(self, guided: np.ndarray, side: int, gate: bool):
+    def __init__(self, guided: np.ndarray, side: int):
         self.maps = [LogitMaps(side) for _ in guided]
         self.scores = np.full(guided.shape, np.nan, np.float32)
-        self._gate = gate
 
     def add(self, items: Sequence[Item], decoded: Decoded) -> None:
         """Take the results of B items."""
@@ -107,5 +110,4 @@ class _Collector:
         for item, score, own in zip(items, scores, levels, strict=True):
             place = (item.expression, item.frame)
             self.scores[place] = np.fmax(self.scores[place], score)
-            if score > 0 or not self._gate:
-                self.maps[item.expression].put(item.frame, own)
+            self.maps[item.expression].put(item.frame, own)

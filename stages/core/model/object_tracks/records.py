@@ -17,8 +17,7 @@ class SentenceMasks:
     """What dual-path propagation found for one sentence.
 
     Attributes:
-        maps: mask logits of the guided frames at least; absent objects are blanked by the object
-            score.
+        maps: mask logits of the guided frames at least, whatever their object scores.
         guided: bool (T,), the frames of the language path; none for a sentence without a target.
         relevance: float32 (T,) probabilities.
         scores: float32 (T,) object scores, logits; NaN where nothing was computed.
