@@ -81,8 +81,7 @@ class PropagateConfig(Settings):
     )
     object_gate: bool = setting(
         True,
-        "Without tracks: blank mask and memory of frames whose object score says that nothing is "
-        "visible.",
+        "Without tracks: blank mask and memory of frames whose object score is below 0.",
     )
     tracks: str = setting(
         AUTO,

@@ -38,10 +38,5 @@ class Runtime(Settings):
         "Devices to spread the videos over, one process each: cuda:0,cuda:1, or all for every "
         "GPU; by default one, --device.",
     )
-    precision: str = setting(
-        AUTO,
-        "Arithmetic of the network: float32, bfloat16 autocast (last digits differ), or auto: "
-        "bfloat16 on GPUs that have it.",
-        choices=PRECISIONS,
-    )
+    precision: str = setting(AUTO, "auto is bf16 on GPUs that have it.", choices=PRECISIONS)
     compile: bool = setting(False, "Compile the network with torch.compile.")
