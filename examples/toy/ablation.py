@@ -20,7 +20,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
-from ablation_arms import ARMS, REFERENCES, WEIGHTS, Arm, arms_of
+from ablation_arms import ARMS, REFERENCES, USUAL, WEIGHTS, Arm, arms_of
 from ablation_report import write_report
 from ablation_results import Run, Spans, read_sentences
 
@@ -188,7 +188,7 @@ def parsed() -> argparse.Namespace:
         "--tgl", default=TGL_PROGRAM, help="the program, if not that of this Python"
     )
     parser.add_argument("--backbone", default="toy")
-    parser.add_argument("--weights", nargs="+", default=list(WEIGHTS), choices=list(WEIGHTS))
+    parser.add_argument("--weights", nargs="+", default=list(USUAL), choices=list(WEIGHTS))
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--split", default="valid", choices=("valid", "dev"))
     parser.add_argument("--train-clips", type=int, default=320)

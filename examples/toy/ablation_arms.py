@@ -31,6 +31,8 @@ WEIGHTS: dict[str, Weights] = {
     "windows": Weights((*METHOD, "--relevance-context", "64"), with_head=True),
 }
 """Trainings by name, the most telling first."""
+USUAL = ("tgl", "mdp", "moments", "base")
+"""Windows are off by default and gained nothing where they were tried (docs/training.md)."""
 
 KNOWN, OWN, EVERY = "annotated", "predicted", "all"
 """Values of --moments."""

@@ -200,7 +200,7 @@ def _reading(runs: Sequence[Run], sentences: dict[Key, Sentence], command: str) 
 def _main_table(arms: Arms, references: Sequence[Run], kinds: dict[str, list[Key]]) -> str:
     target = kinds["with a target"]
     head = ["arm", "moments", "J", "F", "J&F", "sd", "with a target", "N-acc", "T-acc", "seeds"]
-    rows = [[*head, "J&F against BASE", "training, min"]]
+    rows = [[*head, "J&F against BASE"]]
     for (arm, route), same in arms.items():
         means = np.array([run.mean() for run in same])
         against = Comparison("", (arm, route), BASELINE).difference(arms, kinds[ALL])
@@ -213,13 +213,12 @@ def _main_table(arms: Arms, references: Sequence[Run], kinds: dict[str, list[Key
                 *_numbers(np.mean([(r.mean(target)[2], r.n_acc, r.t_acc) for r in same], axis=0)),
                 str(len(same)),
                 "-" if against is None or (arm, route) == BASELINE else str(against),
-                f"{np.mean([run.minutes or 0.0 for run in same]):.1f}",
             ]
         )
     for run in references:
         figures = [*run.mean(), run.mean(target)[2]]
         j, f, both, with_target = _numbers(figures)
-        rows.append([f"*{run.arm}*", "-", j, f, both, "-", with_target, *["-"] * 5])
+        rows.append([f"*{run.arm}*", "-", j, f, both, "-", with_target, *["-"] * 4])
     return _table(rows)
 
 

@@ -20,7 +20,6 @@ Moments = dict[tuple[str, str, str], set[int]]
 RESAMPLES = 4000
 CONFIDENCE = 0.95
 LATE, SHORT = 0.5, 0.3
-SECONDS_PER_MINUTE = 60.0
 WHOLE, BEFORE, INSIDE, AFTER = "", "before", "inside", "after"
 PARTS = (BEFORE, INSIDE, AFTER)
 """Parts of a video: before the first relevant frame, the relevant frames, after the last one."""
@@ -48,7 +47,6 @@ class Run:
 
     Attributes:
         figures: J, F and J&F of each sentence.
-        minutes: of training; None for a trivial reference.
         parts: by part of the video, J&F of each sentence that has frames there.
         n_acc: share of the sentences without target that get empty masks.
         t_acc: share of the sentences with a target that get masks.
@@ -60,7 +58,6 @@ class Run:
     route: str
     seed: int
     figures: dict[Key, tuple[float, float, float]]
-    minutes: float | None
     parts: dict[str, dict[Key, float]] = field(default_factory=dict)
     n_acc: float = NAN
     t_acc: float = NAN
@@ -82,7 +79,6 @@ class Run:
                 (row["video_id"], row["expression_id"]): (row["J"], row["F"], row["JF"])
                 for row in rows
             },
-            sum(log["seconds"]) / SECONDS_PER_MINUTE if log else None,
             _by_part(pq.read_table(scores / "frames.parquet").to_pylist()),
             no_target.get("N_acc", NAN),
             no_target.get("T_acc", NAN),

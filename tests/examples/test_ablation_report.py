@@ -29,7 +29,7 @@ def runs(load_script: Load) -> list[Any]:
                 parts = {
                     part: {key: row[2] for key, row in figures.items()} for part in results.PARTS
                 }
-                run = results.Run(arm.name, moments, seed, figures, 2.0, parts, 0.5, 0.75, 0.9, 0.6)
+                run = results.Run(arm.name, moments, seed, figures, parts, 0.5, 0.75, 0.9, 0.6)
                 made.append(run)
     return made
 
@@ -38,7 +38,7 @@ def test_the_page_starts_with_what_was_found(
     load_script: Load, runs: list[Any], tmp_path: Path
 ) -> None:
     report, results = load_script("ablation_report"), load_script("ablation_results")
-    reference = [results.Run("look-alikes", "", 0, runs[0].figures, None)]
+    reference = [results.Run("look-alikes", "", 0, runs[0].figures)]
     sentences = {key: results.Sentence(number % 3, 0.6, 0.2) for number, key in enumerate(KEYS)}
     spans = [results.Spans("tgl", seed, (0.5, 0.7), (1, 2)) for seed in (0, 1)]
     report.write_report(runs, spans, reference, sentences, tmp_path / "page.md", "command")
@@ -70,7 +70,6 @@ def test_a_difference_within_chance_is_no_finding(
             "all",
             seed,
             {key: (s, s, s) for key, s in zip(KEYS, rng.random(12).tolist(), strict=True)},
-            1.0,
         )
         for arm in ("TGL", "BASE")
         for seed in (0, 1)

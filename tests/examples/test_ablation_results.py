@@ -26,7 +26,7 @@ def make_run(results: ModuleType, seed: int, scores: np.ndarray, **more: Any) ->
     """A run with these J&F, (videos, sentences)."""
     names = keys(len(scores), scores.shape[1])
     figures = {k: (s, s, s) for k, s in zip(names, scores.ravel().tolist(), strict=True)}
-    return results.Run("an arm", "all", seed, figures, 2.0, **more)
+    return results.Run("an arm", "all", seed, figures, **more)
 
 
 def test_a_constant_difference_has_no_width(results: ModuleType) -> None:
@@ -128,12 +128,12 @@ def write_scores(folder: Path, relevant: str) -> None:
 
 def test_a_run_is_read_with_the_parts_of_its_videos(results: ModuleType, tmp_path: Path) -> None:
     write_scores(tmp_path / "scores", "..RR.R")
-    log = [("seconds", 30.0), ("seconds", 60.0), ("valid_relevance_auc", 0.9)]
+    log = [("valid_relevance_auc", 0.5), ("loss", 1.0), ("valid_relevance_auc", 0.9)]
     rows = [{"step": 1, "name": name, "value": value} for name, value in log]
     pq.write_table(pa.Table.from_pylist(rows), tmp_path / "history.parquet")
     run = results.Run.read("arm", "all", 3, tmp_path / "scores", tmp_path / "history.parquet")
     assert run.mean() == pytest.approx((0.1, 0.3, 0.2))
-    assert (run.n_acc, run.t_acc, run.minutes, run.auc) == (0.5, 0.75, 1.5, 0.9)
+    assert (run.n_acc, run.t_acc, run.auc) == (0.5, 0.75, 0.9)
     assert run.scores("before") == {("v", "0"): 0.75}
     assert run.scores("inside") == {("v", "0"): pytest.approx(1.5 * 10 / 3)}
     assert run.scores("after") == {}
