@@ -28,8 +28,9 @@ ablation: $(READY)  ## Train and compare every arm of the method; SEEDS=1 STEPS=
 	OMP_WAIT_POLICY=PASSIVE $(BIN)/python examples/toy/ablation.py examples/toy/work/ablation \
 	  --seeds $(SEEDS) --jobs $(JOBS) $(if $(STEPS),--steps $(STEPS)) --write docs/ablation.md
 
+# Bytecode is written whatever the environment says: each process would compile all modules again.
 test: $(READY)  ## Run the tests.
-	OMP_NUM_THREADS=1 $(PYTEST) -n 2 -m "not slow"
+	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(PYTEST) -n 2 --dist worksteal -m "not slow"
 
 test-slow: $(READY)  ## Run the tests that take minutes or gigabytes too.
 	$(PYTEST) -m slow --timeout 1800

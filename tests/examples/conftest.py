@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
 import pytest
-from forked_tgl import forked_tgl
 
 ROOT = Path(__file__).resolve().parents[2]
 TOY = ROOT / "examples" / "toy"
 
 
 @pytest.fixture(scope="session")
-def forked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def forked(python: list[str]) -> str:
     """A command that stands for `tgl`, and takes no time to start."""
-    with forked_tgl(tmp_path_factory.mktemp("tgl"), ROOT) as command:
-        yield command
+    return " ".join([*python, "-m", "tglcli"])
 
 
 @pytest.fixture(scope="session")

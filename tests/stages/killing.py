@@ -109,7 +109,7 @@ def end_of_child(work: Callable[[], str]) -> tuple[int, str]:
     read, write = os.pipe()
     child = os.fork()
     if child == 0:
-        _share_forkserver()
+        share_forkserver()
         _child(work, write)
     os.close(write)
     with os.fdopen(read) as answers:
@@ -118,11 +118,18 @@ def end_of_child(work: Callable[[], str]) -> tuple[int, str]:
     return os.waitstatus_to_exitcode(status), text
 
 
-def _share_forkserver() -> None:
+def share_forkserver() -> None:
     """Let a child use its parent's forkserver, of which it cannot ask whether it runs."""
     server = forkserver._forkserver
     if server._forkserver_pid is not None:
         forkserver.ensure_running = server.ensure_running = lambda: None  # type: ignore[attr-defined]
+
+
+def forget_forkserver() -> None:
+    """Let a child start a forkserver of its own, as a new process does."""
+    server = forkserver._forkserver
+    server._forkserver_pid = server._forkserver_alive_fd = server._forkserver_address = None
+    server._preload_modules = ["__main__"]
 
 
 def _child(work: Callable[[], str], write: int) -> None:

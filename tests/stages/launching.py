@@ -5,20 +5,25 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 
 
 def launch_pair(
-    *command: object, program: tuple[str, ...] = ("-m", "tglcli")
+    *command: object,
+    program: Sequence[str] = ("-m", "tglcli"),
+    python: Sequence[str] = (),
 ) -> subprocess.CompletedProcess[str]:
     """Run `tgl COMMAND` in two processes on this machine.
 
     Args:
         program: what torchrun starts in place of tgl.
+        python: what stands for python, of torchrun and of what it starts, if anything does.
     """
+    stand_in = ("--no-python", *python) if python else ()
     return subprocess.run(
         [
-            *(sys.executable, "-m", "torch.distributed.run", "--standalone"),
-            *("--nproc_per_node", "2", *program, *map(str, command)),
+            *(*(python or [sys.executable]), "-m", "torch.distributed.run", "--standalone"),
+            *("--nproc_per_node", "2", *stand_in, *program, *map(str, command)),
         ],
         capture_output=True,
         text=True,

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
-import sys
 import threading
 from pathlib import Path
 
@@ -182,18 +180,17 @@ def test_wrong_usage_is_one_line(
 
 
 def test_interrupting_a_stream_ends_it_in_order(
-    raw: bytes, checkpoint: Path, tmp_path: Path
+    raw: bytes, checkpoint: Path, tmp_path: Path, python: list[str]
 ) -> None:
     """Ctrl-C with the pipe still open: the frames so far are written, and the video plays."""
     out, masks = tmp_path / "o.mp4", tmp_path / "masks"
     options = ["-o", out, "--masks", masks, "--checkpoint", checkpoint, "--device", "cpu"]
-    command = [sys.executable, "-m", "tglcli", "segment", "-", *SENTENCES, "--online", *RAW]
+    command = [*python, "-m", "tglcli", "segment", "-", *SENTENCES, "--online", *RAW]
     process = subprocess.Popen(
         [str(word) for word in (*command, *options, "--delay", 0)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
     )
     assert process.stdin is not None
     process.stdin.write(raw[: 3 * FRAME_BYTES])

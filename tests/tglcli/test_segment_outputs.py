@@ -6,13 +6,13 @@ import hashlib
 import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 from click.testing import Result
+from forked_python import PID_FILE
 from typer.testing import CliRunner
 
 from schemas.errors import CorruptInput, OutputBlocked
@@ -123,17 +123,19 @@ def test_a_failed_run_leaves_no_hidden_folder(clip: Path, checkpoint: Path, tmp_
     assert [path.name for path in tmp_path.iterdir()] == ["own"]
 
 
-def test_a_killed_stream_can_be_rerun(clip: Path, checkpoint: Path, tmp_path: Path) -> None:
+def test_a_killed_stream_can_be_rerun(
+    clip: Path, checkpoint: Path, tmp_path: Path, python: list[str]
+) -> None:
     masks, out = tmp_path / "m", tmp_path / "o.mp4"
     raw = np.zeros((HEIGHT, WIDTH, 3), np.uint8).tobytes()
     options = ["--online", "--delay", 0, "--size", f"{WIDTH}x{HEIGHT}", "--fps", FPS]
     options += ["--masks", masks, "--checkpoint", checkpoint, "--device", "cpu"]
-    command = [sys.executable, "-m", "tglcli", "segment", "-", "a cube", "-o", out, *options]
+    command = [*python, "-m", "tglcli", "segment", "-", "a cube", "-o", out, *options]
     process = subprocess.Popen(
         [str(word) for word in command],
         stdin=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        env=os.environ | {PID_FILE: str(tmp_path / "pid")},
     )
     assert process.stdin is not None
     process.stdin.write(2 * raw)
@@ -141,7 +143,9 @@ def test_a_killed_stream_can_be_rerun(clip: Path, checkpoint: Path, tmp_path: Pa
     while not list(tmp_path.glob(".m.*/stdin/0/00001.png")):
         assert process.poll() is None, process.stderr
         time.sleep(0.05)
-    process.send_signal(signal.SIGKILL)
+    number = tmp_path / "pid"
+    os.kill(int(number.read_text()), signal.SIGKILL)
+    number.unlink()
     process.wait()
     assert not masks.exists()
     subprocess.run([str(word) for word in command], input=3 * raw, check=True, capture_output=True)

@@ -6,13 +6,12 @@ import contextlib
 import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
+from forked_python import OWN_WORKERS, PID_FILE
 
-ROOT = Path(__file__).resolve().parents[2]
 PATIENCE_SECONDS = 60
 INTERRUPTED = "interrupted; run the same command again to resume\n"
 TERMINATED = "terminated; run the same command again to resume\n"
@@ -37,26 +36,33 @@ def command(name: str, world: Path) -> tuple[str, ...]:
     }[name]
 
 
-def start(words: tuple[str, ...], folder: Path, path: str = "") -> subprocess.Popen[str]:
-    """The command in a process group of its own, as a shell starts it."""
-    search = os.pathsep.join(filter(None, [path, os.environ["PATH"]]))
-    return subprocess.Popen(
-        [sys.executable, "-m", "tglcli", *words],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-        cwd=folder,
-        env=os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "PATH": search},
-    )
+class Started:
+    """A command in a process group of its own, as a shell starts it."""
 
+    def __init__(self, python: list[str], words: tuple[str, ...], folder: Path, path: str = ""):
+        self._folder = folder
+        self._number = folder / "pid"
+        search = os.pathsep.join(filter(None, [path, os.environ["PATH"]]))
+        self.popen = subprocess.Popen(
+            [*python, "-m", "tglcli", *words],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=folder,
+            env=os.environ | {"PATH": search, PID_FILE: str(self._number), OWN_WORKERS: "1"},
+        )
 
-def wait_for(pattern: str, folder: Path, process: subprocess.Popen[str]) -> None:
-    """Until a file that the command makes is there."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not any(folder.glob(pattern)) and process.poll() is None:
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    @property
+    def pid(self) -> int:
+        """The command's own number, not that of the process which stands for it."""
+        return int(self._number.read_text())
+
+    def wait_for(self, pattern: str) -> None:
+        """Until a file that the command makes is there."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not any(self._folder.glob(pattern)) and self.popen.poll() is None:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
 
 
 @pytest.mark.parametrize(
@@ -71,42 +77,48 @@ def wait_for(pattern: str, folder: Path, process: subprocess.Popen[str]) -> None
     ids=str,
 )
 def test_a_signal_ends_in_one_line(
-    world: Path, tmp_path: Path, name: str, case: tuple[signal.Signals, bool, int, str]
+    world: Path,
+    tmp_path: Path,
+    python: list[str],
+    name: str,
+    case: tuple[signal.Signals, bool, int, str],
 ) -> None:
     number, whole_group, code, line = case
-    process = start(command(name, world), tmp_path)
-    wait_for(".out.*.work", tmp_path, process)
+    process = Started(python, command(name, world), tmp_path)
+    process.wait_for(".out.*.work")
     time.sleep(0.2)
     (os.killpg if whole_group else os.kill)(process.pid, number)
-    out, errors = process.communicate(timeout=PATIENCE_SECONDS)
-    assert (process.returncode, errors, out) == (code, line, "")
+    out, errors = process.popen.communicate(timeout=PATIENCE_SECONDS)
+    assert (process.popen.returncode, errors, out) == (code, line, "")
     assert not (tmp_path / "out").exists()
 
 
-def test_the_same_command_completes(world: Path, tmp_path: Path) -> None:
-    process = start(command("render", world), tmp_path)
-    wait_for(".out.*.work", tmp_path, process)
-    process.terminate()
-    process.communicate(timeout=PATIENCE_SECONDS)
-    process = start(command("render", world), tmp_path)
-    out, errors = process.communicate(timeout=PATIENCE_SECONDS)
-    assert (process.returncode, errors) == (0, "")
+def test_the_same_command_completes(world: Path, tmp_path: Path, python: list[str]) -> None:
+    process = Started(python, command("render", world), tmp_path)
+    process.wait_for(".out.*.work")
+    os.kill(process.pid, signal.SIGTERM)
+    process.popen.communicate(timeout=PATIENCE_SECONDS)
+    process = Started(python, command("render", world), tmp_path)
+    out, errors = process.popen.communicate(timeout=PATIENCE_SECONDS)
+    assert (process.popen.returncode, errors) == (0, "")
     assert "render: done in" in out
 
 
-def test_nobody_waits_for_a_thread_that_cannot_be_stopped(world: Path, tmp_path: Path) -> None:
+def test_nobody_waits_for_a_thread_that_cannot_be_stopped(
+    world: Path, tmp_path: Path, python: list[str]
+) -> None:
     (tmp_path / "ffmpeg").write_text(SLOW_FFMPEG)
     (tmp_path / "ffmpeg").chmod(0o755)
     words = ("extract-frames", str(world / "toy/valid/videos"), str(tmp_path / "out"))
-    process = start((*words, "--workers", "2"), tmp_path, path=str(tmp_path))
+    process = Started(python, (*words, "--workers", "2"), tmp_path, path=str(tmp_path))
     try:
-        wait_for(".out.*.work/**/started", tmp_path, process)
+        process.wait_for(".out.*.work/**/started")
         began = time.monotonic()
-        process.terminate()
-        assert process.wait(PATIENCE_SECONDS) == 143
+        os.kill(process.pid, signal.SIGTERM)
+        assert process.popen.wait(PATIENCE_SECONDS) == 143
         assert time.monotonic() - began < 20
-        assert process.stderr is not None
-        assert process.stderr.readline() == TERMINATED
+        assert process.popen.stderr is not None
+        assert process.popen.stderr.readline() == TERMINATED
     finally:
         with contextlib.suppress(ProcessLookupError):  # the sleepers ended with it
             os.killpg(process.pid, signal.SIGKILL)

@@ -15,8 +15,8 @@ from tglcli.main import main
 
 UNTIL_STOPPED = 300
 PAUSE = 0.05
-FIRST_IS_READY = Path(tempfile.gettempdir()) / f"tgl-first-is-ready-{os.getppid()}"
-"""Made by the first process; both are children of one launcher."""
+FIRST_IS_READY = Path(tempfile.gettempdir()) / f"tgl-first-{os.environ['TORCHELASTIC_RUN_ID']}"
+"""Made by the first process; both have the number of one run."""
 
 
 def add_and_end(self: FinishedUnits, *args: Any) -> None:

@@ -32,14 +32,17 @@ from stages.propagate.work import FinishedUnits, WorkerStats, finished_rows, pro
 KILLED = Path(__file__).with_name("killed_process.py")
 
 
-def launch(world: Any, out: Path, *program: str) -> subprocess.CompletedProcess[str]:
-    """`tgl propagate` in two processes, as a user starts it."""
+def launch(
+    world: Any, out: Path, python: list[str], *program: str
+) -> subprocess.CompletedProcess[str]:
+    """`tgl propagate` in two processes, as a launcher starts it."""
     inputs = world.inputs
     return launch_pair(
         *("propagate", inputs.index, inputs.text, inputs.checkpoint, out, "--tracks", "off"),
         *("--workers", "1", "--device", "cpu"),
         *("--moments", "annotated", "--expressions-per-batch", "1"),
         program=program,
+        python=python,
     )
 
 
@@ -49,21 +52,23 @@ def content(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 
 
-def test_two_processes_make_what_one_makes_and_survive_a_kill(world: Any, tmp_path: Path) -> None:
+def test_two_processes_make_what_one_makes_and_survive_a_kill(
+    world: Any, tmp_path: Path, python: list[str]
+) -> None:
     """The second process is killed when each has finished a sentence; then the same run again."""
     config = PropagateConfig(tracks="off", moments="annotated", expressions_per_batch=1)
     runtime = Runtime(workers=1, device="cpu")
     alone, out = tmp_path / "alone", tmp_path / "together"
     execute(STAGE, config, world.inputs, alone, runtime=runtime, progress=SilentProgress())
 
-    killed = launch(world, out, str(KILLED))
+    killed = launch(world, out, python, str(KILLED))
     assert killed.returncode != 0
     ours = [line for line in killed.stderr.splitlines() if line.startswith("error: ")]
     assert len(ours) == 1
     assert "stopped by the launcher, as when another process ends; run the same" in ours[0]
     assert not out.exists()
 
-    done = launch(world, out, "-m", "tglcli")
+    done = launch(world, out, python, "-m", "tglcli")
     assert done.returncode == 0, done.stderr
     assert content(out) == content(alone)
     assert "2 expressions finished before" in done.stdout

@@ -32,11 +32,16 @@ def options_of(config: TrainConfig) -> list[str]:
     return words
 
 
-def launch(config: TrainConfig, inputs: TrainInputs, out: Path) -> str:
-    """Run `tgl train` in two processes, as a user starts it; returns its stdout."""
+def launch(config: TrainConfig, inputs: TrainInputs, out: Path, *python: str) -> str:
+    """Run `tgl train` in two processes, as a user starts it; returns its stdout.
+
+    Args:
+        python: what stands for python, if anything does.
+    """
     done = launch_pair(
         *("train", inputs.index, inputs.text, out, "--backbone", inputs.backbone),
         *("--valid", inputs.valid, "--workers", "1", *options_of(config)),
+        python=python,
     )
     assert done.returncode == 0, done.stderr
     assert "Warning" not in done.stderr
@@ -48,7 +53,9 @@ def figures(folder: Path, name: str) -> list[float]:
     return [row["value"] for row in rows if row["name"] == name]
 
 
-def test_two_processes_equal_one_with_a_doubled_batch(inputs: TrainInputs, tmp_path: Path) -> None:
+def test_two_processes_equal_one_with_a_doubled_batch(
+    inputs: TrainInputs, tmp_path: Path, python: list[str]
+) -> None:
     """All frames are guided, so that the heat-map loss is a mean over equally many frames.
 
     The rate is small: Adam divides by the gradient's size, which turns the last bits of a
@@ -66,7 +73,7 @@ def test_two_processes_equal_one_with_a_doubled_batch(inputs: TrainInputs, tmp_p
         progress=SilentProgress(),
     )
     halves = small(batch=2, **common)
-    assert "2 steps" in launch(halves, inputs, tmp_path / "two")
+    assert "2 steps" in launch(halves, inputs, tmp_path / "two", *python)
     assert "up to date" in launch(halves, inputs, tmp_path / "two")
     validated = ("valid_J", "valid_relevance_auc", "valid_relevance_ap_per_sentence")
     for name in ("loss", "mask", "dice", "relevance", "norm", "J", *validated):
