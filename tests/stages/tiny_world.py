@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -129,15 +129,25 @@ def states(root: Path) -> dict[str, tuple[int, ...]]:
     costs less.
     """
     found = {}
-    for path in sorted(root.rglob("*")):
-        status = path.lstat()
-        found[path.relative_to(root).as_posix()] = (
+    start = len(str(root)) + 1
+    for entry in _entries(str(root)):
+        status = entry.stat(follow_symlinks=False)
+        found[entry.path[start:]] = (
             status.st_ino,
             status.st_size,
             status.st_mtime_ns,
             status.st_ctime_ns,
         )
     return found
+
+
+def _entries(folder: str) -> Iterator[os.DirEntry[str]]:
+    """Everything below a folder; links are not followed."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            yield entry
+            if entry.is_dir(follow_symlinks=False):
+                yield from _entries(entry.path)
 
 
 def tgl(*arguments: object) -> tuple[int, str, str]:
