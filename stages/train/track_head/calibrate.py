@@ -9,7 +9,7 @@ import numpy as np
 from stages.core.model.config import TrackThresholds
 
 KEPT_TARGETS = 0.95
-"""Share of the sentences with a target that must keep their masks (T-acc)."""
+"""Share of the held-out sentences with a target that must keep their masks (T-acc)."""
 
 
 @dataclass(frozen=True)
@@ -28,9 +28,6 @@ class Judged:
 def calibrate(judged: Judged) -> TrackThresholds:
     """Choose the highest threshold that keeps enough of the sentences with a target.
 
-    Of n held-out ones, ``KEPT_TARGETS`` and a standard error more are kept: with the share alone,
-    every second set of new videos would fall below it.
-
     Returns:
         A threshold of 0 where no sentence lacks a target, since such a data set asks for masks
         always; the default if no sentence has one.
@@ -40,9 +37,7 @@ def calibrate(judged: Judged) -> TrackThresholds:
         return TrackThresholds()
     if has.all():
         return TrackThresholds(no_target=0.0)
-    error = np.sqrt(KEPT_TARGETS * (1 - KEPT_TARGETS) / has.sum())
-    dropped = max(0.0, 1 - KEPT_TARGETS - float(error))
-    lowest = np.quantile(judged.probability[has], dropped, method="lower")
+    lowest = np.quantile(judged.probability[has], 1 - KEPT_TARGETS, method="lower")
     return TrackThresholds(no_target=float(lowest))
 
 

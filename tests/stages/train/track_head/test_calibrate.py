@@ -35,14 +35,3 @@ def test_the_promised_share_of_targets_is_kept(rows: list[tuple[float, bool]]) -
     if any(target for _, target in rows):
         threshold = calibrate(judged(*rows)).no_target
         assert empty_rates(judged(*rows), threshold)["T-acc"] >= KEPT_TARGETS
-
-
-def test_new_videos_keep_their_share_in_most_cases() -> None:
-    """One standard error is 5 of 6 times enough; without it, it would be every second time."""
-    rng = np.random.default_rng(0)
-    held = 0
-    for _ in range(400):
-        rows = rng.random(151)  # of held-out sentences with a target
-        found = calibrate(Judged(np.append(rows, 0.0), np.append(np.ones(151, bool), False)))
-        held += 1 - found.no_target >= KEPT_TARGETS  # the share of all sentences above it
-    assert 0.78 <= held / 400 <= 0.92
