@@ -151,7 +151,7 @@ class VideoFeatures:
             self._kept.move_to_end(chunk)
             return found
         parts = [future.result() for future in self._decode(chunk)]
-        self._prefetch(chunk - 1 if chunk < self._last else chunk + 1)
+        self._prefetch(self._following(chunk))
         self._last = chunk
         found = self._encode_parts(parts)
         self._kept[chunk] = found
@@ -188,13 +188,19 @@ class VideoFeatures:
             return self._decoders.submit(self._hidden.read, frame)
         return self._decoders.submit(read_resized, self.video, frame, self._size)
 
+    def _following(self, chunk: int) -> int:
+        """The chunk that may come after one: tracking reads from two places of a video in turn."""
+        from_before, from_behind = chunk - 1 in self._kept, chunk + 1 in self._kept
+        if from_before != from_behind:
+            return chunk + 1 if from_before else chunk - 1
+        return chunk - 1 if chunk < self._last else chunk + 1
+
     def _prefetch(self, chunk: int) -> None:
-        """Decode a chunk that may come next while this one is encoded; drop wrong guesses."""
-        for futures in self._ahead.values():
-            for future in futures:
+        """Decode a chunk that may come soon while another one is encoded; drop old guesses."""
+        while len(self._ahead) >= budgets.CHUNKS_AHEAD:
+            for future in self._ahead.pop(next(iter(self._ahead))):
                 future.cancel()
-        self._ahead.clear()
-        if 0 <= chunk * self._chunk < len(self) and chunk not in self._kept:
+        if 0 <= chunk * self._chunk < len(self) and not {chunk} & {*self._kept, *self._ahead}:
             self._ahead[chunk] = self._decode(chunk)
 
     def _evict(self) -> None:

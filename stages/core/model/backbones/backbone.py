@@ -14,10 +14,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from stages.core.model.backbones.features import FrameFeatures
+from stages.core.model.backbones.features import FrameFeatures, ItemFeatures, repeat_rows
 from stages.core.model.backbones.preprocess import normalise
 from stages.core.model.backbones.records import Decoded, MemoryTokens, Prompts
-from stages.core.model.backbones.shared_attention import attend_ragged, attend_shared
+from stages.core.model.backbones.steps.attention import attend_ragged, attend_shared
+from stages.core.model.backbones.steps.layers import is_compiled
+from stages.core.model.backbones.steps.mask_decoder import decode_masks
+from stages.core.model.backbones.steps.memory_encoder import encode_memory
 from stages.core.model.backbones.wrapped import VideoModel
 
 NO_OBJECT = -1024.0
@@ -86,7 +89,7 @@ class Backbone(VideoModel):
 
     def segment(
         self,
-        features: FrameFeatures,
+        features: ItemFeatures,
         memory: MemoryTokens | Sequence[MemoryTokens] | None,
         *,
         sparse: Tensor | None = None,
@@ -95,51 +98,63 @@ class Backbone(VideoModel):
         """Memory attention and mask decoder.
 
         Args:
-            features: of B frames.
-            memory: the memories that they read, or those of runs of frames that read equally many
+            features: of B items.
+            memory: the memories that they read, or those of runs of items that read equally many
                 (in eval mode); None if there are none yet.
             sparse: (B, 1, P, C) prompt tokens, or none.
             multimask: three candidates instead of one.
         """
+        frames, rows = features.frames, features.rows
         if memory is None:
-            coarse = features.coarse + self.sam.no_memory_embedding.view(1, -1, 1, 1)
+            coarse = frames.coarse + self.sam.no_memory_embedding.view(1, -1, 1, 1)
+            coarse = repeat_rows(coarse, rows)
         elif isinstance(memory, MemoryTokens):
-            coarse = self.attend(features.coarse, features.position, memory)
+            coarse = self.attend(frames.coarse, frames.position, memory, rows)
         else:
-            coarse = self.attend_ragged(features.coarse, features.position, memory)
+            coarse = self.attend_ragged(frames.coarse, frames.position, memory, rows)
         return self.decode(
-            coarse, features.middle, features.fine, sparse=sparse, multimask=multimask
+            coarse, frames.middle, frames.fine, rows=rows, sparse=sparse, multimask=multimask
         )
 
-    def attend(self, coarse: Tensor, position: Tensor, memory: MemoryTokens) -> Tensor:
+    def attend(
+        self, coarse: Tensor, position: Tensor, memory: MemoryTokens, rows: Tensor | None = None
+    ) -> Tensor:
         """Memory attention.
 
         Args:
-            coarse: (B, C, h, h).
+            coarse: (n, C, h, h).
             position: (1, C, h, h).
             memory: read by the B items.
+            rows: (B,) which of the n frames each item shows; None: n is B, each its own.
 
         Returns:
             (B, C, h, h) features with the memories mixed in.
         """
         if memory.owner is None:
-            return self._attend_own(coarse, position, memory)
-        return attend_shared(self.sam.memory_attention, coarse, position, memory, memory.owner)
+            return self._attend_own(repeat_rows(coarse, rows), position, memory)
+        return attend_shared(
+            self.sam.memory_attention, coarse, position, memory, memory.owner, rows
+        )
 
     def attend_ragged(
-        self, coarse: Tensor, position: Tensor, memories: Sequence[MemoryTokens]
+        self,
+        coarse: Tensor,
+        position: Tensor,
+        memories: Sequence[MemoryTokens],
+        rows: Tensor | None = None,
     ) -> Tensor:
         """Memory attention of items that read unequally many memories; in eval mode only.
 
         Args:
-            coarse: (B, C, h, h).
+            coarse: (n, C, h, h).
             position: (1, C, h, h).
             memories: of runs of items that read equally many; each has one memory per item.
+            rows: (B,) which of the n frames each item shows; None: n is B, each its own.
 
         Returns:
             (B, C, h, h).
         """
-        return attend_ragged(self.sam.memory_attention, coarse, position, memories)
+        return attend_ragged(self.sam.memory_attention, coarse, position, memories, rows)
 
     def _attend_own(
         self, coarse: Tensor, position: Tensor, memory: MemoryTokens, **more: int
@@ -171,6 +186,7 @@ class Backbone(VideoModel):
         middle: Tensor,
         fine: Tensor,
         *,
+        rows: Tensor | None = None,
         sparse: Tensor | None = None,
         dense: Tensor | None = None,
         multimask: bool = True,
@@ -179,27 +195,35 @@ class Backbone(VideoModel):
 
         Args:
             coarse: (B, C, h, h) after memory.
-            middle: (B, C/4, 2h, 2h).
-            fine: (B, C/8, 4h, 4h).
+            middle: (n, C/4, 2h, 2h).
+            fine: (n, C/8, 4h, 4h).
+            rows: (B,) which of the n frames each item shows; None: n is B, each its own.
             sparse: (B, 1, P, C) prompt tokens, or none.
             dense: (B, C, h, h) mask prompt, or none.
             multimask: three candidates instead of one.
         """
-        batch = len(coarse)
-        encoder = self.sam.prompt_encoder
+        batch, decoder = len(coarse), self.sam.mask_decoder
         if dense is None:
-            dense = encoder.no_mask_embed.weight.view(1, -1, 1, 1)
-            dense = dense.expand(batch, -1, *coarse.shape[-2:])
+            dense = self.sam.prompt_encoder.no_mask_embed.weight.view(1, -1, 1, 1)
+        if sparse is None:
+            sparse = self.no_prompt(batch)
         positions = self.sam.get_image_wide_positional_embeddings()  # (1, C, h, h)
-        masks, iou, tokens, score = self.sam.mask_decoder(
-            image_embeddings=coarse,
-            image_positional_embeddings=positions.expand(batch, -1, -1, -1),
-            sparse_prompt_embeddings=self.no_prompt(batch) if sparse is None else sparse,
-            dense_prompt_embeddings=dense,
-            multimask_output=multimask,
-            high_resolution_features=[fine, middle],
-        )  # (B, 1, M, s, s), (B, 1, M), (B, 1, M, C), (B, 1, 1)
-        return Decoded(masks[:, 0], iou[:, 0], tokens[:, 0], score[:, 0, 0])
+        by_stability = decoder.dynamic_multimask_via_stability and not multimask
+        if self.training or by_stability or is_compiled(decoder):
+            masks, iou, tokens, score = decoder(
+                image_embeddings=coarse,
+                image_positional_embeddings=positions.expand(batch, -1, -1, -1),
+                sparse_prompt_embeddings=sparse,
+                dense_prompt_embeddings=dense.expand(batch, -1, *coarse.shape[-2:]),
+                multimask_output=multimask,
+                high_resolution_features=[repeat_rows(fine, rows), repeat_rows(middle, rows)],
+            )  # (B, 1, M, s, s), (B, 1, M), (B, 1, M, C), (B, 1, 1)
+            return Decoded(masks[:, 0], iou[:, 0], tokens[:, 0], score[:, 0, 0])
+        levels = (middle, fine)
+        found = decode_masks(
+            decoder, coarse + dense, positions, sparse[:, 0], levels, rows, multimask=multimask
+        )
+        return Decoded(*found)
 
     def takes_multimask(self, prompts: Prompts | None, *, initial: bool) -> bool:
         """Return whether three candidates are decoded, as they are for few clicks.
@@ -219,20 +243,23 @@ class Backbone(VideoModel):
         points, labels = prompts.clicks()  # (B, P, 2), (B, P)
         return self.sam.prompt_encoder(points.unsqueeze(1), labels.unsqueeze(1), None, None)[0]
 
-    def read_mask(self, features: FrameFeatures, mask: Tensor, *, gate: bool) -> Decoded:
+    def read_mask(self, features: ItemFeatures, mask: Tensor, *, gate: bool) -> Decoded:
         """Take given masks as the result for B objects, with the token that describes them.
 
         Args:
-            features: of B frames.
+            features: of B items.
             mask: (B, S, S) of 0 and 1.
             gate: let the decoder's own object score decide about the pointer too, as SAM 2 does.
         """
-        logits = mask.to(features.coarse.dtype) * MASK_SCALE + MASK_BIAS  # (B, S, S)
+        frames, rows = features.frames, features.rows
+        given = mask.to(frames.coarse.dtype)
+        logits = given * MASK_SCALE + MASK_BIAS  # (B, S, S)
         low = _resize(logits.unsqueeze(1), self.mask_size, antialias=True)  # (B, 1, s, s)
-        hint = self.sam.mask_downsample(mask.unsqueeze(1).to(features.coarse.dtype))
+        hint = self.sam.mask_downsample(given.unsqueeze(1))
         hint = _resize(hint, self.mask_size, antialias=True)  # (B, 1, s, s)
         dense = self.sam.prompt_encoder.mask_embed(hint)  # (B, C, h, h)
-        read = self.decode(features.coarse, features.middle, features.fine, dense=dense)
+        coarse = repeat_rows(frames.coarse, rows)
+        read = self.decode(coarse, frames.middle, frames.fine, rows=rows, dense=dense)
         present = mask.flatten(1).any(dim=1)
         score = present.to(logits.dtype) * MASK_SCALE + MASK_BIAS
         # The session multiplies two gates: the decoder's and the given mask's.
@@ -255,16 +282,24 @@ class Backbone(VideoModel):
         )
 
     def remember(
-        self, coarse: Tensor, mask: Tensor, object_score: Tensor, *, gate: bool, binarise: bool
+        self,
+        coarse: Tensor,
+        mask: Tensor,
+        object_score: Tensor,
+        *,
+        gate: bool,
+        binarise: bool,
+        rows: Tensor | None = None,
     ) -> Tensor:
         """Memory encoder.
 
         Args:
-            coarse: (B, C, h, h) features of the frames, as the image encoder gave them.
+            coarse: (n, C, h, h) features of the frames, as the image encoder gave them.
             mask: (B, m, m) logits of any side m.
             object_score: (B,) logits.
             gate: treat items with a score at or below 0 as absent.
             binarise: write a hard mask, as SAM 2 does for prompted frames.
+            rows: (B,) which of the n frames each item shows; None: n is B, each its own.
 
         Returns:
             (B, N, Cm) memory tokens, see ``memory_tokens``.
@@ -276,7 +311,11 @@ class Backbone(VideoModel):
         high = _resize(high, MEMORY_SCALE * self.mask_size, antialias=True)  # (B, 1, 4s, 4s)
         amount = (high > 0).to(coarse.dtype) if binarise else high.sigmoid()
         amount = amount * config.sigmoid_scale_for_mem_enc + config.sigmoid_bias_for_mem_enc
-        memory, _ = self.sam.memory_encoder(coarse, amount)  # (B, Cm, h, h)
+        encoder = self.sam.memory_encoder
+        if self.training or is_compiled(encoder):
+            memory, _ = encoder(repeat_rows(coarse, rows), amount)  # (B, Cm, h, h)
+        else:
+            memory = encode_memory(encoder, coarse, amount, rows)
         absent_code = self.sam.occlusion_spatial_embedding_parameter
         if gate and absent_code is not None:
             absent = (object_score <= 0).to(memory.dtype).view(-1, 1, 1, 1)

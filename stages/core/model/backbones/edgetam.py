@@ -18,6 +18,7 @@ from torch import Tensor
 
 from schemas.errors import ConfigError, MissingInput
 from stages.core.model.backbones.backbone import Backbone
+from stages.core.model.backbones.features import repeat_rows
 from stages.core.model.backbones.records import MemoryTokens
 
 TIMM_ENCODER = "edgetam_vision_model"
@@ -74,7 +75,9 @@ class EdgeTamBackbone(Backbone):
         perceiver = self.sam.spatial_perceiver
         return perceiver.num_latents_1d + perceiver.num_latents_2d
 
-    def attend(self, coarse: Tensor, position: Tensor, memory: MemoryTokens) -> Tensor:
+    def attend(
+        self, coarse: Tensor, position: Tensor, memory: MemoryTokens, rows: Tensor | None = None
+    ) -> Tensor:
         """Memory attention, see ``Backbone``.
 
         Memories that several items read are copied: at 1024 px, projecting the few latents once
@@ -86,14 +89,21 @@ class EdgeTamBackbone(Backbone):
             memory = MemoryTokens(own, places, memory.pointer_tokens)
         spatial = len(memory.memory) - memory.pointer_tokens
         return self._attend_own(
-            coarse, position, memory, num_spatial_memory_tokens=spatial // self.memory_length
+            repeat_rows(coarse, rows),
+            position,
+            memory,
+            num_spatial_memory_tokens=spatial // self.memory_length,
         )
 
     def attend_ragged(
-        self, coarse: Tensor, position: Tensor, memories: Sequence[MemoryTokens]
+        self,
+        coarse: Tensor,
+        position: Tensor,
+        memories: Sequence[MemoryTokens],
+        rows: Tensor | None = None,
     ) -> Tensor:
         """Memory attention run by run, see ``Backbone``: latents have a rotation of their own."""
-        runs = coarse.split([memory.memory.shape[1] for memory in memories])
+        runs = repeat_rows(coarse, rows).split([memory.memory.shape[1] for memory in memories])
         parts = [
             self.attend(own, position, memory) for own, memory in zip(runs, memories, strict=True)
         ]

@@ -43,6 +43,16 @@ class FrameFeatures:
     def __len__(self) -> int:
         return self.coarse.shape[0]
 
+    @property
+    def frames(self) -> FrameFeatures:
+        """Itself: each of N items shows a frame of its own, see ``RepeatedFeatures``."""
+        return self
+
+    @property
+    def rows(self) -> None:
+        """No item shows the frame of another one."""
+        return None
+
     def __getitem__(self, index: slice | Tensor | Sequence[int]) -> FrameFeatures:
         """Some of the frames, in the order asked for."""
         return self._map(lambda level: level[index])
@@ -90,3 +100,32 @@ class FrameFeatures:
             coarse=torch.cat([part.coarse for part in parts]),
             position=first.position,
         )
+
+
+@dataclass(frozen=True)
+class RepeatedFeatures:
+    """Features of B items, several of which show the same frame; the frames are not copied.
+
+    Attributes:
+        frames: of n frames.
+        rows: int64 (B,) which of them each item shows, on their device.
+    """
+
+    frames: FrameFeatures
+    rows: Tensor
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+ItemFeatures = FrameFeatures | RepeatedFeatures
+"""Features of B items: ``frames``, and ``rows`` where items share them."""
+
+
+def repeat_rows(level: Tensor, rows: Tensor | None) -> Tensor:
+    """(B, ...) from (n, ...): what each item shows; one frame is repeated without copies."""
+    if rows is None:
+        return level
+    if len(level) == 1:
+        return level.expand(len(rows), *level.shape[1:])
+    return level[rows]

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from stages.core.model.backbones.backbone import MASK_BIAS, MASK_SCALE, NO_OBJECT, Backbone
-from stages.core.model.backbones.features import FrameFeatures
+from stages.core.model.backbones.features import FrameFeatures, ItemFeatures
 from stages.core.model.backbones.memory import MemoryBank, collate, collate_runs, read_session
 from stages.core.model.backbones.records import Decoded, MemoryTokens, Prompts
 
@@ -38,6 +38,19 @@ class TrackedFrame:
         return torch.where(shown, self.decoded.mask_logits, NO_OBJECT)
 
 
+@dataclass(frozen=True)
+class Step:
+    """Where an object is tracked to.
+
+    Attributes:
+        frame: its index.
+        reverse: tracking runs backwards.
+    """
+
+    frame: int
+    reverse: bool = False
+
+
 @dataclass
 class PromptedTracker:
     """Tracks B objects through one clip, or one object through each of B clips.
@@ -59,7 +72,7 @@ class PromptedTracker:
     def step(
         self,
         frame: int,
-        features: FrameFeatures,
+        features: ItemFeatures,
         prompts: Prompts | None = None,
         *,
         reverse: bool = False,
@@ -70,7 +83,7 @@ class PromptedTracker:
 
         Args:
             frame: its index.
-            features: of B frames, one per object (repeat a frame for objects of one clip).
+            features: of B items, one per object (repeat a frame for objects of one clip).
             prompts: for all B objects; needed for the first frame.
             reverse: tracking runs backwards.
             correct: the prompts correct a frame that was tracked: clicks are read together with
@@ -86,18 +99,29 @@ class PromptedTracker:
                 raise ValueError("the first frame of a track needs prompts")
             self.banks = [MemoryBank(self.memory_dtype) for _ in range(len(features))]
         initial = prompts is not None and not correct
-        decoded = self._segment(frame, features, prompts, reverse=reverse, initial=initial)
+        steps = [Step(frame, reverse=reverse)] * len(self.banks)
+        decoded = self._segment(steps, features, prompts, initial=initial)
         if write:
-            self._remember(frame, features, decoded, prompts, initial=initial)
+            self._remember(steps, features, decoded, prompts, initial=initial)
         return TrackedFrame(frame, decoded, prompts is not None)
+
+    def track(self, steps: Sequence[Step], features: ItemFeatures) -> Decoded:
+        """Track each object to a frame of its own, and remember it.
+
+        Args:
+            steps: one per object.
+            features: of B items, one per object.
+        """
+        decoded = self._segment(steps, features, None, initial=False)
+        self._remember(steps, features, decoded, None, initial=False)
+        return decoded
 
     def _segment(
         self,
-        frame: int,
-        features: FrameFeatures,
+        steps: Sequence[Step],
+        features: ItemFeatures,
         prompts: Prompts | None,
         *,
-        reverse: bool,
         initial: bool,
     ) -> Decoded:
         backbone = self.backbone
@@ -105,20 +129,22 @@ class PromptedTracker:
             return backbone.read_mask(features, prompts.mask, gate=self.gate)
         return backbone.segment(
             features,
-            None if initial else self._read(frame, features, reverse=reverse),
+            None if initial else self._read(steps, features),
             sparse=None if prompts is None else backbone.prompt_tokens(prompts),
             multimask=backbone.takes_multimask(prompts, initial=initial),
         )
 
     def _read(
-        self, frame: int, features: FrameFeatures, *, reverse: bool
+        self, steps: Sequence[Step], features: ItemFeatures
     ) -> MemoryTokens | list[MemoryTokens]:
-        """The memories of the objects for one frame."""
+        """The memories of the objects for a frame each."""
+        total, backbone = self.total_frames, self.backbone
         reads = [
-            read_session(bank, frame, self.total_frames, self.backbone, reverse=reverse)
-            for bank in self.banks
+            read_session(bank, step.frame, total, backbone, reverse=step.reverse)
+            for bank, step in zip(self.banks, steps, strict=True)
         ]
-        side = (features.coarse.shape[-2], features.coarse.shape[-1])
+        coarse = features.frames.coarse
+        side = (coarse.shape[-2], coarse.shape[-1])
         stack = collate if self.backbone.training else collate_runs
         tokens = stack(reads, self.backbone, side)
         if tokens is None:
@@ -127,8 +153,8 @@ class PromptedTracker:
 
     def _remember(
         self,
-        frame: int,
-        features: FrameFeatures,
+        steps: Sequence[Step],
+        features: ItemFeatures,
         decoded: Decoded,
         prompts: Prompts | None,
         *,
@@ -142,14 +168,15 @@ class PromptedTracker:
         else:
             logits = mask.to(decoded.candidates.dtype) * MASK_SCALE + MASK_BIAS
         memory = self.backbone.remember(
-            features.coarse,
+            features.frames.coarse,
             logits,
             decoded.object_score,
             gate=self.gate or given,
             binarise=prompts is not None and not self.backbone.training,
+            rows=features.rows,
         )
-        for row, bank in enumerate(self.banks):
-            bank.write(frame, memory[row], pointer[row], prompted=initial)
+        for row, (bank, step) in enumerate(zip(self.banks, steps, strict=True)):
+            bank.write(step.frame, memory[row], pointer[row], prompted=initial)
 
 
 def track_prompted(

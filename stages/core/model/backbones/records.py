@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 import torch
@@ -28,6 +29,17 @@ class Decoded:
     tokens: Tensor
     object_score: Tensor
     pointer: Tensor | None = None
+
+    def __getitem__(self, rows: slice | Sequence[int]) -> Decoded:
+        """Some of the items: views for a slice, else copies."""
+        pointer = self.pointer
+        return Decoded(
+            candidates=self.candidates[rows],
+            iou=self.iou[rows],
+            tokens=self.tokens[rows],
+            object_score=self.object_score[rows],
+            pointer=None if pointer is None else pointer[rows],
+        )
 
     @property
     def chosen(self) -> Tensor:

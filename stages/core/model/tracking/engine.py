@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from itertools import chain, zip_longest
+from typing import Any
 
 import torch
 
 from stages.core.engine.failures import is_out_of_memory
 from stages.core.model import budgets
 from stages.core.model.backbones.backbone import Backbone
-from stages.core.model.backbones.features import FrameFeatures
+from stages.core.model.backbones.features import FrameFeatures, RepeatedFeatures
 from stages.core.model.backbones.memory import MemoryBank, read_session
-from stages.core.model.backbones.prompted import PromptedTracker, TrackedFrame
+from stages.core.model.backbones.prompted import PromptedTracker, Step, TrackedFrame
 from stages.core.model.backbones.records import Decoded, Prompts
 from stages.core.model.tracking.banks import drop_unread, prompted_alone
 from stages.core.model.tracking.prompts import join_prompts, prompt_shape
@@ -42,31 +44,26 @@ class ObjectTrack:
         number: among the objects.
         prompts: by frame, in order of time.
         bank: the prompted frames, and those tracked in this direction.
-        ahead: results of prompted frames that the direction has not reached.
-        turned: the direction is the second one; the first has read the prompts.
+        first: the frame that the direction starts with.
+        reverse: it runs backwards in time.
+        known: results of the prompted frames that the direction has not reached.
     """
 
     number: int
     prompts: dict[int, Prompts]
     bank: MemoryBank
-    ahead: dict[int, Decoded] = field(default_factory=dict, init=False)
-    turned: bool = field(default=False, init=False)
+    first: int
+    reverse: bool = False
+    known: dict[int, Decoded] = field(default_factory=dict, init=False)
 
-    def turn(self) -> None:
-        """Start the other direction with a bank of the prompted frames alone."""
-        self.bank = prompted_alone(self.bank)
-        self.turned = True
+    def before(self) -> ObjectTrack:
+        """The same object on the frames before its first one, with a bank of the prompted ones."""
+        bank = prompted_alone(self.bank)
+        return ObjectTrack(self.number, self.prompts, bank, self.first - 1, reverse=True)
 
-    def start(self, *, reverse: bool) -> int:
-        """First frame of a direction; -1 if it has none."""
-        if self.turned:
-            return min(self.prompts) - 1
-        return max(self.prompts) if reverse else min(self.prompts)
-
-    def reached(self, frame: int, *, reverse: bool) -> bool:
-        """Return whether a direction has come to the object's first frame."""
-        start = self.start(reverse=reverse)
-        return frame <= start if reverse else frame >= start
+    def reached(self, frame: int) -> bool:
+        """Return whether its direction has come to the first frame."""
+        return frame <= self.first if self.reverse else frame >= self.first
 
 
 class Engine:
@@ -82,42 +79,52 @@ class Engine:
         self._source = source
         self._most = budgets.ITEMS_PER_BATCH
 
-    def prompt_ahead(self, tracks: Sequence[ObjectTrack], *, reverse: bool) -> None:
-        """Read the prompts on all frames but an object's first: its first frames need them."""
-        frames = {
-            frame
-            for track in tracks
-            for frame in track.prompts
-            if frame != track.start(reverse=reverse)
-        }
-        for frame in sorted(frames):
-            own = [
-                track
-                for track in tracks
-                if frame in track.prompts and frame != track.start(reverse=reverse)
-            ]
-            for found in self.prompt(frame, self._source.of([frame]), own):
+    def read_prompts(self, tracks: Sequence[ObjectTrack]) -> None:
+        """Read all prompts: every frame of an object needs them."""
+        for frame in sorted({frame for track in tracks for frame in track.prompts}):
+            own = {track.number: track for track in tracks if frame in track.prompts}
+            for found in self.prompt(frame, self._source.of([frame]), list(own.values())):
                 for row, number in enumerate(found.objects):
-                    track = next(track for track in own if track.number == number)
-                    track.ahead[frame] = _row(found.decoded, row)
+                    own[number].known[frame] = found.decoded[[row]]  # a view would keep the batch
 
-    def sweep(self, tracks: Sequence[ObjectTrack], *, reverse: bool) -> Iterator[TrackedObjects]:
-        """Take all objects through the frames of one direction."""
-        starts = [track.start(reverse=reverse) for track in tracks]
-        order = range(max(starts), -1, -1) if reverse else range(min(starts), len(self._source))
-        for frame in order:
-            here = [track for track in tracks if track.reached(frame, reverse=reverse)]
-            features = self._source.of([frame])
-            known = [track for track in here if frame in track.ahead]
-            for track in known:
-                yield TrackedObjects(frame, track.ahead.pop(frame), True, (track.number,))
-            others = [track for track in here if track not in known]
-            prompted = [track for track in others if frame in track.prompts]
-            yield from self.prompt(frame, features, prompted)
-            rest = [track for track in others if frame not in track.prompts]
-            yield from self._track(frame, features, rest, reverse=reverse)
-            for track in here:
-                drop_unread(track.bank, frame, self._backbone)
+    def sweep(self, tracks: Sequence[ObjectTrack]) -> Iterator[TrackedObjects]:
+        """Take all objects through the frames of their directions.
+
+        A frame of each direction form one batch: they do not depend on each other. An object's
+        first frame is known, so the backward direction waits for it: then both have read equally
+        many memories.
+        """
+        forward = [track for track in tracks if not track.reverse]
+        backward = [track for track in tracks if track.reverse and track.first >= 0]
+        onward, back = range(0), range(0)
+        if forward:
+            onward = range(min(track.first for track in forward), len(self._source))
+        if backward:
+            back = range(max(track.first for track in backward), -1, -1)
+        for frames in zip_longest(onward, chain([None], back)):
+            here = [
+                (track, frame)
+                for frame, own in zip(frames, (forward, backward), strict=True)
+                if frame is not None
+                for track in own
+                if track.reached(frame)
+            ]
+            if here:
+                yield from self._step(here)
+
+    def _step(self, here: Sequence[tuple[ObjectTrack, int]]) -> Iterator[TrackedObjects]:
+        """Take objects to one frame each, on one of two frames."""
+        frames = list(dict.fromkeys(frame for _, frame in here))
+        features = self._source.of(frames)
+        rest = []
+        for track, frame in here:
+            if frame in track.known:
+                yield TrackedObjects(frame, track.known.pop(frame), True, (track.number,))
+            else:
+                rest.append((track, frame))
+        yield from self._track(frames, features, rest)
+        for track, frame in here:
+            drop_unread(track.bank, frame, self._backbone)
 
     def prompt(
         self,
@@ -129,58 +136,63 @@ class Engine:
     ) -> Iterator[TrackedObjects]:
         """Segment the objects that are prompted on a frame, and remember them if asked to."""
 
-        def work(batch: Sequence[ObjectTrack]) -> TrackedFrame:
+        def work(batch: Sequence[ObjectTrack]) -> Decoded:
             prompts = join_prompts([track.prompts[frame] for track in batch])
-            repeated = _repeat(features, len(batch))
-            return self._tracker(batch).step(frame, repeated, prompts, write=write)
+            banks = [track.bank for track in batch]
+            tracker = PromptedTracker(self._backbone, len(self._source), banks=banks)
+            repeated = _repeat(features, [0] * len(batch))
+            return tracker.step(frame, repeated, prompts, write=write).decoded
 
-        for batch in _grouped(tracks, lambda track: prompt_shape(track.prompts[frame])):
-            yield from self._batches(batch, work, self._most_of(features, 0))
+        for group in _grouped(tracks, lambda track: prompt_shape(track.prompts[frame])):
+            for batch, found in self._batches(group, work, self._most_of(features, 0)):
+                yield TrackedObjects(frame, found, True, tuple(track.number for track in batch))
         for track in tracks:
             track.bank.entries.sort(key=lambda entry: entry.frame)
 
     def _track(
         self,
-        frame: int,
+        frames: Sequence[int],
         features: FrameFeatures,
-        tracks: Sequence[ObjectTrack],
-        *,
-        reverse: bool,
+        items: Sequence[tuple[ObjectTrack, int]],
     ) -> Iterator[TrackedObjects]:
-        """Segment and remember the objects on a frame by their memories."""
+        """Segment and remember objects by their memories.
+
+        Args:
+            frames: numbers of the frames that they show.
+            features: of these frames.
+            items: objects, each with its frame.
+        """
+        if not items:
+            return
         total = len(self._source)
 
-        def shape(track: ObjectTrack) -> tuple[int, int]:
-            read = read_session(track.bank, frame, total, self._backbone, reverse=reverse)
-            return read.shape
+        def shape(item: tuple[ObjectTrack, int]) -> tuple[int, int]:
+            track, frame = item
+            reverse = track.reverse
+            return read_session(track.bank, frame, total, self._backbone, reverse=reverse).shape
 
-        def work(batch: Sequence[ObjectTrack]) -> TrackedFrame:
-            repeated = _repeat(features, len(batch))
-            return self._tracker(batch).step(frame, repeated, reverse=reverse)
+        def work(batch: Sequence[tuple[ObjectTrack, int]]) -> Decoded:
+            repeated = _repeat(features, [frames.index(frame) for _, frame in batch])
+            banks = [track.bank for track, _ in batch]
+            steps = [Step(frame, reverse=track.reverse) for track, frame in batch]
+            return PromptedTracker(self._backbone, total, banks=banks).track(steps, repeated)
 
-        if tracks:
-            shapes = {track.number: shape(track) for track in tracks}
-            in_runs = sorted(tracks, key=lambda track: shapes[track.number])
-            memories, _ = shapes[in_runs[-1].number]
-            yield from self._batches(in_runs, work, self._most_of(features, memories))
-
-    def _tracker(self, tracks: Sequence[ObjectTrack]) -> PromptedTracker:
-        banks = [track.bank for track in tracks]
-        return PromptedTracker(self._backbone, len(self._source), banks=banks)
+        shapes = {(track.number, track.reverse): shape((track, frame)) for track, frame in items}
+        in_runs = sorted(items, key=lambda item: shapes[item[0].number, item[0].reverse])
+        memories, _ = max(shapes.values())
+        for batch, found in self._batches(in_runs, work, self._most_of(features, memories)):
+            yield from _by_frame(batch, found)
 
     def _batches(
-        self,
-        tracks: Sequence[ObjectTrack],
-        work: Callable[[Sequence[ObjectTrack]], TrackedFrame],
-        most: int,
-    ) -> Iterator[TrackedObjects]:
-        """Do the work of one frame in batches; out of memory halves them for the rest of the run.
+        self, items: Sequence[Any], work: Callable[[Sequence[Any]], Decoded], most: int
+    ) -> Iterator[tuple[Sequence[Any], Decoded]]:
+        """Do work in batches; out of memory halves them for the rest of the run.
 
         Nothing is written to a bank before a batch is computed, so it can be repeated.
         """
         start = 0
-        while start < len(tracks):
-            batch = tracks[start : start + min(most, self._most)]
+        while start < len(items):
+            batch = items[start : start + min(most, self._most)]
             try:
                 with torch.inference_mode():
                     found = work(batch)
@@ -190,10 +202,7 @@ class Engine:
                 self._most = len(batch) // 2
                 continue
             start += len(batch)
-            numbers = tuple(track.number for track in batch)
-            yield TrackedObjects(
-                frame=found.frame, decoded=found.decoded, prompted=found.prompted, objects=numbers
-            )
+            yield batch, found
 
     def _most_of(self, features: FrameFeatures, memories: int) -> int:
         """Most objects of one batch by the bytes that memory attention takes for each.
@@ -210,26 +219,19 @@ class Engine:
         return max(1, budgets.TRACKED_BYTES // (budgets.FLOAT_BYTES * (keys + queries)))
 
 
-def _repeat(features: FrameFeatures, count: int) -> FrameFeatures:
-    """One frame as B, without copies."""
-    return replace(
-        features,
-        fine=features.fine.expand(count, -1, -1, -1),
-        middle=features.middle.expand(count, -1, -1, -1),
-        coarse=features.coarse.expand(count, -1, -1, -1),
-    )
+def _repeat(features: FrameFeatures, rows: Sequence[int]) -> RepeatedFeatures:
+    """Some of n frames as B items."""
+    return RepeatedFeatures(features, torch.tensor(rows, device=features.coarse.device))
 
 
-def _row(decoded: Decoded, row: int) -> Decoded:
-    """One object's result, as a copy: a view would keep the batch in memory."""
-    pointer = decoded.pointer
-    return Decoded(
-        candidates=decoded.candidates[[row]],
-        iou=decoded.iou[[row]],
-        tokens=decoded.tokens[[row]],
-        object_score=decoded.object_score[[row]],
-        pointer=None if pointer is None else pointer[[row]],
-    )
+def _by_frame(batch: Sequence[tuple[ObjectTrack, int]], found: Decoded) -> Iterator[TrackedObjects]:
+    """The results of a batch, frame by frame."""
+    for frame in dict.fromkeys(frame for _, frame in batch):
+        rows = [row for row, (_, own) in enumerate(batch) if own == frame]
+        numbers = tuple(batch[row][0].number for row in rows)
+        together = len(rows) == rows[-1] - rows[0] + 1
+        part = found[rows[0] : rows[-1] + 1] if together else found[rows]
+        yield TrackedObjects(frame, part, False, numbers)
 
 
 def _grouped(

@@ -3,7 +3,8 @@
 Every frame is encoded once per direction, or once if the source keeps its features, whatever the
 number of objects. Each direction has memory banks of its own, which hold nothing but the prompted
 frames at its start: an object that the forward direction lost to a look-alike does not pull the
-backward direction with it (transformers' session shares one bank).
+backward direction with it (transformers' session shares one bank). So they do not depend on each
+other, and run side by side: a frame of each is one batch.
 
 Track three objects from a box, a point and a mask::
 
@@ -60,26 +61,29 @@ def track_objects(
         memory_dtype: type that memories are kept in; SAM 2's session uses bfloat16.
 
     Yields:
-        Each frame of each object once: frames in order of time, then in reverse; the objects of a
-        frame in one or more batches.
+        Each frame of each object once; the objects of a frame in one or more batches. Frames come
+        in order of time, in turn with those of the other direction in reverse.
 
     Raises:
         ValueError: an object without prompts, or with a prompt beyond the video.
     """
     check_prompts(objects, len(source))
+    reverse = direction == "backward"
     tracks = [
-        ObjectTrack(number, _on_device(prompts, backbone), MemoryBank(memory_dtype))
+        ObjectTrack(
+            number,
+            _on_device(prompts, backbone),
+            MemoryBank(memory_dtype),
+            max(prompts) if reverse else min(prompts),
+            reverse=reverse,
+        )
         for number, prompts in enumerate(objects)
     ]
-    if not tracks:
-        return
-    engine, reverse = Engine(backbone, source), direction == "backward"
-    engine.prompt_ahead(tracks, reverse=reverse)
-    yield from engine.sweep(tracks, reverse=reverse)
+    engine = Engine(backbone, source)
+    engine.read_prompts(tracks)
     if direction == "both":
-        for track in tracks:
-            track.turn()
-        yield from engine.sweep(tracks, reverse=True)
+        tracks += [track.before() for track in tracks]
+    yield from engine.sweep(tracks)
 
 
 def segment_prompts(
@@ -98,7 +102,7 @@ def segment_prompts(
     objects = [{0: given} for given in prompts]
     check_prompts(objects, 1)
     tracks = [
-        ObjectTrack(number, _on_device(own, backbone), MemoryBank())
+        ObjectTrack(number, _on_device(own, backbone), MemoryBank(), 0)
         for number, own in enumerate(objects)
     ]
     yield from Engine(backbone, ClipFeatures(features)).prompt(0, features, tracks, write=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import zip_longest
 
 import pytest
 import torch
@@ -159,11 +160,30 @@ def long_clip(backbone: Backbone, pixels: Tensor) -> FrameFeatures:
 
 
 def test_frames_are_read_in_order_once_per_direction(backbone: Backbone, pixels: Tensor) -> None:
+    """After the prompted ones, a frame of each direction in turn."""
     source = CountedFeatures(long_clip(backbone, pixels))
     objects = [{3: box_at(3)}, {20: mask_at(2)}, {0: points_at(0, 1)}]
     for _ in track_objects(backbone, source, objects):
         pass
-    assert source.asked == [*range(LONG), *range(19, -1, -1)]
+    assert source.asked[:3] == [0, 3, 20]
+    steps = zip_longest(range(LONG), [None, *range(19, -1, -1)])
+    expected = [dict.fromkeys(frame for frame in step if frame is not None) for step in steps]
+    assert source.asked[3:] == [frame for frames in expected for frame in frames]
+
+
+def test_both_directions_are_one_batch(
+    backbone: Backbone, pixels: Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = ClipFeatures(long_clip(backbone, pixels))
+    batches, attend = [], backbone.attend
+
+    def counted(coarse, position, memory, rows):  # type: ignore[no-untyped-def]
+        batches.append((len(coarse), len(rows)))
+        return attend(coarse, position, memory, rows)
+
+    monkeypatch.setattr(backbone, "attend", counted)
+    list(track_objects(backbone, source, [{10: box_at(3)}, {10: mask_at(2)}, {10: mask_at(4)}]))
+    assert batches == [(2, 6)] * 10 + [(1, 3)] * (LONG - 21)
 
 
 def test_pruned_banks_give_the_same_masks(backbone: Backbone, pixels: Tensor) -> None:

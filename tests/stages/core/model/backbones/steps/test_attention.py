@@ -15,6 +15,7 @@ from stages.core.model.backbones.memory import (
     read_nearest,
 )
 from stages.core.model.backbones.records import MemoryTokens
+from stages.core.model.backbones.steps import attention
 
 TOLERANCE = 1e-5
 SIDE = (4, 4)
@@ -94,3 +95,34 @@ def test_reads_of_different_shapes_become_runs(backbone: Backbone) -> None:
     one = collate_runs(reads[:2], backbone, SIDE)
     assert isinstance(one, MemoryTokens)
     assert one.owner == (0, 1)
+
+
+@pytest.mark.parametrize("budget", [1, 40_000])
+@torch.no_grad()
+def test_a_budget_for_scores_changes_nothing(
+    backbone: Backbone, budget: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    generator = torch.Generator().manual_seed(0)
+    coarse = torch.randn(3, 128, *SIDE, generator=generator)
+    position = torch.randn(1, 128, *SIDE, generator=generator)
+    memory, place = (torch.randn(54, 3, 64, generator=generator) for _ in range(2))
+    tokens = MemoryTokens(memory, place, 6, (0, 1, 2))
+    whole = backbone.attend(coarse, position, tokens)
+    monkeypatch.setattr(attention, "SCORE_BYTES", budget)
+    monkeypatch.setattr(attention, "FEWEST_QUERIES", 3)
+    assert (backbone.attend(coarse, position, tokens) - whole).abs().max() <= TOLERANCE
+
+
+@pytest.mark.parametrize("owner", [(0, 1, 2, 3), (2, 1, 0, 0)])
+@torch.no_grad()
+def test_items_that_show_one_frame_equal_copies_of_it(
+    backbone: Backbone, owner: tuple[int, ...]
+) -> None:
+    generator = torch.Generator().manual_seed(0)
+    coarse = torch.randn(2, 128, *SIDE, generator=generator)
+    position = torch.randn(1, 128, *SIDE, generator=generator)
+    memory, place = (torch.randn(54, max(owner) + 1, 64, generator=generator) for _ in range(2))
+    tokens, rows = MemoryTokens(memory, place, 6, owner), torch.tensor([1, 0, 1, 1])
+    shared = backbone.attend(coarse, position, tokens, rows)
+    copied = backbone.attend(coarse[rows], position, tokens)
+    assert (shared - copied).abs().max() <= TOLERANCE
