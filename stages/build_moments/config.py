@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from schemas.layouts import FRAMES_TABLE
 from stages.core.datasets.layouts import LAYOUT_NAMES
 from stages.core.engine.digest import artifact_digest, file_digest, tree_digest
 from stages.core.engine.settings import Settings, setting
@@ -22,8 +23,8 @@ class IndexConfig(Settings):
 
     layout: str = setting(
         AUTO,
-        "Layout of the data set. ref-davis17: as downloaded; folder: frames, palette PNGs and "
-        "expressions.csv.",
+        "Layout of the data set. ref-davis17, refcoco: as downloaded; folder: frames, palette "
+        "PNGs and expressions.csv; refcoco-json: a JSON file of COCO's form per split.",
         panel="Data set",
         choices=(AUTO, *LAYOUT_NAMES),
     )
@@ -62,7 +63,8 @@ class IndexInputs(Inputs):
 
     Attributes:
         dataset: folder of the split, or of the data set.
-        frames: an artifact of extract-frames; None takes `dataset/JPEGImages`.
+        frames: an artifact of extract-frames, or a folder of images; None takes
+            `dataset/JPEGImages`, or `dataset/train2014`.
         moments: a moments file, or a folder with one file per video; None takes
             `dataset/moments.json` if there is one.
     """
@@ -78,7 +80,8 @@ class IndexInputs(Inputs):
             if (self.dataset.parent / name).is_dir():
                 found[name] = tree_digest(self.dataset.parent / name)
         if self.frames is not None:
-            found["frames"] = artifact_digest(self.frames)
+            extracted = (self.frames / FRAMES_TABLE).is_file()
+            found["frames"] = (artifact_digest if extracted else tree_digest)(self.frames)
         if self.moments is not None:
             is_folder = self.moments.is_dir()
             found["moments"] = (tree_digest if is_folder else file_digest)(self.moments)

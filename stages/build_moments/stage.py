@@ -15,8 +15,8 @@ from schemas.layouts import (
     MOMENTS_TABLE,
     VIDEOS_TABLE,
 )
-from schemas.parquet import rows_of
-from schemas.tables import EXPRESSIONS, MOMENTS, VIDEOS
+from schemas.parquet import read_table, rows_of
+from schemas.tables import EXPRESSIONS, MASKS, MOMENTS, VIDEOS
 from schemas.vocabulary import VISIBILITY
 from schemas.wording import listing
 from stages.build_moments.config import AUTO, IndexConfig, IndexInputs
@@ -123,10 +123,12 @@ def _moments(
     videos: dict[str, VideoFrames],
     progress: Progress,
 ) -> pa.Table:
-    if config.moments_from == VISIBILITY:
-        return moments_table(_visible_moments(root, expressions))
     path = inputs.moments or dataset.moments
-    if inputs.moments is None and not os.path.lexists(path):
+    named = inputs.moments is not None or os.path.lexists(path)
+    if config.moments_from == VISIBILITY or (dataset.images and not named):
+        visible = _moments_of_images if dataset.images else _visible_moments
+        return moments_table(visible(root, expressions))
+    if not named:
         return MOMENTS.schema.empty_table()
     timings = {name: _timing(found, config.fps) for name, found in videos.items()}
     context = MomentContext(tuple(expressions), timings, config.rounding)
@@ -169,6 +171,19 @@ def _visible_moments(root: Path, expressions: list[Expression]) -> Iterator[Mome
             for span in spans_of(inside):
                 yield MomentRow(*expression.key, anno_id, *span, VISIBILITY)
     store.close()
+
+
+def _moments_of_images(root: Path, expressions: list[Expression]) -> Iterator[MomentRow]:
+    """Yield the only frame for every referent with a mask.
+
+    One pass over the ids: sentences come in another order than the masks, and are many.
+    """
+    ids = read_table(root / MASKS_TABLE, MASKS, columns=["anno_id"]).column("anno_id")
+    visible = set(ids.to_pylist())
+    for expression in expressions:
+        for anno_id in expression.anno_ids:
+            if anno_id in visible:
+                yield MomentRow(*expression.key, anno_id, 0, 1, VISIBILITY)
 
 
 def _without_moment(expressions: list[Expression], moments: pa.Table) -> int:

@@ -20,7 +20,8 @@ def build_moments(
     frames: Annotated[
         Path | None,
         typer.Option(
-            help="Folder of tgl extract-frames.", show_default="JPEGImages in the data set"
+            help="Folder of tgl extract-frames, or of the images of RefCOCO.",
+            show_default="JPEGImages in the data set",
         ),
     ] = None,
     moments: Annotated[
@@ -37,6 +38,7 @@ def build_moments(
         tgl build-moments mevis/train index --moments moments.json
         tgl build-moments data/train index --frames frames
         tgl build-moments ref-davis/valid index --moments-from visibility
+        tgl build-moments refcoco index --split unc_train --frames coco/train2014
     """
     from stages.build_moments.stage import STAGE
 

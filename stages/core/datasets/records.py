@@ -21,7 +21,8 @@ class DatasetPath:
     Attributes:
         root: the folder that the user named.
         split: one of several splits in it.
-        frames: an artifact of extract-frames with its frames, for layouts that may lack them.
+        frames: an artifact of extract-frames with its frames, or the folder of its images, for
+            layouts that may lack them.
     """
 
     root: Path
@@ -37,10 +38,16 @@ class DatasetPath:
 
 @dataclass(frozen=True)
 class RawVideo:
-    """A video as the data set lists it; `frame_names` have no suffix."""
+    """A video as the data set lists it.
+
+    Attributes:
+        frame_names: without suffix.
+        folder: of its frames; None for one that is named as the video.
+    """
 
     video_id: str
     frame_names: tuple[str, ...]
+    folder: Path | None = None
 
 
 def has_target(expression: Expression) -> bool:
@@ -53,6 +60,8 @@ class Dataset(Protocol):
 
     Attributes:
         layout: its name in `--layout`.
+        images: whether it has images instead of videos. Each is a video of one frame, which is the
+            moment of all that it shows, and lies in `frames_dir` itself.
         frames_dir: folder with one folder of frames per video.
         masks: file or folder of the masks, for messages.
         moments: moments file that belongs to the data set; it may be missing.
@@ -60,6 +69,7 @@ class Dataset(Protocol):
     """
 
     layout: str
+    images: bool
     frames_dir: Path
     masks: Path
     moments: Path

@@ -37,11 +37,14 @@ def find_frames(
     """Find the frames of every video of the data set.
 
     Args:
-        frames: an artifact of extract-frames, or None for the data set's own frames.
+        frames: an artifact of extract-frames, or None for the data set's own frames; images are
+            looked for in the data set's `frames_dir`.
         faults: receives an UnsafeName if a video's id cannot name a folder in every artifact, a
             MissingInput if a video or a frame is missing, a CorruptInput if the artifact has other
             frames than the data set lists.
     """
+    if dataset.images:
+        return _find_images(dataset, faults)
     rows = None if frames is None else _rows_by_video(frames)
     found = {}
     for video in dataset.videos():
@@ -53,6 +56,35 @@ def find_frames(
                 found[video.video_id] = _from_rows(video, rows.get(video.video_id), frames)
         except TglError as error:
             faults(error)
+    return found
+
+
+def _find_images(dataset: Dataset, faults: Faults) -> dict[str, VideoFrames]:
+    """Find images that are videos of one frame; those that are missing make one fault."""
+    folder, videos = dataset.frames_dir, dataset.videos()
+    hint = "name the folder of the images with --frames"
+    if not folder.is_dir():
+        faults(MissingInput("no such folder of images", where=folder, hint=hint))
+        return {}
+    present = {path.name for path in folder.iterdir()}
+    found, missing = {}, []
+    for video in videos:
+        name = video.frame_names[0]
+        suffix = next((s for s in FRAME_SUFFIXES if f"{name}{s}" in present), None)
+        if suffix is None:
+            missing.append(name)
+            continue
+        try:
+            video_name(video.video_id, where=folder)
+            height, width = frame_size(folder / f"{name}{suffix}")
+        except TglError as error:
+            faults(error)
+            continue
+        found[video.video_id] = VideoFrames(folder, video.frame_names, suffix, height, width, None)
+    if missing:
+        what = f"{len(missing):,} of {len(videos):,} images are missing"
+        first = f"{missing[0]}{FRAME_SUFFIXES[0]}"
+        faults(MissingInput(f"{what}, first {first}", where=folder, hint=hint))
     return found
 
 

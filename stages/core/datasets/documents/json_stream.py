@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, TextIO
@@ -25,9 +26,43 @@ def stream_members(path: Path, *, chunk: int = _CHUNK) -> Iterator[tuple[str, An
     Raises:
         CorruptInput: not a JSON object, or cut off; the message gives the position in characters.
     """
+    with _opened(path, chunk) as reader:
+        yield from reader.members()
+
+
+def stream_items(
+    path: Path,
+    names: Collection[str],
+    *,
+    chunk: int = _CHUNK,
+    missing: str = "no such file",
+    hint: str | None = None,
+) -> Iterator[tuple[str, Any]]:
+    """Stream the items of some lists in the JSON object in `path`, as (name of the list, item).
+
+    Memory is bounded by one item and one chunk. What follows the last of the lists is not read.
+
+    Args:
+        names: keys of the lists.
+        missing: the message if there is no such file.
+        hint: what to do then.
+
+    Raises:
+        MissingInput: no such file.
+        CorruptInput: not a JSON object, cut off, or one of the lists is missing.
+    """
+    with _opened(path, chunk, missing, hint) as reader:
+        yield from reader.items(names)
+
+
+@contextmanager
+def _opened(
+    path: Path, chunk: int, missing: str = "no such file", hint: str | None = None
+) -> Iterator[_Reader]:
     try:
-        with TextIOWrapper(open_regular(path), encoding="utf-8") as file:
-            yield from _Reader(file, path, chunk).members()
+        binary = open_regular(path, missing=missing, hint=hint)
+        with TextIOWrapper(binary, encoding="utf-8") as file:
+            yield _Reader(file, path, chunk)
     except UnicodeDecodeError as error:
         raise CorruptInput("is not UTF-8 text", where=path) from error
 
@@ -56,13 +91,45 @@ class _Reader:
         if self._peek():
             raise self._error("has text after its end")
 
+    def items(self, names: Collection[str]) -> Iterator[tuple[str, Any]]:
+        left = set(names)
+        self._expect("{")
+        more = self._peek() != "}"
+        while more and left:
+            key = self._key()
+            if self._peek() != "[":
+                self._value()
+            else:
+                for item in self._elements():
+                    if key in names:
+                        yield key, item
+                left.discard(key)
+            more = self._expect(",}") == ","
+        if left:
+            raise CorruptInput(f"has no list {', '.join(sorted(left))}", where=self._path)
+
+    def _elements(self) -> Iterator[Any]:
+        self._expect("[")
+        if self._peek() == "]":
+            self._at += 1
+            return
+        yield self._value()
+        while self._expect(",]") == ",":
+            self._peek()
+            yield self._value()
+
     def _member(self) -> tuple[str, Any]:
-        if self._peek() != '"':
-            raise self._error("has something else where a key is expected")
-        key = self._value()
-        self._expect(":")
+        key = self._key()
         self._peek()
         return key, self._value()
+
+    def _key(self) -> str:
+        """Parse a key and its colon."""
+        if self._peek() != '"':
+            raise self._error("has something else where a key is expected")
+        key: str = self._value()
+        self._expect(":")
+        return key
 
     def _value(self) -> Any:
         """Parse one JSON value at the current position; reads on until it is complete."""

@@ -8,6 +8,8 @@ READERS = {
     "ref-youtube-vos": "youtube_vos.YoutubeVosSplit",
     "ref-davis17": "davis.DavisSplit",
     "folder": "plain.PlainFolder",
+    "refcoco": "refcoco.RefcocoRefs",
+    "refcoco-json": "refcoco_json.RefcocoJson",
 }
 """Module and class of each layout's reader; the first layout that a folder looks like is taken."""
 LAYOUT_NAMES = tuple(READERS)

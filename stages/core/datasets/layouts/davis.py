@@ -50,6 +50,7 @@ class DavisSplit:
     """
 
     layout = "ref-davis17"
+    images = False
 
     def __init__(self, source: DatasetPath, faults: Faults = strict):
         root = source.root

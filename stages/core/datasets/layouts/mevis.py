@@ -41,6 +41,7 @@ class MevisSplit:
     """
 
     layout = "mevis"
+    images = False
 
     def __init__(self, source: DatasetPath, faults: Faults = strict):
         folder = source.folder

@@ -48,6 +48,7 @@ class PlainFolder:
     """
 
     layout = "folder"
+    images = False
 
     def __init__(self, source: DatasetPath, faults: Faults = strict):
         folder = source.folder

@@ -44,6 +44,7 @@ class YoutubeVosSplit:
     """
 
     layout = "ref-youtube-vos"
+    images = False
 
     def __init__(self, source: DatasetPath, faults: Faults = strict):
         folder = source.folder
