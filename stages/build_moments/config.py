@@ -24,7 +24,7 @@ class IndexConfig(Settings):
     layout: str = setting(
         AUTO,
         "Layout of the data set. ref-davis17, refcoco: as downloaded; folder: frames, palette "
-        "PNGs and expressions.csv; refcoco-json: a JSON file of COCO's form per split.",
+        "PNGs, expressions.csv.",
         panel="Data set",
         choices=(AUTO, *LAYOUT_NAMES),
     )

@@ -36,8 +36,7 @@ def build_moments(
 
     Examples:
         tgl build-moments mevis/train index --moments moments.json
-        tgl build-moments data/train index --frames frames
-        tgl build-moments ref-davis/valid index --moments-from visibility
+        tgl build-moments data/train index --frames frames --moments-from visibility
         tgl build-moments refcoco index --split unc_train --frames coco/train2014
     """
     from stages.build_moments.stage import STAGE
