@@ -109,8 +109,7 @@ steps over the same videos, masks and texts.
 - *{ROUTED}*: the same weights; frames outside the moment only read memory.
 - *{MDP}*: trained with both paths too. *{OSS}*: and with OSS, the method of the paper.
 - *+ tracks*: the masks of the moment vote for object tracks; what was remembered elsewhere then
-  does not matter. *{TGL}*: the track head chooses them.
-- *{LONG}*: its relevance was trained on windows of whole videos too.
+  does not matter. *{TGL}*: the track head chooses them.{{windows}}
 - *annotated*: routed by the true moments. *predicted*: by the model's own relevance. *all*: every
   frame takes the language path.
 
@@ -120,6 +119,8 @@ both. N-acc: sentences without target that have empty masks; T-acc: sentences wi
 have masks. Annotated moments empty the sentences without target by construction; *with a target*
 leaves these out. The references, in italics, are true masks chosen without reading the sentence:
 only scores above theirs mean something."""
+
+WITH_WINDOWS = f"\n- *{LONG}*: its relevance was trained on windows of whole videos too."
 
 WHEN = """\
 Span IoU: IoU over frames of the moment that the track head gives each true object
@@ -194,6 +195,7 @@ def _reading(runs: Sequence[Run], sentences: dict[Key, Sentence], command: str) 
         videos=len({video for video, _ in sentences}),
         seeds=f"{seeds} seed" if seeds == 1 else f"{seeds} seeds",
         confidence=f"{CONFIDENCE:.0%}",
+        windows=WITH_WINDOWS if LONG in {run.arm for run in runs} else "",
     )
 
 
