@@ -19,6 +19,9 @@ from stages.core.model.backbones.features import FrameFeatures
 from stages.core.model.backbones.preprocess import resize_frames
 from stages.core.model.hidden_states import HiddenStates
 
+FEW_FRAMES = 2
+"""Frames that tracking asks for at one time; they are put together without an index."""
+
 Encode = Callable[[Tensor], FrameFeatures]
 """uint8 (n, 3, S, S) frames to features on the device."""
 
@@ -120,6 +123,8 @@ class VideoFeatures:
         Raises:
             MissingInput, CorruptInput: a frame's file is missing or cannot be used.
         """
+        if len(frames) <= FEW_FRAMES:
+            return FrameFeatures.cat([self._one(int(frame)) for frame in frames])
         numbers = np.asarray(frames)
         chunks, inverse = np.unique(numbers // self._chunk, return_inverse=True)
         if len(chunks) == 1:
@@ -136,6 +141,11 @@ class VideoFeatures:
         if np.array_equal(place, np.arange(len(place))):
             return joined
         return joined[_index(place, self._device)]
+
+    def _one(self, frame: int) -> FrameFeatures:
+        """Features of one frame, a view of its chunk's."""
+        place = frame % self._chunk
+        return self._get(frame // self._chunk)[place : place + 1]
 
     def close(self) -> None:
         """Drop all features and cancel pending decoding."""

@@ -21,7 +21,7 @@ from stages.core.model.backbones.steps.attention import attend_ragged, attend_sh
 from stages.core.model.backbones.steps.layers import is_compiled
 from stages.core.model.backbones.steps.mask_decoder import decode_masks
 from stages.core.model.backbones.steps.memory_encoder import encode_memory
-from stages.core.model.backbones.wrapped import VideoModel
+from stages.core.model.backbones.wrapped import VideoModel, kept_table
 
 NO_OBJECT = -1024.0
 """The mask logit of frames whose object score says that the object is absent."""
@@ -207,23 +207,30 @@ class Backbone(VideoModel):
             dense = self.sam.prompt_encoder.no_mask_embed.weight.view(1, -1, 1, 1)
         if sparse is None:
             sparse = self.no_prompt(batch)
-        positions = self.sam.get_image_wide_positional_embeddings()  # (1, C, h, h)
         by_stability = decoder.dynamic_multimask_via_stability and not multimask
         if self.training or by_stability or is_compiled(decoder):
             masks, iou, tokens, score = decoder(
                 image_embeddings=coarse,
-                image_positional_embeddings=positions.expand(batch, -1, -1, -1),
+                image_positional_embeddings=self._image_positions().expand(batch, -1, -1, -1),
                 sparse_prompt_embeddings=sparse,
                 dense_prompt_embeddings=dense.expand(batch, -1, *coarse.shape[-2:]),
                 multimask_output=multimask,
                 high_resolution_features=[repeat_rows(fine, rows), repeat_rows(middle, rows)],
             )  # (B, 1, M, s, s), (B, 1, M), (B, 1, M, C), (B, 1, 1)
             return Decoded(masks[:, 0], iou[:, 0], tokens[:, 0], score[:, 0, 0])
-        levels = (middle, fine)
+        image, positions, levels = coarse + dense, self._image_positions(), (middle, fine)
         found = decode_masks(
-            decoder, coarse + dense, positions, sparse[:, 0], levels, rows, multimask=multimask
+            decoder, image, positions, sparse[:, 0], levels, rows, multimask=multimask
         )
         return Decoded(*found)
+
+    def _image_positions(self) -> Tensor:
+        """(1, C, h, h) positions of a frame's places, as the mask decoder takes them."""
+        matrix = self.sam.shared_image_embedding.positional_embedding  # random, not trained
+        if matrix.is_inference():  # it may change unnoticed
+            return self.sam.get_image_wide_positional_embeddings()
+        key = ("image", matrix.device, matrix.dtype, matrix.data_ptr(), matrix._version)
+        return kept_table(self, key, self.sam.get_image_wide_positional_embeddings)
 
     def takes_multimask(self, prompts: Prompts | None, *, initial: bool) -> bool:
         """Return whether three candidates are decoded, as they are for few clicks.

@@ -13,7 +13,13 @@ from torch import Tensor
 
 from stages.core.model.backbones.backbone import MASK_BIAS, MASK_SCALE, NO_OBJECT, Backbone
 from stages.core.model.backbones.features import FrameFeatures, ItemFeatures
-from stages.core.model.backbones.memory import MemoryBank, collate, collate_runs, read_session
+from stages.core.model.backbones.memory import (
+    MemoryBank,
+    MemoryRead,
+    collate,
+    collate_runs,
+    read_session,
+)
 from stages.core.model.backbones.records import Decoded, MemoryTokens, Prompts
 
 
@@ -105,14 +111,20 @@ class PromptedTracker:
             self._remember(steps, features, decoded, prompts, initial=initial)
         return TrackedFrame(frame, decoded, prompts is not None)
 
-    def track(self, steps: Sequence[Step], features: ItemFeatures) -> Decoded:
+    def track(
+        self, steps: Sequence[Step], features: ItemFeatures, reads: Sequence[MemoryRead]
+    ) -> Decoded:
         """Track each object to a frame of its own, and remember it.
 
         Args:
             steps: one per object.
             features: of B items, one per object.
+            reads: the memories of each, as of ``read_session``.
         """
-        decoded = self._segment(steps, features, None, initial=False)
+        backbone = self.backbone
+        memory = self._stack(reads, features)
+        multimask = backbone.takes_multimask(None, initial=False)
+        decoded = backbone.segment(features, memory, multimask=multimask)
         self._remember(steps, features, decoded, None, initial=False)
         return decoded
 
@@ -143,6 +155,12 @@ class PromptedTracker:
             read_session(bank, step.frame, total, backbone, reverse=step.reverse)
             for bank, step in zip(self.banks, steps, strict=True)
         ]
+        return self._stack(reads, features)
+
+    def _stack(
+        self, reads: Sequence[MemoryRead], features: ItemFeatures
+    ) -> MemoryTokens | list[MemoryTokens]:
+        """The tokens of the memories that the objects read."""
         coarse = features.frames.coarse
         side = (coarse.shape[-2], coarse.shape[-1])
         stack = collate if self.backbone.training else collate_runs

@@ -13,7 +13,7 @@ from stages.core.engine.failures import is_out_of_memory
 from stages.core.model import budgets
 from stages.core.model.backbones.backbone import Backbone
 from stages.core.model.backbones.features import FrameFeatures, RepeatedFeatures
-from stages.core.model.backbones.memory import MemoryBank, read_session
+from stages.core.model.backbones.memory import MemoryBank, MemoryRead, read_session
 from stages.core.model.backbones.prompted import PromptedTracker, Step, TrackedFrame
 from stages.core.model.backbones.records import Decoded, Prompts
 from stages.core.model.tracking.banks import drop_unread, prompted_alone
@@ -166,20 +166,22 @@ class Engine:
             return
         total = len(self._source)
 
-        def shape(item: tuple[ObjectTrack, int]) -> tuple[int, int]:
-            track, frame = item
-            reverse = track.reverse
-            return read_session(track.bank, frame, total, self._backbone, reverse=reverse).shape
+        def read(track: ObjectTrack, frame: int) -> MemoryRead:
+            return read_session(track.bank, frame, total, self._backbone, reverse=track.reverse)
 
-        def work(batch: Sequence[tuple[ObjectTrack, int]]) -> Decoded:
-            repeated = _repeat(features, [frames.index(frame) for _, frame in batch])
-            banks = [track.bank for track, _ in batch]
-            steps = [Step(frame, reverse=track.reverse) for track, frame in batch]
-            return PromptedTracker(self._backbone, total, banks=banks).track(steps, repeated)
+        def work(batch: Sequence[_Item]) -> Decoded:
+            repeated = _repeat(features, [frames.index(item.frame) for item in batch])
+            tracker = PromptedTracker(
+                self._backbone, total, banks=[item.track.bank for item in batch]
+            )
+            steps = [Step(item.frame, reverse=item.track.reverse) for item in batch]
+            return tracker.track(steps, repeated, [item.read for item in batch])
 
-        shapes = {(track.number, track.reverse): shape((track, frame)) for track, frame in items}
-        in_runs = sorted(items, key=lambda item: shapes[item[0].number, item[0].reverse])
-        memories, _ = max(shapes.values())
+        in_runs = sorted(
+            (_Item(track, frame, read(track, frame)) for track, frame in items),
+            key=lambda item: item.read.shape,
+        )
+        memories, _ = in_runs[-1].read.shape
         for batch, found in self._batches(in_runs, work, self._most_of(features, memories)):
             yield from _by_frame(batch, found)
 
@@ -224,11 +226,20 @@ def _repeat(features: FrameFeatures, rows: Sequence[int]) -> RepeatedFeatures:
     return RepeatedFeatures(features, torch.tensor(rows, device=features.coarse.device))
 
 
-def _by_frame(batch: Sequence[tuple[ObjectTrack, int]], found: Decoded) -> Iterator[TrackedObjects]:
+@dataclass(frozen=True)
+class _Item:
+    """An object on a frame, and the memories that it reads there."""
+
+    track: ObjectTrack
+    frame: int
+    read: MemoryRead
+
+
+def _by_frame(batch: Sequence[_Item], found: Decoded) -> Iterator[TrackedObjects]:
     """The results of a batch, frame by frame."""
-    for frame in dict.fromkeys(frame for _, frame in batch):
-        rows = [row for row, (_, own) in enumerate(batch) if own == frame]
-        numbers = tuple(batch[row][0].number for row in rows)
+    for frame in dict.fromkeys(item.frame for item in batch):
+        rows = [row for row, item in enumerate(batch) if item.frame == frame]
+        numbers = tuple(batch[row].track.number for row in rows)
         together = len(rows) == rows[-1] - rows[0] + 1
         part = found[rows[0] : rows[-1] + 1] if together else found[rows]
         yield TrackedObjects(frame, part, False, numbers)
