@@ -144,15 +144,15 @@ def write_report(
     print(main, flush=True)
     if path is None:
         return
-    picture = path.with_suffix(".svg")
-    picture.write_text(plot(arms, references), encoding="utf-8")
+    drawing = path.with_suffix(".svg")
+    drawing.write_text(plot(arms, references), encoding="utf-8")
     parts = [
         "# Effect of each part of the method",
         "## What was found",
         _findings(arms, kinds[ALL]),
         "## How to read it",
         _reading(runs, sentences, command),
-        f"![J&F of every arm and route]({picture.name})",
+        f"![J&F of every arm and route]({drawing.name})",
         main,
         "## Differences",
         "Paired differences of J&F. *Before*, *inside* and *after* are parts of the videos: before "

@@ -84,7 +84,8 @@ def run(
     for tracker in accelerator.trackers:
         tracker.finish()
     of_head = training.head.run(progress) if training.head is not None else {}
-    save_checkpoint(out.path, model, encoder=encoder_name(inputs.text))
+    encoder = encoder_name(inputs.text)
+    save_checkpoint(out.path, model, encoder=encoder)
     best = best_folder(out.keep, state.best_step)
     if state.best_step and best.is_dir():  # else an interrupted run has moved it already
         shutil.rmtree(out.path / BEST_FOLDER, ignore_errors=True)
@@ -96,7 +97,7 @@ def run(
     counts = _counts(config, data, state, model)
     counts |= _epochs(config, data, state.step * config.clips_per_step(accelerator.num_processes))
     counts |= of_head
-    _write_card(out.path / MODEL_CARD, config, counts, data, model, encoder_name(inputs.text))
+    _write_card(out.path / MODEL_CARD, config, counts, data, model, encoder)
     return Result(counts, threads=torch.get_num_threads())
 
 

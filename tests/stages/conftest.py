@@ -45,6 +45,18 @@ class Killer(SilentProgress):
 
 
 @pytest.fixture
+def scheduler() -> Iterator[str]:
+    """Address of a cluster of two worker threads in this process."""
+    distributed = pytest.importorskip(
+        "distributed", reason="the extra tgl[cluster] is not installed"
+    )
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None
+    ) as cluster:
+        yield cluster.scheduler_address
+
+
+@pytest.fixture
 def run_stage() -> Callable[..., Outcome]:
     """`run_stage(stage, config, inputs, out)`: execute on one worker and the CPU, silently."""
 

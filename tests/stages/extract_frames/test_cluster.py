@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,17 +14,6 @@ from stages.core.engine.progress import SilentProgress
 from stages.core.engine.runtime import Runtime
 from stages.extract_frames.config import ExtractConfig, ExtractInputs
 from stages.extract_frames.stage import STAGE
-
-distributed = pytest.importorskip("distributed", reason="the extra tgl[cluster] is not installed")
-
-
-@pytest.fixture
-def scheduler() -> Iterator[str]:
-    """Address of a cluster of two worker threads in this process."""
-    with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None
-    ) as cluster:
-        yield cluster.scheduler_address
 
 
 def test_a_cluster_makes_the_same_artifact(

@@ -87,8 +87,7 @@ class ClipTrack(Track):
         known = sorted(self.bank.frames)
         writing = self.guided and (not known or known[-1] < int(self.times[self.guided[-1]]))
         wanted = set(known[-most:]) if writing else set()
-        others = np.sort(np.asarray(self.outwards()[done:], int)) if done else self.others
-        others = np.asarray(others, int)
+        others = np.array(sorted(self.outwards()[done:]) if done else self.others, int)
         for run in np.split(others, np.flatnonzero(np.diff(others) != 1) + 1):
             if len(run):
                 before = bisect_left(known, int(self.times[run[0]]))

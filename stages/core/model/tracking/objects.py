@@ -4,7 +4,7 @@ Every frame is encoded once per direction, or once if the source keeps its featu
 number of objects. Each direction has memory banks of its own, which hold nothing but the prompted
 frames at its start: an object that the forward direction lost to a look-alike does not pull the
 backward direction with it (transformers' session shares one bank). So they do not depend on each
-other, and run side by side: a frame of each is one batch.
+other, and a frame of each is one batch.
 
 Track three objects from a box, a point and a mask::
 

@@ -91,7 +91,7 @@ def test_the_download_becomes_videos_of_one_frame(refcoco: RefcocoMini, tmp_path
 @pytest.mark.parametrize("split", ["train", "val", "testA"])
 def test_both_forms_give_equal_indexes(split: str, refcoco: RefcocoMini, tmp_path: Path) -> None:
     refcoco.write()
-    pictures = refcoco.root / "train2014"
+    images = refcoco.root / "train2014"
     _build(refcoco.root, tmp_path / "original", split=split)
     forms = {"converted": {}, "mdetr": {"mdetr": True}}
     for name, options in forms.items():
@@ -99,7 +99,7 @@ def test_both_forms_give_equal_indexes(split: str, refcoco: RefcocoMini, tmp_pat
         mini.write_json(split, **options)
         if name == "mdetr":
             (mini.root / "instances_train2014.json").write_text(json.dumps(mini.instances()))
-        _build(mini.root, tmp_path / name, frames=pictures)
+        _build(mini.root, tmp_path / name, frames=images)
         for table in INDEX_TABLES:
             digests = [content_digest(tmp_path / n / table) for n in ("original", name)]
             assert digests[0] == digests[1], table
@@ -179,21 +179,21 @@ def test_a_sentence_of_several_or_no_referents(refcoco: RefcocoMini, tmp_path: P
 
 def test_images_are_inputs(refcoco: RefcocoMini, tmp_path: Path, run_stage: Callable) -> None:
     root = refcoco.write()
-    pictures = tmp_path / "coco" / "train2014"
-    pictures.parent.mkdir()
-    (root / "train2014").rename(pictures)
+    images = tmp_path / "coco" / "train2014"
+    images.parent.mkdir()
+    (root / "train2014").rename(images)
     message = _refused(root, tmp_path)
     assert f"{root / 'train2014'}: no such folder of images; name the folder" in message
-    inputs, config = IndexInputs(root, pictures), IndexConfig(split="train")
+    inputs, config = IndexInputs(root, images), IndexConfig(split="train")
     assert not run_stage(STAGE, config, inputs, tmp_path / "index").skipped
     assert run_stage(STAGE, config, inputs, tmp_path / "index").skipped
-    write_image(pictures / f"{image_name(4)}.jpg", (WIDTH, HEIGHT + 1))
+    write_image(images / f"{image_name(4)}.jpg", (WIDTH, HEIGHT + 1))
     with pytest.raises(CorruptInput, match=f"180 is {WIDTH}x{HEIGHT}, its video {WIDTH}x11"):
         run_stage(STAGE, config, inputs, tmp_path / "index")
-    (pictures / f"{image_name(4)}.jpg").unlink()
+    (images / f"{image_name(4)}.jpg").unlink()
     with pytest.raises(MissingInput) as caught:
         run_stage(STAGE, config, inputs, tmp_path / "index")
-    assert f"{pictures}: 1 of 2 images are missing, first {image_name(4)}.jpg" in str(caught.value)
+    assert f"{images}: 1 of 2 images are missing, first {image_name(4)}.jpg" in str(caught.value)
 
 
 def test_a_moments_file_goes_first(refcoco: RefcocoMini, tmp_path: Path) -> None:

@@ -158,19 +158,13 @@ def test_two_devices_give_what_one_does(
 
 
 def test_a_cluster_gives_what_one_device_does(
-    run_stage: Callable, index: Path, tiny_detector: Callable, tmp_path: Path
+    run_stage: Callable, index: Path, tiny_detector: Callable, scheduler: str, tmp_path: Path
 ) -> None:
     """Two threads of one process, which share the detector."""
-    distributed = pytest.importorskip(
-        "distributed", reason="the extra tgl[cluster] is not installed"
-    )
     given = parts(index, tiny_detector("grounding-dino"))
     run_stage(STAGE, *given, tmp_path / "one")
-    with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None
-    ) as cluster:
-        runtime = Runtime(workers=1, device="cpu", scheduler=cluster.scheduler_address)
-        execute(STAGE, *given, tmp_path / "many", runtime=runtime, progress=SilentProgress())
+    runtime = Runtime(workers=1, device="cpu", scheduler=scheduler)
+    execute(STAGE, *given, tmp_path / "many", runtime=runtime, progress=SilentProgress())
     assert list_folder(tmp_path / "one").tables == list_folder(tmp_path / "many").tables
 
 

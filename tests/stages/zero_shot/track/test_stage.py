@@ -223,18 +223,12 @@ def test_two_devices_give_what_one_does(run_stage: Callable, given: tuple, tmp_p
 
 
 def test_a_cluster_gives_what_one_device_does(
-    run_stage: Callable, given: tuple, tmp_path: Path
+    run_stage: Callable, given: tuple, scheduler: str, tmp_path: Path
 ) -> None:
     """Two threads of one process, which share the tracker."""
-    distributed = pytest.importorskip(
-        "distributed", reason="the extra tgl[cluster] is not installed"
-    )
     run_stage(STAGE, *given, tmp_path / "one")
-    with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None
-    ) as cluster:
-        runtime = Runtime(workers=1, device="cpu", scheduler=cluster.scheduler_address)
-        execute(STAGE, *given, tmp_path / "many", runtime=runtime, progress=SilentProgress())
+    runtime = Runtime(workers=1, device="cpu", scheduler=scheduler)
+    execute(STAGE, *given, tmp_path / "many", runtime=runtime, progress=SilentProgress())
     assert list_folder(tmp_path / "one").tables == list_folder(tmp_path / "many").tables
 
 

@@ -32,35 +32,36 @@ def decoded(backbone: Backbone, *, multimask: bool, prompted: bool, rows: Tensor
     )
 
 
-@pytest.mark.parametrize("prompted", [True, False])
-@pytest.mark.parametrize("multimask", [True, False])
 @torch.no_grad()
-def test_decoding_equals_the_module(
-    multimask: bool, prompted: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def both_ways(
+    monkeypatch: pytest.MonkeyPatch, *, multimask: bool, prompted: bool, stability: bool
+) -> tuple[Decoded, Decoded]:
+    """Masks as decoded here, and by the module itself."""
     backbone = random_backbone()
-    backbone.sam.mask_decoder.dynamic_multimask_via_stability = False
+    backbone.sam.mask_decoder.dynamic_multimask_via_stability = stability
     rows = torch.tensor([0, 0, 1, 0, 1])
     own = decoded(backbone, multimask=multimask, prompted=prompted, rows=rows)
     monkeypatch.setattr(module, "is_compiled", lambda part: True)
-    whole = decoded(backbone, multimask=multimask, prompted=prompted, rows=rows)
+    return own, decoded(backbone, multimask=multimask, prompted=prompted, rows=rows)
+
+
+@pytest.mark.parametrize("prompted", [True, False])
+@pytest.mark.parametrize("multimask", [True, False])
+def test_decoding_equals_the_module(
+    multimask: bool, prompted: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own, whole = both_ways(monkeypatch, multimask=multimask, prompted=prompted, stability=False)
     for name in ("candidates", "iou", "tokens", "object_score"):
         a, b = getattr(own, name), getattr(whole, name)
         assert a.shape == b.shape
         assert (a - b).abs().max() <= TOLERANCE, name
 
 
-@torch.no_grad()
 def test_one_mask_chosen_by_stability_comes_from_the_module(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Where the first mask is unstable, transformers takes the best of the other three."""
-    backbone = random_backbone()
-    backbone.sam.mask_decoder.dynamic_multimask_via_stability = True
-    rows = torch.tensor([0, 0, 1, 0, 1])
-    own = decoded(backbone, multimask=False, prompted=True, rows=rows)
-    monkeypatch.setattr(module, "is_compiled", lambda part: True)
-    whole = decoded(backbone, multimask=False, prompted=True, rows=rows)
+    own, whole = both_ways(monkeypatch, multimask=False, prompted=True, stability=True)
     assert torch.equal(own.candidates, whole.candidates)
 
 
