@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,8 +11,9 @@ import torch
 from schemas.errors import ConfigError
 from stages.core.engine.digest import require_checkpoint
 from stages.core.engine.settings import option_name, settings_of
-from stages.core.model.backbones.families import load_backbone
-from stages.core.model.checkpoint import adapter_config, load_for_texts
+from stages.core.model.backbones.backbone import Backbone
+from stages.core.model.backbones.families import load_backbone, outline_backbone
+from stages.core.model.checkpoint import adapter_config, load_for_texts, outline_checkpoint
 from stages.core.model.config import ModelConfig
 from stages.core.model.tgl import TglModel
 from stages.train.config import TrainConfig, TrainInputs
@@ -53,14 +54,29 @@ def initial_model(config: TrainConfig, inputs: TrainInputs, text_dim: int) -> Tg
         SchemaMismatch: the checkpoint was trained with texts of another width.
         TglError: as ``load_backbone`` and ``load_checkpoint``.
     """
+    return _model(config, inputs, text_dim, load_backbone, load_for_texts)
+
+
+def outlined_model(config: TrainConfig, inputs: TrainInputs, text_dim: int) -> TglModel:
+    """As :func:`initial_model`, from config.json alone; see ``outline_backbone``."""
+    return _model(config, inputs, text_dim, outline_backbone, outline_checkpoint)
+
+
+def _model(
+    config: TrainConfig,
+    inputs: TrainInputs,
+    text_dim: int,
+    backbone_from: Callable[[Path], Backbone],
+    checkpoint_from: Callable[[Path, int], TglModel],
+) -> TglModel:
     if inputs.init is None:
         assert inputs.backbone is not None
-        backbone = load_backbone(inputs.backbone)
+        backbone = backbone_from(inputs.backbone)
         torch.manual_seed(config.seed)
         settings = config.model_config(), backbone, text_dim, config.segmenter_config()
         return TglModel(*settings, keep_original=True)
     _require_sizes(config, adapter_config(inputs.init), inputs.init)
-    trained = load_for_texts(inputs.init, text_dim)
+    trained = checkpoint_from(inputs.init, text_dim)
     model = TglModel(config.model_config(), trained.backbone, text_dim, config.segmenter_config())
     model.adapter.load_state_dict(trained.adapter.state_dict())
     same_head = model.config.track_width == trained.config.track_width

@@ -37,6 +37,7 @@ class ClipBatch:
         targets: uint8 (E, T, S, S).
         still: bool (E,), clips without a moment to tell from the rest: see ``Sample.still``.
         hidden: bool (E, T, 6), neighbours that the adapter does not see.
+        frames: int64 (E, T), the clips' frames among those of `features`; None: clip after clip.
     """
 
     features: FrameFeatures
@@ -47,6 +48,7 @@ class ClipBatch:
     targets: Tensor
     still: Tensor
     hidden: Tensor
+    frames: Tensor | None = None
 
     @staticmethod
     def of(samples: Sequence[Sample], features: FrameFeatures, device: torch.device) -> ClipBatch:
@@ -66,8 +68,11 @@ class ClipBatch:
         """One of the clips, as a batch of one."""
         one = slice(number, number + 1)
         t = self.times.shape[1]
+        own, frames = slice(number * t, (number + 1) * t), None
+        if self.frames is not None:
+            own, frames = slice(None), self.frames[one]
         return ClipBatch(
-            self.features[number * t : (number + 1) * t],
+            self.features[own],
             self.text[one],
             self.times[one],
             self.guided[one],
@@ -75,6 +80,7 @@ class ClipBatch:
             self.targets[one],
             self.still[one],
             self.hidden[one],
+            frames,
         )
 
 
@@ -128,7 +134,9 @@ class ClipLearner(nn.Module):
 
     def _clip_terms(self, batch: ClipBatch, *, adapter_only: bool) -> dict[str, Tensor]:
         e, t = batch.times.shape
-        frames = torch.arange(e * t, device=batch.times.device).view(e, t)
+        frames = batch.frames
+        if frames is None:
+            frames = torch.arange(e * t, device=batch.times.device).view(e, t)
         guided = batch.guided if self._mdp else torch.ones_like(batch.guided)
         relevant = batch.relevant if self._use_relevance else None
         if adapter_only:

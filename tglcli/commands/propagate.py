@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 
 from stages.core.engine.digest import require_folder
-from stages.core.model.loading.hub import checkpoint_folder
+from stages.core.engine.workers.processes import place
+from stages.core.model.loading.hub import checkpoint_folder, config_folder
 from stages.propagate.config import (
     FILE,
     MOMENTS,
@@ -21,6 +22,7 @@ from stages.propagate.config import (
     moments_table,
     tracks_index,
 )
+from tglcli.dry_run import DEFAULT_TFLOPS, AsJson, DryRun, Tflops
 from tglcli.options import RunOptions, stage_command
 
 
@@ -55,6 +57,9 @@ def propagate(
             rich_help_panel=TRACKS,
         ),
     ] = PropagateConfig.tracks,
+    dry_run: DryRun = False,
+    tflops: Tflops = DEFAULT_TFLOPS,
+    as_json: AsJson = False,
 ) -> None:
     """Segment the objects of each sentence in each frame.
 
@@ -65,9 +70,10 @@ def propagate(
     """
     for folder in (index, text):
         require_folder(folder)  # before a checkpoint is looked for, and maybe downloaded
-    model = checkpoint_folder(checkpoint, run.progress())
-    from stages.propagate.stage import STAGE, together
-
+    if dry_run:
+        model = config_folder(checkpoint, option="CHECKPOINT")
+    else:
+        model = checkpoint_folder(checkpoint, run.progress())
     named = moments in MOMENTS and moments != FILE
     known = tracks in TRACK_SOURCES and tracks != FILE
     config = replace(config, moments=moments if named else FILE, tracks=tracks if known else FILE)
@@ -75,4 +81,26 @@ def propagate(
     table = None if named else moments_table(moments)
     objects = None if known else tracks_index(tracks)
     inputs = PropagateInputs(index, text, model, table, objects)
+    if dry_run:
+        _print_cost(config, inputs, run, tflops, as_json=as_json)
+        return
+    from stages.propagate.stage import STAGE, together
+
     together(lambda: run.execute(STAGE, config, inputs, out), config, inputs, run.runtime)
+
+
+def _print_cost(
+    config: PropagateConfig,
+    inputs: PropagateInputs,
+    run: RunOptions,
+    tflops: float,
+    *,
+    as_json: bool,
+) -> None:
+    from stages.propagate.dry_run import propagate_cost
+    from tglcli.cost_tables import print_json, print_propagate_cost
+
+    if place().rank == 0:
+        cost = propagate_cost(config, inputs, run.runtime, tflops=tflops)
+        show = print_json if as_json else print_propagate_cost
+        show(cost)

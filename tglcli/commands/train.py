@@ -10,8 +10,9 @@ import typer
 
 from schemas.errors import ConfigError
 from stages.core.engine.digest import require_folder
+from stages.core.engine.workers.processes import place
 from stages.core.model.loading.catalog import DEFAULT_BACKBONE
-from stages.core.model.loading.hub import backbone_folder, checkpoint_folder
+from stages.core.model.loading.hub import backbone_folder, checkpoint_folder, config_folder
 from stages.train.config import (
     DATA,
     VALIDATION,
@@ -20,6 +21,7 @@ from stages.train.config import (
     index_weights,
     paired_texts,
 )
+from tglcli.dry_run import DEFAULT_TFLOPS, AsJson, DryRun, Tflops
 from tglcli.options import RunOptions, given_options, stage_command
 
 
@@ -82,6 +84,9 @@ def train(
             rich_help_panel=VALIDATION,
         ),
     ] = None,
+    dry_run: DryRun = False,
+    tflops: Tflops = DEFAULT_TFLOPS,
+    as_json: AsJson = False,
 ) -> None:
     """Train a model on moments.
 
@@ -103,13 +108,32 @@ def train(
             require_folder(named)  # before a backbone is looked for, and maybe downloaded
     base = start = None
     if init is None:
-        base = backbone_folder(backbone or DEFAULT_BACKBONE, run.progress())
+        name = backbone or DEFAULT_BACKBONE
+        if dry_run:
+            base = config_folder(name, option="--backbone")
+        else:
+            base = backbone_folder(name, run.progress())
     else:
         start = checkpoint_folder(init, run.progress(), option="--init")
         from stages.train.initial import with_sizes_of
 
         config = with_sizes_of(config, start, given_options(context))
     inputs = TrainInputs(index, text, base, valid, valid_text, more, start)
+    if dry_run:
+        _print_cost(config, inputs, run, tflops, as_json=as_json)
+        return
     from stages.train.stage import STAGE, together
 
     together(lambda: run.execute(STAGE, config, inputs, out), config, inputs, run.runtime)
+
+
+def _print_cost(
+    config: TrainConfig, inputs: TrainInputs, run: RunOptions, tflops: float, *, as_json: bool
+) -> None:
+    from stages.train.dry_run import train_cost
+    from tglcli.cost_tables import print_json, print_train_cost
+
+    if place().rank == 0:
+        cost = train_cost(config, inputs, run.runtime, tflops=tflops)
+        show = print_json if as_json else print_train_cost
+        show(cost)

@@ -60,6 +60,11 @@ class TextStore:
         rows = {text: row for row, text in enumerate(table.column("expression").to_pylist())}
         return cls(path, table, rows, dims.pop())
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the table, which is in memory."""
+        return int(self._table.nbytes)
+
     def __contains__(self, expression: str) -> bool:
         return expression in self._rows
 

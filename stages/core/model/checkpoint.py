@@ -112,6 +112,17 @@ def load_checkpoint(folder: Path | str) -> TglModel:
     return load_fitting(partial(_build, document, folder), folder).eval()
 
 
+def outline_checkpoint(folder: Path, dim: int) -> TglModel:
+    """As :func:`load_for_texts`, but without weights, which need not be there.
+
+    On torch's meta device if that is the default one, else with random weights.
+
+    Raises:
+        TglError: as :func:`load_for_texts` for config.json.
+    """
+    return _for_texts(_build(read_document(folder), folder).eval(), folder, dim)
+
+
 def load_for_texts(folder: Path, dim: int) -> TglModel:
     """Read a checkpoint for text embeddings of width D.
 
@@ -119,7 +130,10 @@ def load_for_texts(folder: Path, dim: int) -> TglModel:
         TglError: as :func:`load_checkpoint`.
         SchemaMismatch: the checkpoint was trained with another width.
     """
-    model = load_checkpoint(folder)
+    return _for_texts(load_checkpoint(folder), folder, dim)
+
+
+def _for_texts(model: TglModel, folder: Path, dim: int) -> TglModel:
     if dim != model.text_dim:
         raise SchemaMismatch(
             f"the texts have {dim} numbers per token, the checkpoint expects {model.text_dim}",

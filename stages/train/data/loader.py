@@ -82,7 +82,7 @@ def load_batches(
         SystemRefused: the batches would keep more files open than the system allows.
     """
     if workers:
-        ahead = workers * _PREFETCHED + held
+        ahead = batches_in_memory(workers, held)
         _allow_files(ahead * numbers.size * _TENSORS + workers * _FILES_PER_WORKER)
     loader: DataLoader[Item | Exception] = DataLoader(
         _Attempts(dataset),
@@ -100,6 +100,11 @@ def load_batches(
             yield [_checked(sample) for sample in batch]
     finally:
         del batches  # ends the workers now; an error's traceback keeps this frame
+
+
+def batches_in_memory(workers: int, held: int) -> int:
+    """Most batches that exist at a time; arguments as in :func:`load_batches`."""
+    return workers * _PREFETCHED + held
 
 
 def _next_batch(

@@ -151,6 +151,17 @@ def own_image_size(folder: Path) -> int:
     return int(_config(read_config(folder), folder / CONFIG_NAME).image_size)
 
 
+def outline_backbone(folder: Path) -> Backbone:
+    """As :func:`load_backbone`, but without weights, which need not be there.
+
+    On torch's meta device if that is the default one, else with random weights.
+
+    Raises:
+        TglError: as :func:`load_backbone` for config.json.
+    """
+    return backbone_of(read_config(folder), folder / CONFIG_NAME)
+
+
 def load_backbone(folder: Path | str, *, image_size: int = 0) -> Backbone:
     """A backbone from a folder that ``save_pretrained`` wrote; nothing is downloaded.
 

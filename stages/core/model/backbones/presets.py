@@ -30,6 +30,16 @@ _BASE_PLUS: dict[str, Any] = {
     "global_attention_blocks": [12, 16, 20],
     "window_positional_embedding_background_size": [14, 14],
 }
+_LARGE: dict[str, Any] = {
+    "hidden_size": 144,
+    "num_attention_heads": 2,
+    "blocks_per_stage": [2, 6, 36, 4],
+    "embed_dim_per_stage": [144, 288, 576, 1152],
+    "num_attention_heads_per_stage": [2, 4, 8, 16],
+    "window_size_per_stage": [8, 4, 16, 8],
+    "global_attention_blocks": [23, 33, 43],
+    "window_positional_embedding_background_size": [7, 7],
+}
 _TOY_DECODER: dict[str, Any] = {
     "hidden_size": TOY_CHANNELS,
     "mlp_dim": 256,
@@ -39,7 +49,7 @@ _TOY_DECODER: dict[str, Any] = {
     "iou_head_hidden_dim": TOY_CHANNELS,
     "dynamic_multimask_via_stability": False,
 }
-PUBLISHED = {"tiny": _TINY, "base-plus": _BASE_PLUS}
+PUBLISHED = {"tiny": _TINY, "base-plus": _BASE_PLUS, "large": _LARGE}
 
 
 def toy_preset(size: int = 128) -> Any:

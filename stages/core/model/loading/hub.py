@@ -24,6 +24,7 @@ __all__ = [
     "TOY_CHECKPOINT",
     "backbone_folder",
     "checkpoint_folder",
+    "config_folder",
     "fetched_commit",
     "local_folder",
     "model_folder",
@@ -141,6 +142,31 @@ def checkpoint_folder(
     if folder is not None:
         return folder  # checked with the stage's other inputs
     return model_folder(name, option=option, progress=progress)
+
+
+def config_folder(name: str, *, option: str) -> Path:
+    """The folder of a model of which config.json alone is read; nothing is downloaded.
+
+    Args:
+        name: as for :func:`backbone_folder` or :func:`checkpoint_folder`.
+        option: the option or argument that named it: CHECKPOINT, --init or --backbone.
+
+    Raises:
+        MissingInput: no such folder, or a hub id that is not in the cache.
+    """
+    if name == TOY and option == "--backbone":
+        return TOY_BACKBONE
+    if name == TOY and not Path(TOY, MODEL_CONFIG).is_file():
+        return _toy_checkpoint()
+    found = stored_folder(name)
+    if found is None:
+        own = name.rsplit("/", 1)[-1]
+        raise MissingInput(
+            "is not on this machine, and a dry run downloads nothing",
+            where=name,
+            hint=f"`hf download {name} config.json --local-dir {own}`, then name that folder",
+        )
+    return found
 
 
 def _is_path(name: str) -> bool:

@@ -1,0 +1,366 @@
+"""The cost of propagation before it starts: arithmetic per frame and sentence, memory, and hours.
+
+A video of typical length and sentences goes through the runner's own code on tensors without
+values (see ``stages.core.model.cost``). No frame is read, and no weight.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, Future
+from contextlib import closing
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from schemas.errors import ConfigError, CorruptInput
+from stages.core.engine.runtime import BF16, FP32, Runtime
+from stages.core.engine.workers.processes import place
+from stages.core.index.index import Expression, Index, Video
+from stages.core.index.texts import TextEmbedding, TextStore
+from stages.core.model.backbones.records import Prompts
+from stages.core.model.checkpoint import outline_checkpoint
+from stages.core.model.cost.meters import LiveBytes, count_flops, network_hours
+from stages.core.model.cost.parts import Part, parts_of
+from stages.core.model.cost.shapes import CountingDevice, ShapeDevice
+from stages.core.model.tgl import TglModel
+from stages.core.model.tracking.objects import track_objects
+from stages.core.model.video_features import VideoFeatures
+from stages.propagate.config import ANNOTATED, GIGABYTE, PropagateConfig, PropagateInputs
+from stages.propagate.jobs import Job, known_moments, plan_jobs
+from stages.propagate.routing import Route
+from stages.propagate.runner import OfflineRunner
+
+MOST_FRAMES = 32
+"""Of the video that is run; a longer one costs the same per frame."""
+USUAL_SHARE = 0.5
+"""Of frames that are relevant, where the index has no moments."""
+USUAL_OBJECTS = 4
+"""That are tracked per video, where the index names no referents."""
+_WORDS = 16
+
+
+@dataclass(frozen=True)
+class VideoShape:
+    """A video with its sentences.
+
+    Attributes:
+        frames: T.
+        sentences: E.
+        relevant: share of the frames that are guided, one run in the middle.
+        objects: that are tracked through the video; 0 without tracks.
+        height, width: of its frames.
+    """
+
+    frames: int
+    sentences: int
+    relevant: float
+    objects: int = 0
+    height: int = 1080
+    width: int = 1920
+
+
+@dataclass(frozen=True)
+class VideoCost:
+    """The cost of a video.
+
+    Attributes:
+        shape: of the video.
+        encoder: FLOP of the image encoder.
+        sentences: FLOP of the adapter and both paths.
+        tracking: FLOP of tracking objects.
+        peak: most bytes at a time beside the weights.
+        encoded: frames that the encoder took, repeats counted.
+    """
+
+    shape: VideoShape
+    encoder: int
+    sentences: int
+    tracking: int
+    peak: int
+    encoded: int
+
+    @property
+    def flops(self) -> int:
+        """FLOP of all parts."""
+        return self.encoder + self.sentences + self.tracking
+
+    @property
+    def per_frame(self) -> float:
+        """FLOP of the encoder per frame."""
+        return self.encoder / self.shape.frames
+
+    @property
+    def per_sentence(self) -> float:
+        """FLOP of the adapter and both paths per frame and sentence."""
+        return self.sentences / (self.shape.frames * self.shape.sentences)
+
+    @property
+    def per_object(self) -> float:
+        """FLOP of tracking per frame and object."""
+        return self.tracking / (self.shape.frames * max(1, self.shape.objects))
+
+
+class _NoReader(Executor):
+    """Gives blank frames in place of those that were to be read.
+
+    Args:
+        size: S.
+    """
+
+    def __init__(self, size: int):
+        self._size = size
+
+    def submit(self, function: Callable[..., Any], /, *_: Any, **__: Any) -> Future[Any]:
+        """See ``Executor``."""
+        done: Future[Any] = Future()
+        done.set_result(torch.zeros(3, self._size, self._size, dtype=torch.uint8))
+        return done
+
+
+class _Sentences(TextStore):
+    """Embeddings of any sentence, of one length."""
+
+    def __init__(self, dim: int, words: int):
+        self.dim = dim
+        self._words = words
+
+    def get(self, expression: str) -> TextEmbedding:
+        """See ``TextStore``."""
+        tokens = np.zeros((self._words, self.dim), np.float32)
+        flags = np.zeros(self._words, bool)
+        return TextEmbedding(("",) * self._words, tokens, tokens[0], flags)
+
+
+def video_cost(
+    model: TglModel,
+    config: PropagateConfig,
+    device: CountingDevice,
+    shape: VideoShape,
+    *,
+    words: int = _WORDS,
+) -> VideoCost:
+    """Count one video with a model in eval mode.
+
+    With tracks, irrelevant frames are left to tracking, as in the run itself.
+
+    Args:
+        device: of the model; one of shapes takes no memory.
+        words: N tokens of each sentence.
+    """
+    job, routes = sample_job(shape)
+    tracked = config.uses_tracks or shape.objects > 0
+    runner = OfflineRunner(
+        model,
+        _Sentences(model.text_dim, words),
+        replace(config, moments=ANNOTATED),
+        runtime=Runtime(precision=device.precision),
+        device=device.device,
+        decoders=_NoReader(model.backbone.image_size),
+    )
+    live = LiveBytes([*model.parameters(), *model.buffers()])
+    with (
+        # In inference mode, torch's counters see einsum whole, and autocast does not reach into it.
+        torch.no_grad(),
+        device.running(),
+        device.autocast(),
+        live,
+        closing(runner.features(job.video)) as features,
+    ):
+        with count_flops() as chunk:
+            features.of([0])
+        first = features.encoded
+        with count_flops() as paths:
+            for part in runner.batches(job):
+                _segment(runner, part, routes, features, tracked=tracked)
+        before = features.encoded
+        with count_flops() as tracking:
+            _track(model, features, shape)
+    each = chunk.get_total_flops() // first
+    again = features.encoded - before
+    return VideoCost(
+        shape,
+        each * features.encoded,
+        paths.get_total_flops() - each * (before - first),
+        tracking.get_total_flops() - each * again,
+        live.peak,
+        features.encoded,
+    )
+
+
+def sample_job(shape: VideoShape) -> tuple[Job, list[Route]]:
+    """A video whose sentences are true of one run of frames each, at different places."""
+    names = tuple(map(str, range(shape.frames)))
+    size = shape.frames, shape.height, shape.width
+    video = Video("video", *size, None, names, ".jpg", Path())
+    length = max(1, round(shape.relevant * shape.frames))
+    sentences, known = [], []
+    for number in range(shape.sentences):
+        start = number * (shape.frames - length) // max(1, shape.sentences - 1)
+        moment = np.zeros(shape.frames, bool)
+        moment[start : start + length] = True
+        sentences.append(Expression("video", str(number), str(number), (), ("1",)))
+        known.append(moment)
+    return Job(video, sentences, known), [Route(moment, ANNOTATED) for moment in known]
+
+
+def _segment(
+    runner: OfflineRunner,
+    job: Job,
+    routes: Sequence[Route],
+    features: VideoFeatures,
+    *,
+    tracked: bool,
+) -> None:
+    """Relevance and masks of some sentences, as in ``OfflineRunner`` and ``TrackRunner``.
+
+    Args:
+        tracked: unguided frames are left to tracking.
+    """
+    own = [routes[int(expression.expression_id)] for expression in job.expressions]
+    tokens = runner.adapter_tokens(job, features)
+    tokens.relevance()
+    tracks = runner.planned(job, own)
+    if tracked:
+        tracks = [replace(track, others=()) for track in tracks]
+    for _ in runner.results(tracks, features, tokens):
+        pass
+
+
+def _track(model: TglModel, features: VideoFeatures, shape: VideoShape) -> None:
+    """Track objects from the middle of the video, in both directions."""
+    if not shape.objects:
+        return
+    side = model.backbone.image_size
+    middle = shape.frames // 2
+    prompts = [{middle: Prompts(mask=torch.zeros(1, side, side))} for _ in range(shape.objects)]
+    for _ in track_objects(model.backbone, features, prompts):
+        pass
+
+
+@dataclass(frozen=True)
+class PropagateCost:
+    """What a run of propagate takes.
+
+    Attributes:
+        parts: parameters by part.
+        video: a typical one, by precision; the FLOP are those of float32.
+        weights: bytes of parameters and tables.
+        features: bytes that frames and tokens may take (--feature-memory).
+        videos, frames, sentences, masks: of the index; a mask is one frame of one sentence.
+        longest: frames of its longest video.
+        flops: of all of it.
+        processes: that share the videos.
+        tflops: assumed of each device.
+        hours: of the network at that speed.
+    """
+
+    parts: list[Part]
+    video: dict[str, VideoCost]
+    weights: int
+    features: int
+    videos: int
+    frames: int
+    sentences: int
+    masks: int
+    longest: int
+    flops: float
+    processes: int
+    tflops: float
+    hours: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON values, with the shares per frame, sentence and object."""
+        found = asdict(self)
+        for precision, cost in self.video.items():
+            found["video"][precision] |= {
+                "flops": cost.flops,
+                "per_frame": cost.per_frame,
+                "per_frame_and_sentence": cost.per_sentence,
+                "per_frame_and_object": cost.per_object,
+            }
+        return found
+
+
+def propagate_cost(
+    config: PropagateConfig, inputs: PropagateInputs, runtime: Runtime, *, tflops: float
+) -> PropagateCost:
+    """Count what a run would take; nothing is written, and no weight or frame is read.
+
+    Args:
+        config: for the checkpoint, see ``PropagateConfig.for_checkpoint``.
+        tflops: speed of each device, in 10^12 FLOP per second.
+
+    Raises:
+        ConfigError: the run would be online.
+        TglError: an input is missing or damaged, as for the run itself.
+    """
+    inputs.check(config)
+    if config.online:
+        raise ConfigError(
+            "a dry run counts whole videos", where="--online", hint="leave out one of the two"
+        )
+    index, texts = Index.open(inputs.index), TextStore.open(inputs.text)
+    texts.require(expression.text for expression in index.expressions)
+    jobs = plan_jobs(index, known_moments(index, inputs, config))
+    if not jobs:
+        raise CorruptInput("contains no sentences", where=inputs.index)
+    objects = [_objects(job) if config.finds_tracks else 0 for job in jobs]
+    shape = _typical(config, index, jobs, objects)
+    outline = partial(outline_checkpoint, inputs.checkpoint, texts.dim)
+    video: dict[str, VideoCost] = {}
+    for precision in (BF16, FP32):
+        device = ShapeDevice(gpu=runtime.device != "cpu", precision=precision)
+        model = device.model(outline)
+        video[precision] = video_cost(model, config, device, shape)
+    cost, parts, processes = video[FP32], parts_of(model), place().count
+    frames = [job.video.num_frames for job in jobs]
+    masks = sum(n * len(job.expressions) for n, job in zip(frames, jobs, strict=True))
+    flops = cost.per_frame * sum(frames) + cost.per_sentence * masks
+    flops += cost.per_object * sum(n * own for n, own in zip(frames, objects, strict=True))
+    return PropagateCost(
+        parts=parts,
+        video=video,
+        weights=sum(part.bytes for part in parts),
+        features=int(config.feature_memory * GIGABYTE),
+        videos=len(jobs),
+        frames=sum(frames),
+        sentences=sum(len(job.expressions) for job in jobs),
+        masks=masks,
+        longest=max(frames),
+        flops=flops,
+        processes=processes,
+        tflops=tflops,
+        hours=network_hours(flops / processes, tflops),
+    )
+
+
+def _objects(job: Job) -> int:
+    """Objects of a video that its sentences name."""
+    named = {anno_id for expression in job.expressions for anno_id in expression.anno_ids}
+    return len(named) or USUAL_OBJECTS
+
+
+def _typical(
+    config: PropagateConfig, index: Index, jobs: Sequence[Job], objects: Sequence[int]
+) -> VideoShape:
+    """The video of middle length with the mean number of sentences and objects."""
+    middle = sorted(jobs, key=lambda job: job.video.num_frames)[len(jobs) // 2].video
+    shares = [
+        index.relevant(*expression.key).mean()
+        for expression in index.expressions
+        if index.moments(*expression.key)
+    ]
+    share = float(np.mean(shares)) if shares else USUAL_SHARE
+    return VideoShape(
+        frames=min(middle.num_frames, MOST_FRAMES),
+        sentences=max(1, round(sum(len(job.expressions) for job in jobs) / len(jobs))),
+        relevant=1.0 if config.moments == "all" else share,
+        objects=round(sum(objects) / len(jobs)),
+        height=middle.height,
+        width=middle.width,
+    )
