@@ -37,9 +37,9 @@ from stages.core.model.dual_path.mask_assembler import MaskAssembler
 from stages.core.model.dual_path.tracks import plan_tracks
 from stages.core.model.tgl import TglModel
 from stages.propagate.config import PropagateConfig
-from stages.propagate.dry_run import VideoShape, sample_job, video_cost
+from stages.propagate.dry_run.video import VideoShape, sample_job, video_cost
 from stages.train.config import TrainConfig
-from stages.train.dry_run import StepShape, step_cost
+from stages.train.dry_run.step import StepShape, step_cost
 
 TEXT_DIM = 768  # RoBERTa-base
 WRITERS = 4

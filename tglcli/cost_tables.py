@@ -15,8 +15,9 @@ from tglcli.summary import size
 
 if TYPE_CHECKING:
     from stages.core.model.cost.parts import Part
-    from stages.propagate.dry_run import PropagateCost
-    from stages.train.dry_run import StepCost, TrainCost
+    from stages.propagate.dry_run.run import PropagateCost
+    from stages.train.dry_run.run import TrainCost
+    from stages.train.dry_run.step import StepCost
 
 _TERA, _GIGA, _MILLION = 1e12, 1e9, 1e6
 _MINUTES = 60

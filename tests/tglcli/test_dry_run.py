@@ -11,13 +11,16 @@ from mistakes_world import tgl
 
 from stages.core.index import frame_files
 from stages.core.model.cost.parts import Part
-from stages.propagate.dry_run import PropagateCost, VideoCost, VideoShape
-from stages.train.dry_run import Loading, Memory, StepCost, TrainCost
+from stages.propagate.dry_run.run import PropagateCost
+from stages.propagate.dry_run.video import VideoCost, VideoShape
+from stages.train.dry_run.run import Loading, Memory, TrainCost
+from stages.train.dry_run.step import StepCost
 from tglcli.cost_tables import print_propagate_cost, print_train_cost
 
 FEW = ("--batch", "2", "--clip-frames", "2", "--relevant-frames", "1", "--steps", "30")
 SMALL = ("--adapter-width", "16", "--adapter-heads", "2", "--adapter-layers", "1")
 STEPS, BATCH, PROCESSES, TFLOPS = 30, 2, 2, 0.5
+STEP = StepCost(20_700 * 10**9, 10**13, 25 * 10**12, 18 * 10**9, 19 * 10**9)
 COLUMNS = 80
 SECONDS = 60
 
@@ -47,6 +50,7 @@ def test_train_counts_from_the_configuration_alone(
     capsys: pytest.CaptureFixture[str],
     no_frames: None,
 ) -> None:
+    monkeypatch.setattr("stages.train.dry_run.run.step_cost", lambda *_: STEP)
     monkeypatch.chdir(world)
     whole = json.loads(Path("ck", "config.json").read_text())
     net = _config_alone(tmp_path / "net", whole["backbone"])
@@ -65,12 +69,13 @@ def test_train_counts_from_the_configuration_alone(
     assert [path.name for path in out.iterdir()] == ["mine.txt"]
     assert found["processes"] == PROCESSES
     assert found["steps_per_epoch"] == found["sentences"] / (BATCH * PROCESSES)
-    step = found["step"]
-    assert step["flops"] == step["encoder"] + step["forward"] + step["backward"]
-    assert found["hours"] == pytest.approx(step["flops"] * STEPS / (TFLOPS * 1e12) / 3600)
+    assert found["step"]["flops"] == STEP.flops
+    assert found["hours"] == pytest.approx(STEP.flops * STEPS / (TFLOPS * 1e12) / 3600)
     trained = {part["name"]: part["trained"] for part in found["parts"]}
     assert trained["image encoder"] == 0 < trained["adapter"]
-    assert all(0 < own["activations"] < own["peak"] for own in found["memory"].values())
+    own = found["memory"]["bf16"]
+    assert own["gradients"] == 4 * (sum(trained.values()) - trained["track head"])
+    assert own["total"] == own["weights"] + 2 * own["gradients"] + STEP.peak
     side, batches = 64, 3 * 2 + 2
     assert found["loading"]["batches"] == batches * BATCH * 2 * side**2 * 4
     levels = 128 * 4**2 + 32 * 8**2 + 16 * 16**2
@@ -141,12 +146,11 @@ def test_the_tables_fit_a_terminal(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("COLUMNS", str(COLUMNS))
-    step = StepCost(20_700 * 10**9, 10**13, 25 * 10**12, 18 * 10**9, 19 * 10**9)
     memory = {name: Memory(4, 5, 6, 18 * 10**9, 19 * 10**9) for name in ("bf16", "fp32")}
     loading = Loading(12, 10**9, 10**8, 123_456, 10**12, True)
     print_train_cost(
         TrainCost(
-            _parts(), step, step, step, memory, loading, 4, 8, 1, 8, 20_000, 500, 23_051, 720.3,
+            _parts(), STEP, STEP, STEP, memory, loading, 4, 8, 1, 8, 20_000, 500, 23_051, 720.3,
             300.0, 31.4,
         )
     )  # fmt: skip

@@ -97,7 +97,7 @@ def _print_cost(
     *,
     as_json: bool,
 ) -> None:
-    from stages.propagate.dry_run import propagate_cost
+    from stages.propagate.dry_run.run import propagate_cost
     from tglcli.cost_tables import print_json, print_propagate_cost
 
     if place().rank == 0:

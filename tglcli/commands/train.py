@@ -130,7 +130,7 @@ def train(
 def _print_cost(
     config: TrainConfig, inputs: TrainInputs, run: RunOptions, tflops: float, *, as_json: bool
 ) -> None:
-    from stages.train.dry_run import train_cost
+    from stages.train.dry_run.run import train_cost
     from tglcli.cost_tables import print_json, print_train_cost
 
     if place().rank == 0:

@@ -142,6 +142,7 @@ class _Values(TorchFunctionMode):
         super().__init__()
         self._known = known
         self._replaced: dict[Any, Callable[..., Any]] = {Tensor.numpy: self._array}
+        self._replaced[Tensor.data_ptr] = lambda tensor: 0
         for read in (Tensor.item, Tensor.__float__, Tensor.__int__, Tensor.__bool__):
             self._replaced[read] = lambda tensor: self._array(tensor).item()
         if gpu:

@@ -1,0 +1,1 @@
+"""What a run of propagate takes, counted before it starts."""

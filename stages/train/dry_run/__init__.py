@@ -1,0 +1,1 @@
+"""What a training takes, counted before it starts."""
