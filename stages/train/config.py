@@ -18,6 +18,11 @@ from stages.core.model.config import LossConfig, ModelConfig, SegmenterConfig
 
 SAMPLINGS = ("moment", "random")
 SHIFT = "shift"
+UNSCALED = "none"
+LR_SCALINGS = {UNSCALED: 0.0, "linear": 1.0, "sqrt": 0.5}
+"""Powers of the number of clips per step, by --lr-scaling."""
+DEFAULT_RATES_CLIPS = 4
+"""Clips per step of the peer whose learning rates are the defaults."""
 DATA = "Several indexes"
 """Heading of the options about further indexes."""
 VALIDATION = "Validation"
@@ -127,11 +132,18 @@ class TrainConfig(SegmenterConfig, ModelConfig, LossConfig):
     )
     lr: float = setting(1e-5, "Learning rate of SAM 2's weights.", panel="Optimiser", low=0)
     lr_new: float = setting(1e-4, "Learning rate of the adapter.", low=0)
+    lr_scaling: str = setting(
+        UNSCALED,
+        "Multiply both rates by the number of clips per step over --lr-batch (linear), or by its "
+        "square root (sqrt, the rule for Adam).",
+        choices=tuple(LR_SCALINGS),
+        omit_default=True,
+    )
     lr_batch: int = setting(
         0,
-        "Scale both rates by the square root of (clips per step / N); 0 does not.",
+        "Clips per step that both rates were chosen for; 0: 4, as for the default rates.",
         low=0,
-        omit_default=True,
+        only_with="scales_rates",
     )
     weight_decay: float = setting(0.0, "Weight decay of AdamW, for matrices only.", low=0)
     warmup: int = setting(100, "Steps of linear warm-up; cosine decay to zero follows.", low=0)
@@ -180,6 +192,12 @@ class TrainConfig(SegmenterConfig, ModelConfig, LossConfig):
             )
         if any(not 0 < weight < math.inf for weight in self.index_weights):
             raise ConfigError("a weight must be a positive number", where="--weights")
+        if self.lr_batch and not self.scales_rates:
+            raise ConfigError(
+                f"{self.lr_batch} has no effect with --lr-scaling {UNSCALED}",
+                where="--lr-batch",
+                hint="add --lr-scaling sqrt, which --lr-batch alone stood for before",
+            )
         if self.cache_features and self.colour:
             raise ConfigError(
                 "cached features cannot have changing colours",
@@ -206,16 +224,21 @@ class TrainConfig(SegmenterConfig, ModelConfig, LossConfig):
         """Optimiser steps of both parts."""
         return self.adapter_steps + self.steps
 
+    @property
+    def scales_rates(self) -> bool:
+        """Whether the learning rates follow the number of clips per step."""
+        return self.lr_scaling != UNSCALED
+
     def rate_factor(self, processes: int) -> float:
-        """Factor of both learning rates for this run's batch (see --lr-batch).
+        """Factor of both learning rates for this run's clips per step (see --lr-scaling).
 
         The square root is the rule for Adam, whose steps have the size of the rate whatever the
         gradient's (Malladi et al. 2022, "On the SDEs and Scaling Rules for Adaptive Gradient
-        Algorithms").
+        Algorithms"); the linear rule is that of SGD (Goyal et al. 2017, "Accurate, Large Minibatch
+        SGD").
         """
-        if not self.lr_batch:
-            return 1.0
-        return math.sqrt(self.clips_per_step(processes) / self.lr_batch)
+        ratio = self.clips_per_step(processes) / (self.lr_batch or DEFAULT_RATES_CLIPS)
+        return ratio ** LR_SCALINGS[self.lr_scaling]
 
     def clips_per_step(self, processes: int) -> int:
         """Clips of one optimiser step, over all processes."""

@@ -89,9 +89,10 @@ def test_what_each_index_gives_is_in_the_fingerprint(
     assert set(inputs.digests()) == {"index", "text", "backbone"}
     assert set(both.digests()) == {"index", "text", "backbone", "index 2", "text 2"}
     assert both.digests()["index 2"] != both.digests()["index"]
-    chosen = {"index_weights": (1.0, 2.0), "still": "repeat", "lr_batch": 4}
+    chosen = {"index_weights": (1.0, 2.0), "still": "repeat", "lr_scaling": "sqrt"}
     assert not chosen.keys() & small().to_dict().keys()
-    assert small(**chosen).to_dict() == small().to_dict() | chosen | {"index_weights": [1.0, 2.0]}
+    expected = chosen | {"index_weights": [1.0, 2.0], "lr_batch": 0}
+    assert small(**chosen).to_dict() == small().to_dict() | expected
 
 
 def test_relevance_is_not_learned_from_stills(
@@ -112,12 +113,33 @@ def test_relevance_is_not_learned_from_stills(
 def test_rates_follow_the_batch_only_when_told(
     run_stage: Run, inputs: TrainInputs, tmp_path: Path
 ) -> None:
-    config = small(steps=1, warmup=0, lr=1e-5, lr_new=3e-5, batch=2, accumulate=2, lr_batch=1)
+    rates = {"lr": 1e-5, "lr_new": 3e-5, "lr_scaling": "sqrt", "lr_batch": 1}
+    config = small(steps=1, warmup=0, batch=2, accumulate=2, **rates)
     run_stage(STAGE, config, inputs, tmp_path / "out")
     assert history(tmp_path / "out", "lr") == [2e-5]
     assert history(tmp_path / "out", "lr_new") == [6e-5]
-    assert TrainConfig(batch=4, accumulate=2, lr_batch=4).rate_factor(8) == 4.0
-    assert TrainConfig(batch=4, accumulate=2).rate_factor(8) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("rule", "batch", "factor"),
+    [
+        ("none", 0, 1.0),
+        ("sqrt", 4, 4.0),
+        ("linear", 4, 16.0),
+        ("sqrt", 0, 4.0),
+        ("linear", 128, 0.5),
+    ],
+)
+def test_the_factor_of_the_rates(rule: str, batch: int, factor: float) -> None:
+    """64 clips per step; the default rates are those of 4."""
+    config = TrainConfig(batch=4, accumulate=2, lr_scaling=rule, lr_batch=batch)
+    assert config.rate_factor(8) == factor
+    assert dataclasses.replace(config, accumulate=1).rate_factor(16) == factor
+
+
+def test_a_batch_for_the_rates_says_by_which_rule() -> None:
+    with pytest.raises(ConfigError, match=r"--lr-batch: 16 has no effect.*--lr-scaling sqrt"):
+        TrainConfig(lr_batch=16)
 
 
 def test_a_damaged_frame_of_a_further_index_is_named(
