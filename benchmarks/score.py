@@ -1,10 +1,15 @@
 """Seconds per 1,000 frame pairs at 854x480: tgl score, vos-benchmark and TrackEval on equal masks.
 
     python benchmarks/score.py --peer-python PEERS/bin/python [--pairs 10000] [--peer trackeval]
+        [--official MEVIS/tools/eval_mevis.py]
 
 The peers need their own environment, since they require other versions of the same packages:
 
     python -m venv PEERS && PEERS/bin/pip install vos-benchmark trackeval tabulate matplotlib scipy
+    PEERS/bin/pip install opencv-python-headless scikit-image pycocotools  # for the official script
+
+The official script of MeViS is compared by CPU time, on a fifth of the pairs: its time grows with
+them, while the start-up of tgl counts in full.
 
 Every figure is the wall time of a whole command, start-up included, with two processes, on moving
 blobs written as PNG by Pillow; the median of three runs of tgl counts. Scores are compared before
@@ -21,6 +26,7 @@ import contextlib
 import ctypes
 import json
 import os
+import re
 import statistics
 import subprocess
 import sys
@@ -64,6 +70,10 @@ results, _ = trackeval.Evaluator(quiet).evaluate([data], [trackeval.metrics.JAnd
 total = results["DAVIS"][os.path.basename(preds)]["COMBINED_SEQ"]["general"]["JAndF"]
 json.dump({"J": float(total["J-Mean"]), "F": float(total["F-Mean"])}, open(out, "w"))
 """
+
+OFFICIAL_SHARE = 5
+"""The official script scores this part of the videos: one in so many."""
+OFFICIAL_PROCESSES = re.compile(r"^(NUM_\w+) = \d+$", re.MULTILINE)
 
 PEERS = {"trackeval": TRACKEVAL, "vos-benchmark": VOS_BENCHMARK}
 TOLERANCE = 1e-9  # the peers add in another order
@@ -186,6 +196,32 @@ def run_peer(python: str, code: str, root: Path, videos: int, out: Path) -> Run:
     return Run(wall, used, json.loads(out.read_text()))
 
 
+def run_official(python: str, script: Path, root: Path, videos: int) -> Run:
+    """Run the official script of MeViS on the first `videos` videos, in two processes.
+
+    It starts 64 otherwise; a copy with another number stands beside the modules that it imports.
+    """
+    text, changed = OFFICIAL_PROCESSES.subn(rf"\1 = {PROCESSES}", script.read_text())
+    if changed != 1:
+        raise SystemExit(f"{script} does not set its number of processes where it is expected")
+    preds, split = linked_tree(root, "preds", videos), mevis_split(root, videos)
+    with tempfile.TemporaryDirectory() as scratch:
+        copy = Path(scratch) / script.name
+        copy.write_text(text)
+        wall, used, printed = timed(
+            [
+                *(python, str(copy)),
+                *("--mevis_exp_path", str(split / "meta_expressions.json")),
+                *("--mevis_mask_path", str(split / "mask_dict.json")),
+                *("--mevis_pred_path", str(preds)),
+                *("--save_name", str(Path(scratch) / "scores.json")),
+            ],
+            PYTHONPATH=str(script.parent),
+        )
+    scores = dict(re.findall(r"^([JF]): ([\d.]+)$", printed, re.MULTILINE))
+    return Run(wall, used, {name: float(value) for name, value in scores.items()})
+
+
 def compile_seconds(root: Path) -> float:
     """Compile time: a first run's seconds minus a second one's."""
     trees = [linked_tree(root, tree, 1) for tree in ("preds", "gt")]
@@ -215,7 +251,10 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=10_000)
     parser.add_argument("--peer-python", help="a Python with vos-benchmark and trackeval")
     parser.add_argument("--peer", choices=PEERS, nargs="*", default=list(PEERS))
+    parser.add_argument("--official", type=Path, help="tools/eval_mevis.py of the MeViS repository")
     options = parser.parse_args()
+    if options.official is not None and options.peer_python is None:
+        parser.error("--official needs --peer-python")
     videos = options.pairs // FRAMES
     ctypes.CDLL(None).prctl(BECOME_SUBREAPER, 1, 0, 0, 0)
     WORK.mkdir(parents=True, exist_ok=True)
@@ -235,11 +274,35 @@ def main() -> None:
             if abs(value - ours.scores[key]) > TOLERANCE:
                 raise SystemExit(f"{name} gives {key} {value}, tgl {ours.scores[key]}")
         _row(name, options.pairs, peer, ours)
+    if options.official is not None:
+        compare_official(options, split)
     limit = inflate_seconds(WORK, videos)
     print(
         f"limit: inflating the {2 * options.pairs} PNG files takes {limit:.2f} s of CPU "
         f"time, {limit / ours.used:.0%} of the command's {ours.used:.2f} s"
     )
+
+
+def compare_official(options: argparse.Namespace, split: Path) -> None:
+    """Print CPU milliseconds a pair of the official script and of tgl, in turns."""
+    part = options.pairs // FRAMES // OFFICIAL_SHARE
+    ratios = []
+    for _ in range(REPEATS):
+        official = run_official(options.peer_python, options.official, WORK, part)
+        own = run_tgl(linked_tree(WORK, "preds", part), mevis_split(WORK, part))
+        for name, value in official.scores.items():
+            if abs(value - own.scores[name]) > TOLERANCE:
+                raise SystemExit(f"{name} is {value}, of tgl {own.scores[name]}")
+        whole = run_tgl(linked_tree(WORK, "preds", options.pairs // FRAMES), split)
+        theirs = official.used / (part * FRAMES) * 1000
+        ours = whole.used / options.pairs * 1000
+        ratios.append(theirs / ours)
+        print(
+            f"official script, {part * FRAMES} pairs: {official.used:.1f} s of CPU time, "
+            f"{theirs:.2f} ms a pair; tgl, {options.pairs} pairs: {whole.used:.2f} s, "
+            f"{ours:.2f} ms; {theirs / ours:.1f} times"
+        )
+    print(f"median of {REPEATS} runs: {statistics.median(ratios):.1f} times")
 
 
 def _row(name: str, pairs: int, run: Run, ours: Run) -> None:

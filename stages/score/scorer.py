@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 
@@ -36,7 +35,7 @@ class VideoScorer:
 
     def __init__(self, job: VideoJob):
         self._video = job.video
-        self._preds = job.preds
+        self._preds = str(job.preds)
         self._reader: TrackReader = job.video.tracks.open()
         self._size = job.video.size
         self._labels: dict[str, np.ndarray] = {}
@@ -104,14 +103,13 @@ class VideoScorer:
             self._results[index].faults[row] = ScoringFault(kind, where)
 
     def _prediction(self, case: Case, frame: int, truth: TrueMask | None) -> PackedMask:
-        path = Path(f"{self._preds}/{case.folder}/{self._video.frame_names[frame]}.png")
+        path = f"{self._preds}/{case.folder}/{self._video.frame_names[frame]}.png"
         size = None if truth is None else truth.size
         if case.label is None:
             return read_mask(path, size)
-        name = str(path)
-        if name not in self._labels:
-            self._labels[name] = read_labels(path)
-        labels = self._labels[name]
+        if path not in self._labels:
+            self._labels[path] = read_labels(path)
+        labels = self._labels[path]
         if size is not None and labels.shape != size:
             raise WrongSize("has another size", where=path)
         mask = pack(labels == case.label)

@@ -47,42 +47,56 @@ def _mark_boundary(mask, width, edge):  # type: ignore[no-untyped-def]
 
 
 @numba.njit
-def _used(row):  # type: ignore[no-untyped-def]
-    """Return the first and last (exclusive) word of a row that is not 0; equal if there is none."""
-    first, last = 0, row.size
-    while first < last and row[first] == 0:
+def _bounds(mask):  # type: ignore[no-untyped-def]
+    """Return top, bottom, first and last (both exclusive) of the rows and words that are not 0."""
+    height, words = mask.shape
+    columns = np.zeros(words, np.uint64)
+    top, bottom = height, 0
+    for y in range(height):
+        found = _U(0)
+        for k in range(words):
+            found |= mask[y, k]
+            columns[k] |= mask[y, k]
+        if found:
+            top, bottom = min(top, y), y + 1
+    first, last = 0, words
+    while first < last and columns[first] == 0:
         first += 1
-    while first < last and row[last - 1] == 0:
+    while first < last and columns[last - 1] == 0:
         last -= 1
-    return first, last
+    return top, bottom, first, last
 
 
 @numba.njit
-def _widen(row, step):  # type: ignore[no-untyped-def]
-    """Set the pixels `step` columns to either side of each pixel of a row."""
+def _widen(band, step, wider):  # type: ignore[no-untyped-def]
+    """Set the pixels `step` columns to either side of each pixel; the words at both ends stay."""
     back = _U(WORD) - step
-    before = _U(0)
-    for k in range(row.size):
-        here = row[k]
-        after = row[k + 1] if k + 1 < row.size else _U(0)
-        right = (here << step) | (before >> back)
-        left = (here >> step) | (after << back)
-        row[k] = here | right | left
-        before = here
+    before, here, after, found = band[:-2], band[1:-1], band[2:], wider[1:-1]
+    for k in range(found.size):
+        right = (here[k] << step) | (before[k] >> back)
+        left = (here[k] >> step) | (after[k] << back)
+        found[k] = here[k] | right | left
 
 
 @numba.njit
-def _add(row, target):  # type: ignore[no-untyped-def]
-    for k in range(row.size):
-        target[k] |= row[k]
+def _spread(band, stride, taller):  # type: ignore[no-untyped-def]
+    """Set the pixels above and below each pixel; the rows at both ends stay."""
+    above, here, below = band[: -2 * stride], band[stride:-stride], band[2 * stride :]
+    found = taller[stride:-stride]
+    for k in range(found.size):
+        found[k] = above[k] | here[k] | below[k]
 
 
 @compiled(types.void(READONLY_WORDS, READONLY_INTEGERS, WORDS))
 def _dilate(edge, halves, reach):  # type: ignore[no-untyped-def]
     """Set the pixels of `reach` within a disk around the pixels of `edge`.
 
-    A row is widened step by step, as the disk is from its poles to its middle, and added to the
-    rows at that distance above and below.
+    The disk is a stack of rows that widen from its poles to its middle. So the rows of the edge are
+    widened step by step, as much as the disk at each distance from its middle, and everything
+    found so far is spread up and down by a row before the next distance is added.
+
+    All of it runs over the words of one flat band: the rows in use, with empty rows around them,
+    and after each row empty words that take up what is widened beyond it.
 
     Args:
         halves: int64 (radius + 1,), half the disk's width at each distance from its middle row.
@@ -90,25 +104,35 @@ def _dilate(edge, halves, reach):  # type: ignore[no-untyped-def]
     """
     height, words = edge.shape
     radius = halves.size - 1
-    spare = (radius + WORD - 1) // WORD
-    widened = np.empty(words, np.uint64)
-    for y in range(height):
-        first, last = _used(edge[y])
-        if first == last:
-            continue
-        first, last = max(first - spare, 0), min(last + spare, words)
-        row = widened[first:last]
-        row[:] = edge[y, first:last]
-        width = 0
-        for distance in range(radius, -1, -1):
-            while width < halves[distance]:  # no step leaves a gap, or depends on bits outside
-                step = min(halves[distance] - width, width + 1, WORD - 1)
-                _widen(row, _U(step))
-                width += step
-            if y >= distance:
-                _add(row, reach[y - distance, first:last])
-            if y + distance < height:
-                _add(row, reach[y + distance, first:last])
+    top, bottom, first, last = _bounds(edge)
+    if top >= bottom:
+        return
+    guard = (radius + WORD - 1) // WORD
+    first, last = max(first - guard, 0), min(last + guard, words)
+    used, stride, margin = last - first, last - first + guard, radius + 1
+    size = (bottom - top + 2 * margin) * stride + 1
+    band, wider = np.zeros(size, np.uint64), np.zeros(size, np.uint64)
+    found, taller = np.zeros(size, np.uint64), np.zeros(size, np.uint64)
+    for y in range(top, bottom):
+        start = (y - top + margin) * stride
+        for k in range(used):
+            band[start + k] = edge[y, first + k]
+    width = 0
+    for distance in range(radius, -1, -1):
+        if distance < radius:
+            _spread(found, stride, taller)
+            found, taller = taller, found
+        while width < halves[distance]:  # no step leaves a gap
+            step = min(halves[distance] - width, width + 1, WORD - 1)
+            _widen(band, _U(step), wider)
+            band, wider = wider, band
+            width += step
+        for k in range(size):
+            found[k] |= band[k]
+    for y in range(max(top - radius, 0), min(bottom + radius, height)):
+        start = (y - top + margin) * stride
+        for k in range(used):
+            reach[y, first + k] = found[start + k]
 
 
 @numba.njit

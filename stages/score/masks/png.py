@@ -73,7 +73,7 @@ class PngFile:
         data: the deflated samples.
     """
 
-    path: Path
+    path: Path | str
     width: int
     height: int
     depth: int
@@ -84,7 +84,7 @@ class PngFile:
     data: bytes
 
 
-def read_mask(path: Path, size: tuple[int, int] | None = None) -> PackedMask:
+def read_mask(path: Path | str, size: tuple[int, int] | None = None) -> PackedMask:
     """Read the foreground of a PNG file.
 
     Args:
@@ -107,7 +107,7 @@ class WrongSize(CorruptInput):
     """A mask that does not have the size of its frame."""
 
 
-def open_png(path: Path) -> PngFile:
+def open_png(path: Path | str) -> PngFile:
     """Read the chunks of a file and check their checksums."""
     content = read_regular(path)
     chunks: dict[bytes, list[bytes]] = {}
@@ -121,7 +121,7 @@ def open_png(path: Path) -> PngFile:
         raise CorruptInput(f"is a damaged PNG file ({error})", where=path) from error
 
 
-def _assemble(path: Path, chunks: dict[bytes, list[bytes]]) -> PngFile:
+def _assemble(path: Path | str, chunks: dict[bytes, list[bytes]]) -> PngFile:
     if b"IHDR" not in chunks or b"IDAT" not in chunks:
         raise CorruptInput("is a PNG file without an image", where=path)
     header = struct.unpack(">IIBBBBB", chunks[b"IHDR"][0])
@@ -165,7 +165,7 @@ def foreground(png: PngFile) -> PackedMask:
     return mask
 
 
-def read_labels(path: Path) -> np.ndarray:
+def read_labels(path: Path | str) -> np.ndarray:
     """Read a greyscale or palette PNG of up to 8 bits as object numbers, uint8 (H, W).
 
     Raises:

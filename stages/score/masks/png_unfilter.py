@@ -18,6 +18,7 @@ _U = np.uint64
 _BYTE = 8
 _ALL = _U(2**WORD - 1)
 _SUB, _UP, _AVERAGE, _PAETH = 1, 2, 3, 4  # 0 is no filter
+_EACH = _U(0x0101010101010101)  # a byte times it is a word of eight of that byte
 _SEVEN_BITS = _U(0x7F7F7F7F7F7F7F7F)  # of each byte of a word
 _GATHER = _U(
     0x0102040810204080
@@ -51,30 +52,62 @@ def _paeth(left, up, corner):  # type: ignore[no-untyped-def]
 
 @numba.njit
 def _unfilter(kind, coded, above, row):  # type: ignore[no-untyped-def]
-    """Undo the filter of a row; see section 9.2 of the PNG specification."""
-    left = np.uint8(0)
-    if kind == _SUB:
-        for x in range(coded.size):
-            left = np.uint8(left + coded[x])
-            row[x] = left
-    elif kind == _UP:
+    """Undo the filter of a row; see section 9.2 of the PNG specification.
+
+    Most bytes of a mask repeat their neighbours, so eight of them that do are written as a word.
+
+    Args:
+        coded, above, row: uint8 (a multiple of 8,); the filtered samples, those of the row above,
+            and the samples, which are written.
+    """
+    if kind == _UP:
         for x in range(coded.size):
             row[x] = np.uint8(above[x] + coded[x])
-    elif kind == _AVERAGE:
-        for x in range(coded.size):
-            left = np.uint8(((np.int64(left) + np.int64(above[x])) >> 1) + coded[x])
-            row[x] = left
-    elif kind == _PAETH:
-        corner = np.uint8(0)
-        for x in range(coded.size):
-            if above[x] != corner:
-                left = _paeth(np.int64(left), np.int64(above[x]), np.int64(corner))
-            left = np.uint8(left + coded[x])
-            corner = above[x]
-            row[x] = left
-    else:
+        return
+    if kind not in (_SUB, _AVERAGE, _PAETH):
         for x in range(coded.size):
             row[x] = coded[x]
+        return
+    whole, whole_above, written = coded.view(np.uint64), above.view(np.uint64), row.view(np.uint64)
+    left, corner = np.uint8(0), np.uint8(0)
+    for k in range(whole.size):
+        same = _U(left) * _EACH
+        first = k * _BYTE
+        if whole[k] == 0:
+            if kind == _PAETH:
+                repeats = whole_above[k] == _U(corner) * _EACH
+            else:
+                repeats = kind == _SUB or whole_above[k] == same
+            if repeats:
+                written[k] = same
+                continue
+        if kind == _SUB:
+            for x in range(first, first + _BYTE):
+                left = np.uint8(left + coded[x])
+                row[x] = left
+        elif kind == _AVERAGE:
+            for x in range(first, first + _BYTE):
+                left = np.uint8(((np.int64(left) + np.int64(above[x])) >> 1) + coded[x])
+                row[x] = left
+        else:
+            for x in range(first, first + _BYTE):
+                if above[x] != corner:
+                    left = _paeth(np.int64(left), np.int64(above[x]), np.int64(corner))
+                left = np.uint8(left + coded[x])
+                corner = above[x]
+                row[x] = left
+
+
+@numba.njit
+def _bits(samples, plain, foreground):  # type: ignore[no-untyped-def]
+    """Return which of eight samples, the bytes of a word, are foreground: a bit for each."""
+    if plain:  # the top bit of each byte that is not 0, moved to its lowest
+        nonzero = (((samples & _SEVEN_BITS) + _SEVEN_BITS) | samples) & ~_SEVEN_BITS
+        return ((nonzero >> _U(_BYTE - 1)) * _GATHER) >> _GATHERED
+    bits = _U(0)
+    for byte in range(_BYTE):
+        bits |= _U(foreground[(samples >> _U(_BYTE * byte)) & _U(0xFF)]) << _U(byte)
+    return bits
 
 
 @numba.njit
@@ -86,19 +119,19 @@ def _pack(eights, plain, foreground, packed):  # type: ignore[no-untyped-def]
     """
     any_set = _U(0)
     for k in range(packed.size):
-        word = _U(0)
-        for part in range(_BYTE):
+        first = eights[k * _BYTE]
+        any_set |= first
+        differ = _U(0)
+        for part in range(1, _BYTE):
+            differ |= eights[k * _BYTE + part] ^ first
+        word = _bits(first, plain, foreground)
+        if differ == 0:  # as nearly everywhere in a mask
+            packed[k] = word * _EACH
+            continue
+        for part in range(1, _BYTE):
             samples = eights[k * _BYTE + part]
             any_set |= samples
-            if plain:  # the top bit of each byte that is not 0, moved to its lowest
-                nonzero = (((samples & _SEVEN_BITS) + _SEVEN_BITS) | samples) & ~_SEVEN_BITS
-                bits = ((nonzero >> _U(_BYTE - 1)) * _GATHER) >> _GATHERED
-            else:
-                bits = _U(0)
-                for byte in range(_BYTE):
-                    sample = (samples >> _U(_BYTE * byte)) & _U(0xFF)
-                    bits |= _U(foreground[sample]) << _U(byte)
-            word |= bits << _U(_BYTE * part)
+            word |= _bits(samples, plain, foreground) << _U(_BYTE * part)
         packed[k] = word
     return any_set == 0
 
@@ -117,6 +150,7 @@ def unfilter_and_pack(raw, width, foreground, packed):  # type: ignore[no-untype
     """
     height, words = packed.shape
     whole = raw[: raw.size // _BYTE * _BYTE].view(np.uint64)
+    coded = np.zeros(words * WORD, np.uint8)
     above = np.zeros(words * WORD, np.uint8)
     row = np.zeros(words * WORD, np.uint8)
     plain = not foreground[0] and foreground[1:].all()
@@ -131,7 +165,12 @@ def unfilter_and_pack(raw, width, foreground, packed):  # type: ignore[no-untype
         if empty and not _any_set(raw, whole, start + 1, start + 1 + width):
             packed[y] = blank
         else:
-            _unfilter(kind, raw[start + 1 : start + 1 + width], above, row)
+            samples = raw[start + 1 : start + 1 + width]
+            for x in range(width):
+                coded[x] = samples[x]
+            _unfilter(kind, coded, above, row)
+            for x in range(width, row.size):
+                row[x] = 0
             empty = _pack(row.view(np.uint64), plain, foreground, packed[y])
             above, row = row, above
         packed[y, words - 1] &= last

@@ -33,14 +33,12 @@ def pack_rle(
     if isinstance(counts, str):
         counts = counts.encode("ascii", "replace")
     lengths = _decompress(counts, where) if isinstance(counts, bytes) else _listed(counts, where)
-    filled = int(lengths.sum())
-    # Each run is checked too: the sum of absurd ones can wrap around to the right number.
-    if filled != pixels or lengths.min() < 0 or lengths.max() > pixels:
-        raise CorruptInput(
-            f"the runs fill {filled} of {width}x{height} = {pixels} pixels", where=where
-        )
-    from stages.score.masks.rle_runs import fill_runs  # loaded in workers: stages.score.worker
+    from stages.score.masks.rle_runs import fill_runs, fills  # for workers: stages.score.worker
 
+    if not fills(lengths, pixels):
+        raise CorruptInput(
+            f"the runs fill {int(lengths.sum())} of {width}x{height} = {pixels} pixels", where=where
+        )
     mask = empty_mask(size)
     fill_runs(lengths, width, mask.words)
     return mask

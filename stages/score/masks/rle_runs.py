@@ -55,6 +55,20 @@ def decompress_runs(codes, lengths):  # type: ignore[no-untyped-def]
     return -1 if bits else found
 
 
+@compiled(types.boolean(READONLY_INTEGERS, types.int64))
+def fills(lengths, pixels):  # type: ignore[no-untyped-def]
+    """Return whether run lengths fill so many pixels, none of them absurd.
+
+    Each run is checked too: the sum of absurd ones can wrap around to the right number.
+    """
+    total = np.int64(0)
+    for length in lengths:
+        if length < 0 or length > pixels:
+            return False
+        total += length
+    return total == pixels
+
+
 @compiled(types.void(READONLY_INTEGERS, types.int64, WORDS))
 def fill_runs(lengths, width, rows):  # type: ignore[no-untyped-def]
     """Fill the rows of a mask.
