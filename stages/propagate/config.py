@@ -111,7 +111,7 @@ class PropagateConfig(Settings):
         only_with="uses_tracks",
     )
     vote_threshold: float = setting(
-        0.5,
+        0.3,
         "Mean mask probability that a track needs, or to be the best of an annotated moment.",
         low=0,
         high=1,
