@@ -112,7 +112,7 @@ def _train_lines(cost: TrainCost) -> Iterable[str]:
     if loading.workers:
         yield (
             f"{amount(loading.workers, 'workers')} a device: {size(loading.batches)} of batches in "
-            f"shared memory, {size(loading.texts)} of texts each"
+            f"shared memory, {size(loading.texts)} of texts in all"
         )
     twice = ", twice that with mirrored clips" if loading.flipped else ""
     frames = amount(loading.frames, "frames")

@@ -14,29 +14,27 @@ from torch import Tensor
 from schemas.errors import ConfigError, CorruptInput, SchemaMismatch, TglError
 from schemas.receipts import read_receipt
 from schemas.wording import amount
-from stages.core.engine.runtime import Runtime
+from stages.core.engine.runtime import Runtime, usable_cores
 from stages.core.engine.workers.pool import start_forkserver
 from stages.core.index.index import Index
-from stages.core.index.texts import TextStore
+from stages.core.index.texts import MAPPED_SUFFIX, TextStore
 from stages.core.model import device
+from stages.core.model.adapter.cache import MASK_TO_COARSE
+from stages.core.model.backbones.backbone import Backbone
 from stages.core.model.backbones.features import FrameFeatures
 from stages.core.model.checkpoint import read_document, save_checkpoint, text_encoder
 from stages.core.model.tgl import TglModel
 from stages.train.config import SHIFT, IndexFolders, TrainConfig, TrainInputs
 from stages.train.data.dataset import ClipDataset
-from stages.train.data.features import (
-    CachedFeatures,
-    ClipFeatures,
-    DiskBudget,
-    LiveFeatures,
-    SeveralFeatures,
-)
-from stages.train.data.loader import WORKER_MODULES
+from stages.train.data.features import CachedFeatures, ClipFeatures
 from stages.train.data.mixture import ClipMixture, Shares
+from stages.train.data.stored_rows import DiskBudget
+from stages.train.data.targets import target_side
 from stages.train.data.windows import WindowDataset
-from stages.train.distributed import broadcast_object
+from stages.train.distributed import broadcast_object, local_processes
 from stages.train.initial import initial_model
 from stages.train.learner import ClipLearner
+from stages.train.loading.loader import WORKER_MODULES, workers_of_process
 from stages.train.loop import Trainer
 from stages.train.model_card import TrainedOn
 from stages.train.schedule import freeze_parts
@@ -177,9 +175,9 @@ def build_training(
         data: as :func:`open_training` returns it.
         keep: folder of the resumable state; None in all processes but the main one.
     """
-    workers = 0 if config.cache_features else runtime.workers
-    if workers:
-        start_forkserver(WORKER_MODULES)  # it loads them while this process loads the model
+    processes = local_processes()
+    workers = workers_of_process(runtime, processes)
+    start_forkserver(WORKER_MODULES)  # it loads them while this process loads the model
     model = initial_model(config, inputs, data[0].texts.dim)
     groups = model.parameter_groups()
     freeze_parts(groups, config.freeze)
@@ -187,17 +185,21 @@ def build_training(
     if runtime.compile:
         model.backbone.compile_parts()
     autocast = partial(device.autocast, runtime.precision, accelerator.device)
+    if keep is not None:
+        _map_texts(data, keep)
     cache = broadcast_object(keep, accelerator)
-    source = _Features(config, model, autocast, accelerator, cache, runtime.workers)
+    source = _Features(config, model, autocast, accelerator, cache, workers)
+    indexes = [part.index for part in data]
+    caches = source.caches(indexes)
     held_out = TextIndex.held_out(inputs)
     validator = None if held_out is None else _validator(config, held_out, model, source)
     save_model = partial(save_checkpoint, model=model, encoder=encoder_name(inputs.text))
-    dataset = _dataset(config, inputs, data, model.backbone.image_size)
+    dataset = _dataset(config, inputs, model.backbone, shares_of(config, data), cache, caches)
     trainer = Trainer(
         config=config,
         dataset=dataset,
         windows=_windows(config, dataset, model.backbone.image_size),
-        features=source.of_clips([part.index for part in data]),
+        features=source.of_clips(caches),
         learner=ClipLearner(
             model, config.loss_config(), mdp=config.mdp, use_relevance=config.reads_moments
         ),
@@ -208,6 +210,7 @@ def build_training(
         autocast=autocast,
         keep=keep,
         workers=workers,
+        cores=max(1, usable_cores() // processes),
     )
     if not config.fits_tracks:
         return Training(trainer, None)
@@ -247,8 +250,8 @@ class _Features:
     """Makes feature sources that share one disk budget.
 
     Args:
-        cache: folder for cached features.
-        decoders: threads that read frames of held-out videos.
+        folder: for cached features.
+        decoders: threads that read frames of whole videos.
     """
 
     def __init__(
@@ -257,41 +260,78 @@ class _Features:
         model: TglModel,
         autocast: Autocast,
         accelerator: Accelerator,
-        cache: Path | None,
+        folder: Path | None,
         decoders: int,
     ):
         self._encode = partial(_encode, model, autocast)
         self._size = model.backbone.image_size
         self._device = accelerator.device
         self._decoders = decoders
-        self._cache = cache if config.cache_features else None
+        self._folder = folder if config.cache_features else None
         self._budget = DiskBudget.of(config.cache_features)
+        self._mirrored = config.flip > 0
+        self._caches: dict[str, CachedFeatures] = {}
 
-    def of_clips(self, indexes: Sequence[Index]) -> ClipFeatures:
+    def caches(self, indexes: Sequence[Index]) -> tuple[CachedFeatures, ...]:
+        """Caches of the indexes that clips are taken from; none if nothing is cached."""
+        if self._folder is None:
+            return ()
+        return tuple(
+            self._cache(_of_index(number), index, mirrored=self._mirrored)
+            for number, index in enumerate(indexes)
+        )
+
+    def of_clips(self, caches: Sequence[CachedFeatures]) -> ClipFeatures:
         """Features of clips of several indexes."""
-        if self._cache is None:
-            return LiveFeatures(self._encode, self._device)
-        stored = [self._stored(self._of_index(n), index) for n, index in enumerate(indexes)]
-        return stored[0] if len(stored) == 1 else SeveralFeatures(stored)
+        return ClipFeatures(self._encode, self._device, caches)
 
     def of_training(self, number: int, index: Index) -> OpenVideo:
         """Features of whole videos of one of the indexes that clips are taken from."""
-        if self._cache is None:
-            return KeptVideos(self._encode, self._size, self._device, decoders=self._decoders)
-        return StoredVideos(self._stored(self._of_index(number), index))
-
-    def _of_index(self, number: int) -> Path:
-        assert self._cache is not None
-        return self._cache / f"features-{number + 1}"
+        return self._of_videos(_of_index(number), index, mirrored=self._mirrored)
 
     def of_videos(self, index: Index) -> OpenVideo:
         """Features of a held-out index's videos."""
-        if self._cache is None:
-            return KeptVideos(self._encode, self._size, self._device, decoders=self._decoders)
-        return StoredVideos(self._stored(self._cache / "valid-features", index))
+        return self._of_videos("valid-features", index, mirrored=False)
 
-    def _stored(self, folder: Path, index: Index) -> CachedFeatures:
-        return CachedFeatures(folder, index, self._encode, self._size, self._device, self._budget)
+    def _of_videos(self, name: str, index: Index, *, mirrored: bool) -> OpenVideo:
+        live = KeptVideos(self._encode, self._size, self._device, decoders=self._decoders)
+        if self._folder is None:
+            return live
+        return StoredVideos(self._cache(name, index, mirrored=mirrored), live)
+
+    def _cache(self, name: str, index: Index, *, mirrored: bool) -> CachedFeatures:
+        """A cache by the name of its folder, made once: it takes its part of the budget."""
+        assert self._folder is not None
+        if name not in self._caches:
+            self._caches[name] = CachedFeatures(
+                self._folder / name,
+                index,
+                self._encode,
+                self._size,
+                self._device,
+                self._budget,
+                mirrored=mirrored,
+                decoders=self._decoders,
+            )
+        return self._caches[name]
+
+
+def _of_index(number: int) -> str:
+    return f"features-{number + 1}"
+
+
+def _map_texts(data: Sequence[TextIndex], keep: Path) -> None:
+    """Write the texts of all indexes so that processes share their memory."""
+    for number, part in enumerate(data):
+        path = _mapped_texts(keep, number)
+        try:
+            part.texts.write_mapped(path)
+        except OSError:  # a full disk is no reason to stop: each process then has a copy
+            path.unlink(missing_ok=True)
+
+
+def _mapped_texts(cache: Path, number: int) -> Path:
+    return cache / f"texts-{number + 1}{MAPPED_SUFFIX}"
 
 
 def shares_of(config: TrainConfig, data: Sequence[TextIndex]) -> Shares:
@@ -299,17 +339,41 @@ def shares_of(config: TrainConfig, data: Sequence[TextIndex]) -> Shares:
     return Shares.of(config.index_weights or [len(part.index.expressions) for part in data])
 
 
+def side_of_targets(config: TrainConfig, backbone: Backbone) -> int:
+    """The side of the masks that clips are loaded with."""
+    masks = backbone.mask_size
+    return target_side(config.loss_side, masks, masks // MASK_TO_COARSE, backbone.image_size)
+
+
 def _dataset(
-    config: TrainConfig, inputs: TrainInputs, data: Sequence[TextIndex], size: int
+    config: TrainConfig,
+    inputs: TrainInputs,
+    backbone: Backbone,
+    shares: Shares,
+    cache: Path | None,
+    features: Sequence[CachedFeatures],
 ) -> ClipMixture:
-    with_pixels = not config.cache_features
-    members = [
-        ClipDataset(
-            pair.index, pair.text, config, size=size, with_pixels=with_pixels, member=number
+    """The clips of a training.
+
+    Args:
+        cache: folder that may have the texts in the form that processes share.
+        features: cached ones, of each index or none.
+    """
+    members = []
+    for number, pair in enumerate(inputs.training):
+        mapped = None if cache is None else _mapped_texts(cache, number)
+        members.append(
+            ClipDataset(
+                pair.index,
+                mapped if mapped is not None and mapped.is_file() else pair.text,
+                config,
+                size=backbone.image_size,
+                target_side=side_of_targets(config, backbone),
+                cache=features[number].rows if features else None,
+                member=number,
+            )
         )
-        for number, pair in enumerate(inputs.training)
-    ]
-    return ClipMixture(members, shares_of(config, data))
+    return ClipMixture(members, shares)
 
 
 def _windows(config: TrainConfig, clips: ClipMixture, size: int) -> WindowDataset | None:
@@ -321,7 +385,6 @@ def _windows(config: TrainConfig, clips: ClipMixture, size: int) -> WindowDatase
         length=config.relevance_context,
         seed=config.seed,
         size=size,
-        with_pixels=not config.cache_features,
     )
     return windows if windows.any else None
 

@@ -83,7 +83,14 @@ class TrainConfig(SegmenterConfig, ModelConfig, LossConfig):
         "Steps of the track head, fitted last: which sentence means which object track, and when.",
         low=0,
     )
-    batch: int = setting(4, "Clips per batch and process, one sentence each.", low=1)
+    batch: int = setting(4, "Clips per batch and process.", low=1)
+    sentences_per_clip: int = setting(
+        1,
+        "Sentences that share the encoded frames of a clip. The relevance head learns from the "
+        "first, for which the frames are drawn.",
+        low=1,
+        omit_default=True,
+    )
     accumulate: int = setting(1, "Batches per optimiser step.", low=1)
     clip_frames: int = setting(8, "Frames per clip.", panel="Clips", low=1)
     relevant_frames: int = setting(
@@ -176,8 +183,8 @@ class TrainConfig(SegmenterConfig, ModelConfig, LossConfig):
     valid_frames: int = setting(32, "Most frames per video in a validation, evenly spaced.", low=1)
     cache_features: float = setting(
         0.0,
-        "Gigabytes of disk for cached features of the frozen encoder (as float16); 0 "
-        "recomputes them.",
+        "Gigabytes of disk for cached features of the frozen encoder (as float16), of as many "
+        "whole videos as fit; 0 recomputes them.",
         panel="Cache and logging",
         low=0,
     )

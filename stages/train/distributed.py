@@ -7,6 +7,7 @@ fails exits, and the launcher ends the others.
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -57,6 +58,11 @@ def make_accelerator(runtime: Runtime, tracker_folder: Path | None = None) -> Ac
         # Frames take different paths in different steps, so some weights get no gradient.
         kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
     )
+
+
+def local_processes() -> int:
+    """Number of training processes on this machine, which share its cores."""
+    return max(1, int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
 
 
 def add_unused_parameter(module: nn.Module) -> None:

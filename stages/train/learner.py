@@ -6,7 +6,6 @@ it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -20,67 +19,67 @@ from stages.core.model.masks import mask_iou, resize_masks
 from stages.core.model.text import TextBatch
 from stages.core.model.tgl import TglModel
 from stages.core.model.video_features import FramesInMemory
-from stages.train.data.dataset import Sample
+from stages.train.data.targets import fractions
 from stages.train.data.windows import Window
+from stages.train.loading.batch import LoadedClips
 
 
 @dataclass(frozen=True)
 class ClipBatch:
-    """E clips of T frames, one sentence each.
+    """E sentences, each with a clip of T frames; several may share one.
 
     Attributes:
-        features: of E * T frames, clip after clip.
+        features: of the frames of all clips.
+        frames: int64 (E, T) places of each sentence's frames among them.
         text: of E sentences.
         times: int64 (E, T) positions in the video, ascending.
         guided: bool (E, T), frames of the language path.
         relevant: bool (E, T), labels of the relevance loss.
-        targets: uint8 (E, T, S, S).
-        still: bool (E,), clips without a moment to tell from the rest: see ``Sample.still``.
+        targets: float (E, T, s, s), the share of each pixel that the target covers.
+        weight: float (E,) of each sentence in the relevance loss.
         hidden: bool (E, T, 6), neighbours that the adapter does not see.
-        frames: int64 (E, T), the clips' frames among those of `features`; None: clip after clip.
     """
 
     features: FrameFeatures
+    frames: Tensor
     text: TextBatch
     times: Tensor
     guided: Tensor
     relevant: Tensor
     targets: Tensor
-    still: Tensor
+    weight: Tensor
     hidden: Tensor
-    frames: Tensor | None = None
 
     @staticmethod
-    def of(samples: Sequence[Sample], features: FrameFeatures, device: torch.device) -> ClipBatch:
-        """Stack samples, with features that were encoded before."""
+    def of(clips: LoadedClips, features: FrameFeatures) -> ClipBatch:
+        """Clips with their features, both on the device."""
+        t = clips.times.shape[1]
+        places = torch.arange(len(clips) * t, device=clips.times.device).view(len(clips), t)
         return ClipBatch(
             features=features,
-            text=TextBatch.of([sample.text for sample in samples]).to(device),
-            times=torch.stack([torch.from_numpy(s.times) for s in samples]).to(device),
-            guided=torch.stack([s.guided for s in samples]).to(device),
-            relevant=torch.stack([s.relevant for s in samples]).to(device),
-            targets=torch.stack([s.targets for s in samples]).to(device),
-            still=torch.tensor([s.still for s in samples]).to(device),
-            hidden=torch.stack([s.hidden for s in samples]).to(device),
+            frames=places.repeat_interleave(clips.sentences, dim=0),  # (E, T)
+            text=clips.text,
+            times=clips.times,
+            guided=clips.guided,
+            relevant=clips.relevant,
+            targets=fractions(clips.targets),
+            weight=clips.weight,
+            hidden=clips.hidden,
         )
 
-    def clip(self, number: int) -> ClipBatch:
-        """One of the clips, as a batch of one."""
+    def sentence(self, number: int) -> ClipBatch:
+        """One of the sentences, as a batch of one."""
         one = slice(number, number + 1)
-        t = self.times.shape[1]
-        own, frames = slice(number * t, (number + 1) * t), None
-        if self.frames is not None:
-            own, frames = slice(None), self.frames[one]
         return ClipBatch(
-            self.features[own],
+            self.features[self.frames[number]],
+            torch.arange(self.frames.shape[1], device=self.frames.device).unsqueeze(0),
             self.text[one],
             self.times[one],
             self.guided[one],
             self.relevant[one],
             self.targets[one],
-            self.still[one],
+            self.weight[one],
             self.hidden[one],
-            frames,
         )
 
 
@@ -133,25 +132,21 @@ class ClipLearner(nn.Module):
         return terms if window is None else terms | {"context": self._context_loss(window)}
 
     def _clip_terms(self, batch: ClipBatch, *, adapter_only: bool) -> dict[str, Tensor]:
-        e, t = batch.times.shape
-        frames = batch.frames
-        if frames is None:
-            frames = torch.arange(e * t, device=batch.times.device).view(e, t)
         guided = batch.guided if self._mdp else torch.ones_like(batch.guided)
         relevant = batch.relevant if self._use_relevance else None
         if adapter_only:
-            return self._adapter_terms(batch, frames, guided, relevant)
+            return self._adapter_terms(batch, guided, relevant)
         out = self.model.clip(
             batch.features,
             batch.text,
             guided,
-            frames=frames,
+            frames=batch.frames,
             times=batch.times,
             mdp=self._mdp,
             hidden=batch.hidden,
             visible=batch.targets.flatten(2).any(2) if self._gated_by_truth else None,
         )
-        terms = clip_losses(out, batch.targets, relevant, self._losses, still=batch.still)
+        terms = clip_losses(out, batch.targets, relevant, self._losses, weight=batch.weight)
         return terms | {"J": mean_iou(out.masks(), batch.targets)}
 
     def _context_loss(self, window: WindowBatch) -> Tensor:
@@ -173,16 +168,20 @@ class ClipLearner(nn.Module):
         return tokens
 
     def _adapter_terms(
-        self, batch: ClipBatch, frames: Tensor, guided: Tensor, relevant: Tensor | None
+        self, batch: ClipBatch, guided: Tensor, relevant: Tensor | None
     ) -> dict[str, Tensor]:
         view, _ = self.model.encode_clip(
-            batch.features, batch.text, frames=frames, times=batch.times, hidden=batch.hidden
+            batch.features,
+            batch.text,
+            frames=batch.frames,
+            times=batch.times,
+            hidden=batch.hidden,
         )
         terms = {"heatmap": heatmap_loss(view.heatmap, batch.targets, guided)}
         total = terms["heatmap"] * self._losses.heatmap_weight
         if relevant is not None:
             logits = self.model.adapter.relevance(view.frame, batch.times)
-            terms["relevance"] = relevance_loss(logits, relevant, batch.still)
+            terms["relevance"] = relevance_loss(logits, relevant, batch.weight)
             total = total + terms["relevance"] * self._losses.relevance_weight
         return terms | {"total": total}
 
@@ -193,7 +192,7 @@ def mean_iou(masks: Tensor, targets: Tensor) -> Tensor:
 
     Args:
         masks: bool (E, T, s, s).
-        targets: (E, T, S, S); compared at the side of `masks`.
+        targets: (E, T, H, W) of any side; compared at the side of `masks`.
     """
     truth = resize_masks(targets, masks.shape[-1]) >= _HALF
     return mask_iou(masks, truth).mean()

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import itertools
 import math
-import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,9 +19,8 @@ from torch.nn import Parameter
 from schemas.errors import CorruptInput, TrainingDiverged
 from stages.core.engine.progress import Progress, Task
 from stages.train.config import TrainConfig
-from stages.train.data.dataset import Sample
+from stages.train.data.dataset import SentenceName
 from stages.train.data.features import ClipFeatures
-from stages.train.data.loader import BatchNumbers, load_batches
 from stages.train.data.mixture import ClipMixture
 from stages.train.data.windows import Window, WindowDataset
 from stages.train.distributed import (
@@ -31,12 +29,13 @@ from stages.train.distributed import (
     without_stride_warning,
 )
 from stages.train.learner import ClipBatch, ClipLearner, WindowBatch
+from stages.train.loading.batch import LoadedClips
+from stages.train.loading.clock import Clock, waiting_advice
+from stages.train.loading.device_feed import copy_stream, on_device
+from stages.train.loading.loader import BatchNumbers, load_batches
 from stages.train.schedule import AveragedWeights, make_optimizer, schedule_factor, set_rates
 from stages.train.state import TrainState, load_state, save_state
 from stages.train.validation.validate import Score
-
-SAVE_SHARE = 0.05
-"""Share of the time that may go into saving the state; it does not change the result."""
 
 _AVERAGED_STEPS = 20
 """Steps that the values beside the progress bar are means over."""
@@ -58,6 +57,7 @@ class Trainer:
         autocast: makes the context that the network runs in.
         keep: folder of the resumable state; None in all processes but the main one.
         workers: number of processes that load batches; 0 loads them in this one.
+        cores: that this process may use for them.
     """
 
     config: TrainConfig
@@ -72,6 +72,7 @@ class Trainer:
     autocast: Callable[[], AbstractContextManager[object]]
     keep: Path | None
     workers: int
+    cores: int
 
     @cached_property
     def trained(self) -> dict[str, Parameter]:
@@ -92,21 +93,22 @@ class Trainer:
         if self.accelerator.num_processes > 1:
             add_unused_parameter(self.learner)
         learner, optimizer = self.accelerator.prepare(self.learner, optimizer)
-        clock = _Clock()
+        clock = Clock()
         with (
             without_stride_warning(),
             progress.task("train", self.config.total_steps, "steps") as task,
             # An error's traceback would keep them, and their workers, for as long as it is kept.
-            closing(self._batches(state.step)) as batches,
-            closing(self._load_windows(state.step)) as windows,
+            closing(self._batches(state.step)) as loaded,
+            closing(self._load_windows(state.step)) as loaded_windows,
         ):
+            batches, windows = clock.waiting(loaded), clock.waiting(loaded_windows)
             task.advance(state.step)
             recent: deque[Metrics] = deque(maxlen=_AVERAGED_STEPS)
             for step in range(state.step, self.config.total_steps):
                 metrics = self._step(step, batches, windows, learner, optimizer)
                 if average is not None:
                     average.update(self.trained)
-                metrics["seconds"] = clock.lap()
+                metrics["seconds"], metrics["waited"] = clock.lap()
                 state.step = step + 1
                 _record(state, metrics)
                 self._validate(state, average)
@@ -116,6 +118,9 @@ class Trainer:
                         self._save(state, optimizer, average)
                 recent.append(metrics)
                 _show(task, recent, metrics["lr"])
+        cached = self.config.cache_features > 0
+        if advice := waiting_advice(clock.waited, self.workers, self.cores, cached=cached):
+            progress.warn(advice)
         self._save(state, optimizer, average)
         if average is not None:
             average.swap(self.trained)
@@ -124,7 +129,7 @@ class Trainer:
     def _step(
         self,
         step: int,
-        batches: Iterator[list[Sample]],
+        batches: Iterator[LoadedClips],
         windows: Iterator[Window],
         learner: torch.nn.Module,
         optimizer: torch.optim.Optimizer,
@@ -157,22 +162,22 @@ class Trainer:
     def _accumulate(
         self,
         step: int,
-        batches: Iterator[list[Sample]],
+        batches: Iterator[LoadedClips],
         window: Window | None,
         learner: torch.nn.Module,
-    ) -> tuple[dict[str, Tensor], list[tuple[list[Sample], ClipBatch]]]:
+    ) -> tuple[dict[str, Tensor], list[tuple[LoadedClips, ClipBatch]]]:
         """Add up the gradients of the batches of one step, and of its window in the last of them.
 
         Returns:
-            means of the loss terms over the batches, and the batches with their samples.
+            means of the loss terms over the batches, and the batches as loaded and as learned.
         """
         count, accelerator = self.config.accumulate, self.accelerator
         means: dict[str, Tensor] = {}
         clips = []
         for number in range(count):
-            samples = next(batches)
-            batch = ClipBatch.of(samples, self.features.of_batch(samples), accelerator.device)
-            clips.append((samples, batch))
+            loaded = next(batches)
+            batch = ClipBatch.of(loaded, self.features.of_batch(loaded))
+            clips.append((loaded, batch))
             last = number == count - 1
             longer = self._window_batch(window) if last else None
             with nullcontext() if last else accelerator.no_sync(learner):
@@ -210,7 +215,7 @@ class Trainer:
     def _diverged(
         self,
         step: int,
-        clips: Sequence[tuple[list[Sample], ClipBatch]],
+        clips: Sequence[tuple[LoadedClips, ClipBatch]],
         window: Window | None,
         metrics: Metrics,
     ) -> TrainingDiverged:
@@ -220,14 +225,14 @@ class Trainer:
             window: whose loss is not finite; named if the clips are right.
         """
         adapter_only = step < self.config.adapter_steps
-        diverged = []
-        for samples, batch in clips:
-            for number, sample in enumerate(samples):
+        diverged: list[SentenceName] = []
+        for loaded, batch in clips:
+            for number, name in enumerate(loaded.names):
                 with self.autocast():
-                    total = self.learner(batch.clip(number), adapter_only=adapter_only)["total"]
+                    total = self.learner(batch.sentence(number), adapter_only=adapter_only)["total"]
                 if not torch.isfinite(total):
-                    diverged.append(sample)
-        named = diverged[:1] or [sample for samples, _ in clips for sample in samples]
+                    diverged.append(name)
+        named = diverged[:1] or [name for loaded, _ in clips for name in loaded.names]
         where = ", ".join(map(self.dataset.describe, named))
         if window is not None and not diverged:
             where = f"the window of video {window.video_id}"
@@ -240,31 +245,39 @@ class Trainer:
             " from the last saved step",
         )
 
-    def _batches(self, step: int) -> Generator[list[Sample]]:
-        numbers = BatchNumbers(
+    def _batches(self, step: int) -> Generator[LoadedClips]:
+        """Batches of the steps from this one on, on the device."""
+        numbers = self._numbers(
             step * self.config.accumulate,
             self.config.total_steps * self.config.accumulate,
             self.config.batch,
-            self.accelerator.process_index,
-            self.accelerator.num_processes,
         )
-        return load_batches(self.dataset, numbers, self.workers, held=self.config.accumulate + 1)
+        copies = copy_stream(self.accelerator.device)
+        batches = load_batches(
+            self.dataset,
+            numbers,
+            self.workers,
+            LoadedClips.of,
+            held=self.config.accumulate + 1,
+            pinned=copies is not None,
+        )
+        with closing(batches):
+            yield from on_device(batches, self.accelerator.device, copies)
 
     def _load_windows(self, step: int) -> Generator[Window]:
         """Windows of the steps from this one on, which no step but every k-th takes."""
         if self.windows is None:
             return
         every = self.config.context_every
-        numbers = BatchNumbers(
-            -(-step // every),
-            -(-self.config.total_steps // every),
-            1,
-            self.accelerator.process_index,
-            self.accelerator.num_processes,
-        )
-        with closing(load_batches(self.windows, numbers, min(1, self.workers))) as batches:
-            for batch in batches:
-                yield from batch
+        numbers = self._numbers(-(-step // every), -(-self.config.total_steps // every), 1)
+        batches = load_batches(self.windows, numbers, min(1, self.workers), _only)
+        with closing(batches):
+            yield from batches
+
+    def _numbers(self, first: int, last: int, size: int) -> BatchNumbers:
+        """Numbers of this process's batches."""
+        accelerator = self.accelerator
+        return BatchNumbers(first, last, size, accelerator.process_index, accelerator.num_processes)
 
     def _resume(self, optimizer: torch.optim.Optimizer, progress: Progress) -> TrainState:
         """Load the saved state in every process, and its weights into the model."""
@@ -332,29 +345,9 @@ def _is_broken(loss: Tensor | None) -> bool:
     return loss is not None and not bool(torch.isfinite(loss))
 
 
-class _Clock:
-    """Times of steps and of saves."""
-
-    def __init__(self) -> None:
-        self._lap = self._saved = time.monotonic()
-        self._save_seconds = 0.0
-
-    def lap(self) -> float:
-        """Seconds since the last call."""
-        before, self._lap = self._lap, time.monotonic()
-        return self._lap - before
-
-    def save_is_due(self) -> bool:
-        """Return whether a save as long as the last one stays within its share of the time."""
-        return (time.monotonic() - self._saved) * SAVE_SHARE >= self._save_seconds
-
-    @contextmanager
-    def saving(self) -> Iterator[None]:
-        """Measure the time of a save."""
-        started = time.monotonic()
-        yield
-        self._saved = time.monotonic()
-        self._save_seconds = self._saved - started
+def _only(windows: list[Window]) -> Window:
+    """The window of a batch of one."""
+    return windows[0]
 
 
 def _record(state: TrainState, metrics: Metrics) -> None:
@@ -384,4 +377,5 @@ def _show(task: Task, recent: Sequence[Metrics], rate: float) -> None:
         values = [metrics[name] for metrics in recent if name in metrics]
         if values:
             means[label] = sum(values) / len(values)
-    task.advance(1, **means, lr=rate)
+    waited = sum(metrics["waited"] for metrics in recent) / len(recent)
+    task.advance(1, **means, lr=rate, waited=f"{waited:.0%}")

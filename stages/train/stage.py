@@ -134,7 +134,7 @@ def _warn_of_imbalance(data: ClipDataset, progress: Progress) -> None:
 
 STAGE = Stage(
     "train",
-    3,  # since 1: another law of clips, the track head, memories to track with
+    4,  # since 1: another law of clips, the track head, memories to track with, exact targets
     TrainConfig,
     TrainInputs,
     run,

@@ -49,7 +49,8 @@ LOADED = (
     *MODELS,
 )
 WORKERS_LOAD = (
-    "stages.train.data.loader",
+    "stages.train.loading.batch",
+    "stages.train.loading.loader",
     *("stages.score.scorer", "stages.score.masks.png_unfilter", "stages.score.masks.rle_runs"),
     "stages.score.report.thumbnails",
 )

@@ -77,7 +77,7 @@ def test_train_counts_from_the_configuration_alone(
     assert own["gradients"] == 4 * (sum(trained.values()) - trained["track head"])
     assert own["total"] == own["weights"] + 2 * own["gradients"] + STEP.peak
     side, batches = 64, 3 * 2 + 2
-    assert found["loading"]["batches"] == batches * BATCH * 2 * side**2 * 4
+    assert found["loading"]["batches"] == batches * BATCH * 2 * (3 * side**2 + (side // 4) ** 2)
     levels = 128 * 4**2 + 32 * 8**2 + 16 * 16**2
     assert found["loading"]["cache"] == found["loading"]["frames"] * levels * 2
 

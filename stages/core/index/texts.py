@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from schemas.errors import CorruptInput, MissingInput
 from schemas.layouts import TEXTS_TABLE
@@ -15,6 +17,9 @@ from schemas.parquet import read_table, table_name
 from schemas.tables import TEXTS, TEXTS_BF16
 from schemas.wording import amount
 from stages.core.index.bfloat16 import from_bfloat16
+
+MAPPED_SUFFIX = ".arrow"
+"""Of files that :meth:`TextStore.write_mapped` writes."""
 
 
 @dataclass(frozen=True)
@@ -44,21 +49,41 @@ class TextStore:
         self.dim = dim
 
     @classmethod
-    def open(cls, folder: Path) -> TextStore:
-        """Open `folder/texts.parquet`.
+    def open(cls, path: Path) -> TextStore:
+        """Open the texts of a folder, or a file of :meth:`write_mapped`.
 
         Raises:
             MissingInput: it does not exist.
             CorruptInput: it is empty, or its rows differ in width.
         """
-        path = folder / TEXTS_TABLE
-        table = read_texts(path)
-        dims = set(table.column("dim").to_pylist())
+        if path.suffix == MAPPED_SUFFIX:
+            return cls._of(path, _read_mapped(path))
+        return cls._of(path / TEXTS_TABLE, read_texts(path / TEXTS_TABLE))
+
+    @classmethod
+    def _of(cls, path: Path, table: pa.Table) -> TextStore:
+        dims = pc.unique(table.column("dim")).to_pylist()
         if len(dims) != 1:
             found = ", ".join(map(str, sorted(dims))) or "no rows"
             raise CorruptInput(f"embeddings need one width, found {found}", where=path)
         rows = {text: row for row, text in enumerate(table.column("expression").to_pylist())}
-        return cls(path, table, rows, dims.pop())
+        return cls(path, table, rows, dims[0])
+
+    def write_mapped(self, path: Path) -> None:
+        """Write the texts under a temporary name, then move them, for processes that share them.
+
+        A process that opens this file maps it into its memory: however many do, it is there once.
+
+        Args:
+            path: with `MAPPED_SUFFIX`.
+        """
+        temporary = path.with_name(f".{path.name}.{os.getpid()}")
+        with (
+            pa.OSFile(str(temporary), "wb") as sink,
+            pa.ipc.new_file(sink, self._table.schema) as file,
+        ):
+            file.write_table(self._table)
+        temporary.replace(path)
 
     @property
     def nbytes(self) -> int:
@@ -114,6 +139,17 @@ class TextStore:
     def _floats(self, column: str, row: int) -> np.ndarray:
         values = self._table.column(column)[row].values.to_numpy(zero_copy_only=False)
         return from_bfloat16(values) if values.dtype == np.uint16 else values.astype(np.float32)
+
+
+def _read_mapped(path: Path) -> pa.Table:
+    """The rows of a mapped file, which stay on disk until they are looked at."""
+    try:
+        with pa.memory_map(str(path)) as source:
+            return pa.ipc.open_file(source).read_all()
+    except FileNotFoundError as error:
+        raise MissingInput("no such texts", where=path) from error
+    except pa.ArrowException as error:
+        raise CorruptInput(f"cannot be read ({str(error).splitlines()[0]})", where=path) from error
 
 
 def read_texts(path: Path, columns: Sequence[str] | None = None) -> pa.Table:

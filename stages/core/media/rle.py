@@ -29,7 +29,7 @@ def decode(rle: Rle, *, where: object) -> np.ndarray:
         CorruptInput: the runs do not fill the frame or are too many, or the frame is too large.
     """
     height, width = rle["size"]
-    runs = _checked_runs(rle, where=where)
+    runs = checked_runs(rle, where=where)
     values = np.zeros(len(runs), np.uint8)
     values[1::2] = 1
     return np.repeat(values, runs).reshape(width, height).T  # runs go down the columns
@@ -37,10 +37,10 @@ def decode(rle: Rle, *, where: object) -> np.ndarray:
 
 def mask_area(rle: Rle, *, where: object) -> int:
     """Number of pixels of a compressed COCO RLE, checked as :func:`decode` does."""
-    return int(_checked_runs(rle, where=where)[1::2].sum())
+    return int(checked_runs(rle, where=where)[1::2].sum())
 
 
-def _checked_runs(rle: Rle, *, where: object) -> np.ndarray:
+def checked_runs(rle: Rle, *, where: object) -> np.ndarray:
     """The runs in pixels, background first."""
     height, width = rle["size"]
     if height < 1 or width < 1 or height * width > MAX_PIXELS:

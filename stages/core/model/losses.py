@@ -21,7 +21,7 @@ def clip_losses(
     relevant: Tensor | None,
     config: LossConfig,
     *,
-    still: Tensor | None = None,
+    weight: Tensor | None = None,
 ) -> dict[str, Tensor]:
     """Named terms, unweighted, and their weighted sum.
 
@@ -33,7 +33,7 @@ def clip_losses(
         targets: bool or float (E, T, H', W') of any size, or (E, T, s, s) already resized.
         relevant: (E, T) bool for the relevance head; None leaves the term out.
         config: weights.
-        still: (E,) bool, see :func:`relevance_loss`.
+        weight: (E,), see :func:`relevance_loss`.
 
     Returns:
         Scalars "mask", "dice", "iou", "object", "heatmap", "relevance" (unless left out), "total".
@@ -50,7 +50,7 @@ def clip_losses(
         "heatmap": heatmap_loss(out.heatmap_logits, targets, out.guided),
     }
     if relevant is not None:
-        terms["relevance"] = relevance_loss(out.relevance_logits, relevant, still)
+        terms["relevance"] = relevance_loss(out.relevance_logits, relevant, weight)
     # A weight of 0 still multiplies the term: its parameters then get a zero gradient, not none.
     weights = config.weights()
     total = torch.stack([term * weights[name] for name, term in terms.items()]).sum()
@@ -122,21 +122,20 @@ def _dice(overlap: Tensor, size: Tensor) -> Tensor:
     return 1 - (2 * overlap + DICE_SMOOTHING) / (size + DICE_SMOOTHING)
 
 
-def relevance_loss(logits: Tensor, relevant: Tensor, still: Tensor | None) -> Tensor:
-    """Cross-entropy of the relevance head, 0 in the clips that are left out.
+def relevance_loss(logits: Tensor, relevant: Tensor, weight: Tensor | None) -> Tensor:
+    """Cross-entropy of the relevance head, weighted by sentence.
 
-    The sum is divided by the number of all clips, so that a clip has the same effect whatever else
+    The sum is divided by the number of all sentences, so that one has the same effect whatever else
     is in its batch, and batches that are split over processes have that of one batch.
 
     Args:
         logits: (E, T).
         relevant: (E, T) bool.
-        still: (E,) bool, clips of one-frame videos, which are left out: where all is relevant, the
-            head would learn that everything always is. None: no such clips.
+        weight: (E,) of the sentences, 0 where a clip says nothing about relevance; None: 1.
     """
     loss = F.binary_cross_entropy_with_logits(logits, relevant.to(logits.dtype), reduction="none")
-    if still is not None:
-        loss = loss * ~still.unsqueeze(1)
+    if weight is not None:
+        loss = loss * weight.unsqueeze(1)
     return loss.mean()
 
 

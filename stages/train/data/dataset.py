@@ -5,9 +5,10 @@ Sample i of a run is a pure function of (index, config, i), whichever process ma
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import cycle, islice
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +16,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from schemas.errors import CorruptInput
 from stages.core.index.frame_files import read_video_frame
 from stages.core.index.index import Expression, Index, Video
 from stages.core.index.texts import TextEmbedding, TextStore
-from stages.core.media.rle import decode
 from stages.core.model.adapter.adapter import COMPARED
 from stages.core.model.backbones.preprocess import resize_frames
 from stages.train.config import SHIFT, TrainConfig
@@ -27,11 +26,28 @@ from stages.train.data.augment import ColourChange, mirrored_sentence, names_col
 from stages.train.data.clips import ClipRules, draw_run, move_borders, random_clip, sample_generator
 from stages.train.data.law import ClipLaw
 from stages.train.data.stills import Drift
-from stages.train.data.targets import Spans, relevant_frames, target_referents, union_mask
+from stages.train.data.stored_rows import StoredRows
+from stages.train.data.targets import (
+    ReferentMasks,
+    Spans,
+    relevant_frames,
+    shares_of_masks,
+    target_referents,
+)
 
 _ORDER_STREAM = 1
 _CLIP_STREAM = 2
 _DRIFT_STREAM = 5  # 3 and 4 are those of windows
+_COMPANION_STREAM = 6
+
+
+@dataclass(frozen=True)
+class SentenceName:
+    """A sentence of one of the indexes of a training, for messages and to find features."""
+
+    member: int
+    video_id: str
+    expression_id: str
 
 
 @dataclass(frozen=True)
@@ -41,8 +57,12 @@ class Sample:
     Attributes:
         frames: int64 (T,), ascending positions in the video.
         flipped: whether the clip is mirrored.
-        pixels: uint8 (T, 3, S, S), None where the features are cached.
-        targets: uint8 (T, S, S), the union of the supervised referents, 0 or 1.
+        pixels: uint8 (T, 3, S, S); None where the features are cached, and in all sentences of a
+            clip but the first.
+        rows: float16 (T, row), cached features; None as `pixels`, and where they are not cached
+            yet.
+        targets: uint8 (T, s, s), the union of the supervised referents: the share of each pixel
+            that it covers, from 0 to ``targets.FULL``. Not all 0 where any of it is visible.
         relevant: bool (T,), t in M+: the label of the relevance loss.
         guided: bool (T,), frames that take the language path under MDP. They differ from
             `relevant` by the noise of the routing, and in sentences without target: these have no
@@ -51,6 +71,7 @@ class Sample:
         member: number of the index that the clip is from.
         still: whether its video has one frame. All of it is relevant then, which says nothing
             about telling moments from the rest: the relevance loss leaves such clips out.
+        weight: of the sentence in the relevance loss, see ``ClipDataset.clip``.
     """
 
     video_id: str
@@ -59,12 +80,19 @@ class Sample:
     frames: np.ndarray
     flipped: bool
     pixels: Tensor | None
+    rows: Tensor | None
     targets: Tensor
     relevant: Tensor
     guided: Tensor
     hidden: Tensor
     member: int = 0
     still: bool = False
+    weight: float = 1.0
+
+    @property
+    def name(self) -> SentenceName:
+        """The sentence."""
+        return SentenceName(self.member, self.video_id, self.expression_id)
 
     @property
     def times(self) -> np.ndarray:
@@ -73,30 +101,35 @@ class Sample:
 
 
 class ClipDataset(Dataset[Sample]):
-    """All samples of a run from one index, by their number.
+    """All clips of a run from one index, by their number.
 
     Args:
         index_folder: opened again in every worker process.
-        size: S, the side of pixels and targets.
-        with_pixels: False does not decode the frames.
+        texts: folder of the texts, or a file of ``TextStore.write_mapped``, whose memory all
+            processes share.
+        size: S, the side of the pixels.
+        target_side: s, the side of the targets; by default S.
+        cache: of features, whose frames are not decoded; None decodes all.
         member: number of the index among several; each has its own order.
     """
 
     def __init__(
         self,
         index_folder: Path,
-        text_folder: Path,
+        texts: Path,
         config: TrainConfig,
         *,
         size: int,
-        with_pixels: bool,
+        target_side: int | None = None,
+        cache: StoredRows | None = None,
         member: int = 0,
     ):
         self.index_folder = index_folder
-        self._text_folder = text_folder
+        self.cache = cache
+        self._texts = texts
         self._config = config
         self._size = size
-        self._with_pixels = with_pixels
+        self._target_side = target_side or size
         self._member = member
         self._rules = ClipRules(
             config.clip_frames, config.relevant_frames, config.max_stride, config.spread
@@ -115,7 +148,7 @@ class ClipDataset(Dataset[Sample]):
 
     @cached_property
     def texts(self) -> TextStore:
-        return TextStore.open(self._text_folder)
+        return TextStore.open(self._texts)
 
     @cached_property
     def law(self) -> ClipLaw:
@@ -142,34 +175,73 @@ class ClipDataset(Dataset[Sample]):
         return expressions[self._order[1][place]]
 
     def __getitem__(self, number: int) -> Sample:
-        """The sample with a number, of a run with this index alone."""
-        return self.sample(number, number)
+        """The drawn sentence of the clip with a number, of a run with this index alone."""
+        return self.clip(number, number)[0]
 
-    def sample(self, number: int, position: int) -> Sample:
-        """The sample with a number in the run, which decides its random numbers.
+    def clip(self, number: int, position: int) -> tuple[Sample, ...]:
+        """The sentences of the clip with a number in the run, which decides its random numbers.
+
+        The frames are drawn for the first one. Only with it, the timing of a clip says nothing
+        about relevance (see ``law``); with the others it does, so they are not judged by it.
 
         Args:
             position: see :meth:`expression`.
+
+        Returns:
+            as many as are configured; where the video has fewer that fit, they repeat.
         """
         rng = sample_generator(self._config.seed, _CLIP_STREAM, number)
-        expression = self.expression(position)
-        video = self.index.videos[expression.video_id]
-        still = video.num_frames == 1
+        drawn = self.expression(position)
+        video = self.index.videos[drawn.video_id]
+        frames = self._frames(drawn, video, rng)
+        chosen = [drawn, *self._companions(drawn, video, frames, number)]
+        flipped = rng.random() < self._config.flip and all(
+            mirrored_sentence(e.text) in self.texts for e in chosen
+        )
+        texts = [mirrored_sentence(e.text) if flipped else e.text for e in chosen]
+        drift = None
+        if video.num_frames == 1 and self._config.still == SHIFT:
+            drift = self._drift(video, number)
+        pixels, rows = self._frames_or_rows(video, frames, texts, flipped, drift, rng)
+        samples = []
+        for place, (expression, text) in enumerate(zip(chosen, texts, strict=True)):
+            own = (
+                rng
+                if not place
+                else sample_generator(self._config.seed, _CLIP_STREAM, number, place)
+            )
+            sample = self._sample(expression, text, video, frames, flipped, drift, own)
+            samples.append(replace(sample, weight=0.0 if place else sample.weight * len(chosen)))
+        samples[0] = replace(samples[0], pixels=pixels, rows=rows)
+        return tuple(samples)
+
+    def _sample(
+        self,
+        expression: Expression,
+        text: str,
+        video: Video,
+        frames: np.ndarray,
+        flipped: bool,
+        drift: Drift | None,
+        rng: np.random.Generator,
+    ) -> Sample:
+        """One sentence of a clip, without frames.
+
+        Args:
+            text: the sentence that is true of the clip.
+        """
         moments = self._moments(expression, video)
-        frames = self._frames(expression, video, rng)
-        flipped, sentence = self._mirror(expression.text, rng)
-        pixels = self._pixels(video, frames, sentence, rng) if self._with_pixels else None
-        targets = torch.from_numpy(self._targets(expression, video, moments, frames))
-        if still and self._config.still == SHIFT:
-            pixels, targets = self._shifted(video, pixels, targets, number)
+        targets = self._targets(expression, video, moments, frames, drift)
         relevant = relevant_frames(moments, frames)
+        still = video.num_frames == 1
         return Sample(
             video_id=expression.video_id,
             expression_id=expression.expression_id,
-            text=self.texts.get(sentence),
+            text=self.texts.get(text),
             frames=frames,
             flipped=flipped,
-            pixels=pixels.flip(-1) if flipped and pixels is not None else pixels,
+            pixels=None,
+            rows=None,
             targets=targets.flip(-1) if flipped else targets,
             relevant=torch.from_numpy(relevant),
             guided=torch.from_numpy(self._guided(expression, relevant, rng)),
@@ -178,7 +250,29 @@ class ClipDataset(Dataset[Sample]):
             ),
             member=self._member,
             still=still,
+            weight=0.0 if still else 1.0,
         )
+
+    def _companions(
+        self, drawn: Expression, video: Video, frames: np.ndarray, number: int
+    ) -> list[Expression]:
+        """Further sentences of a clip: of the same video, with a relevant frame in it or no target.
+
+        Without either, no frame would be guided, and nothing would be remembered.
+        """
+        wanted = self._config.sentences_per_clip - 1
+        if not wanted:
+            return []
+        fitting = [
+            other
+            for other in self.index.expressions_of(video.video_id)
+            if other.key != drawn.key
+            and (not other.anno_ids or relevant_frames(self._moments(other, video), frames).any())
+        ]
+        rng = sample_generator(self._config.seed, _COMPANION_STREAM, number)
+        places = rng.permutation(len(fitting))[:wanted]
+        chosen = [fitting[place] for place in places]
+        return list(islice(cycle([*chosen, drawn]), wanted))
 
     def _moments(self, expression: Expression, video: Video) -> Mapping[str | None, Spans]:
         """Spans by referent; the whole video if they are unknown or must not be used."""
@@ -209,36 +303,30 @@ class ClipDataset(Dataset[Sample]):
             return relevant
         return move_borders(relevant, self._config.routing_noise, rng)
 
-    def _mirror(self, sentence: str, rng: np.random.Generator) -> tuple[bool, str]:
-        """Decide whether to mirror the clip; returns that, and the sentence true of the clip."""
-        if rng.random() >= self._config.flip:
-            return False, sentence
-        mirrored = mirrored_sentence(sentence)
-        if mirrored in self.texts:
-            return True, mirrored
-        return False, sentence
-
-    def _pixels(
+    def _frames_or_rows(
         self,
         video: Video,
         frames: np.ndarray,
-        sentence: str,
+        sentences: Sequence[str],
+        flipped: bool,
+        drift: Drift | None,
         rng: np.random.Generator,
-    ) -> Tensor:
-        """Decode the frames, uint8 (T, 3, S, S), repeated ones once."""
+    ) -> tuple[Tensor | None, Tensor | None]:
+        """The frames, uint8 (T, 3, S, S), or their cached features, float16 (T, row), if any."""
+        if self.cache is not None and self.cache.holds(video.video_id):
+            return None, self.cache.read(video, frames, flipped)
         change = None
-        if self._config.colour and not names_colour(sentence):
+        if self._config.colour and not any(map(names_colour, sentences)):
             change = ColourChange.draw(self._config.colour, rng)
         distinct, inverse = np.unique(frames, return_inverse=True)
-        return read_pixels(video, distinct, self._size, change)[torch.from_numpy(inverse)]
+        pixels = read_pixels(video, distinct, self._size, change)
+        pixels = pixels[torch.from_numpy(inverse)] if drift is None else drift.frames(pixels)
+        return pixels.flip(-1) if flipped else pixels, None
 
-    def _shifted(
-        self, video: Video, pixels: Tensor | None, targets: Tensor, number: int
-    ) -> tuple[Tensor | None, Tensor]:
-        """The frames and targets of a still under a moving camera; arguments as in Sample."""
+    def _drift(self, video: Video, number: int) -> Drift:
+        """The moving camera over a still."""
         rng = sample_generator(self._config.seed, _DRIFT_STREAM, number)
-        drift = Drift.draw(len(targets), video.height, video.width, rng)
-        return None if pixels is None else drift.frames(pixels), drift.masks(targets)
+        return Drift.draw(self._rules.frames, video.height, video.width, rng)
 
     def _targets(
         self,
@@ -246,42 +334,24 @@ class ClipDataset(Dataset[Sample]):
         video: Video,
         moments: Mapping[str | None, Spans],
         frames: np.ndarray,
-    ) -> np.ndarray:
-        """uint8 (T, S, S)."""
+        drift: Drift | None,
+    ) -> Tensor:
+        """uint8 (T, s, s), see :attr:`Sample.targets`."""
         referents = target_referents(expression.anno_ids, moments, frames, oss=self._config.oss)
-        return referent_masks(self.index, video, referents, frames, self._size)
-
-
-def referent_masks(
-    index: Index, video: Video, anno_ids: tuple[str, ...], frames: np.ndarray, size: int
-) -> np.ndarray:
-    """The union of the referents' masks in each frame, uint8 (T, size, size).
-
-    Raises:
-        CorruptInput: the index has no mask of a referent, or one that cannot be decoded.
-    """
-    tracks = [index.masks.frames_of(anno_id) for anno_id in anno_ids]
-    for anno_id, track in zip(anno_ids, tracks, strict=True):
-        if not track:
-            raise CorruptInput(
-                f"the masks table has no mask of {anno_id}",
-                where=f"{index.folder}, video {video.video_id}",
-                hint="tgl check lists every fault of the index",
-            )
-    masks = {}
-    for frame in map(int, np.unique(frames)):
-        where = f"{index.folder}, video {video.video_id}, frame {frame}"
-        found = [decode(track[frame], where=where) for track in tracks if frame in track]
-        if len({mask.shape for mask in found}) > 1:
-            raise CorruptInput(f"masks of {', '.join(anno_ids)} differ in size", where=where)
-        masks[frame] = union_mask(found, size)
-    return np.stack([masks[int(frame)] for frame in frames])
+        masks = ReferentMasks.of(self.index, video, referents)
+        if drift is None:
+            return torch.from_numpy(masks.shares(frames, self._target_side))
+        # Its views are drawn as sharp as the image's.
+        whole = torch.from_numpy(masks.binary(frames[:1], self._size))  # (1, S, S)
+        return shares_of_masks(drift.masks(whole), self._target_side)
 
 
 def read_pixels(
     video: Video, frames: np.ndarray, size: int, change: ColourChange | None = None
 ) -> Tensor:
     """Decode frames, resized to the training size.
+
+    One frame is in memory at a time, unless colours change: contrast is relative to the clip.
 
     Args:
         frames: int (T,) positions in the video.
@@ -293,6 +363,10 @@ def read_pixels(
     Raises:
         MissingInput, CorruptInput: naming the file.
     """
-    images = [read_video_frame(video, int(frame)) for frame in frames]
-    stacked = np.stack(images)
-    return resize_frames(stacked if change is None else change.apply(stacked), size)
+    if change is not None:
+        images = np.stack([read_video_frame(video, int(frame)) for frame in frames])
+        return resize_frames(change.apply(images), size)
+    pixels = torch.empty(len(frames), 3, size, size, dtype=torch.uint8)
+    for place, frame in enumerate(frames):
+        pixels[place] = resize_frames(read_video_frame(video, int(frame))[None], size)[0]
+    return pixels

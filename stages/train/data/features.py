@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -14,87 +13,92 @@ from torch import Tensor
 
 from stages.core.index.index import Index, Video
 from stages.core.model.backbones.features import FrameFeatures
-from stages.train.data.dataset import Sample, read_pixels
+from stages.train.data.dataset import read_pixels
+from stages.train.data.stored_rows import DiskBudget, StoredRows
 from stages.train.data.windows import Window
+from stages.train.loading.batch import LoadedClips
 
 Encode = Callable[[Tensor], FrameFeatures]
 """From frames, uint8 (T, 3, S, S), to features of T frames, without gradient."""
 
 CHUNK_FRAMES = 8
-_GIGABYTE = 1e9
+_CHUNKS_AHEAD = 4
+"""Chunks that are decoded ahead of the encoder."""
 
 
-class ClipFeatures(Protocol):
-    """A source of features of training clips and windows."""
-
-    def of_batch(self, samples: Sequence[Sample]) -> FrameFeatures:
-        """Features of the E * T frames of all clips, clip after clip."""
-
-    def of_window(self, window: Window) -> FrameFeatures:
-        """Features of the n frames of a window."""
-
-
-class LiveFeatures:
-    """Encodes every clip when it is needed."""
-
-    def __init__(self, encode: Encode, device: torch.device):
-        self._encode = encode
-        self._device = device
-
-    def of_batch(self, samples: Sequence[Sample]) -> FrameFeatures:
-        """As in :class:`ClipFeatures`; the samples have pixels."""
-        pixels = torch.cat([sample.pixels for sample in samples if sample.pixels is not None])
-        return self._encode(pixels.to(self._device))
-
-    def of_window(self, window: Window) -> FrameFeatures:
-        """As in :class:`ClipFeatures`, a few frames at a time; the window has pixels."""
-        assert window.pixels is not None
-        chunks = window.pixels.split(CHUNK_FRAMES)
-        return FrameFeatures.cat([self._encode(chunk.to(self._device)) for chunk in chunks])
-
-
-class SeveralFeatures:
-    """Features of clips and windows from several indexes.
+class ClipFeatures:
+    """Features of training clips and windows.
 
     Args:
-        sources: one per index.
+        encode: the frozen encoder.
+        device: of the encoder.
+        caches: one per index; none for features that are encoded whenever they are needed.
     """
 
-    def __init__(self, sources: Sequence[ClipFeatures]):
-        self._sources = tuple(sources)
+    def __init__(self, encode: Encode, device: torch.device, caches: Sequence[CachedFeatures] = ()):
+        self._encode = encode
+        self._device = device
+        self._caches = tuple(caches)
 
-    def of_batch(self, samples: Sequence[Sample]) -> FrameFeatures:
-        """As in :class:`ClipFeatures`."""
-        return FrameFeatures.cat([self._sources[s.member].of_batch([s]) for s in samples])
+    def of_batch(self, clips: LoadedClips) -> FrameFeatures:
+        """Features of the B * T frames of all clips, clip after clip.
+
+        Args:
+            clips: on the device; those without pixels are cached.
+        """
+        if len(clips.with_pixels) == len(clips):
+            assert clips.pixels is not None
+            return self._encode(clips.pixels)
+        parts: dict[int, FrameFeatures] = {}
+        if clips.pixels is not None:
+            encoded = self._encode(clips.pixels)
+            parts |= dict(
+                zip(clips.with_pixels, _split(encoded, len(clips.with_pixels)), strict=True)
+            )
+        stored = (
+            {}
+            if clips.rows is None
+            else dict(zip(clips.with_rows, clips.rows.chunk(len(clips.with_rows)), strict=True))
+        )
+        for number in range(len(clips)):
+            if number in parts:
+                continue
+            cache = self._caches[clips.clip(number).member]
+            if number in stored:
+                parts[number] = cache.unpack(stored[number])
+            else:
+                video = clips.clip(number).video_id
+                parts[number] = cache.of_clip(video, clips.frames[number], clips.flipped[number])
+        return FrameFeatures.cat([parts[number] for number in range(len(clips))])
 
     def of_window(self, window: Window) -> FrameFeatures:
-        """As in :class:`ClipFeatures`."""
-        return self._sources[window.member].of_window(window)
-
-
-@dataclass
-class DiskBudget:
-    """Number of bytes that caches may still write."""
-
-    free: int
-
-    @staticmethod
-    def of(gigabytes: float) -> DiskBudget:
-        """A budget in gigabytes."""
-        return DiskBudget(int(gigabytes * _GIGABYTE))
+        """Features of the n frames of a window, a few frames at a time."""
+        if window.pixels is not None:
+            chunks = window.pixels.split(CHUNK_FRAMES)
+            return FrameFeatures.cat([self._encode(chunk.to(self._device)) for chunk in chunks])
+        cache = self._caches[window.member]
+        if window.rows is not None:
+            return cache.unpack(window.rows)
+        return cache.of_clip(window.video_id, window.frames, flipped=False)
 
 
 class CachedFeatures:
-    """Features on disk as float16, chunk by chunk, up to a budget.
+    """Features of an index's videos on disk, as float16, as far as they fit a budget.
 
-    A chunk is always encoded whole, so its numbers do not depend on the clip that needs it first: a
-    resumed run reads the same ones. When the budget is spent, or the disk is full, further chunks
-    are encoded whenever they are needed.
+    A video is cached as a whole or not at all. A cached one is encoded when it is first needed,
+    always in the same chunks of frames, so that its numbers do not depend on the clip that needs it
+    first: a resumed run reads the same ones. Of the other videos, nothing but the frames of a clip
+    is encoded.
 
     Args:
-        folder: of the chunks; processes may share it.
+        folder: of the files; processes may share it.
         index: of the videos.
-        budget: shared by all caches of a run; files that `folder` already has count towards it.
+        encode: the frozen encoder.
+        size: S.
+        device: of the encoder.
+        budget: shared by all caches of a run.
+        mirrored: whether clips may be mirrored.
+        decoders: threads that read the frames of a video that is encoded.
     """
 
     def __init__(
@@ -105,85 +109,99 @@ class CachedFeatures:
         size: int,
         device: torch.device,
         budget: DiskBudget,
+        *,
+        mirrored: bool,
+        decoders: int = 1,
     ):
         folder.mkdir(parents=True, exist_ok=True)
-        self._folder = folder
         self._index = index
         self._encode = encode
         self._size = size
         self._device = device
-        self._budget = budget
-        budget.free -= sum(file.stat().st_size for file in folder.iterdir())
+        self._decoders = ThreadPoolExecutor(decoders, "decode")
         blank = encode(torch.zeros(1, 3, size, size, dtype=torch.uint8, device=device))
         self._position = blank.position
         self._shapes = [level.shape[1:] for level in (blank.fine, blank.middle, blank.coarse)]
-        self._row = sum(shape.numel() for shape in self._shapes)
-
-    def of_batch(self, samples: Sequence[Sample]) -> FrameFeatures:
-        """As in :class:`ClipFeatures`."""
-        rows = np.empty((sum(len(sample.frames) for sample in samples), self._row), np.float16)
-        done = 0
-        for sample in samples:
-            video = self._index.videos[sample.video_id]
-            count = len(sample.frames)
-            self._fill(rows[done : done + count], video, sample.frames, sample.flipped)
-            done += count
-        return self._unpack(rows)
-
-    def of_window(self, window: Window) -> FrameFeatures:
-        """As in :class:`ClipFeatures`."""
-        return self.of_video(self._index.videos[window.video_id], window.frames)
+        row = sum(shape.numel() for shape in self._shapes)
+        self.rows = StoredRows.plan(folder, row, index.videos.values(), budget, mirrored=mirrored)
+        self._full = False
 
     def of_video(self, video: Video, frames: np.ndarray) -> FrameFeatures:
-        """Features of T frames of a video, without augmentation."""
-        rows = np.empty((len(frames), self._row), np.float16)
-        self._fill(rows, video, frames, flipped=False)
-        return self._unpack(rows)
+        """Features of T frames of a video that is to be cached, without augmentation."""
+        return self.of_clip(video.video_id, frames, flipped=False)
 
-    def _fill(self, rows: np.ndarray, video: Video, frames: np.ndarray, flipped: bool) -> None:
-        """Write the features of `frames` (T,) into `rows` (T, row)."""
-        for chunk in np.unique(frames // CHUNK_FRAMES):
-            chosen = np.flatnonzero(frames // CHUNK_FRAMES == chunk)
-            rows[chosen] = self._chunk(video, int(chunk), flipped)[
-                frames[chosen] - chunk * CHUNK_FRAMES
-            ]
+    def of_clip(self, video_id: str, frames: np.ndarray, flipped: bool) -> FrameFeatures:
+        """Features of T frames of a video that is to be cached; the first call encodes it."""
+        video = self._index.videos[video_id]
+        rows = self.rows.read(video, frames, flipped)
+        if rows is None and not self._full:
+            everything = range(-(-video.num_frames // CHUNK_FRAMES))
+            parts = (part for _, part in self._encoded(video, everything, flipped))
+            self._full = not self.rows.write(video, flipped, parts)
+            rows = self.rows.read(video, frames, flipped)
+        if rows is None:
+            rows = torch.from_numpy(self._without_disk(video, frames, flipped))
+        return self.unpack(rows)
 
-    def _chunk(self, video: Video, chunk: int, flipped: bool) -> np.ndarray:
-        """All frames of a chunk, float16 (n, row)."""
-        first = chunk * CHUNK_FRAMES
-        frames = np.arange(first, min(first + CHUNK_FRAMES, video.num_frames))
-        path = self._folder / f"{video.video_id}.{chunk}{'.flipped' if flipped else ''}"
-        wanted = len(frames) * self._row * np.dtype(np.float16).itemsize
-        if path.is_file() and path.stat().st_size == wanted:
-            return np.memmap(path, np.float16, "r", shape=(len(frames), self._row))
-        pixels = read_pixels(video, frames, self._size)
-        pixels = pixels.flip(-1) if flipped else pixels
-        rows = self._pack(self._encode(pixels.to(self._device)))
-        if wanted <= self._budget.free:
-            self._store(path, rows)
-        return rows
-
-    def _store(self, path: Path, rows: np.ndarray) -> None:
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
-        try:
-            rows.tofile(temporary)
-            temporary.replace(path)
-            self._budget.free -= rows.nbytes
-        except OSError:
-            # A full disk is no reason to stop: without a cache the run is only slower.
-            temporary.unlink(missing_ok=True)
-            self._budget.free = 0
-
-    def _pack(self, features: FrameFeatures) -> np.ndarray:
-        levels = (features.fine, features.middle, features.coarse)
-        flat = torch.cat([level.flatten(1) for level in levels], dim=1)  # (n, row)
-        return flat.to(torch.float16).cpu().numpy()
-
-    def _unpack(self, rows: np.ndarray) -> FrameFeatures:
-        flat = torch.from_numpy(rows).to(self._device).float()
+    def unpack(self, rows: Tensor) -> FrameFeatures:
+        """Features from float16 (T, row)."""
+        flat = rows.to(self._device).float()
         sizes = [shape.numel() for shape in self._shapes]
         fine, middle, coarse = (
             part.view(len(rows), *shape)
             for part, shape in zip(flat.split(sizes, dim=1), self._shapes, strict=True)
         )
         return FrameFeatures(fine, middle, coarse, self._position)
+
+    def _without_disk(self, video: Video, frames: np.ndarray, flipped: bool) -> np.ndarray:
+        """The rows that would be read if the disk were not full, float16 (T, row)."""
+        rows = np.empty((len(frames), self.rows.row), np.float16)
+        for chunk, part in self._encoded(video, np.unique(frames // CHUNK_FRAMES), flipped):
+            chosen = np.flatnonzero(frames // CHUNK_FRAMES == chunk)
+            rows[chosen] = part[frames[chosen] - chunk * CHUNK_FRAMES]
+        return rows
+
+    def _encoded(
+        self, video: Video, chunks: Iterable[int], flipped: bool
+    ) -> Iterator[tuple[int, np.ndarray]]:
+        """Some chunks of a video, each with its number, float16 (n, row)."""
+
+        def read(chunk: int) -> tuple[int, Tensor]:
+            first = int(chunk) * CHUNK_FRAMES
+            frames = np.arange(first, min(first + CHUNK_FRAMES, video.num_frames))
+            return int(chunk), read_pixels(video, frames, self._size)
+
+        for chunk, pixels in _ahead(self._decoders, read, chunks, _CHUNKS_AHEAD):
+            shown = pixels.flip(-1) if flipped else pixels
+            yield chunk, self._pack(self._encode(shown.to(self._device)))
+
+    def _pack(self, features: FrameFeatures) -> np.ndarray:
+        levels = (features.fine, features.middle, features.coarse)
+        flat = torch.cat([level.flatten(1) for level in levels], dim=1)  # (n, row)
+        return flat.to(torch.float16).cpu().numpy()
+
+
+def _split(features: FrameFeatures, parts: int) -> list[FrameFeatures]:
+    """Equal parts of features."""
+    size = len(features) // parts
+    return [features[number * size : (number + 1) * size] for number in range(parts)]
+
+
+def _ahead(
+    executor: Executor,
+    function: Callable[[int], tuple[int, Tensor]],
+    jobs: Iterable[int],
+    limit: int,
+) -> Iterator[tuple[int, Tensor]]:
+    """Results in the order of the jobs, of which at most `limit` are begun ahead."""
+    waiting: deque[Future[tuple[int, Tensor]]] = deque()
+    try:
+        for job in jobs:
+            waiting.append(executor.submit(function, job))
+            if len(waiting) > limit:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        for future in waiting:
+            future.cancel()

@@ -9,7 +9,7 @@ from fractions import Fraction
 
 from torch.utils.data import Dataset
 
-from stages.train.data.dataset import ClipDataset, Sample
+from stages.train.data.dataset import ClipDataset, Sample, SentenceName
 
 
 @dataclass(frozen=True)
@@ -55,8 +55,8 @@ class Shares:
         return member, before[member]
 
 
-class ClipMixture(Dataset[Sample]):
-    """All samples of a run by their number, from one or more indexes.
+class ClipMixture(Dataset[tuple[Sample, ...]]):
+    """All clips of a run by their number, from one or more indexes.
 
     Args:
         members: one per index; each goes through its own sentences, epoch after epoch.
@@ -69,13 +69,13 @@ class ClipMixture(Dataset[Sample]):
         self.members = tuple(members)
         self.shares = shares
 
-    def __getitem__(self, number: int) -> Sample:
+    def __getitem__(self, number: int) -> tuple[Sample, ...]:
         member, position = self.shares.turn(number)
-        return self.members[member].sample(number, position)
+        return self.members[member].clip(number, position)
 
-    def describe(self, sample: Sample) -> str:
-        """Video and sentence of a sample, and its index if there are several."""
-        named = f"video {sample.video_id} expression {sample.expression_id}"
+    def describe(self, name: SentenceName) -> str:
+        """Video and sentence, and their index if there are several."""
+        named = f"video {name.video_id} expression {name.expression_id}"
         if len(self.members) == 1:
             return named
-        return f"{named} of {self.members[sample.member].index_folder}"
+        return f"{named} of {self.members[name.member].index_folder}"

@@ -35,7 +35,8 @@ class Window:
         member: number of the index it comes from.
         texts: of E sentences.
         frames: int64 (n,), positions in the video.
-        pixels: uint8 (n, 3, S, S), None where the features are cached.
+        pixels: uint8 (n, 3, S, S); None where the features are cached.
+        rows: float16 (n, row), cached features; None where they are not cached yet.
         relevant: bool (E, n), t in M+.
     """
 
@@ -44,6 +45,7 @@ class Window:
     texts: tuple[TextEmbedding, ...]
     frames: np.ndarray
     pixels: Tensor | None
+    rows: Tensor | None
     relevant: Tensor
 
     def text(self) -> TextBatch:
@@ -62,15 +64,13 @@ class WindowDataset(Dataset[Window]):
         length: most frames of a window; a shorter video is a window as a whole.
         seed: of the run.
         size: S, the side of the pixels.
-        with_pixels: False does not decode the frames.
     """
 
-    def __init__(self, clips: ClipMixture, *, length: int, seed: int, size: int, with_pixels: bool):
+    def __init__(self, clips: ClipMixture, *, length: int, seed: int, size: int):
         self._clips = clips
         self._length = length
         self._seed = seed
         self._size = size
-        self._with_pixels = with_pixels
 
     @property
     def any(self) -> bool:
@@ -100,12 +100,18 @@ class WindowDataset(Dataset[Window]):
         frames = np.arange(first, first + length)
         sentences = self._draw(known[video.video_id], rng)
         relevant = [clips.index.relevant(*sentence.key)[frames] for sentence in sentences]
+        pixels = rows = None
+        if clips.cache is not None and clips.cache.holds(video.video_id):
+            rows = clips.cache.read(video, frames, flipped=False)
+        else:
+            pixels = read_pixels(video, frames, self._size)
         return Window(
             member=member,
             video_id=video.video_id,
             texts=tuple(clips.texts.get(sentence.text) for sentence in sentences),
             frames=frames,
-            pixels=read_pixels(video, frames, self._size) if self._with_pixels else None,
+            pixels=pixels,
+            rows=rows,
             relevant=torch.from_numpy(np.stack(relevant)),
         )
 

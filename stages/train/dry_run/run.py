@@ -17,11 +17,12 @@ from stages.core.model.cost.meters import network_hours
 from stages.core.model.cost.parts import Part, parts_of
 from stages.core.model.cost.shapes import CountingDevice, ShapeDevice
 from stages.core.model.tgl import TglModel
-from stages.train.build import TextIndex, open_training, shares_of
+from stages.train.build import TextIndex, open_training, shares_of, side_of_targets
 from stages.train.config import TrainConfig, TrainInputs
-from stages.train.data.loader import batches_in_memory
+from stages.train.distributed import local_processes
 from stages.train.dry_run.step import StepCost, StepShape, encoded, step_cost
 from stages.train.initial import outlined_model
+from stages.train.loading.loader import batches_in_memory, workers_of_process
 from stages.train.schedule import freeze_parts
 
 _SENTENCES_READ = 100
@@ -59,9 +60,9 @@ class Loading:
     """What feeds one process.
 
     Attributes:
-        workers: processes that load batches; 0 with cached features.
+        workers: processes that load batches.
         batches: bytes of the batches that wait in shared memory.
-        texts: bytes of the sentences' embeddings, of which every worker has a copy.
+        texts: bytes of the sentences' embeddings, which all processes of a machine share.
         frames: of all indexes.
         cache: bytes of the features of all frames, once, as float16.
         flipped: mirrored frames are cached too, which may double it.
@@ -138,7 +139,7 @@ def train_cost(
     """
     data = open_training(config, inputs)
     outline = partial(_outline, config, inputs, data[0].texts.dim)
-    shape = StepShape(config.batch, words=_words(data))
+    shape = StepShape(config.batch, config.sentences_per_clip, words=_words(data))
     gpu = runtime.device != "cpu"
     costs: dict[str, StepCost] = {}
     for precision in (BF16, FP32):
@@ -214,17 +215,19 @@ def _loading(
     device: CountingDevice,
 ) -> Loading:
     """Count what the workers hold, and the features of all frames."""
-    workers = 0 if config.cache_features else runtime.workers
-    side = model.backbone.image_size
-    channels = 1 if config.cache_features else 4  # the targets, and three of the frame
-    clip = config.clip_frames * side**2 * channels
+    workers = workers_of_process(runtime, local_processes())
     frames = sum(video.num_frames for part in data for video in part.index.videos.values())
     with device.running():
         one = encoded(model, device, 1, 1)
     row = sum(level.numel() for level in (one.fine, one.middle, one.coarse))
+    frame = 3 * model.backbone.image_size**2
+    if config.cache_features:  # of some videos, of which clips have the features instead
+        frame = max(frame, row * _HALF_BYTES)
+    frame += config.sentences_per_clip * side_of_targets(config, model.backbone) ** 2
+    clips = batches_in_memory(workers, config.accumulate + 1) * config.batch
     return Loading(
         workers=workers,
-        batches=batches_in_memory(workers, config.accumulate + 1) * config.batch * clip,
+        batches=clips * config.clip_frames * frame,
         texts=sum(part.texts.nbytes for part in data),
         frames=frames,
         cache=frames * row * _HALF_BYTES,

@@ -14,6 +14,7 @@ from stages.core.model.cost.meters import LiveBytes, SavedBytes, count_flops
 from stages.core.model.cost.shapes import CountingDevice
 from stages.core.model.text import TextBatch
 from stages.core.model.tgl import TglModel
+from stages.train.build import side_of_targets
 from stages.train.config import TrainConfig
 from stages.train.data.features import CHUNK_FRAMES
 from stages.train.data.windows import MOST_SENTENCES
@@ -103,7 +104,8 @@ def _batches(
     model: TglModel, config: TrainConfig, device: CountingDevice, shape: StepShape
 ) -> tuple[ClipBatch, WindowBatch | None]:
     """A batch of clips, with their frames encoded, and maybe a window."""
-    e, t, side = shape.clips * shape.sentences, config.clip_frames, model.backbone.image_size
+    e, t = shape.clips * shape.sentences, config.clip_frames
+    masks = side_of_targets(config, model.backbone)
     place = np.arange(t)
     first = (t - config.relevant_frames) // 2
     guided = (place >= first) & (place < first + config.relevant_frames)
@@ -116,8 +118,8 @@ def _batches(
         times=torch.from_numpy(np.tile(place, (e, 1))),
         guided=torch.from_numpy(np.tile(guided, (e, 1))),
         relevant=torch.zeros(e, t, dtype=torch.bool),
-        targets=torch.zeros(e, t, side, side, dtype=torch.uint8),
-        still=torch.zeros(e, dtype=torch.bool),
+        targets=torch.zeros(e, t, masks, masks),
+        weight=torch.zeros(e),
         hidden=torch.zeros(e, t, COMPARED, dtype=torch.bool),
         frames=frames.repeat_interleave(shape.sentences, dim=0),
     )

@@ -19,7 +19,7 @@ from stages.core.model.text import TextBatch
 from stages.core.model.tgl import TglModel
 from stages.core.model.video_features import FrameSource
 from stages.train.config import TrainConfig
-from stages.train.data.dataset import referent_masks
+from stages.train.data.targets import ReferentMasks
 from stages.train.validation.relevance import (
     RankedFrames,
     control_sentences,
@@ -158,7 +158,8 @@ class Validator:
         self, masks: np.ndarray, video: Video, expression: Expression, frames: np.ndarray
     ) -> float:
         """Mean IoU of masks (T, S, S) with all referents of a sentence."""
-        truth = referent_masks(self.index, video, expression.anno_ids, frames, self.size) > 0
+        referents = ReferentMasks.of(self.index, video, expression.anno_ids)
+        truth = referents.binary(frames, self.size) > 0
         intersection = (masks & truth).sum(axis=(1, 2))
         union = (masks | truth).sum(axis=(1, 2))
         return float(np.where(union > 0, intersection / np.maximum(union, 1), 1.0).mean())

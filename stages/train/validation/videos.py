@@ -81,14 +81,23 @@ class KeptVideos:
 
 @dataclass(frozen=True)
 class StoredVideos:
-    """An ``OpenVideo`` that reads features from a training's cache on disk."""
+    """An ``OpenVideo`` that reads features from a training's cache on disk.
+
+    Attributes:
+        others: of videos that are not cached.
+    """
 
     cache: CachedFeatures
+    others: OpenVideo
 
     @contextmanager
-    def __call__(self, video: Video) -> Iterator[StoredVideo]:
+    def __call__(self, video: Video) -> Iterator[FrameSource]:
         """The features of a video."""
-        yield StoredVideo(self.cache, video)
+        if self.cache.rows.holds(video.video_id):
+            yield StoredVideo(self.cache, video)
+            return
+        with self.others(video) as features:
+            yield features
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,11 @@ from stages.core.model.backbones.families import load_backbone
 from stages.core.model.tgl import TglModel
 from stages.train.config import TrainInputs
 from stages.train.data.dataset import ClipDataset
-from stages.train.data.features import LiveFeatures
+from stages.train.data.features import ClipFeatures
 from stages.train.data.mixture import ClipMixture, Shares
 from stages.train.data.windows import WindowDataset
 from stages.train.learner import ClipBatch, ClipLearner, WindowBatch
+from stages.train.loading.batch import LoadedClips
 
 CPU = torch.device("cpu")
 
@@ -24,12 +25,11 @@ def test_the_context_loss_is_that_of_the_whole_window(inputs: TrainInputs, backb
     torch.manual_seed(0)
     model = TglModel(config.model_config(), load_backbone(backbone), 16)
     learner = ClipLearner(model, config.loss_config(), mdp=True, use_relevance=True).train()
-    clips = ClipDataset(inputs.index, inputs.text, config, size=SIZE, with_pixels=True)
-    features = LiveFeatures(model.encode_frames, CPU)
-    window = WindowDataset(
-        ClipMixture([clips], Shares.of([1])), length=8, seed=0, size=SIZE, with_pixels=True
-    )[0]
-    batch = ClipBatch.of([clips[0]], features.of_batch([clips[0]]), CPU)
+    clips = ClipDataset(inputs.index, inputs.text, config, size=SIZE)
+    features = ClipFeatures(model.encode_frames, CPU)
+    window = WindowDataset(ClipMixture([clips], Shares.of([1])), length=8, seed=0, size=SIZE)[0]
+    loaded = LoadedClips.of([clips.clip(0, 0)])
+    batch = ClipBatch.of(loaded, features.of_batch(loaded))
     longer = WindowBatch.of(window, features.of_window(window), CPU)
     alone = learner(batch, adapter_only=True)
     terms = learner(batch, longer, adapter_only=True)

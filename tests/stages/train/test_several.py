@@ -67,9 +67,9 @@ def test_cached_features_are_those_of_the_clips_own_index(
     met: list[torch.Tensor] = []
     original = loop.ClipBatch.of
 
-    def spy(samples, features, device):  # type: ignore[no-untyped-def]
+    def spy(clips, features):  # type: ignore[no-untyped-def]
         met.append(features.coarse)
-        return original(samples, features, device)
+        return original(clips, features)
 
     monkeypatch.setattr(loop.ClipBatch, "of", spy)
     config = small(steps=1, index_weights=(1.0, 1.0), still="repeat")

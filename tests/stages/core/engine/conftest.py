@@ -23,4 +23,4 @@ def source(tmp_path: Path) -> Path:
 @pytest.fixture
 def stopped_clock(monkeypatch: pytest.MonkeyPatch) -> None:
     """The seconds of a step, in train's history, are all that two runs may differ in."""
-    monkeypatch.setattr("stages.train.loop._Clock.lap", lambda _: 0.0)
+    monkeypatch.setattr("stages.train.loading.clock.Clock.lap", lambda _: (0.0, 0.0))

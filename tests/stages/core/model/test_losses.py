@@ -119,28 +119,29 @@ def test_negative_weights_are_refused() -> None:
         LossConfig(dice_weight=-1)
 
 
-def test_clips_of_stills_are_left_out_of_the_relevance_loss() -> None:
+def test_weights_decide_which_clips_the_relevance_loss_counts() -> None:
     torch.manual_seed(0)
     logits = torch.randn(4, 3, requires_grad=True)
     relevant = torch.rand(4, 3) > HALF
-    still = torch.tensor([False, True, True, False])
-    loss = relevance_loss(logits, relevant, still)
+    weight = torch.tensor([1.0, 0.0, 0.0, 2.0])
+    counted = weight > 0
+    loss = relevance_loss(logits, relevant, weight)
     loss.backward()
     assert logits.grad is not None
-    assert (logits.grad[still] == 0).all()
-    assert (logits.grad[~still] != 0).all()
-    videos = relevance_loss(logits[~still], relevant[~still], still[~still])
-    assert loss.item() == pytest.approx(videos.item() * 2 / 4)
+    assert (logits.grad[~counted] == 0).all()
+    assert (logits.grad[counted] != 0).all()
+    each = [relevance_loss(logits[[i]], relevant[[i]], None).item() for i in range(4)]
+    assert loss.item() == pytest.approx((each[0] + 2 * each[3]) / 4)
     # Two halves of a batch, as two processes have them, count like the whole.
     halves = [
-        relevance_loss(logits[i : i + 2], relevant[i : i + 2], still[i : i + 2]) for i in (0, 2)
+        relevance_loss(logits[i : i + 2], relevant[i : i + 2], weight[i : i + 2]) for i in (0, 2)
     ]
     assert loss.item() == pytest.approx(sum(half.item() for half in halves) / 2)
 
 
-def test_the_relevance_loss_of_stills_alone_has_a_gradient_of_zero() -> None:
+def test_the_relevance_loss_of_no_clip_has_a_gradient_of_zero() -> None:
     logits = torch.randn(2, 3, requires_grad=True)
-    relevance_loss(logits, torch.ones(2, 3).bool(), torch.ones(2).bool()).backward()
+    relevance_loss(logits, torch.ones(2, 3).bool(), torch.zeros(2)).backward()
     assert logits.grad is not None
     assert not logits.grad.any()
 

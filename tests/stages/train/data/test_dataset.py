@@ -11,13 +11,14 @@ from train_mini import FRAMES, SENTENCES, SIZE, SPANS, VIDEO_IDS, small, square,
 from schemas.errors import CorruptInput, MissingInput
 from stages.core.index.index import Index
 from stages.train.config import TrainInputs
-from stages.train.data.dataset import ClipDataset, Sample, referent_masks
+from stages.train.data.dataset import ClipDataset, Sample
+from stages.train.data.targets import FULL, ReferentMasks
 
 MANY = 64
 
 
 def dataset(inputs: TrainInputs, *, size: int = SIZE, **changes: object) -> ClipDataset:
-    return ClipDataset(inputs.index, inputs.text, small(**changes), size=size, with_pixels=True)
+    return ClipDataset(inputs.index, inputs.text, small(**changes), size=size)
 
 
 def of_sentence(data: ClipDataset, name: str) -> list[Sample]:
@@ -50,7 +51,7 @@ def test_oss_targets_every_frame_by_the_referents_that_act(inputs: TrainInputs) 
         )
         met.add(acting)
         for place, frame in enumerate(frames):
-            assert (sample.targets[place].numpy() == expected_target(acting, frame)).all()
+            assert (sample.targets[place].numpy() == FULL * expected_target(acting, frame)).all()
     assert len(met) > 2
     assert met != {("a", "b", "c")}
 
@@ -59,7 +60,7 @@ def test_without_oss_all_referents_are_targets(inputs: TrainInputs) -> None:
     for sample in of_sentence(dataset(inputs, flip=0.0, oss=False), "0"):
         for place, frame in enumerate(sample.frames.tolist()):
             truth = expected_target(("a", "b", "c"), frame)
-            assert (sample.targets[place].numpy() == truth).all()
+            assert (sample.targets[place].numpy() == FULL * truth).all()
 
 
 def test_labels_follow_the_spans(inputs: TrainInputs) -> None:
@@ -136,10 +137,15 @@ def test_the_seed_changes_clips(inputs: TrainInputs) -> None:
     assert any((one[n].frames != two[n].frames).any() for n in range(8))
 
 
-def test_frames_come_at_the_training_size(inputs: TrainInputs) -> None:
-    sample = dataset(inputs, size=32)[0]
-    assert sample.pixels.shape == (4, 3, 32, 32)
-    assert sample.targets.shape == (4, 32, 32)
+def test_frames_come_at_the_training_size_and_masks_at_that_of_the_losses(
+    inputs: TrainInputs,
+) -> None:
+    data = ClipDataset(inputs.index, inputs.text, small(flip=0.0), size=32, target_side=16)
+    for sample in of_sentence(data, "1"):
+        assert sample.pixels.shape == (4, 3, 32, 32)
+        for place, frame in enumerate(sample.frames.tolist()):
+            truth = expected_target(("a",), frame).reshape(16, 4, 16, 4).mean(axis=(1, 3))
+            assert (sample.targets[place].numpy() == FULL * truth).all()
 
 
 @pytest.fixture
@@ -177,4 +183,4 @@ def test_a_frame_of_another_size_is_named(own: TrainInputs) -> None:
 def test_a_referent_without_masks_is_named(inputs: TrainInputs) -> None:
     index = Index.open(inputs.index)
     with pytest.raises(CorruptInput, match="no mask of ghost"):
-        referent_masks(index, index.videos["one"], ("ghost",), np.arange(3), SIZE)
+        ReferentMasks.of(index, index.videos["one"], ("ghost",))

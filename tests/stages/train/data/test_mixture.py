@@ -8,8 +8,8 @@ from train_mini import SENTENCES, SIZE, VIDEO_IDS, small
 
 from stages.train.config import TrainInputs
 from stages.train.data.dataset import ClipDataset
-from stages.train.data.loader import BatchNumbers, load_batches
 from stages.train.data.mixture import ClipMixture, Shares
+from stages.train.loading.loader import BatchNumbers, load_batches
 
 COUNT = len(SENTENCES) * len(VIDEO_IDS)
 
@@ -57,7 +57,7 @@ def test_weights_must_be_positive(weights: tuple[float, ...]) -> None:
 
 def members(inputs: TrainInputs, stills: Path) -> list[ClipDataset]:
     return [
-        ClipDataset(folder, inputs.text, small(), size=SIZE, with_pixels=True, member=number)
+        ClipDataset(folder, inputs.text, small(), size=SIZE, member=number)
         for number, folder in enumerate((inputs.index, stills))
     ]
 
@@ -65,10 +65,10 @@ def members(inputs: TrainInputs, stills: Path) -> list[ClipDataset]:
 def test_each_index_keeps_its_own_epochs(inputs: TrainInputs, stills: Path) -> None:
     """The first index's order is that of a run without the second."""
     mixture = ClipMixture(members(inputs, stills), Shares.of((3, 1)))
-    samples = [mixture[number] for number in range(4 * COUNT)]
+    samples = [mixture[number][0] for number in range(4 * COUNT)]
     orders = [[s for s in samples if s.member == member] for member in (0, 1)]
     assert [len(order) for order in orders] == [3 * COUNT, COUNT]
-    alone = ClipDataset(inputs.index, inputs.text, small(), size=SIZE, with_pixels=False)
+    alone = ClipDataset(inputs.index, inputs.text, small(), size=SIZE)
     for position, sample in enumerate(orders[0]):
         assert (sample.video_id, sample.expression_id) == alone.expression(position).key
     keys = [(sample.video_id, sample.expression_id) for sample in orders[1]]
@@ -77,19 +77,22 @@ def test_each_index_keeps_its_own_epochs(inputs: TrainInputs, stills: Path) -> N
 
 
 def test_one_index_is_itself(inputs: TrainInputs) -> None:
-    alone = ClipDataset(inputs.index, inputs.text, small(), size=SIZE, with_pixels=True)
+    alone = ClipDataset(inputs.index, inputs.text, small(), size=SIZE)
     mixture = ClipMixture([alone], Shares.of((7,)))
     for number in (0, 5, COUNT + 1):
-        assert torch.equal(mixture[number].pixels, alone[number].pixels)
-        assert torch.equal(mixture[number].targets, alone[number].targets)
+        assert torch.equal(mixture[number][0].pixels, alone[number].pixels)
+        assert torch.equal(mixture[number][0].targets, alone[number].targets)
 
 
 def test_workers_ranks_and_resuming_change_nothing(inputs: TrainInputs, stills: Path) -> None:
     mixture = ClipMixture(members(inputs, stills), Shares.of((1, 1)))
-    alone = [mixture[number] for number in range(12)]
-    helped = [s for batch in load_batches(mixture, BatchNumbers(0, 3, 4, 0, 1), 1) for s in batch]
-    ranks = [list(load_batches(mixture, BatchNumbers(1, 3, 2, rank, 2), 0)) for rank in (0, 1)]
-    resumed = [s for pair in zip(*ranks, strict=True) for batch in pair for s in batch]
+    alone = [mixture[number][0] for number in range(12)]
+    batches = load_batches(mixture, BatchNumbers(0, 3, 4, 0, 1), 1, list)
+    helped = [clip[0] for batch in batches for clip in batch]
+    ranks = [
+        list(load_batches(mixture, BatchNumbers(1, 3, 2, rank, 2), 0, list)) for rank in (0, 1)
+    ]
+    resumed = [clip[0] for pair in zip(*ranks, strict=True) for batch in pair for clip in batch]
     for one, two in zip([*alone, *alone[4:]], [*helped, *resumed], strict=True):
         assert (one.member, one.video_id, one.still) == (two.member, two.video_id, two.still)
         assert torch.equal(one.pixels, two.pixels)
@@ -98,7 +101,7 @@ def test_workers_ranks_and_resuming_change_nothing(inputs: TrainInputs, stills: 
 
 def test_a_clip_of_several_indexes_is_named_with_its_own(inputs: TrainInputs, stills: Path) -> None:
     mixture = ClipMixture(members(inputs, stills), Shares.of((1, 1)))
-    assert mixture.describe(mixture[1]).endswith(f" of {stills}")
+    assert mixture.describe(mixture[1][0].name).endswith(f" of {stills}")
     first = ClipMixture(members(inputs, stills)[:1], Shares.of((1,)))
-    assert first.describe(first[0]).startswith("video ")
-    assert " of " not in first.describe(first[0])
+    assert first.describe(first[0][0].name).startswith("video ")
+    assert " of " not in first.describe(first[0][0].name)

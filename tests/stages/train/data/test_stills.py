@@ -11,6 +11,7 @@ from train_mini import SIZE, VIDEO_IDS, small, square
 from stages.train.config import TrainInputs
 from stages.train.data.dataset import ClipDataset, Sample
 from stages.train.data.stills import LARGEST_SHIFT, LARGEST_TURN, LARGEST_ZOOM, Drift
+from stages.train.data.targets import FULL
 
 MANY = 32
 T = 6
@@ -18,7 +19,7 @@ T = 6
 
 def samples(inputs: TrainInputs, stills: Path, **changes: object) -> list[Sample]:
     config = small(clip_frames=T, **changes)
-    data = ClipDataset(stills, inputs.text, config, size=SIZE, with_pixels=True)
+    data = ClipDataset(stills, inputs.text, config, size=SIZE)
     return [data[number] for number in range(MANY)]
 
 
@@ -110,7 +111,7 @@ def test_repeated_stills_are_one_image(inputs: TrainInputs, stills: Path) -> Non
         truth = np.maximum.reduce(
             [np.zeros((SIZE, SIZE), np.uint8), *(square("abc".index(anno), 0) for anno in annos)]
         )
-        assert (sample.targets.numpy() == truth).all()
+        assert (sample.targets.numpy() == FULL * truth).all()
 
 
 def test_shifted_stills_are_another_clip_each_time(inputs: TrainInputs, stills: Path) -> None:
@@ -133,10 +134,8 @@ def test_a_mirrored_still_is_the_mirror_of_all_its_views(inputs: TrainInputs, st
 
 
 def test_videos_are_no_stills(inputs: TrainInputs) -> None:
-    data = ClipDataset(inputs.index, inputs.text, small(), size=SIZE, with_pixels=True)
-    other = ClipDataset(
-        inputs.index, inputs.text, small(still="repeat"), size=SIZE, with_pixels=True
-    )
+    data = ClipDataset(inputs.index, inputs.text, small(), size=SIZE)
+    other = ClipDataset(inputs.index, inputs.text, small(still="repeat"), size=SIZE)
     for number in range(8):
         assert not data[number].still
         assert (

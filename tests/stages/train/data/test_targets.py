@@ -1,11 +1,25 @@
 """Object-level selective supervision against a table made by hand, and masks at clip size."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
-from hypothesis import given
+import torch
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stages.train.data.targets import relevant_frames, target_referents, union_mask
+from stages.core.media.rle import encode
+from stages.core.model.masks import resize_masks
+from stages.train.data.targets import (
+    FULL,
+    fractions,
+    relevant_frames,
+    shares_of_masks,
+    target_referents,
+    target_side,
+    union_mask,
+    union_share,
+)
 
 # Three referents of one sentence: a in [1, 4), b in [6, 8), c in [2, 3) and [9, 10).
 MOMENTS = {"a": [(1, 4)], "b": [(6, 8)], "c": [(2, 3), (9, 10)]}
@@ -45,32 +59,82 @@ def test_a_span_of_all_referents_counts_for_each() -> None:
     assert target_referents(("a", "b"), moments, np.array([0, 7]), oss=True) == ("a",)
 
 
+def union(masks: Sequence[np.ndarray], side: int) -> np.ndarray:
+    return union_mask([encode(mask) for mask in masks], side, where="here")
+
+
+def shares(masks: Sequence[np.ndarray], side: int) -> np.ndarray:
+    return union_share([encode(mask) for mask in masks], side, where="here")
+
+
 def test_the_union_joins_masks() -> None:
     first, second = np.zeros((6, 8), np.uint8), np.zeros((6, 8), np.uint8)
     first[0, 0] = second[5, 7] = 1
-    merged = union_mask([first, second], 12)
+    merged = union([first, second], 12)
     assert merged.shape == (12, 12)
     assert merged[0, 0] == merged[11, 11] == 1
 
 
 def test_no_mask_is_empty() -> None:
-    assert not union_mask([], 5).any()
-    assert not union_mask([np.zeros((9, 9), np.uint8)], 5).any()
+    for resized in (union, shares):
+        assert not resized([], 5).any()
+        assert not resized([np.zeros((9, 9), np.uint8)], 5).any()
 
 
 def test_the_same_size_is_exact() -> None:
     mask = np.random.default_rng(0).integers(0, 2, (16, 16)).astype(np.uint8)
-    assert (union_mask([mask], 16) == mask).all()
+    assert (union([mask], 16) == mask).all()
+    assert (shares([mask], 16) == FULL * mask).all()
 
 
+@settings(deadline=None)
 @given(st.integers(1, 70), st.integers(1, 70), st.integers(1, 40), st.integers(0, 2**32 - 1))
-def test_resizing_keeps_what_a_plain_average_says(h: int, w: int, size: int, seed: int) -> None:
+def test_binary_masks_have_the_pixels_that_are_half_covered(
+    h: int, w: int, size: int, seed: int
+) -> None:
     mask = (np.random.default_rng(seed).random((h, w)) < 0.3).astype(np.uint8)
-    got = union_mask([mask], size)
-    assert got.shape == (size, size)
-    assert got.any() == mask.any()
-    if mask.any() and (h, w) != (size, size):
-        large = np.repeat(np.repeat(mask, size, 0), size, 1)  # each pixel size x size
-        share = large.reshape(size, h, size, w).mean((1, 3))
-        clear = np.abs(share - min(0.5, share.max())) > 1e-4
-        assert (got == (share >= min(0.5, share.max())))[clear].all()
+    share = plain_average(mask, size)
+    expected = (share >= min(0.5, share.max())) & (share > 0)
+    assert (union([mask], size) == expected).all()
+
+
+@pytest.mark.parametrize("quarter", [1, 2, 4])
+def test_masks_of_the_image_s_size_lose_nothing(quarter: int) -> None:
+    """The decoder's masks have a quarter of the image's side: the losses see the same numbers."""
+    mask = np.random.default_rng(1).integers(0, 2, (64, 64)).astype(np.uint8)
+    exact = resize_masks(torch.from_numpy(mask)[None, None], 64 // quarter)
+    assert torch.equal(fractions(torch.from_numpy(shares([mask], 64 // quarter))), exact[0, 0])
+
+
+def test_a_pixel_in_a_large_frame_stays_visible() -> None:
+    """One pixel of 1080p is a 32nd of a pixel at 256; of 8K at 64, too little for eight bits."""
+    for height, width, side in ((1080, 1920, 256), (4320, 7680, 64)):
+        mask = np.zeros((height, width), np.uint8)
+        mask[height // 3, width // 3] = 1
+        small = shares([mask], side)
+        share = side * side / (height * width)
+        assert small.any()
+        assert small.sum() == max(1, round(FULL * share))
+
+
+@pytest.mark.parametrize("side", [8, 16])
+def test_views_of_masks_are_resized_alike(side: int) -> None:
+    masks = np.random.default_rng(2).integers(0, 2, (3, 32, 32)).astype(np.uint8)
+    masks[2] = 0
+    expected = np.stack([shares([mask], side) for mask in masks])
+    assert (shares_of_masks(torch.from_numpy(masks), side).numpy() == expected).all()
+
+
+def test_the_side_of_targets_is_divided_by_what_is_compared() -> None:
+    assert target_side(0, 256, 64, 1024) == 256
+    assert target_side(512, 256, 64, 1024) == 512
+    assert target_side(128, 256, 64, 1024) == 256
+    assert target_side(300, 256, 64, 1024) == 1024
+    assert target_side(0, 288, 72, 1008) == 288
+
+
+def plain_average(mask: np.ndarray, size: int) -> np.ndarray:
+    """The mean over each cell, of a mask whose pixels are enlarged to size x size."""
+    h, w = mask.shape
+    large = np.repeat(np.repeat(mask, size, 0), size, 1)
+    return large.reshape(size, h, size, w).mean((1, 3))

@@ -20,7 +20,7 @@ KNOWN = [name for name in SENTENCES if name != "3"]  # the moment of sentence 3 
 
 def mixture(inputs: TrainInputs, copies: int = 1) -> ClipMixture:
     """The clips of an index, or of several equal ones; the first has half of all turns."""
-    common = {"size": SIZE, "with_pixels": True}
+    common = {"size": SIZE}
     members = [
         ClipDataset(inputs.index, inputs.text, small(), member=number, **common)
         for number in range(copies)
@@ -30,7 +30,7 @@ def mixture(inputs: TrainInputs, copies: int = 1) -> ClipMixture:
 
 def dataset(inputs: TrainInputs, length: int = 6, **changes: object) -> WindowDataset:
     clips = mixture(inputs)
-    options: dict[str, object] = {"seed": 0, "size": SIZE, "with_pixels": True} | changes
+    options: dict[str, object] = {"seed": 0, "size": SIZE} | changes
     return WindowDataset(clips, length=length, **options)  # type: ignore[arg-type]
 
 
@@ -84,10 +84,6 @@ def test_a_short_video_is_a_window_as_a_whole(inputs: TrainInputs) -> None:
     assert dataset(inputs, length=64)[0].frames.tolist() == list(range(FRAMES))
 
 
-def test_cached_features_need_no_pixels(inputs: TrainInputs) -> None:
-    assert dataset(inputs, with_pixels=False)[0].pixels is None
-
-
 def test_many_sentences_are_drawn_from(
     inputs: TrainInputs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -117,22 +113,23 @@ def test_videos_of_one_frame_have_no_window(inputs: TrainInputs) -> None:
 
 def test_several_indexes_take_turns_and_one_of_stills_has_none(inputs: TrainInputs) -> None:
     clips = mixture(inputs, copies=3)
-    data = WindowDataset(clips, length=6, seed=0, size=SIZE, with_pixels=False)
+    data = WindowDataset(clips, length=6, seed=0, size=SIZE)
     assert sorted(data[number].member for number in range(8)) == [0, 0, 0, 0, 1, 1, 2, 2]
     found = {data[number].video_id for number in range(8) if data[number].member == 2}
     assert found == set(VIDEO_IDS)
     for clip in clips.members[0], clips.members[1]:
         for name, video in clip.index.videos.items():
             clip.index.videos[name] = dataclasses.replace(video, num_frames=1)
-    stills = WindowDataset(clips, length=6, seed=0, size=SIZE, with_pixels=False)
+    stills = WindowDataset(clips, length=6, seed=0, size=SIZE)
     assert {stills[number].member for number in range(4)} == {2}
     assert stills.any
 
 
 def test_workers_make_the_same_windows(inputs: TrainInputs, tmp_path: Path) -> None:
-    from stages.train.data.loader import BatchNumbers, load_batches
+    from stages.train.loading.loader import BatchNumbers, load_batches
 
     data = dataset(inputs)
-    loaded = [w for batch in load_batches(data, BatchNumbers(1, 4, 1, 0, 1), 1) for w in batch]
+    batches = load_batches(data, BatchNumbers(1, 4, 1, 0, 1), 1, list)
+    loaded = [window for batch in batches for window in batch]
     for number, window in enumerate(loaded, start=1):
         assert_same(window, data[number])

@@ -10,7 +10,8 @@ from train_mini import FRAMES, SIZE, CountingEncoder
 from stages.core.index.index import Index
 from stages.train.config import TrainInputs
 from stages.train.data.dataset import read_pixels
-from stages.train.data.features import CachedFeatures, DiskBudget
+from stages.train.data.features import CachedFeatures
+from stages.train.data.stored_rows import DiskBudget
 from stages.train.validation.videos import KeptVideos, StoredVideos
 
 CPU = torch.device("cpu")
@@ -43,13 +44,21 @@ def test_a_video_read_in_part_is_not_kept(inputs: TrainInputs, encoder: Counting
     assert encoder.frames == 2 * 8  # a chunk each time
 
 
-def test_a_cache_on_disk_serves_too(
+def test_a_cache_on_disk_serves_the_videos_that_it_holds(
     inputs: TrainInputs, encoder: CountingEncoder, tmp_path: Path
 ) -> None:
     index = Index.open(inputs.index)
-    cache = CachedFeatures(tmp_path / "c", index, encoder, SIZE, CPU, DiskBudget(10**9))
-    with StoredVideos(cache)(index.videos["two"]) as features:
-        assert len(features) == FRAMES
-        found = features.of([7, 2])
-    expected = cache.of_video(index.videos["two"], np.array([7, 2]))
-    assert torch.equal(found.fine, expected.fine)
+    row = encoder(read_pixels(index.videos["one"], np.arange(1), SIZE)).nbytes // 2  # in float16
+    cache = CachedFeatures(
+        tmp_path / "c", index, encoder, SIZE, CPU, DiskBudget(FRAMES * row), mirrored=False
+    )
+    assert cache.rows.videos == {"one"}
+    videos = StoredVideos(cache, KeptVideos(encoder, SIZE, CPU, decoders=1))
+    for name, tolerance in (("one", 2e-3), ("two", 1e-5)):
+        with videos(index.videos[name]) as features:
+            assert len(features) == FRAMES
+            found = features.of([7, 2])
+        expected = encoder(read_pixels(index.videos[name], np.array([7, 2]), SIZE))
+        largest = expected.fine.abs().max()
+        assert (found.fine - expected.fine).abs().max() <= tolerance * max(1, largest)
+    assert [path.name for path in (tmp_path / "c").iterdir()] == ["one"]

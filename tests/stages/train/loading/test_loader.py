@@ -14,13 +14,15 @@ from train_mini import SIZE, children_end, small, write_index
 
 from schemas.errors import CorruptInput, TglError
 from schemas.layouts import MASKS_TABLE
+from stages.core.engine.runtime import Runtime
 from stages.train.config import TrainInputs
 from stages.train.data.dataset import ClipDataset, Sample
-from stages.train.data.loader import BatchNumbers, load_batches
+from stages.train.loading import loader
+from stages.train.loading.loader import BatchNumbers, load_batches, workers_of_process
 
 
 def dataset(inputs: TrainInputs) -> ClipDataset:
-    return ClipDataset(inputs.index, inputs.text, small(), size=SIZE, with_pixels=True)
+    return ClipDataset(inputs.index, inputs.text, small(), size=SIZE)
 
 
 @pytest.fixture
@@ -32,13 +34,15 @@ def own(inputs: TrainInputs, tmp_path: Path) -> TrainInputs:
 
 def test_workers_and_processes_change_nothing(inputs: TrainInputs) -> None:
     data = dataset(inputs)
-    alone = [
-        sample for batch in load_batches(data, BatchNumbers(0, 4, 4, 0, 1), 0) for sample in batch
-    ]
-    helped = [
-        sample for batch in load_batches(data, BatchNumbers(0, 4, 4, 0, 1), 2) for sample in batch
-    ]
-    ranks = [list(load_batches(data, BatchNumbers(0, 4, 2, rank, 2), 0)) for rank in (0, 1)]
+    alone, helped = (
+        [
+            s
+            for batch in load_batches(data, BatchNumbers(0, 4, 4, 0, 1), workers, list)
+            for s in batch
+        ]
+        for workers in (0, 2)
+    )
+    ranks = [list(load_batches(data, BatchNumbers(0, 4, 2, rank, 2), 0, list)) for rank in (0, 1)]
     split = [
         sample for batches in zip(*ranks, strict=True) for batch in batches for sample in batch
     ]
@@ -73,7 +77,7 @@ def test_a_worker_s_error_comes_as_it_is(own: TrainInputs) -> None:
     errors = []
     for workers in (0, 2):
         with pytest.raises(CorruptInput) as caught:
-            list(load_batches(dataset(own), BatchNumbers(0, 4, 2, 0, 1), workers))
+            list(load_batches(dataset(own), BatchNumbers(0, 4, 2, 0, 1), workers, list))
         assert children_end(), "an error that is kept keeps the workers"
         errors.append(str(caught.value))
     assert errors[0] == errors[1]
@@ -85,7 +89,7 @@ def test_a_worker_s_error_comes_as_it_is(own: TrainInputs) -> None:
 def test_masks_with_a_flipped_bit_load_or_give_one_line(own: TrainInputs, place: float) -> None:
     flipped(own.index / MASKS_TABLE, place)
     try:
-        list(load_batches(dataset(own), BatchNumbers(0, 8, 2, 0, 1), 0))
+        list(load_batches(dataset(own), BatchNumbers(0, 8, 2, 0, 1), 0, list))
     except TglError as error:
         assert "\n" not in str(error)  # noqa: PT017 (either way is right)
         assert len(str(error)) < 500  # noqa: PT017
@@ -143,20 +147,20 @@ class Broken(ClipDataset):
 
 @pytest.mark.parametrize("workers", [0, 1])
 def test_a_bug_is_not_taken_for_a_death(inputs: TrainInputs, workers: int) -> None:
-    broken = Broken(inputs.index, inputs.text, small(), size=SIZE, with_pixels=True)
+    broken = Broken(inputs.index, inputs.text, small(), size=SIZE)
     with pytest.raises(RuntimeError, match="a bug"):
-        list(load_batches(broken, BatchNumbers(0, 1, 1, 0, 1), workers))
+        list(load_batches(broken, BatchNumbers(0, 1, 1, 0, 1), workers, list))
 
 
 _FEW_FILES = """
 import pickle, resource, sys
 from schemas.errors import SystemRefused
 dataset, numbers = pickle.load(sys.stdin.buffer)
-from stages.train.data.loader import load_batches
+from stages.train.loading.loader import load_batches
 for limit in ((24, 1024), (24, 24)):
     resource.setrlimit(resource.RLIMIT_NOFILE, limit)
     try:
-        print(len(list(load_batches(dataset, numbers, 2))))
+        print(len(list(load_batches(dataset, numbers, 2, list))))
     except SystemRefused as error:
         print(error)
 """
@@ -173,3 +177,18 @@ def test_few_open_files_are_raised_or_told_before_the_first_batch(inputs: TrainI
     assert raised == "3"
     assert refused.startswith("--workers: too many open files: ")
     assert "ulimit -n" in refused
+
+
+# --- workers of a machine ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("given", "processes", "each"),
+    [(96, 8, 8), (96, 1, 8), (96, 32, 3), (40, 1, 40), (40, 8, 5), (1, 8, 1)],
+)
+def test_processes_share_the_workers_of_their_machine(
+    given: int, processes: int, each: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Eight at most, unless another number than that of the cores (96) was asked for."""
+    monkeypatch.setattr(loader, "usable_cores", lambda: 96)
+    assert workers_of_process(Runtime(workers=given), processes) == each

@@ -3,29 +3,48 @@
 from __future__ import annotations
 
 import resource
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from schemas.errors import SystemRefused, TglError
+from stages.core.engine.runtime import Runtime, usable_cores
 from stages.core.engine.workers.pool import end_with_parent, start_forkserver, uninterrupted
 
 Item = TypeVar("Item")
+Batch = TypeVar("Batch")
 
-WORKER_MODULES = ("stages.train.data.loader",)
+WORKER_MODULES = ("stages.train.loading.loader", "stages.train.loading.batch")
 """For :func:`stages.core.engine.workers.pool.start_forkserver`."""
-_TENSORS = 4
-"""Of a sample; each that comes from a worker keeps a file open while it exists."""
+_TENSORS = 16
+"""Most of a batch; each that comes from a worker keeps a file open while it exists."""
 _PREFETCHED = 2
 _FILES_PER_WORKER = 8
 _SPARE_FILES = 32
 _OPEN_FILES = Path("/proc/self/fd")
 _USUAL_FILES = 32
 _WORKER_DIED = "DataLoader worker (pid"  # how torch's own messages begin
+
+
+MOST_WORKERS = 8
+"""Workers of a process unless the user wants more. A batch of 4 clips of 8 frames at 1920x1080
+takes about one CPU second (benchmarks/loader.py), so these give eight a second; a large GPU takes
+a quarter of a second for a step. Each keeps batches ahead, which take memory."""
+
+
+def workers_of_process(runtime: Runtime, processes: int) -> int:
+    """Number of workers of each of the training processes of a machine.
+
+    Args:
+        runtime: its number of workers is that of the machine.
+        processes: of the machine.
+    """
+    share = max(1, runtime.workers // processes)
+    return min(share, MOST_WORKERS) if runtime.workers == usable_cores() else share
 
 
 class BatchNumbers(Sampler[list[int]]):
@@ -68,14 +87,36 @@ class _Attempts(Dataset[Item | Exception]):
             return error
 
 
+class _Collated(Generic[Item, Batch]):
+    """Makes a batch of items in the worker, or passes on the first of their errors."""
+
+    def __init__(self, collate: Callable[[list[Item]], Batch]):
+        self._collate = collate
+
+    def __call__(self, items: list[Item | Exception]) -> Batch | Exception:
+        for item in items:
+            if isinstance(item, Exception):
+                return item
+        return self._collate(items)  # type: ignore[arg-type]
+
+
 def load_batches(
-    dataset: Dataset[Item], numbers: BatchNumbers, workers: int, *, held: int = 1
-) -> Generator[list[Item]]:
-    """Yield batches as lists of samples, in the order of their numbers.
+    dataset: Dataset[Item],
+    numbers: BatchNumbers,
+    workers: int,
+    collate: Callable[[list[Item]], Batch],
+    *,
+    held: int = 1,
+    pinned: bool = False,
+) -> Generator[Batch]:
+    """Yield batches in the order of their numbers.
 
     Args:
-        workers: number of processes that make them; 0 makes them in this one.
+        workers: number of processes that make them, from the first to the last; 0 makes them in
+            this one.
+        collate: makes a batch of its samples, where they are made.
         held: batches that the caller uses at a time.
+        pinned: give batches in page-locked memory, by their `pin_memory`.
 
     Raises:
         TglError: as the samples raise it, or a worker was killed.
@@ -83,13 +124,14 @@ def load_batches(
     """
     if workers:
         ahead = batches_in_memory(workers, held)
-        _allow_files(ahead * numbers.size * _TENSORS + workers * _FILES_PER_WORKER)
+        _allow_files(ahead * _TENSORS + workers * _FILES_PER_WORKER)
     loader: DataLoader[Item | Exception] = DataLoader(
         _Attempts(dataset),
         batch_sampler=numbers,
         num_workers=workers,
         prefetch_factor=_PREFETCHED if workers else None,
-        collate_fn=list,
+        collate_fn=_Collated(collate),
+        pin_memory=pinned,
         worker_init_fn=partial(_begin_worker, resource.getrlimit(resource.RLIMIT_NOFILE)),
         multiprocessing_context=start_forkserver(WORKER_MODULES) if workers else None,
     )
@@ -97,7 +139,9 @@ def load_batches(
         batches = iter(loader)
     try:
         while (batch := _next_batch(batches)) is not None:
-            yield [_checked(sample) for sample in batch]
+            if isinstance(batch, Exception):
+                raise batch
+            yield batch
     finally:
         del batches  # ends the workers now; an error's traceback keeps this frame
 
@@ -107,10 +151,8 @@ def batches_in_memory(workers: int, held: int) -> int:
     return workers * _PREFETCHED + held
 
 
-def _next_batch(
-    batches: Iterator[list[Item | Exception]],
-) -> list[Item | Exception] | None:
-    """The next batch, or only an error if a worker was killed; None after the last."""
+def _next_batch(batches: Iterator[Batch | Exception]) -> Batch | Exception | None:
+    """The next batch, or an error in its place; None after the last."""
     try:
         return next(batches, None)
     except RuntimeError as error:
@@ -118,19 +160,10 @@ def _next_batch(
             raise
     except (ConnectionError, EOFError, FileNotFoundError):
         pass  # it died with tensors that were not fetched; samples return their errors
-    return [
-        TglError(
-            "a worker process died, most likely for lack of memory",
-            hint="rerun with fewer --workers; training resumes from the last saved step",
-        )
-    ]
-
-
-def _checked(sample: Item | Exception) -> Item:
-    """The sample; an error in its place is raised."""
-    if isinstance(sample, Exception):
-        raise sample
-    return sample
+    return TglError(
+        "a worker process died, most likely for lack of memory",
+        hint="rerun with fewer --workers; training resumes from the last saved step",
+    )
 
 
 def _allow_files(more: int) -> None:
@@ -148,8 +181,7 @@ def _allow_files(more: int) -> None:
         raise SystemRefused(
             f"too many open files: these batches need {wanted}, the limit is {hard}",
             where="--workers",
-            hint=f"raise the limit (ulimit -n {wanted}), or use fewer --workers or a smaller "
-            "--batch with more --accumulate",
+            hint=f"raise the limit (ulimit -n {wanted}), or use fewer --workers",
         )
     resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 

@@ -1,0 +1,279 @@
+"""The loading of training clips: CPU per batch, memory, many ranks, and a simulated device.
+
+    python benchmarks/loader.py [cpu] [memory] [ranks] [overlap]    # default: all four
+
+Frames are JPEGs of 1920x1080, masks have outlines of MeViS's lengths, and a batch is 4 clips of
+8 frames for SAM 2 at 1024 px. `cpu` compares with the plain way, which this script keeps: whole
+masks decoded, united and resized by dense matrices, all frames of a clip in memory. `memory` has an
+index and texts of MeViS's size. `ranks` starts the loaders of 8 training processes with 4 workers
+each and goes once through a miniature set. `overlap` trains a model that only sleeps.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from functools import reduce
+from pathlib import Path
+
+import numpy as np
+import torch
+from loader_data import make_data  # benchmarks/loader_data.py
+
+from stages.core.index.frame_files import read_video_frame
+from stages.core.index.index import Index, Video
+from stages.core.index.texts import MAPPED_SUFFIX, TextStore
+from stages.core.media.rle import decode
+from stages.core.model.backbones.preprocess import resize_frames
+from stages.train.config import TrainConfig
+from stages.train.data.dataset import ClipDataset
+from stages.train.data.mixture import ClipMixture, Shares
+from stages.train.data.targets import relevant_frames, target_referents
+from stages.train.loading.batch import LoadedClips
+from stages.train.loading.clock import Clock
+from stages.train.loading.device_feed import on_device
+from stages.train.loading.loader import BatchNumbers, load_batches
+
+SIZE, MASK_SIDE, BATCH = 1024, 256, 4
+RANKS, WORKERS = 8, 4
+HALF = 0.5
+MEBIBYTE = 2**20
+PARTS = ("cpu", "memory", "ranks", "overlap")
+CPU = torch.device("cpu")
+
+
+def main() -> None:
+    """Run the parts that were asked for."""
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("parts", nargs="*", choices=[[], *PARTS])
+    options.add_argument("--batches", type=int, default=6, help="batches that are timed")
+    options.add_argument("--data", type=Path, help="made by an earlier run; else made anew")
+    options.add_argument("--rank", type=int, help=argparse.SUPPRESS)
+    given = options.parse_args()
+    torch.set_num_threads(1)
+    if given.rank is not None:
+        load_rank(given.data, given.rank)
+        return
+    with tempfile.TemporaryDirectory(prefix="tgl-loader-") as folder:
+        root = given.data or Path(folder)
+        for part in given.parts or PARTS:
+            globals()[f"measure_{part}"](root, given.batches)
+
+
+def clips_of(root: Path, *, mapped: bool = True, size: int = SIZE) -> ClipMixture:
+    """The clips of a folder of ``make_data``."""
+    texts = root / f"texts{MAPPED_SUFFIX}"
+    if mapped and not texts.exists():
+        TextStore.open(root / "text").write_mapped(texts)
+    data = ClipDataset(
+        root / "index",
+        texts if mapped else root / "text",
+        TrainConfig(),
+        size=size,
+        target_side=size * MASK_SIDE // SIZE,
+    )
+    return ClipMixture([data], Shares.of([1]))
+
+
+# --- CPU --------------------------------------------------------------------------------------
+
+
+def measure_cpu(root: Path, batches: int) -> None:
+    """CPU seconds of a batch, the plain way and ours, and how far their targets are apart."""
+    clips = clips_of(make_data(root / "large", videos=4, frames=24))
+    _ = clips.members[0].law
+    parts: dict[str, list[float]] = {"frames": [], "masks": []}
+    apart, plain, ours = 0.0, [], []
+    for batch in range(batches):
+        numbers = range(batch * BATCH, (batch + 1) * BATCH)
+        started = time.process_time()
+        loaded = LoadedClips.of([clips[number] for number in numbers])
+        ours.append(time.process_time() - started)
+        seconds, targets = plain_batch(clips, numbers)
+        for name, value in seconds.items():
+            parts[name].append(value)
+        plain.append(sum(seconds.values()))
+        difference = (loaded.targets.float() / 240 - targets).abs()
+        apart = max(apart, float(difference.mean(dim=(2, 3)).max()))
+    print(f"CPU seconds of a batch of {BATCH} clips of 8 frames, 1920x1080:")
+    named = ", ".join(f"{name} {np.mean(values):.2f}" for name, values in parts.items())
+    print(f"  plain {np.mean(plain):.2f} ({named})")
+    print(f"  ours  {np.mean(ours):.2f}, {np.mean(plain) / np.mean(ours):.1f}x")
+    print(f"  largest mean difference of a frame's targets: {apart:.4f} of a pixel")
+
+
+def plain_batch(
+    clips: ClipMixture, numbers: Sequence[int]
+) -> tuple[dict[str, float], torch.Tensor]:
+    """CPU seconds of both parts, and the targets (B, T, s, s) as the losses would resize them."""
+    seconds, targets = {"frames": 0.0, "masks": 0.0}, []
+    data = clips.members[0]
+    for number in numbers:
+        sample = clips[number][0]  # which frames it takes
+        video = data.index.videos[sample.video_id]
+        started = time.process_time()
+        images = np.stack([read_video_frame(video, int(frame)) for frame in sample.frames])
+        resize_frames(images, SIZE)
+        seconds["frames"] += time.process_time() - started
+        started = time.process_time()
+        masks = plain_targets(data.index, video, sample.expression_id, sample.frames)
+        seconds["masks"] += time.process_time() - started
+        small = torch.nn.functional.interpolate(
+            torch.from_numpy(masks).float()[None], size=(MASK_SIDE, MASK_SIDE), mode="area"
+        )
+        targets.append(small.flip(-1) if sample.flipped else small)
+    return seconds, torch.cat(targets)
+
+
+def plain_targets(index: Index, video: Video, name: str, frames: np.ndarray) -> np.ndarray:
+    """uint8 (T, S, S): masks decoded, united and averaged over cells by dense matrices."""
+    expression = next(e for e in index.expressions_of(video.video_id) if e.expression_id == name)
+    moments = index.moments(*expression.key)
+    assert relevant_frames(moments, frames).any()
+    tracks = [
+        index.masks.frames_of(anno_id)
+        for anno_id in target_referents(expression.anno_ids, moments, frames, oss=True)
+    ]
+    targets = []
+    for frame in map(int, frames):
+        found = [decode(track[frame], where=video.video_id) for track in tracks if frame in track]
+        full = reduce(np.bitwise_or, found, np.zeros((), np.uint8))
+        if not full.any():
+            targets.append(np.zeros((SIZE, SIZE), np.uint8))
+            continue
+        high, wide = full.shape
+        share = dense_weights(high) @ full.astype(np.float32) @ dense_weights(wide).T
+        targets.append((share >= min(HALF, float(share.max()))).astype(np.uint8))
+    return np.stack(targets)
+
+
+def dense_weights(source: int) -> np.ndarray:
+    """(S, source): the share that each source pixel has in each cell."""
+    bounds = np.linspace(0, source, SIZE + 1)
+    pixels = np.arange(source)
+    overlap = np.minimum(bounds[1:, None], pixels + 1) - np.maximum(bounds[:-1, None], pixels)
+    return (np.clip(overlap, 0, None) * (SIZE / source)).astype(np.float32)
+
+
+# --- memory -----------------------------------------------------------------------------------
+
+
+def measure_memory(root: Path, _: int) -> None:
+    """Memory of a worker beyond its batches, with texts mapped and copied."""
+    data = make_data(root / "memory", videos=1700, frames=60, sentences=14, words=14, files=2)
+    print("memory of a worker beyond its batches (PSS without the shared memory of batches):")
+    for name, mapped in (("copied", False), ("mapped", True)):
+        numbers = BatchNumbers(0, 24, 1, 0, 1)
+        batches = load_batches(clips_of(data, mapped=mapped), numbers, WORKERS, LoadedClips.of)
+        for _ in range(16):
+            next(batches)
+        found = [own_memory(child.pid) for child in multiprocessing.active_children() if child.pid]
+        print(f"  texts {name}: {', '.join(f'{value:.0f}' for value in sorted(found))} MiB")
+        batches.close()
+
+
+def own_memory(process: int | None) -> float:
+    """MiB of a process: its own, and its part of what it shares, without shared tensors."""
+    lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()[1:]
+    values = {name: int(rest.split()[0]) for name, rest in (line.split(":") for line in lines)}
+    return (values["Pss_Anon"] + values["Pss_File"]) * 1024 / MEBIBYTE
+
+
+# --- many ranks -------------------------------------------------------------------------------
+
+
+def measure_ranks(root: Path, _: int) -> None:
+    """Peak memory of the loaders of 8 training processes in an epoch, and its growth."""
+    data = make_data(root / "small", videos=32, frames=24, sentences=14, side=(320, 180))
+    clips_of(data)
+    command = [sys.executable, __file__, "--data", str(data), "--rank"]
+    ranks = [subprocess.Popen([*command, str(rank)]) for rank in range(RANKS)]
+    history: list[float] = []
+    started = time.monotonic()
+    while any(rank.poll() is None for rank in ranks):
+        history.append(family_memory([rank.pid for rank in ranks]))
+        time.sleep(1.0)
+    assert not any(rank.returncode for rank in ranks)
+    settled = history[len(history) // 3 : -2]
+    half = len(settled) // 2
+    seconds = time.monotonic() - started
+    print(f"{RANKS} ranks with {WORKERS} workers each, an epoch in {seconds:.0f} s:")
+    print(
+        f"  peak {max(history):.0f} MiB in all (PSS); peak of the middle third "
+        f"{max(settled[:half]):.0f}, of the last third {max(settled[half:]):.0f} MiB"
+    )
+
+
+def load_rank(root: Path, rank: int) -> None:
+    """Load an epoch's batches of one rank."""
+    clips = clips_of(root, size=SIZE // 4)
+    sentences = len(clips.members[0].index.expressions)
+    numbers = BatchNumbers(0, sentences // (BATCH * RANKS), BATCH, rank, RANKS)
+    assert sum(1 for _ in load_batches(clips, numbers, WORKERS, LoadedClips.of)) == len(numbers)
+
+
+def family_memory(processes: Sequence[int]) -> float:
+    """MiB (PSS) of processes and all their descendants."""
+    parents: dict[int, list[int]] = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = path.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        parents.setdefault(int(fields[1]), []).append(int(path.parent.name))
+    total, waiting = 0.0, list(processes)
+    while waiting:
+        process = waiting.pop()
+        waiting += parents.get(process, [])
+        try:
+            lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
+        except OSError:
+            continue
+        total += sum(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1024
+    return total
+
+
+# --- a simulated device -----------------------------------------------------------------------
+
+
+def measure_overlap(root: Path, batches: int) -> None:
+    """The time of a step when a device sleeps for less, as long, and longer than loading takes."""
+    data = make_data(root / "large", videos=4, frames=24)
+    workers = max(1, len(os.sched_getaffinity(0)) - 1)
+    count = max(16, 2 * batches)
+    alone, _ = steps_of(data, workers, count, lambda: None)
+    print(f"a device that sleeps, {workers} worker(s); loading alone takes {alone:.2f} s a step:")
+    for factor in (0.5, 1.0, 2.0):
+        seconds = factor * alone
+        step, waited = steps_of(data, workers, count, lambda s=seconds: time.sleep(s))
+        print(
+            f"  device {seconds:.2f} s: step {step:.2f} s, {step / max(alone, seconds):.2f} of the "
+            f"larger of both, waited {waited:.0%}"
+        )
+
+
+def steps_of(data: Path, workers: int, count: int, work: Callable[[], None]) -> tuple[float, float]:
+    """Mean seconds of a step in the steady state, and the share that was spent waiting."""
+    clock, seconds, waits = Clock(), [], []
+    batches: Iterator[LoadedClips] = on_device(
+        load_batches(clips_of(data), BatchNumbers(0, count, BATCH, 0, 1), workers, LoadedClips.of),
+        CPU,
+        None,
+    )
+    for _ in clock.waiting(batches):
+        work()
+        lap, waited = clock.lap()
+        seconds.append(lap)
+        waits.append(lap * waited)
+    first = count // 4  # until the batches that were loaded ahead are used up
+    return float(np.mean(seconds[first:])), sum(waits[first:]) / sum(seconds[first:])
+
+
+if __name__ == "__main__":
+    main()
