@@ -148,6 +148,57 @@ def test_frames_come_at_the_training_size_and_masks_at_that_of_the_losses(
             assert (sample.targets[place].numpy() == FULL * truth).all()
 
 
+# --- several sentences of a clip --------------------------------------------------------------
+
+
+def test_a_clip_shares_its_frames_among_sentences(inputs: TrainInputs) -> None:
+    """The first is what it is alone; the others have labels and targets of their own."""
+    alone, data = dataset(inputs, flip=0.0), dataset(inputs, flip=0.0, sentences_per_clip=3)
+    own = set()
+    for number in range(MANY):
+        first, *others = data.clip(number, number)
+        single = alone[number]
+        for name in ("pixels", "targets", "relevant", "guided", "hidden"):
+            assert torch.equal(getattr(first, name), getattr(single, name)), name
+        assert first.name == single.name
+        assert [first.weight, *(other.weight for other in others)] == [3.0, 0.0, 0.0]
+        assert len({sample.expression_id for sample in (first, *others)}) == 3
+        for other in others:
+            assert other.pixels is None
+            assert other.video_id == first.video_id
+            assert (other.frames == first.frames).all()
+            assert other.relevant.any() or other.expression_id == "2"  # that has no target
+            assert other.guided.any()
+            acting = [a for a in "abc" if a in dict(SENTENCES.values())[_text(other)]]
+            own.add((other.expression_id, bool(other.targets.any())))
+            if other.expression_id == "1":
+                for place, frame in enumerate(other.frames.tolist()):
+                    truth = FULL * expected_target(tuple(acting), frame)
+                    assert (other.targets[place].numpy() == truth).all()
+    assert own == {("0", True), ("1", True), ("2", False), ("3", True)}
+
+
+def _text(sample: Sample) -> str:
+    return SENTENCES[sample.expression_id][0]
+
+
+def test_sentences_repeat_where_a_video_has_too_few(inputs: TrainInputs) -> None:
+    for sample in (dataset(inputs, sentences_per_clip=7).clip(n, n) for n in range(8)):
+        assert len(sample) == 7
+        assert 2 <= len({one.expression_id for one in sample}) <= 4
+        assert sum(one.weight for one in sample) == 7
+
+
+def test_a_clip_is_mirrored_only_if_all_its_sentences_can_be(inputs: TrainInputs) -> None:
+    """Sentences with left and right have no mirrored ones among the texts."""
+    data = dataset(inputs, flip=1.0, sentences_per_clip=2)
+    for number in range(MANY):
+        clip = data.clip(number, number)
+        texts = [_text(sample) for sample in clip]
+        can = not any("left" in text or "right" in text for text in texts)
+        assert {sample.flipped for sample in clip} == {can}
+
+
 @pytest.fixture
 def own(inputs: TrainInputs, tmp_path: Path) -> TrainInputs:
     """Inputs whose index may be damaged."""
