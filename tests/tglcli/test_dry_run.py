@@ -135,7 +135,8 @@ def test_base_plus_is_counted_within_a_minute(
     memory = found["memory"]
     assert memory["bf16"]["activations"] < 0.8 * memory["fp32"]["activations"]
     gigabytes = memory["bf16"]["total"] / 1e9
-    assert 19 < gigabytes < 22  # 21.3 GB measured on a GPU, docs/training.md
+    # 21.3 GB were measured on a GPU, docs/training.md, with targets that took 1.1 GB more.
+    assert 18 < gigabytes < 21
 
 
 def _parts() -> list[Part]:
