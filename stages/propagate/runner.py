@@ -20,6 +20,7 @@ from stages.core.index.index import Video
 from stages.core.index.mask_writer import MaskWriter
 from stages.core.index.propagation_rows import PropagationRows
 from stages.core.index.texts import TextStore
+from stages.core.media.mask_bits import empty_bits
 from stages.core.model import budgets
 from stages.core.model.adapter.cache import AdapterCache
 from stages.core.model.config import SegmenterConfig
@@ -163,11 +164,12 @@ class OfflineRunner(Runner):
         assembler = MaskAssembler(job.video, job.expressions, tracks, writer, gate=gate)
         for items, decoded in self.results(tracks, features, tokens):
             assembler.add(items, decoded)
-        black = np.zeros((job.video.height, job.video.width), bool)
+        assembler.finish()
+        black = empty_bits(job.video.height, job.video.width)
         for route, expression in zip(routes, job.expressions, strict=True):
             if route.empty:
                 for frame in range(job.video.num_frames):
-                    writer.write(job.video, expression, frame, black)
+                    writer.write_bits(job.video, expression, frame, black)
         return assembler
 
     def planned(self, job: Job, routes: Sequence[Route]) -> list[ClipTrack]:

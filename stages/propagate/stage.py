@@ -24,6 +24,7 @@ from stages.core.engine.workers.processes import Team, join
 from stages.core.engine.workers.processes import together as run_together
 from stages.core.engine.workspace import Workspace
 from stages.core.index.index import Index
+from stages.core.index.mask_writer import WRITERS
 from stages.core.index.texts import TextStore
 from stages.core.model.checkpoint import load_for_texts
 from stages.core.model.device import pick_device
@@ -181,7 +182,10 @@ class Setup:
         """Segment this process's part of the videos."""
         device = _device(self.runtime, team)
         model = load_model(self.inputs.checkpoint, self.texts, self.runtime, device)
-        with ThreadPoolExecutor(self.runtime.workers) as decoders, ThreadPoolExecutor(1) as writers:
+        with (
+            ThreadPoolExecutor(self.runtime.workers) as decoders,
+            ThreadPoolExecutor(WRITERS) as writers,
+        ):
             runner = self._kind()(
                 model,
                 self.texts,

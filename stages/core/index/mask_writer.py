@@ -11,10 +11,13 @@ import pyarrow as pa
 
 from schemas.layouts import mask_path
 from stages.core.index.index import Expression, Video
-from stages.core.media.mask_png import encode_mask
+from stages.core.media.mask_bits import MaskBits, pack_mask
+from stages.core.media.mask_png import encode_bits
 
+WRITERS = 4
+"""Threads that encode and write: a GPU makes masks faster than one thread writes them."""
 PENDING_BYTES = 32_000_000
-"""Masks that may wait for a writing thread."""
+"""Packed masks that may wait for a writing thread."""
 
 
 class MaskWriter:
@@ -35,14 +38,18 @@ class MaskWriter:
 
     def write(self, video: Video, expression: Expression, frame: int, mask: np.ndarray) -> None:
         """Queue one mask, (H, W) bool."""
+        self.write_bits(video, expression, frame, pack_mask(mask))
+
+    def write_bits(self, video: Video, expression: Expression, frame: int, bits: MaskBits) -> None:
+        """Queue one packed mask, which must not change any more."""
         path = mask_path(
             self._root, video.video_id, expression.expression_id, video.frame_names[frame]
         )
         if expression.expression_id not in self._files:
             path.parent.mkdir(parents=True, exist_ok=True)
         self._files.setdefault(expression.expression_id, []).append(path)
-        self._waiting.append((self._threads.submit(_write, path, mask), mask.nbytes))
-        self._waiting_bytes += mask.nbytes
+        self._waiting.append((self._threads.submit(_write, path, bits, video.width), bits.nbytes))
+        self._waiting_bytes += bits.nbytes
         while self._waiting_bytes > PENDING_BYTES:
             self._wait_for_oldest()
 
@@ -69,7 +76,8 @@ class MaskWriter:
         return self._tables.pop((expression.expression_id, table), None)
 
 
-def _write(path: Path, mask: np.ndarray) -> None:
+def _write(path: Path, bits: MaskBits, width: int) -> None:
+    content = encode_bits(bits, width)
     # The file may be a hard link into the present artifact: it must not be written through.
     path.unlink(missing_ok=True)
-    path.write_bytes(encode_mask(mask))
+    path.write_bytes(content)

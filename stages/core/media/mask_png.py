@@ -8,13 +8,24 @@ from __future__ import annotations
 
 import struct
 import zlib
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from stages.core.media.mask_bits import PIXELS_PER_BYTE, MaskBits, pack_mask
 from stages.core.media.png_checks import PNG_SIGNATURE
+
+_compressor: Callable[..., Any] = zlib.compressobj
+try:  # finds runs eight times faster than the standard library's zlib, to the same bytes
+    from zlib_ng import zlib_ng
+except ImportError:
+    pass
+else:
+    _compressor = zlib_ng.compressobj
 
 FOREGROUND = 255
 _LEVEL = 1
@@ -36,28 +47,64 @@ def write_mask(path: Path, mask: np.ndarray) -> None:
 
 
 def encode_mask(mask: np.ndarray) -> bytes:
-    """Encode a mask as a PNG file, fast: filter 0 on every row, and no work for empty masks.
+    """Encode a mask as a PNG file, fast; see :func:`encode_bits`.
 
     Args:
         mask: (H, W) bool.
     """
-    if not mask.any():
-        return _empty_file(*mask.shape)
-    return _file(mask)
+    return encode_bits(pack_mask(mask), mask.shape[1])
+
+
+def encode_bits(bits: MaskBits, width: int) -> bytes:
+    """Encode a packed mask as a PNG file, fast: equal masks give equal files on every machine.
+
+    Servers take one byte per pixel, so bits alone will not do. But only the rows and columns that
+    hold the mask are unpacked, each row has filter 0, and zlib looks for runs alone (``Z_RLE``),
+    which masks consist of: files are smaller than by its fast levels, and there is no choice of
+    matches, in which versions of zlib differ.
+
+    Args:
+        bits: uint8 (H, ceil(W / 8)).
+        width: W.
+    """
+    used = np.flatnonzero(np.bitwise_or.reduce(bits, axis=1))
+    if not len(used):
+        return _empty_file(len(bits), width)
+    return _file(_scanlines(bits, width, slice(int(used[0]), int(used[-1]) + 1)))
 
 
 @lru_cache(maxsize=_CACHED_SIZES)
 def _empty_file(height: int, width: int) -> bytes:
-    return _file(np.zeros((height, width), bool))
+    return _file(np.zeros((height, width + 1), np.uint8))
 
 
-def _file(mask: np.ndarray) -> bytes:
-    height, width = mask.shape
-    rows = np.zeros((height, width + 1), np.uint8)  # each row begins with its filter, 0
-    np.multiply(mask, FOREGROUND, out=rows[:, 1:], casting="unsafe")
+def _scanlines(bits: MaskBits, width: int, rows: slice) -> np.ndarray:
+    """Rows of a PNG, uint8 (H, 1 + W): the filter, 0, then the pixels.
+
+    Args:
+        rows: that hold all of the mask.
+    """
+    lines = np.zeros((len(bits), 1 + width), np.uint8)
+    used = np.flatnonzero(np.bitwise_or.reduce(bits[rows], axis=0))
+    first, last = int(used[0]), int(used[-1]) + 1  # columns of bytes
+    start, end = first * PIXELS_PER_BYTE, min(last * PIXELS_PER_BYTE, width)
+    pixels = np.unpackbits(bits[rows, first:last], axis=1, count=end - start)
+    np.multiply(pixels, FOREGROUND, out=lines[rows, 1 + start : 1 + end], casting="unsafe")
+    return lines
+
+
+def _file(lines: np.ndarray) -> bytes:
+    """A PNG file of rows (H, 1 + W) with their filters."""
+    height, width = lines.shape[0], lines.shape[1] - 1
     header = struct.pack(">IIBBBBB", width, height, _DEPTH, _GREYSCALE, 0, 0, 0)
-    data = zlib.compress(rows.tobytes(), _LEVEL)
+    data = deflate_runs(lines)
     return PNG_SIGNATURE + _chunk(b"IHDR", header) + _chunk(b"IDAT", data) + _chunk(b"IEND", b"")
+
+
+def deflate_runs(data: np.ndarray) -> bytes:
+    """Deflate contiguous bytes that are mostly long runs; ``zlib.decompress`` inflates them."""
+    packer = _compressor(_LEVEL, zlib.DEFLATED, zlib.MAX_WBITS, zlib.DEF_MEM_LEVEL, zlib.Z_RLE)
+    return packer.compress(data.data) + packer.flush()
 
 
 def _chunk(kind: bytes, data: bytes) -> bytes:

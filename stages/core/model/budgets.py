@@ -48,3 +48,8 @@ DECODED_AHEAD = 16
 """Frames of a stream that are decoded in advance."""
 RESIZED_BYTES = 64_000_000
 """Masks of one batch while they are enlarged."""
+
+
+def enlarged_masks(height: int, width: int) -> int:
+    """Return the number of masks of a video's size that are enlarged together."""
+    return max(1, RESIZED_BYTES // (height * width * FLOAT_BYTES))

@@ -12,6 +12,7 @@ from schemas.parquet import rows_of
 from schemas.tables import MOMENTS, OBJECTS
 from stages.core.index.index import Expression
 from stages.core.index.mask_writer import MaskWriter
+from stages.core.media.mask_bits import count_pixels, empty_bits
 from stages.core.media.spans import Span
 from stages.core.model.object_tracks.records import ObjectTracks
 from stages.propagate.jobs import Job
@@ -53,14 +54,14 @@ def write_chosen(
     areas = np.zeros((len(job.expressions), video.num_frames), np.int64)
     used = sorted({own.number for sentence in chosen for own in sentence})
     place = {number: n for n, number in enumerate(used)}
+    black = empty_bits(video.height, video.width)
     for frame in range(video.num_frames):
-        masks = tracks.full(frame, used)  # (n, H, W)
+        masks = tracks.full(frame, used) if used else black[None]  # (n, H, ceil(W / 8))
         for row, expression in enumerate(job.expressions):
-            mask = np.zeros((video.height, video.width), bool)
-            for own in chosen[row]:
-                mask |= masks[place[own.number]]
-            areas[row, frame] = int(mask.sum())
-            writer.write(video, expression, frame, mask)
+            own = [masks[place[track.number]] for track in chosen[row]]
+            bits = np.bitwise_or.reduce(own) if own else black
+            areas[row, frame] = count_pixels(bits)
+            writer.write_bits(video, expression, frame, bits)
     for expression, sentence in zip(job.expressions, chosen, strict=True):
         writer.keep_rows(expression, OBJECTS.name, _objects(expression, tracks, sentence))
         writer.keep_rows(expression, MOMENTS.name, _moments(expression, tracks, sentence))

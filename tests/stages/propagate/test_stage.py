@@ -237,12 +237,12 @@ def test_a_disk_that_fills_up_is_one_line_and_keeps_what_is_finished(
 ) -> None:
     original, written = mask_writer._write, []
 
-    def full(path: Path, mask: np.ndarray) -> None:
+    def full(path: Path, bits: np.ndarray, width: int) -> None:
         written.append(path)
         if len(written) > 2 * world.lengths["a"] + 3:
             path.write_bytes(b"")
             raise OSError(errno.ENOSPC, "No space left on device", str(path))
-        original(path, mask)
+        original(path, bits, width)
 
     out = tmp_path / "out"
     monkeypatch.setattr(mask_writer, "_write", full)

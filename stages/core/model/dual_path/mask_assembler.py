@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,10 +11,16 @@ import numpy as np
 
 from stages.core.index.index import Expression, Video
 from stages.core.index.mask_writer import MaskWriter
+from stages.core.media.mask_bits import MaskBits, count_pixels
+from stages.core.media.mask_png import deflate_runs
 from stages.core.model import budgets
 from stages.core.model.backbones.records import Decoded
 from stages.core.model.dual_path.tracks import Item, Track
-from stages.core.model.masks import enlarge_masks
+from stages.core.model.masks import packed_masks
+from stages.core.model.offload.host_copies import HostCopy, start_copy
+
+COMING = 2
+"""Batches of masks on their way to host memory while the network goes on."""
 
 
 @dataclass
@@ -34,6 +41,8 @@ class PendingMask:
 class MaskAssembler:
     """Unites the masks of each sentence's tracks and writes them.
 
+    Masks are enlarged, gated, counted and packed on the device of their logits.
+
     Args:
         video: to which the frames belong.
         expressions: the E sentences of the batch.
@@ -44,6 +53,8 @@ class MaskAssembler:
     Attributes:
         scores: (E, T) highest object score of the tracks; NaN where there is no track.
         areas: (E, T) pixels of the masks.
+
+    Both are whole after :meth:`finish`.
     """
 
     def __init__(
@@ -66,21 +77,37 @@ class MaskAssembler:
             [track.expression for track in tracks], minlength=len(expressions)
         )
         self._pending: dict[tuple[int, int], PendingMask] = {}
+        self._coming: deque[tuple[Sequence[Item], HostCopy]] = deque()
 
     def add(self, items: Sequence[Item], decoded: Decoded) -> None:
-        """Take the results of B items."""
-        scores = decoded.object_score.float().cpu().numpy()
+        """Take the results of B items; the last ones are still on their way to host memory."""
         height, width = self._video.height, self._video.width
-        step = max(1, budgets.RESIZED_BYTES // (height * width * budgets.FLOAT_BYTES))
+        scores, logits = decoded.object_score.float(), decoded.mask_logits
+        shown = scores > 0 if self._gate else None
+        step = budgets.enlarged_masks(height, width)
         for start in range(0, len(items), step):
-            logits = decoded.mask_logits[start : start + step]
-            masks = enlarge_masks(logits, height, width).cpu().numpy()
-            for place, mask in enumerate(masks, start):
-                score = float(scores[place])
-                gated = mask if score > 0 or not self._gate else np.zeros_like(mask)
-                self._take(items[place], gated, score)
+            own = slice(start, start + step)
+            gate = None if shown is None else shown[own]
+            bits, areas = packed_masks(logits[own], height, width, shown=gate)
+            self._coming.append((items[own], start_copy(bits, areas, scores[own])))
+            if len(self._coming) > COMING:
+                self._arrive()
 
-    def _take(self, item: Item, mask: np.ndarray, score: float) -> None:
+    def finish(self) -> None:
+        """Wait for the masks that are on their way, and hand them over."""
+        while self._coming:
+            self._arrive()
+
+    def _arrive(self) -> None:
+        """Take the oldest masks that are on their way to host memory."""
+        items, copy = self._coming.popleft()
+        bits, areas, scores = copy.wait()
+        for item, own, area, score in zip(
+            items, bits, areas.tolist(), scores.tolist(), strict=True
+        ):
+            self._take(item, own, area, score)
+
+    def _take(self, item: Item, bits: MaskBits, area: int, score: float) -> None:
         """Add one frame of one track; write the mask when it is the last of its sentence."""
         row, frame = item.expression, item.frame
         several = self._tracks_of[row]
@@ -89,20 +116,16 @@ class MaskAssembler:
             pending.left -= 1
             score = pending.score = max(pending.score, score)
             if pending.mask is not None:
-                mask = mask | _unpack(pending.mask, mask.shape)
+                bits = bits | _inflate(pending.mask, bits.shape)
+                area = count_pixels(bits)
             if pending.left:
-                pending.mask = _pack(mask) if mask.any() else None
+                pending.mask = deflate_runs(bits) if area else None
                 return
             del self._pending[row, frame]
         self.scores[row, frame] = score
-        self.areas[row, frame] = int(mask.sum())
-        self._writer.write(self._video, self._expressions[row], frame, mask)
+        self.areas[row, frame] = area
+        self._writer.write_bits(self._video, self._expressions[row], frame, bits)
 
 
-def _pack(mask: np.ndarray) -> bytes:
-    return zlib.compress(np.packbits(mask).tobytes(), 1)
-
-
-def _unpack(packed: bytes, shape: tuple[int, ...]) -> np.ndarray:
-    bits = np.frombuffer(zlib.decompress(packed), np.uint8)
-    return np.unpackbits(bits, count=shape[0] * shape[1]).view(bool).reshape(shape)
+def _inflate(packed: bytes, shape: tuple[int, ...]) -> MaskBits:
+    return np.frombuffer(zlib.decompress(packed), np.uint8).reshape(shape)

@@ -9,9 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from stages.core.media.mask_bits import MaskBits, empty_bits
 from stages.core.model import budgets
 from stages.core.model.backbones.backbone import Backbone
-from stages.core.model.masks import enlarge_masks
+from stages.core.model.masks import packed_masks
 from stages.core.model.object_tracks.candidates import own_proposals
 from stages.core.model.object_tracks.maps import LogitMaps, quantise
 from stages.core.model.object_tracks.records import SentenceMasks
@@ -67,17 +68,18 @@ class MapTracks:
         """See ``ObjectTracks``."""
         return torch.stack([maps.small_logits(frames).sigmoid() for maps in self.maps])
 
-    def full(self, frame: int, numbers: Sequence[int]) -> np.ndarray:
+    def full(self, frame: int, numbers: Sequence[int]) -> MaskBits:
         """See ``ObjectTracks``."""
         height, width = self.size
-        step = max(1, budgets.RESIZED_BYTES // (height * width * budgets.FLOAT_BYTES))
-        masks = np.zeros((len(numbers), height, width), bool)
+        bits = np.repeat(empty_bits(height, width)[None], len(numbers), axis=0)
         shown = [place for place, n in enumerate(numbers) if frame in self.maps[n].visible]
+        step = budgets.enlarged_masks(height, width)
         for start in range(0, len(shown), step):
             part = shown[start : start + step]
             logits = torch.cat([self.maps[numbers[place]].logits([frame]) for place in part])
-            masks[part] = enlarge_masks(logits.to(self.device), height, width).cpu().numpy()
-        return masks
+            found, _ = packed_masks(logits.to(self.device), height, width)
+            bits[part] = found.cpu().numpy()
+        return bits
 
     def visible(self, number: int) -> int:
         """See ``ObjectTracks``."""

@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 from torch import Tensor
 
+from stages.core.media.mask_bits import MaskBits
 from stages.core.model.object_tracks.maps import LogitMaps
 
 
@@ -42,8 +43,8 @@ class ObjectTracks(Protocol):
     def cover(self, frames: Sequence[int]) -> Tensor:
         """float32 (N, n, m, m): the share of each pixel that a track covers, as ``small``."""
 
-    def full(self, frame: int, numbers: Sequence[int]) -> np.ndarray:
-        """bool (n, H, W) masks of some tracks on a frame, at the video's size."""
+    def full(self, frame: int, numbers: Sequence[int]) -> MaskBits:
+        """uint8 (n, H, ceil(W / 8)): masks of some tracks on a frame, at full size."""
 
     def visible(self, number: int) -> int:
         """Number of frames in which a track has a mask."""

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from stages.core.index.masks import Track
+from stages.core.media.mask_bits import MaskBits, empty_bits, pack_mask
 from stages.core.media.rle import decode
 from stages.core.model.tracking.overlaps import MATCH_SIDE
 
@@ -43,19 +44,22 @@ class RleTracks:
         for number in range(len(self.names)):
             for place, frame in enumerate(frames):
                 if frame in self.masks[number]:
-                    mask = torch.from_numpy(self.full(frame, [number])).float()
-                    share = F.interpolate(mask[None], size=(side, side), mode="area")
+                    mask = torch.from_numpy(self._mask(frame, number)).float()
+                    share = F.interpolate(mask[None, None], size=(side, side), mode="area")
                     shares[number, place] = share[0, 0]
         return shares
 
-    def full(self, frame: int, numbers: Sequence[int]) -> np.ndarray:
+    def full(self, frame: int, numbers: Sequence[int]) -> MaskBits:
         """See ``ObjectTracks``; raises CorruptInput where run lengths do not fill the frame."""
-        masks = np.zeros((len(numbers), *self.size), bool)
+        bits = np.repeat(empty_bits(*self.size)[None], len(numbers), axis=0)
         for place, number in enumerate(numbers):
-            rle = self.masks[number].get(frame)
-            if rle is not None:
-                masks[place] = decode(rle, where=f"{self.where}, {self.names[number]}")
-        return masks
+            if frame in self.masks[number]:
+                bits[place] = pack_mask(self._mask(frame, number))
+        return bits
+
+    def _mask(self, frame: int, number: int) -> np.ndarray:
+        """uint8 (H, W) mask of a track that is visible on a frame."""
+        return decode(self.masks[number][frame], where=f"{self.where}, {self.names[number]}")
 
     def visible(self, number: int) -> int:
         """See ``ObjectTracks``."""

@@ -72,7 +72,8 @@ def both(guided: list[int]) -> SentenceMasks:
 
 def overlaps(tracks: MapTracks) -> np.ndarray:
     """IoU over the video of each track with each square."""
-    found = np.stack([tracks.full(f, range(len(tracks.maps))) for f in range(FRAMES)], axis=1)
+    bits = [tracks.full(frame, range(len(tracks.maps))) for frame in range(FRAMES)]
+    found = np.unpackbits(np.stack(bits, axis=1), axis=-1, count=SIZE).view(bool)
     true = [np.stack([true_mask(name, f, SIZE).numpy() for f in range(FRAMES)]) for name in PLACES]
     return np.array([[(one & t).sum() / (one | t).sum() for t in true] for one in found])
 

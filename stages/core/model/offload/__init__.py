@@ -1,0 +1,1 @@
+"""Moving work off the device: masks and features to host memory and disk, smaller batches."""
