@@ -7,14 +7,15 @@ from collections.abc import Sequence
 from schemas.errors import CorruptInput, MissingInput, SchemaMismatch, TglError
 
 _ACCELERATOR = "OutOfMemoryError"  # torch's own type, for every kind of accelerator
-_CPU = "can't allocate memory"  # torch's allocator on the CPU raises a plain RuntimeError
+_MESSAGES = ("can't allocate memory", "out of memory", "ALLOC_FAILED")
+"""Of plain RuntimeErrors: torch's allocators on the CPU and for pinned memory, and libraries."""
 
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Return whether Python, numpy or torch ran out of memory."""
     if isinstance(error, MemoryError) or type(error).__name__ == _ACCELERATOR:
         return True
-    return isinstance(error, RuntimeError) and _CPU in str(error)
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in _MESSAGES)
 
 
 INPUT_FAILURES = (MissingInput, CorruptInput, SchemaMismatch)

@@ -28,6 +28,8 @@ MOST_EXPRESSIONS = 16
 """Sentences of a video that run as one batch, unless a run says otherwise."""
 FEWEST_CHUNKS = 2
 """Chunks of features that are kept whatever the budget: a chunk's neighbours are needed next."""
+RECENT_CHUNKS = 4
+"""Chunks that are kept before older ones: a round of unguided frames comes from three of them."""
 CHUNKS_AHEAD = 2
 """Most chunks that are decoded before they are needed: one for each direction of tracking."""
 BLOCK_FRAMES = 32

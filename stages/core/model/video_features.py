@@ -1,4 +1,4 @@
-"""Features of a video's frames, each encoded once as long as they fit the budget."""
+"""Features of a video's frames, each encoded once: on the device, in host memory, on disk."""
 
 from __future__ import annotations
 
@@ -12,18 +12,27 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from stages.core.engine.batches import BatchSize
 from stages.core.index.frame_files import read_video_frame
 from stages.core.index.index import Video
 from stages.core.model import budgets
 from stages.core.model.backbones.features import FrameFeatures
 from stages.core.model.backbones.preprocess import resize_frames
 from stages.core.model.hidden_states import HiddenStates
+from stages.core.model.offload.feature_store import FeatureStore, StoreLimits
 
 FEW_FRAMES = 2
 """Frames that tracking asks for at one time; they are put together without an index."""
 
+NO_STORE = StoreLimits()
+"""Features beyond the budget are dropped, and encoded again when they are needed."""
+
 Encode = Callable[[Tensor], FrameFeatures]
 """uint8 (n, 3, S, S) frames to features on the device."""
+
+
+Ahead = list[Future[Tensor]] | Future[FrameFeatures | None]
+"""A chunk's frames, or its features from the store, being read or ready."""
 
 
 class FrameSource(Protocol):
@@ -61,13 +70,15 @@ class VideoFeatures:
         encode: the frozen encoder.
         size: S.
         device: of the encoder.
-        budget: bytes that features may take.
+        budget: bytes that features may take on the device.
         chunk: frames per chunk.
         decoders: threads that read and resize frames.
+        store: where features beyond the budget are kept.
         hidden: the first part of the encoder's work for some of the frames; these are neither
             decoded nor given to the transformer.
 
     Attributes:
+        budget: as given; :meth:`shrink` lowers it.
         encoded: frames encoded so far, repeats included.
         finished: frames that were encoded from their hidden states, repeats included.
     """
@@ -82,6 +93,7 @@ class VideoFeatures:
         budget: float,
         chunk: int,
         decoders: Executor,
+        store: StoreLimits = NO_STORE,
         hidden: HiddenStates | None = None,
     ):
         self.video = video
@@ -90,12 +102,14 @@ class VideoFeatures:
         self._encode = encode
         self._size = size
         self._device = device
-        self._budget = budget
+        self.budget = budget
         self._chunk = chunk
         self._decoders = decoders
         self._hidden = hidden
+        self._size = BatchSize(chunk)
         self._kept: OrderedDict[int, FrameFeatures] = OrderedDict()
-        self._ahead: dict[int, list[Future[Tensor]]] = {}
+        self._store = FeatureStore(store, decoders)
+        self._ahead: dict[int, Ahead] = {}
         self._last = -1
 
     def __len__(self) -> int:
@@ -105,7 +119,7 @@ class VideoFeatures:
     def resident(self) -> bool:
         """All frames' features fit the budget together (known after the first chunk)."""
         first = self._get(0)
-        return first.nbytes / len(first) * len(self) <= self._budget
+        return first.nbytes / len(first) * len(self) <= self.budget
 
     @property
     def nbytes(self) -> int:
@@ -149,21 +163,28 @@ class VideoFeatures:
 
     def close(self) -> None:
         """Drop all features and cancel pending decoding."""
-        for futures in self._ahead.values():
-            for future in futures:
-                future.cancel()
+        for ahead in self._ahead.values():
+            _cancel(ahead)
         self._ahead.clear()
         self._kept.clear()
+        self._store.close()
+
+    def shrink(self) -> bool:
+        """Free memory of the device for other things; returns whether there was any to free."""
+        before = self.nbytes
+        self.budget = min(self.budget, before) / 2
+        self._evict()
+        return self.nbytes < before
 
     def _get(self, chunk: int) -> FrameFeatures:
         found = self._kept.get(chunk)
         if found is not None:
             self._kept.move_to_end(chunk)
             return found
-        parts = [future.result() for future in self._decode(chunk)]
+        stored, parts = self._arrived(chunk)
         self._prefetch(self._following(chunk))
         self._last = chunk
-        found = self._encode_parts(parts)
+        found = self._encode_parts(parts) if stored is None else stored.to(self._device)
         self._kept[chunk] = found
         self._evict()
         return found
@@ -174,7 +195,11 @@ class VideoFeatures:
         self.encoded += len(raw)
         self.finished += len(parts) - len(raw)
         if self._hidden is None or len(raw) == len(parts):
-            return self._encode(torch.stack(list(parts)).to(self._device))
+
+            def encode(frames: Sequence[Tensor]) -> FrameFeatures:
+                return self._encode(torch.stack(list(frames)).to(self._device))
+
+            return FrameFeatures.cat([own for _, own in self._size.run(parts, encode)])
         states = [part.to(self._device) for part in parts]  # (h * h, D) where it is known
         if raw:
             encoder = self._hidden.encoder
@@ -185,11 +210,22 @@ class VideoFeatures:
         wide = max((state.dtype for state in states), key=lambda kind: kind.itemsize)
         return self._hidden.encoder.encode_from(torch.stack([state.to(wide) for state in states]))
 
+    def _arrived(self, chunk: int) -> tuple[FrameFeatures | None, list[Tensor]]:
+        """What was kept of a chunk in the store, else its frames as :meth:`_decode` gives them."""
+        ahead = self._ahead.pop(chunk, None) or self._begin(chunk)
+        if isinstance(ahead, Future):
+            stored = ahead.result()
+            if stored is not None:
+                return stored, []
+            ahead = self._decode(chunk)
+        return None, [future.result() for future in ahead]
+
+    def _begin(self, chunk: int) -> Ahead:
+        """Begin to read a chunk from the store, or to decode its frames."""
+        return self._store.fetch(chunk) or self._decode(chunk)
+
     def _decode(self, chunk: int) -> list[Future[Tensor]]:
         """The chunk's frames, being read or ready: hidden states or uint8 (3, S, S)."""
-        ahead = self._ahead.pop(chunk, None)
-        if ahead is not None:
-            return ahead
         first = chunk * self._chunk
         return [self._read(f) for f in range(first, min(first + self._chunk, len(self)))]
 
@@ -206,19 +242,25 @@ class VideoFeatures:
         return chunk - 1 if chunk < self._last else chunk + 1
 
     def _prefetch(self, chunk: int) -> None:
-        """Decode a chunk that may come soon while another one is encoded; drop old guesses."""
+        """Read a chunk that may come soon while another one is encoded; drop old guesses."""
         while len(self._ahead) >= budgets.CHUNKS_AHEAD:
-            for future in self._ahead.pop(next(iter(self._ahead))):
-                future.cancel()
+            _cancel(self._ahead.pop(next(iter(self._ahead))))
         if 0 <= chunk * self._chunk < len(self) and not {chunk} & {*self._kept, *self._ahead}:
-            self._ahead[chunk] = self._decode(chunk)
+            self._ahead[chunk] = self._begin(chunk)
 
     def _evict(self) -> None:
-        """Drop the least recently used chunks until the budget holds."""
+        """Hand chunks to the store until the budget holds.
+
+        Videos are read from end to end several times. So of the chunks that are not needed next,
+        those used last go first: the others are found again on the way back to them.
+        """
         total = self.nbytes
-        while total > self._budget and len(self._kept) > budgets.FEWEST_CHUNKS:
-            _, oldest = self._kept.popitem(last=False)
-            total -= oldest.nbytes
+        while total > self.budget and len(self._kept) > budgets.FEWEST_CHUNKS:
+            in_order = list(self._kept)
+            gone = in_order[max(0, len(in_order) - 1 - budgets.RECENT_CHUNKS)]
+            features = self._kept.pop(gone)
+            total -= features.nbytes
+            self._store.put(gone, features)
 
 
 def read_resized(video: Video, frame: int, size: int) -> Tensor:
@@ -229,6 +271,11 @@ def read_resized(video: Video, frame: int, size: int) -> Tensor:
     """
     pixels = read_video_frame(video, frame)
     return resize_frames(np.ascontiguousarray(pixels)[None], size)[0]
+
+
+def _cancel(ahead: Ahead) -> None:
+    for future in [ahead] if isinstance(ahead, Future) else ahead:
+        future.cancel()
 
 
 def _index(numbers: np.ndarray, device: torch.device) -> Tensor:

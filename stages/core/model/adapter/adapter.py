@@ -81,12 +81,6 @@ class EncodedText:
         parts = (self.tokens, self.mask, self.context, self.motion, self.sentence)
         return EncodedText(*(part[rows] for part in parts))
 
-    def split(self, size: int) -> Iterator[EncodedText]:
-        """Split into batches of at most ``size`` sentences."""
-        parts = (self.tokens, self.mask, self.context, self.motion, self.sentence)
-        for pieces in zip(*(part.split(size) for part in parts), strict=True):
-            yield EncodedText(*pieces)
-
 
 @dataclass(frozen=True)
 class ClipTokens:

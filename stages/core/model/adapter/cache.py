@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
+from stages.core.engine.batches import BatchSize
 from stages.core.model import budgets
 from stages.core.model.adapter.adapter import EncodedText
 from stages.core.model.tgl import TglModel
@@ -42,6 +43,7 @@ class AdapterCache:
         self._kept: OrderedDict[int, Tensor] = OrderedDict()
         self._heat: dict[int, Tensor] = {}
         self._frame: Tensor | None = None
+        self._sentences = BatchSize(len(text.context))
         places = (model.backbone.mask_size // MASK_TO_COARSE) ** 2
         # Of one sentence:
         self._frame_bytes = model.config.adapter_width * places * budgets.FLOAT_BYTES
@@ -113,13 +115,20 @@ class AdapterCache:
         times = torch.arange(start, end, device=embedded.device).unsqueeze(0)
         inside = slice(first - start, last - start)
         tokens, heat, frame = [], [], []
-        together = max(1, budgets.LAYER_BYTES // ((end - start) * self._frame_bytes))
-        for text in self.text.split(together):
+
+        def fuse(rows: Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:
+            text = self.text[rows[0] : rows[-1] + 1]
             fused = self._adapter.fuse_text(embedded, times, text)
             # A copy: a view would keep the halo in memory.
-            tokens.append(fused.tokens[:, inside].clone())
-            heat.append(fused.heatmap[:, inside].clone())
-            frame.append(fused.frame[:, inside])
+            parts = fused.tokens[:, inside].clone(), fused.heatmap[:, inside].clone()
+            return *parts, fused.frame[:, inside]
+
+        together = max(1, budgets.LAYER_BYTES // ((end - start) * self._frame_bytes))
+        every = range(len(self.text.context))
+        for _, (own, own_heat, own_frame) in self._sentences.run(every, fuse, most=together):
+            tokens.append(own)
+            heat.append(own_heat)
+            frame.append(own_frame)
         self._kept[block] = tokens[0] if len(tokens) == 1 else torch.cat(tokens)
         self._heat[block] = torch.cat(heat)
         total_bytes = sum(tokens.nbytes for tokens in self._kept.values())

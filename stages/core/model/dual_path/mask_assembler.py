@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from stages.core.engine.batches import BatchSize
 from stages.core.index.index import Expression, Video
 from stages.core.index.mask_writer import MaskWriter
 from stages.core.media.mask_bits import MaskBits, count_pixels
@@ -77,6 +78,7 @@ class MaskAssembler:
             [track.expression for track in tracks], minlength=len(expressions)
         )
         self._pending: dict[tuple[int, int], PendingMask] = {}
+        self._size = BatchSize(budgets.enlarged_masks(video.height, video.width))
         self._coming: deque[tuple[Sequence[Item], HostCopy]] = deque()
 
     def add(self, items: Sequence[Item], decoded: Decoded) -> None:
@@ -84,12 +86,15 @@ class MaskAssembler:
         height, width = self._video.height, self._video.width
         scores, logits = decoded.object_score.float(), decoded.mask_logits
         shown = scores > 0 if self._gate else None
-        step = budgets.enlarged_masks(height, width)
-        for start in range(0, len(items), step):
-            own = slice(start, start + step)
+
+        def work(rows: Sequence[int]) -> HostCopy:
+            own = slice(rows[0], rows[-1] + 1)
             gate = None if shown is None else shown[own]
             bits, areas = packed_masks(logits[own], height, width, shown=gate)
-            self._coming.append((items[own], start_copy(bits, areas, scores[own])))
+            return start_copy(bits, areas, scores[own])
+
+        for rows, copy in self._size.run(range(len(items)), work):
+            self._coming.append(([items[row] for row in rows], copy))
             if len(self._coming) > COMING:
                 self._arrive()
 

@@ -17,6 +17,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from stages.core.engine.batches import BatchSize
 from stages.core.model import budgets
 from stages.core.model.backbones.backbone import Backbone
 from stages.core.model.backbones.features import FrameFeatures
@@ -27,6 +28,10 @@ from stages.core.model.dual_path.tracks import ClipTrack, Item, guided_rounds, o
 
 Fetch = Callable[[Sequence[Item]], FrameFeatures]
 """Features of B items, one frame each."""
+ItemRead = tuple[Item, MemoryRead]
+"""An item and the memories that it reads."""
+Written = tuple[Item, Tensor, Tensor]
+"""An item with the memory (N, Cm) and the pointer (C,) that it writes."""
 Results = Iterator[tuple[list[Item], Decoded]]
 """B items at a time with their masks."""
 
@@ -59,6 +64,8 @@ class Segmenter:
         self._backbone = backbone
         self._config = config
         self._visible = visible
+        # A training step must fail as a whole.
+        self._size = BatchSize(budgets.ITEMS_PER_BATCH, enabled=not backbone.training)
         self._gate = visible is not None or config.gates(training=backbone.training)
         self.most_read = max(config.memory_frames, backbone.max_pointers)
 
@@ -107,10 +114,14 @@ class Segmenter:
             fetch: gives features of items.
             language: segments them.
         """
-        for batch, reads in self._batches(items):
+
+        def work(pairs: Sequence[ItemRead]) -> tuple[Decoded, list[Written]]:
+            batch, reads = _unzipped(pairs)
             features = fetch(batch)
             decoded = language.segment(batch, features, self._memory(reads, features))
-            self._write(list(range(len(batch))), batch, features, decoded)
+            return decoded, self._remembered(list(range(len(batch))), batch, features, decoded)
+
+        for batch, decoded in self._run(items, work):
             for item in batch:
                 if len(item.track.bank) % budgets.WRITES_PER_CLEANUP == 0:
                     item.track.drop_unread(self.most_read)
@@ -123,28 +134,40 @@ class Segmenter:
             items: of any tracks.
             fetch: gives features of items.
         """
-        for batch, reads in self._batches(items):
+
+        def work(pairs: Sequence[ItemRead]) -> tuple[Decoded, list[Written]]:
+            batch, reads = _unzipped(pairs)
             features = fetch(batch)
             memory = self._memory(reads, features)
             decoded = self._backbone.segment(features, memory, multimask=self._config.multimask)
             rows = self._written_rows(batch, decoded)
-            if rows:
-                self._write(rows, batch, features, decoded)
-            yield batch, decoded
+            return decoded, self._remembered(rows, batch, features, decoded) if rows else []
 
-    def _batches(self, items: Sequence[Item]) -> list[tuple[list[Item], list[MemoryRead]]]:
-        """Items in batches that read equally many memories."""
-        groups: dict[tuple[int, int], list[tuple[Item, MemoryRead]]] = {}
+        yield from self._run(items, work)
+
+    def _run(
+        self,
+        items: Sequence[Item],
+        work: Callable[[Sequence[ItemRead]], tuple[Decoded, list[Written]]],
+    ) -> Results:
+        """Do work on items that read equally many memories; then write what it remembers.
+
+        Nothing is written to a bank before its batch is computed, so work can be repeated.
+        """
+        for group in self._groups(items):
+            for pairs, (decoded, written) in self._size.run(group, work):
+                for item, memory, pointer in written:
+                    item.track.bank.write(item.frame, memory, pointer)
+                yield [item for item, _ in pairs], decoded
+
+    def _groups(self, items: Sequence[Item]) -> list[list[ItemRead]]:
+        """Items and what they read, those that read equally many memories together."""
+        groups: dict[tuple[int, int], list[ItemRead]] = {}
         for item in items:
             bank = item.track.bank
             read = read_nearest(bank, item.frame, self._config.memory_frames, self._backbone)
             groups.setdefault(read.shape, []).append((item, read))
-        batches = []
-        for group in groups.values():
-            for start in range(0, len(group), budgets.ITEMS_PER_BATCH):
-                part = group[start : start + budgets.ITEMS_PER_BATCH]
-                batches.append(([item for item, _ in part], [read for _, read in part]))
-        return batches
+        return list(groups.values())
 
     def _memory(self, reads: Sequence[MemoryRead], features: FrameFeatures) -> MemoryTokens | None:
         side = (features.coarse.shape[-2], features.coarse.shape[-1])
@@ -165,14 +188,14 @@ class Segmenter:
             if score >= least and len(item.track.bank)
         ]
 
-    def _write(
+    def _remembered(
         self,
         rows: Sequence[int],
         items: Sequence[Item],
         features: FrameFeatures,
         decoded: Decoded,
-    ) -> None:
-        """Write some rows of a batch to their tracks' banks."""
+    ) -> list[Written]:
+        """What some rows of a batch write to their tracks' banks."""
         decoded = self._scored_by_truth(items, decoded)
         index = torch.tensor(rows, device=features.coarse.device)
         memory = self._backbone.remember(
@@ -183,9 +206,7 @@ class Segmenter:
             binarise=False,
         )
         pointer = self._backbone.pointer(decoded, gate=self._gate)
-        for place, row in enumerate(rows):
-            item = items[row]
-            item.track.bank.write(item.frame, memory[place], pointer[row])
+        return [(items[row], memory[place], pointer[row]) for place, row in enumerate(rows)]
 
     def _scored_by_truth(self, items: Sequence[Item], decoded: Decoded) -> Decoded:
         """The result of B items with the truth, if it is known, in place of the object scores."""
@@ -195,3 +216,7 @@ class Segmenter:
         truth = self._visible[rows, [item.position for item in items]]  # (B,)
         score = truth.to(decoded.object_score.dtype) * 2 - 1
         return replace(decoded, object_score=score)
+
+
+def _unzipped(pairs: Sequence[ItemRead]) -> tuple[list[Item], list[MemoryRead]]:
+    return [item for item, _ in pairs], [read for _, read in pairs]

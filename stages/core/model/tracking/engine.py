@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from stages.core.engine.failures import is_out_of_memory
+from stages.core.engine.batches import BatchSize
 from stages.core.model import budgets
 from stages.core.model.backbones.backbone import Backbone
 from stages.core.model.backbones.features import FrameFeatures, RepeatedFeatures
@@ -77,7 +77,7 @@ class Engine:
     def __init__(self, backbone: Backbone, source: FeatureSource):
         self._backbone = backbone
         self._source = source
-        self._most = budgets.ITEMS_PER_BATCH
+        self._size = BatchSize(budgets.ITEMS_PER_BATCH)
 
     def read_prompts(self, tracks: Sequence[ObjectTrack]) -> None:
         """Read all prompts: every frame of an object needs them."""
@@ -192,19 +192,12 @@ class Engine:
 
         Nothing is written to a bank before a batch is computed, so it can be repeated.
         """
-        start = 0
-        while start < len(items):
-            batch = items[start : start + min(most, self._most)]
-            try:
-                with torch.inference_mode():
-                    found = work(batch)
-            except (MemoryError, RuntimeError) as error:
-                if len(batch) == 1 or not is_out_of_memory(error):
-                    raise
-                self._most = len(batch) // 2
-                continue
-            start += len(batch)
-            yield batch, found
+
+        def quietly(batch: Sequence[Any]) -> Decoded:
+            with torch.inference_mode():
+                return work(batch)
+
+        yield from self._size.run(items, quietly, most=most)
 
     def _most_of(self, features: FrameFeatures, memories: int) -> int:
         """Most objects of one batch by the bytes that memory attention takes for each.

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from schemas.errors import ConfigError, CorruptInput
-from stages.core.engine.failures import is_out_of_memory
+from stages.core.engine.batches import BatchSize
 from stages.core.media.rle import encode
 from stages.core.model.device import autocast
 from stages.core.model.loading.pretrained import model_errors
@@ -344,16 +344,8 @@ def in_batches(
     Raises:
         Exception: as `work`; also if memory runs out for one item.
     """
-    done: list[R] = []
-    while len(done) < len(items):
-        part = items[len(done) : len(done) + size]
-        try:
-            done += work(part)
-        except Exception as error:
-            if len(part) == 1 or not is_out_of_memory(error):
-                raise
-            size = len(part) // 2
-    return done
+    batches = BatchSize(size).run(items, work)
+    return [result for _, results in batches for result in results]
 
 
 def _boxes(result: Mapping[str, Any], kept: np.ndarray, dropped: int) -> Boxes:
