@@ -29,7 +29,6 @@ HEAD, VOTE = "head", "vote"
 TRACKS = "Tracks"
 """Heading of --tracks and what belongs to it."""
 
-GIGABYTE = 1_000_000_000
 LONGEST_DELAY = 100_000
 
 
@@ -131,10 +130,17 @@ class PropagateConfig(Settings):
         low=0,
         affects_result=False,
     )
-    feature_memory: float = setting(
-        2.0,
-        "Gigabytes for features of a video's frames, and as much again for the adapter's; "
-        "what does not fit is recomputed.",
+    feature_memory: float | None = setting(
+        None,
+        "Gigabytes for features of a video's frames, and as much again for the adapter's; by "
+        "default 2, on a GPU up to a quarter of its free memory.",
+        low=0,
+        affects_result=False,
+    )
+    feature_disk: float = setting(
+        64.0,
+        "Gigabytes of disk for features of a video that fit neither there nor, with a GPU, in half "
+        "of the host memory; what does not fit here is recomputed.",
         low=0,
         affects_result=False,
     )

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import gc
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +19,7 @@ import torch
 
 from schemas.parquet import concatenate
 from schemas.tables import PROPAGATION
+from stages.core.engine.batches import BatchSize
 from stages.core.engine.runtime import Runtime
 from stages.core.index.index import Video
 from stages.core.index.mask_writer import MaskWriter
@@ -28,12 +33,15 @@ from stages.core.model.device import autocast
 from stages.core.model.dual_path.mask_assembler import MaskAssembler
 from stages.core.model.dual_path.segmenter import Results, Segmenter
 from stages.core.model.dual_path.tracks import ClipTrack, plan_tracks
+from stages.core.model.offload.feature_store import StoreLimits
 from stages.core.model.text import TextBatch
 from stages.core.model.tgl import TglModel
 from stages.core.model.video_features import VideoFeatures
-from stages.propagate.config import GIGABYTE, HEAD, PropagateConfig
+from stages.propagate.config import HEAD, PropagateConfig
 from stages.propagate.jobs import Job
 from stages.propagate.routing import Route, choose_route
+
+R = TypeVar("R")
 
 
 @dataclass
@@ -47,6 +55,7 @@ class Runner(ABC):
         runtime: precision.
         device: of the model.
         decoders: threads that read and resize frames.
+        scratch: folder for features that do not fit in memory; None encodes them again.
         routes: number of sentences so far by what routed them.
         counts: of tracks so far, by name.
     """
@@ -57,6 +66,7 @@ class Runner(ABC):
     runtime: Runtime
     device: torch.device
     decoders: Executor
+    scratch: Path | None = None
     routes: Counter[str] = field(default_factory=Counter, init=False)
     counts: Counter[str] = field(default_factory=Counter, init=False)
 
@@ -88,11 +98,33 @@ class OfflineRunner(Runner):
 
     def run(self, job: Job, writer: MaskWriter) -> Iterator[pa.Table]:
         """See ``Runner``; a batch of sentences at a time."""
+
+        def work(part: Job) -> pa.Table:
+            writer.wait()  # for masks of an attempt that ran out of memory
+            rows = self._batch(part, features, writer)
+            writer.wait()
+            return rows
+
         with closing(self.features(job.video)) as features:
-            for part in self.batches(job):
-                rows = self._batch(part, features, writer)
-                writer.wait()
+            for _, rows in self.in_batches(job, features, work):
                 yield rows
+
+    @property
+    def most_sentences(self) -> int:
+        """Sentences of a batch, unless memory runs out."""
+        return self.config.expressions_per_batch or budgets.MOST_EXPRESSIONS
+
+    def in_batches(
+        self, job: Job, features: VideoFeatures, work: Callable[[Job], R]
+    ) -> Iterator[tuple[Job, R]]:
+        """Do work on the sentences of a job, batch by batch.
+
+        Where memory runs out and smaller batches inside of the work do not help, there are fewer
+        sentences to a batch, and then fewer features are kept.
+        """
+        size = BatchSize(self.most_sentences, release=partial(_release, features, []))
+        for rows, found in size.run(range(len(job.expressions)), lambda own: work(job.only(own))):
+            yield job.only(rows), found
 
     def features(self, video: Video) -> VideoFeatures:
         """Features of a video, to be closed."""
@@ -101,16 +133,21 @@ class OfflineRunner(Runner):
             self.model.encode_frames,
             size=self.model.backbone.image_size,
             device=self.device,
-            budget=self.config.feature_memory * GIGABYTE,
+            budget=budgets.feature_bytes(self.config.feature_memory, self.device),
             chunk=self.config.chunk_frames,
             decoders=self.decoders,
+            store=StoreLimits(
+                host=budgets.host_bytes(self.device),
+                disk=self.config.feature_disk * budgets.GIGABYTE,
+                folder=self.scratch,
+            ),
         )
 
-    def batches(self, job: Job) -> Iterator[Job]:
-        """The sentences that run as one batch each."""
-        size = self.config.expressions_per_batch or budgets.MOST_EXPRESSIONS
-        for start in range(0, len(job.expressions), size):
-            yield job.only(range(start, min(start + size, len(job.expressions))))
+    def patiently(self, features: VideoFeatures, work: Callable[[], R]) -> R:
+        """Do work again with fewer features in memory where it runs out."""
+        size = BatchSize(1, release=partial(_release, features, []))
+        ((_, found),) = size.run([None], lambda _: work())
+        return found
 
     @torch.inference_mode()
     def _batch(self, job: Job, features: VideoFeatures, writer: MaskWriter) -> pa.Table:
@@ -120,6 +157,7 @@ class OfflineRunner(Runner):
             relevance = tokens.relevance().float().sigmoid().cpu().numpy()
             routes = self.choose_routes(job, relevance)
             assembler = self._segment(job, routes, features, tokens, writer)
+        self.routes.update(route.source for route in routes)
         scores, areas = assembler.scores, assembler.areas
         parts = [
             sentence_rows(job, row, route, relevance[row], scores[row], areas[row])
@@ -133,11 +171,11 @@ class OfflineRunner(Runner):
         text = TextBatch.of(embeddings).to(self.device)
         text.check_dim(self.model.text_dim)
         encoded = self.model.adapter.text(text)
-        return AdapterCache(self.model, features, encoded, self.config.feature_memory * GIGABYTE)
+        return AdapterCache(self.model, features, encoded, features.budget)
 
     def choose_routes(self, job: Job, relevance: np.ndarray) -> list[Route]:
-        """The route of each sentence, counted."""
-        routes = [
+        """The route of each sentence."""
+        return [
             choose_route(
                 relevance[row],
                 job.known[row],
@@ -147,8 +185,6 @@ class OfflineRunner(Runner):
             )
             for row, expression in enumerate(job.expressions)
         ]
-        self.routes.update(route.source for route in routes)
-        return routes
 
     def _segment(
         self,
@@ -194,6 +230,20 @@ class OfflineRunner(Runner):
             self.model.language_path(tokens, tokens.text, config),
             by_time=not (features.resident and tokens.resident),
         )
+
+
+def _release(features: VideoFeatures, tried: list[bool]) -> bool:
+    """Free memory for one sentence; returns whether it is worth another attempt.
+
+    Args:
+        tried: empty at the first time, when what an attempt left behind is freed.
+    """
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    smaller, first = features.shrink(), not tried
+    tried.append(True)
+    return smaller or first
 
 
 def sentence_rows(

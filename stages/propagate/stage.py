@@ -193,6 +193,7 @@ class Setup:
                 runtime=self.runtime,
                 device=device,
                 decoders=decoders,
+                scratch=self.finished.out.path,
             )
             return process_videos(self.jobs, runner, self.finished, team, writers, task)
 

@@ -33,7 +33,7 @@ class MaskWriter:
         self._threads = threads
         self._waiting: deque[tuple[Future[None], int]] = deque()
         self._waiting_bytes = 0
-        self._files: dict[str, list[Path]] = {}
+        self._files: dict[str, dict[Path, None]] = {}
         self._tables: dict[tuple[str, str], pa.Table] = {}
 
     def write(self, video: Video, expression: Expression, frame: int, mask: np.ndarray) -> None:
@@ -47,7 +47,7 @@ class MaskWriter:
         )
         if expression.expression_id not in self._files:
             path.parent.mkdir(parents=True, exist_ok=True)
-        self._files.setdefault(expression.expression_id, []).append(path)
+        self._files.setdefault(expression.expression_id, {})[path] = None
         self._waiting.append((self._threads.submit(_write, path, bits, video.width), bits.nbytes))
         self._waiting_bytes += bits.nbytes
         while self._waiting_bytes > PENDING_BYTES:
@@ -65,7 +65,7 @@ class MaskWriter:
 
     def take_files(self, expression: Expression) -> list[Path]:
         """Hand over the files of a finished sentence."""
-        return self._files.pop(expression.expression_id, [])
+        return list(self._files.pop(expression.expression_id, ()))
 
     def keep_rows(self, expression: Expression, table: str, rows: pa.Table) -> None:
         """Keep a sentence's rows of a further table until it is finished."""

@@ -106,7 +106,7 @@ class VideoFeatures:
         self._chunk = chunk
         self._decoders = decoders
         self._hidden = hidden
-        self._size = BatchSize(chunk)
+        self._together = BatchSize(chunk)
         self._kept: OrderedDict[int, FrameFeatures] = OrderedDict()
         self._store = FeatureStore(store, decoders)
         self._ahead: dict[int, Ahead] = {}
@@ -199,7 +199,7 @@ class VideoFeatures:
             def encode(frames: Sequence[Tensor]) -> FrameFeatures:
                 return self._encode(torch.stack(list(frames)).to(self._device))
 
-            return FrameFeatures.cat([own for _, own in self._size.run(parts, encode)])
+            return FrameFeatures.cat([own for _, own in self._together.run(parts, encode)])
         states = [part.to(self._device) for part in parts]  # (h * h, D) where it is known
         if raw:
             encoder = self._hidden.encoder

@@ -12,17 +12,19 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+import torch
 
 from schemas.errors import ConfigError, CorruptInput
 from stages.core.engine.runtime import BF16, FP32, Runtime
 from stages.core.engine.workers.processes import place
 from stages.core.index.index import Index
 from stages.core.index.texts import TextStore
+from stages.core.model import budgets
 from stages.core.model.checkpoint import outline_checkpoint
 from stages.core.model.cost.meters import network_hours
 from stages.core.model.cost.parts import Part, parts_of
 from stages.core.model.cost.shapes import ShapeDevice
-from stages.propagate.config import GIGABYTE, PropagateConfig, PropagateInputs
+from stages.propagate.config import PropagateConfig, PropagateInputs
 from stages.propagate.dry_run.video import VideoCost, VideoShape, video_cost
 from stages.propagate.jobs import Job, known_moments, plan_jobs
 
@@ -118,7 +120,7 @@ def propagate_cost(
         parts=parts,
         video=video,
         weights=sum(part.bytes for part in parts),
-        features=int(config.feature_memory * GIGABYTE),
+        features=int(budgets.feature_bytes(config.feature_memory, torch.device("cpu"))),
         videos=len(jobs),
         frames=sum(frames),
         sentences=sum(len(job.expressions) for job in jobs),

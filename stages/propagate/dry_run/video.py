@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future
 from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -160,8 +161,9 @@ def video_cost(
             features.of([0])
         first = features.encoded
         with count_flops() as paths:
-            for part in runner.batches(job):
-                _segment(runner, part, routes, features, tracked=tracked)
+            segment = partial(_segment, runner, routes=routes, features=features, tracked=tracked)
+            for _ in runner.in_batches(job, features, segment):
+                pass
         before = features.encoded
         with count_flops() as tracking:
             _track(model, features, shape)
@@ -196,9 +198,9 @@ def sample_job(shape: VideoShape) -> tuple[Job, list[Route]]:
 def _segment(
     runner: OfflineRunner,
     job: Job,
+    *,
     routes: Sequence[Route],
     features: VideoFeatures,
-    *,
     tracked: bool,
 ) -> None:
     """Relevance and masks of some sentences, as in ``OfflineRunner`` and ``TrackRunner``.

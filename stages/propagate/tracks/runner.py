@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
@@ -64,16 +65,17 @@ class TrackRunner(OfflineRunner):
         with closing(self.features(job.video)) as features:
             found: list[SentenceMasks] = []
             routes: list[Route] = []
-            batches = list(self.batches(job))
-            for part in batches:
-                tokens, own_routes, masks = self._collect(part, features)
+            batches: list[Job] = []
+            collect = partial(self._collect, features=features)
+            for part, (own_tokens, own_routes, masks) in self.in_batches(job, features, collect):
+                tokens = own_tokens
+                batches.append(part)
                 routes += own_routes
                 found += masks
-            tracks = self._tracks(job, features, found)
-            judged = None
-            if self.by_head:
-                kept = tokens if len(batches) == 1 else None  # of several they may be too large
-                judged = self._judge(batches, features, tracks, kept)
+            tracks = self.patiently(features, lambda: self._tracks(job, features, found))
+            kept = tokens if len(batches) == 1 else None  # of several they may be too large
+            judge = partial(self._judge, batches, features, tracks, kept)
+            judged = self.patiently(features, judge) if self.by_head else None
         # The head was fitted to votes over all guided frames.
         votes = vote(tracks, found, by_moment=judged is None)
         chosen = [
@@ -202,6 +204,7 @@ class TrackRunner(OfflineRunner):
         self, tracks: ObjectTracks, routes: Sequence[Route], chosen: Sequence[Sequence[Chosen]]
     ) -> None:
         """Count tracks, and the sentences with a target that have none."""
+        self.routes.update(route.source for route in routes)
         without = [not own and not route.empty for own, route in zip(chosen, routes, strict=True)]
         self.counts.update(
             {

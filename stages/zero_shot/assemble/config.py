@@ -15,7 +15,6 @@ from stages.core.index.table_paths import named_table
 
 TRACKED, MDP = MASKS = ("tracked", "mdp")
 NO_OBJECTS, PALETTE, FOLDERS = OBJECTS = ("none", "palette", "folders")
-GIGABYTE = 1_000_000_000
 
 
 @dataclass(frozen=True)
@@ -42,9 +41,10 @@ class AssembleConfig(Settings):
         high=64,
         only_with="propagates",
     )
-    feature_memory: float = setting(
-        2.0,
-        "Gigabytes for features of a video's frames; what does not fit is recomputed.",
+    feature_memory: float | None = setting(
+        None,
+        "Gigabytes for features of a video's frames; what does not fit is recomputed. By "
+        "default 2, on a GPU up to a quarter of its free memory.",
         low=0,
         affects_result=False,
     )

@@ -20,6 +20,7 @@ from stages.core.engine.workers.devices import DeviceWorker
 from stages.core.index.frame_files import require_unchanged
 from stages.core.index.masks import Track
 from stages.core.media.rle import decode, encode
+from stages.core.model import budgets
 from stages.core.model.backbones.backbone import Backbone
 from stages.core.model.backbones.families import load_backbone
 from stages.core.model.backbones.features import FrameFeatures
@@ -31,7 +32,6 @@ from stages.core.model.dual_path.tracks import ClipTrack, Item
 from stages.core.model.masks import enlarge_masks, resize_masks
 from stages.core.model.video_features import VideoFeatures
 from stages.zero_shot.assemble.accepted import Accepted
-from stages.zero_shot.assemble.config import GIGABYTE
 from stages.zero_shot.assemble.writing import (
     Job,
     Referent,
@@ -95,7 +95,7 @@ def _propagate(
             backbone.encode_frames,
             size=backbone.image_size,
             device=device,
-            budget=job.config.feature_memory * GIGABYTE,
+            budget=budgets.feature_bytes(job.config.feature_memory, device),
             chunk=job.config.chunk_frames,
             decoders=decoders,
         )

@@ -12,7 +12,6 @@ from stages.core.engine.stage import Inputs
 from stages.core.index.frame_files import frame_folders, index_digest
 from stages.core.index.table_paths import named_table
 
-GIGABYTE = 1_000_000_000
 _LIMITS = "Limits"
 
 
@@ -78,9 +77,10 @@ class TrackConfig(Settings):
         low=0,
         high=4096,
     )
-    feature_memory: float = setting(
-        2.0,
-        "Gigabytes for features of a video's frames; what does not fit is recomputed.",
+    feature_memory: float | None = setting(
+        None,
+        "Gigabytes for features of a video's frames; what does not fit is recomputed. By "
+        "default 2, on a GPU up to a quarter of its free memory.",
         panel="Batching (does not change the result)",
         low=0,
         affects_result=False,

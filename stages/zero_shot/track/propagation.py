@@ -90,7 +90,7 @@ def _take(tracked: TrackedObjects, tracks: Sequence[MaskTrack], size: tuple[int,
     decoded = tracked.decoded
     sure = (decoded.iou.amax(dim=1) * decoded.object_score.sigmoid()).float().cpu().tolist()
     logits = tracked.gated_logits
-    step = budgets.enlarged_masks(height, width)
+    step = budgets.enlarged_masks(height, width, logits.device)
     for start in range(0, len(logits), step):
         masks = enlarge_masks(logits[start : start + step], height, width)
         for row, mask in enumerate(masks.cpu().numpy(), start):

@@ -20,7 +20,7 @@ from stages.core.engine.workers.devices import DeviceWorker
 from stages.core.index.frame_files import require_unchanged
 from stages.core.index.index import Video, track_name
 from stages.core.media.rle import Rle
-from stages.zero_shot.track.config import GIGABYTE, TrackConfig
+from stages.zero_shot.track.config import TrackConfig
 from stages.zero_shot.track.steps import Steps
 from stages.zero_shot.track.units import TrackCounts, VideoTracks
 
@@ -120,15 +120,17 @@ class _Tracking:
                 features.close()
 
     def _features(self, video: Video, decoders: ThreadPoolExecutor) -> VideoFeatures:
+        from stages.core.model.budgets import feature_bytes
         from stages.core.model.device import pick_device
         from stages.core.model.video_features import VideoFeatures
 
+        device = pick_device(self._worker.device)
         features = VideoFeatures(
             video,
             self._backbone.encode_frames,
             size=self._backbone.image_size,
-            device=pick_device(self._worker.device),
-            budget=self._job.config.feature_memory * GIGABYTE,
+            device=device,
+            budget=feature_bytes(self._job.config.feature_memory, device),
             chunk=self._job.config.chunk_frames,
             decoders=decoders,
             hidden=self._hidden(video),

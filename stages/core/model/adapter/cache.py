@@ -15,11 +15,9 @@ from torch import Tensor
 from stages.core.engine.batches import BatchSize
 from stages.core.model import budgets
 from stages.core.model.adapter.adapter import EncodedText
+from stages.core.model.backbones.backbone import MASK_TO_COARSE
 from stages.core.model.tgl import TglModel
 from stages.core.model.video_features import FrameSource
-
-MASK_TO_COARSE = 4
-"""Side of the decoder's masks as a multiple of the coarse features'."""
 
 
 class AdapterCache:

@@ -28,6 +28,8 @@ NO_OBJECT = -1024.0
 MASK_SCALE, MASK_BIAS = 20.0, -10.0
 """Turn a given mask of 0 and 1 into logits, as SAM 2 does."""
 SINE_TEMPERATURE = 10_000.0
+MASK_TO_COARSE = 4
+"""Side of the decoder's masks as a multiple of the coarse features'."""
 MEMORY_SCALE = 4
 """Side of the masks that the memory encoder reads, as a multiple of the decoder's masks."""
 NO_PROMPT_TOKENS = 2

@@ -78,7 +78,7 @@ class MaskAssembler:
             [track.expression for track in tracks], minlength=len(expressions)
         )
         self._pending: dict[tuple[int, int], PendingMask] = {}
-        self._size = BatchSize(budgets.enlarged_masks(video.height, video.width))
+        self._size: BatchSize | None = None  # known with the first batch's device
         self._coming: deque[tuple[Sequence[Item], HostCopy]] = deque()
 
     def add(self, items: Sequence[Item], decoded: Decoded) -> None:
@@ -93,6 +93,9 @@ class MaskAssembler:
             bits, areas = packed_masks(logits[own], height, width, shown=gate)
             return start_copy(bits, areas, scores[own])
 
+        if self._size is None:
+            together = budgets.enlarged_masks(height, width, logits.device)
+            self._size = BatchSize(together)
         for rows, copy in self._size.run(range(len(items)), work):
             self._coming.append(([items[row] for row in rows], copy))
             if len(self._coming) > COMING:

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from stages.core.engine.batches import BatchSize
 from stages.core.model import budgets
-from stages.core.model.backbones.backbone import Backbone
+from stages.core.model.backbones.backbone import MASK_TO_COARSE, Backbone
 from stages.core.model.backbones.features import FrameFeatures
 from stages.core.model.backbones.memory import MemoryRead, collate, collate_shared, read_nearest
 from stages.core.model.backbones.records import Decoded, MemoryTokens
@@ -155,10 +155,26 @@ class Segmenter:
         Nothing is written to a bank before its batch is computed, so work can be repeated.
         """
         for group in self._groups(items):
-            for pairs, (decoded, written) in self._size.run(group, work):
+            most = self._most_of(group[0][1])
+            for pairs, (decoded, written) in self._size.run(group, work, most=most):
                 for item, memory, pointer in written:
                     item.track.bank.write(item.frame, memory, pointer)
                 yield [item for item, _ in pairs], decoded
+
+    def _most_of(self, read: MemoryRead) -> int | None:
+        """Most items of a batch by the bytes that each takes on a GPU; None on a CPU."""
+        backbone = self._backbone
+        limit = budgets.share_of_gpu(next(backbone.parameters()).device, budgets.BATCH_SHARE)
+        if limit is None:
+            return None
+        memories, _ = read.shape
+        each = budgets.item_bytes(
+            tokens=(backbone.mask_size // MASK_TO_COARSE) ** 2,
+            memories=memories,
+            channels=backbone.channels,
+            memory_channels=backbone.memory_channels,
+        )
+        return max(1, limit // each)
 
     def _groups(self, items: Sequence[Item]) -> list[list[ItemRead]]:
         """Items and what they read, those that read equally many memories together."""

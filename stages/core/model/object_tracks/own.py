@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from stages.core.engine.batches import BatchSize
 from stages.core.media.mask_bits import MaskBits, empty_bits
 from stages.core.model import budgets
 from stages.core.model.backbones.backbone import Backbone
@@ -73,12 +74,15 @@ class MapTracks:
         height, width = self.size
         bits = np.repeat(empty_bits(height, width)[None], len(numbers), axis=0)
         shown = [place for place, n in enumerate(numbers) if frame in self.maps[n].visible]
-        step = budgets.enlarged_masks(height, width)
-        for start in range(0, len(shown), step):
-            part = shown[start : start + step]
-            logits = torch.cat([self.maps[numbers[place]].logits([frame]) for place in part])
+
+        def enlarge(places: Sequence[int]) -> MaskBits:
+            logits = torch.cat([self.maps[numbers[place]].logits([frame]) for place in places])
             found, _ = packed_masks(logits.to(self.device), height, width)
-            bits[part] = found.cpu().numpy()
+            return found.cpu().numpy()
+
+        size = BatchSize(budgets.enlarged_masks(height, width, self.device))
+        for places, found in size.run(shown, enlarge):
+            bits[list(places)] = found
         return bits
 
     def visible(self, number: int) -> int:

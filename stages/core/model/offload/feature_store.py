@@ -9,7 +9,7 @@ from concurrent.futures import Executor, Future, wait
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import torch
 from torch import Tensor
@@ -112,7 +112,7 @@ class FeatureStore:
 
     def close(self) -> None:
         """Drop everything; the file is closed when no thread uses it any more."""
-        running = [*self._reading, *self._waiting]
+        running: list[Future[Any]] = [*self._reading, *self._waiting]
         wait([future for future in running if not future.cancel()])
         self._reading.clear()
         self._waiting.clear()
@@ -126,8 +126,9 @@ class FeatureStore:
         """The file, made at its first use; None if there is no room for one."""
         if self._file is None and self._limits.folder is not None:
             with suppress(OSError):
-                self._file = tempfile.TemporaryFile(dir=self._limits.folder, buffering=0)
-                free = shutil.disk_usage(self._limits.folder).free
+                folder = self._limits.folder
+                self._file = tempfile.TemporaryFile(dir=folder, buffering=0)  # noqa: SIM115
+                free = shutil.disk_usage(folder).free
                 self._room = min(self._room, free / 2)
             if self._file is None:
                 self._room = 0.0
@@ -160,7 +161,7 @@ class FeatureStore:
 
 
 def _bytes_of(tensor: Tensor) -> memoryview:
-    return memoryview(tensor.detach().flatten().view(torch.uint8).numpy())
+    return tensor.detach().flatten().view(torch.uint8).numpy().data
 
 
 def _write_all(file: int, data: memoryview, start: int) -> int:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from stages.core.engine.batches import BatchSize
 from stages.core.model import budgets
 from stages.core.model.adapter.cache import AdapterCache
 from stages.core.model.tgl import TglModel
@@ -53,10 +55,15 @@ def judge_tracks(
     looks = track_looks(tokens.features.of, masks_of, total)
     each = tracks * total * model.config.adapter_width * budgets.FLOAT_BYTES
     together = max(1, budgets.EVIDENCE_BYTES // each)
-    for start in range(0, sentences, together):
-        rows = slice(start, min(start + together, sentences))
-        found = model.track_head(collect(model, tokens, rows, masks_of, looks))
-        match[rows], relevance[rows] = (part.float().sigmoid().cpu().numpy() for part in found)
+    head = model.track_head
+
+    def judge(part: Sequence[int]) -> list[np.ndarray]:
+        rows = slice(part[0], part[-1] + 1)
+        found = head(collect(model, tokens, rows, masks_of, looks))
+        return [own.float().sigmoid().cpu().numpy() for own in found]
+
+    for rows, found in BatchSize(together).run(range(sentences), judge):
+        match[list(rows)], relevance[list(rows)] = found
     return TrackJudgement(match, relevance)
 
 

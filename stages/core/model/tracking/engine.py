@@ -20,10 +20,6 @@ from stages.core.model.tracking.banks import drop_unread, prompted_alone
 from stages.core.model.tracking.prompts import join_prompts, prompt_shape
 from stages.core.model.tracking.sources import FeatureSource
 
-LIVE_COPIES = 8
-"""Tensors as large as a frame's coarse features that each object takes at one time: queries of
-memory attention, the decoder's upscaled levels, the mask that the memory encoder reads."""
-
 
 @dataclass(frozen=True)
 class TrackedObjects(TrackedFrame):
@@ -206,12 +202,15 @@ class Engine:
             features: of one frame.
             memories: remembered frames that each object reads.
         """
-        backbone = self._backbone
-        side = features.coarse.shape[-1]
-        tokens = memories * side * side
-        keys = tokens * 2 * (backbone.channels + backbone.memory_channels)
-        queries = LIVE_COPIES * features.coarse[0].numel()
-        return max(1, budgets.TRACKED_BYTES // (budgets.FLOAT_BYTES * (keys + queries)))
+        coarse = features.coarse
+        each = budgets.item_bytes(
+            tokens=coarse[0, 0].numel(),
+            memories=memories,
+            channels=self._backbone.channels,
+            memory_channels=self._backbone.memory_channels,
+        )
+        limit = budgets.share_of_gpu(coarse.device, budgets.BATCH_SHARE) or budgets.TRACKED_BYTES
+        return max(1, limit // each)
 
 
 def _repeat(features: FrameFeatures, rows: Sequence[int]) -> RepeatedFeatures:

@@ -22,9 +22,10 @@ class PromptConfig(Settings):
     image_size: int = setting(
         0, "Side in pixels that frames are scaled to; 0 is the tracker's own.", low=0
     )
-    feature_memory: float = setting(
-        2.0,
-        "Gigabytes for features of the video's frames; what does not fit is recomputed.",
+    feature_memory: float | None = setting(
+        None,
+        "Gigabytes for features of the video's frames; what does not fit is recomputed. By "
+        "default 2, on a GPU up to a quarter of its free memory.",
         low=0,
         affects_result=False,
     )

@@ -24,6 +24,7 @@ from stages.core.index.frame_files import require_unchanged
 from stages.core.index.index import Expression, Index, Video
 from stages.core.index.mask_writer import MaskWriter
 from stages.core.index.propagation_rows import PropagationRows
+from stages.core.model import budgets
 from stages.core.model.backbones.backbone import Backbone
 from stages.core.model.backbones.families import load_backbone
 from stages.core.model.backbones.records import Prompts
@@ -35,7 +36,6 @@ from stages.core.model.video_features import VideoFeatures
 from stages.tools.segment.prompts.config import PromptConfig, PromptInputs
 from stages.tools.segment.prompts.records import PromptedObject
 
-GIGABYTE = 1_000_000_000
 MASK_COVER = 0.5
 """Covered share from which a pixel of a mask that is scaled down belongs to it, as in SAM 2."""
 
@@ -97,7 +97,7 @@ def _features(
             backbone.encode_frames,
             size=backbone.image_size,
             device=device,
-            budget=config.feature_memory * GIGABYTE,
+            budget=budgets.feature_bytes(config.feature_memory, device),
             chunk=config.chunk_frames,
             decoders=decoders,
         )
