@@ -117,6 +117,12 @@ class OutOfMemory(TglError):
     exit_code = 9
 
 
+class LostWorker(TglError):
+    """Worker processes died at one piece of work, more than once."""
+
+    exit_code = 11
+
+
 class SystemRefused(TglError):
     """The operating system refuses a file: no permission, a name too long, a read-only disk."""
 

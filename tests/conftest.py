@@ -96,5 +96,5 @@ def tiny_world(common: Path) -> Any:
             made.touch()
     for module in MODELS:  # as if it had been made here: tests fork children that need both
         importlib.import_module(module)
-    importlib.import_module("stages.core.engine.workers.pool").start_forkserver(WORKERS_LOAD)
+    importlib.import_module("stages.core.engine.workers.forkserver").start_forkserver(WORKERS_LOAD)
     return TinyWorld(common / "tiny")

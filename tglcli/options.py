@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_type_hi
 
 import typer
 
+from schemas.errors import ConfigError
 from stages.core.engine.runtime import Runtime
 from stages.core.engine.settings import (
     Setting,
@@ -20,6 +21,7 @@ from stages.core.engine.settings import (
     panels_of,
     settings_of,
 )
+from stages.core.engine.workers.launcher import launched_processes, launched_rank
 from tglcli.summary import incomplete_run, print_outcome
 
 if TYPE_CHECKING:
@@ -126,6 +128,8 @@ def stage_command(
         def command(**given: Any) -> None:
             config = kind(**_taken(given, offered))
             run_options = Runtime(**_taken(given, runtime))
+            if "devices" in runtime:
+                _refuse_launcher()
             run = RunOptions(run_options, given.pop("force", False), given.pop("quiet"))
             function(**given, config=config, run=run)
 
@@ -135,6 +139,20 @@ def stage_command(
         return command
 
     return decorate
+
+
+def _refuse_launcher() -> None:
+    """Raise ConfigError in the first of several processes of a launcher, and end the others."""
+    count = launched_processes()
+    if count == 1:
+        return
+    error = ConfigError(
+        f"torchrun or accelerate started {count} of these processes, which only train uses",
+        hint="start one, with --devices all (one machine) or --scheduler (a Dask cluster)",
+    )
+    if launched_rank():
+        raise typer.Exit(error.exit_code)
+    raise error
 
 
 def given_options(context: typer.Context) -> frozenset[str]:

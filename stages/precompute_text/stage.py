@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from schemas.errors import CorruptInput
+from schemas.errors import CorruptInput, TglError
 from schemas.layouts import EXPRESSIONS_TABLE, TEXTS_TABLE
 from schemas.parquet import read_table, rows_of
+from schemas.receipts import canonical_json
 from schemas.tables import EXPRESSIONS, TEXTS, TEXTS_BF16
-from stages.core.engine.progress import Progress
+from stages.core.engine.digest import text_digest
+from stages.core.engine.progress import Progress, Task
 from stages.core.engine.runtime import Runtime
 from stages.core.engine.stage import Result, Stage
+from stages.core.engine.workers.devices import DeviceWorker, device_names, map_on_devices
 from stages.core.engine.workspace import Workspace
 from stages.core.index.bfloat16 import all_finite, to_bfloat16
-from stages.core.model.text_encoders.encoding import Encoded, batches
+from stages.core.model.text_encoders.encoding import Encoded, Encoder, batches
 from stages.core.model.text_encoders.loading import load_encoder
 from stages.core.model.text_encoders.motion_words import SOURCE, motion_mask
 from stages.precompute_text.config import (
@@ -45,24 +51,19 @@ def run(
     sentences = sorted(set(column.to_pylist()))
     if not sentences:
         raise CorruptInput("contains no sentences", where=path)
-    encoder = load_encoder(
-        config.encoder,
-        pooling=config.pooling,
-        max_tokens=config.max_tokens,
-        dim=config.dim,
-        runtime=runtime,
-        progress=progress,
-    )
+    alone = runtime.scheduler is None and len(device_names(runtime)) == 1
+    # Elsewhere the network runs in other processes, and sentences are only measured here.
+    encoder = _load(config, runtime if alone else replace(runtime, device="cpu"), progress)
+    encoding = _Encoding(config, inputs, runtime, encoder if alone else None)
     tagger = None if inputs.tagger is None else VerbTagger()
     spec = TEXTS if config.storage == FP16 else TEXTS_BF16
     rows = []
     with progress.task("precompute-text", len(sentences), "sentence") as task:
-        for batch in batches(sentences, encoder.lengths(sentences)):
-            encoded = encoder.encode(batch)
+        parts = batches(sentences, encoder.lengths(sentences))
+        for batch, encoded in encoding.results(parts, progress, task):
             for sentence, found in zip(batch, encoded, strict=True):
                 motion = motion_mask(sentence, found, tagger)
                 rows.append(_row(sentence, found, motion, encoder.dim, config.storage))
-            task.advance(len(batch))
     rows.sort(key=lambda row: str(row["text_id"]))
     out.write_table(TEXTS_TABLE, rows_of(rows, spec), spec)
     source = SOURCE if inputs.tagger is None else f"{SOURCE}, {inputs.tagger}"
@@ -78,6 +79,81 @@ def run(
 
 
 STAGE = Stage("precompute-text", 1, TextConfig, TextInputs, run, network=True)
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """Sentences to encode.
+
+    Attributes:
+        sentences: of similar length.
+        config, runtime: of the run.
+        digest: of the encoder.
+    """
+
+    sentences: Sequence[str]
+    config: TextConfig
+    runtime: Runtime
+    digest: str
+
+
+@dataclass(frozen=True)
+class _Encoding:
+    """Encodes batches on the devices of a run.
+
+    Attributes:
+        config, inputs, runtime: of the run.
+        encoder: of this process; None if other processes encode.
+    """
+
+    config: TextConfig
+    inputs: TextInputs
+    runtime: Runtime
+    encoder: Encoder | None
+
+    def results(
+        self, parts: Iterable[Sequence[str]], progress: Progress, task: Task
+    ) -> Iterator[tuple[Sequence[str], Sequence[Encoded]]]:
+        """Yield batches with their vectors as they finish.
+
+        Raises:
+            TglError: the encoder cannot be loaded or used.
+        """
+        config, folder = self.config, self.inputs.encoder
+        if self.runtime.scheduler is not None and folder is not None:
+            config = replace(config, encoder=str(folder.absolute()))
+        # Needed by a worker of a cluster, which may still have the encoder of another run.
+        digest = "" if self.encoder else text_digest(canonical_json(self.inputs.digests()))
+        for batch, found in map_on_devices(
+            partial(_encode, encoder=self.encoder),
+            [_Batch(part, config, self.runtime, digest) for part in parts],
+            runtime=self.runtime,
+            progress=progress,
+            task=task,
+            units=lambda batch: len(batch.sentences),
+        ):
+            if isinstance(found, TglError):
+                raise found  # of the encoder, so the same for every batch
+            yield batch.sentences, found
+
+
+def _encode(batch: _Batch, worker: DeviceWorker, *, encoder: Encoder | None) -> list[Encoded]:
+    if encoder is None:
+        runtime = replace(batch.runtime, device=worker.device)
+        key = (batch.config, runtime.precision, batch.digest)
+        encoder = worker.keep("encoder", key, lambda: _load(batch.config, runtime))
+    return encoder.encode(batch.sentences)
+
+
+def _load(config: TextConfig, runtime: Runtime, progress: Progress | None = None) -> Encoder:
+    return load_encoder(
+        config.encoder,
+        pooling=config.pooling,
+        max_tokens=config.max_tokens,
+        dim=config.dim,
+        runtime=runtime,
+        progress=progress,
+    )
 
 
 def _row(

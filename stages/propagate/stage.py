@@ -2,49 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
-from typing import Any
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import torch
 
-from schemas.errors import CorruptInput, TglError
+from schemas.errors import TglError
 from schemas.layouts import MOMENTS_TABLE, OBJECTS_TABLE, PROPAGATION_TABLE
 from schemas.tables import MOMENTS, OBJECTS, PROPAGATION
 from schemas.wording import amount
-from stages.core.engine.digest import checkpoint_digest
-from stages.core.engine.execute import Outcome
-from stages.core.engine.progress import Progress, SilentTask, Task
+from stages.core.engine.digest import artifact_digest, checkpoint_digest
+from stages.core.engine.failures import input_failure, nothing_done
+from stages.core.engine.progress import Progress
 from stages.core.engine.runtime import Runtime
 from stages.core.engine.stage import Result, Stage
-from stages.core.engine.workers.processes import Team, join
-from stages.core.engine.workers.processes import together as run_together
+from stages.core.engine.workers.devices import NotLoaded, map_on_devices, threads_per_device
 from stages.core.engine.workspace import Workspace
 from stages.core.index.index import Index
-from stages.core.index.mask_writer import WRITERS
 from stages.core.index.texts import TextStore
-from stages.core.model.checkpoint import load_for_texts
-from stages.core.model.device import pick_device
-from stages.core.model.tgl import TglModel
 from stages.propagate.config import PropagateConfig, PropagateInputs
 from stages.propagate.jobs import Job, known_moments, plan_jobs
-from stages.propagate.online.runner import OnlineRunner
-from stages.propagate.runner import OfflineRunner, Runner
 from stages.propagate.tracks.given import GivenTracks
-from stages.propagate.tracks.runner import LEFT, SENTENCES_WITHOUT, TrackRunner
-from stages.propagate.work import (
+from stages.propagate.tracks.runner import LEFT, SENTENCES_WITHOUT
+from stages.propagate.units import (
     TRACK_TABLES,
     FinishedUnits,
-    WorkerStats,
     finished_rows,
     finished_table,
-    process_videos,
+    sentence_keys,
 )
-
-_SCRATCH, _PREVIOUS = "scratch", "previous"
+from stages.propagate.work import Setup, VideoCounts, VideoWork, segment_video
 
 
 def run(
@@ -55,42 +43,31 @@ def run(
     runtime: Runtime,
     progress: Progress,
 ) -> Result:
-    """Segment every sentence of an index in every frame of its video.
-
-    Under a launcher this runs in the first process; see :func:`together`.
-    """
+    """Segment every sentence of an index in every frame of its video."""
     inputs.check(config)
-    team = join()
-    team.call({_SCRATCH: str(out.path), _PREVIOUS: [str(path) for path in out.previous]})
-    setup = Setup.open(config, inputs, runtime, out)
-    total = sum(len(job.expressions) for job in setup.jobs)
-    with progress.task("propagate", total, "expression") as task:
-        own = setup.work(team, task)
-        whole = WorkerStats.sum([own, *(WorkerStats(**report) for report in team.reports())])
-    failures = [whole.failures.get(job.video.video_id) for job in setup.jobs]
-    if failures and all(failures):
-        raise _nothing_done([line for line in failures if line is not None])
+    plan = _Plan.open(config, inputs, out, runtime)
+    found = _segment(plan, runtime, progress)
+    if found.failures and len(found.failures) == len(plan.jobs):
+        raise nothing_done(list(found.failures.values()), "video")
+    done = [job for job in plan.jobs if job.video.video_id not in found.failures]
     masks = 0
     with out.table_writer(PROPAGATION_TABLE, PROPAGATION) as table:
-        for rows in finished_rows(setup.jobs, setup.finished, whole.failures):
+        for rows in finished_rows(done, plan.finished):
             table.write(rows)
             masks += rows.num_rows
-    counts = {
-        "videos": len(setup.jobs) - len(whole.failures),
-        "videos failed": len(whole.failures),
-        "masks": masks,
-    }
+    counts = {"videos": len(done), "videos failed": len(found.failures), "masks": masks}
     if config.uses_tracks:
-        objects, moments = (
-            finished_table(spec, setup.jobs, setup.finished, whole.failures)
-            for spec in TRACK_TABLES
-        )
+        objects, moments = (finished_table(spec, done, plan.finished) for spec in TRACK_TABLES)
         out.write_table(OBJECTS_TABLE, objects, OBJECTS)
         out.write_table(MOMENTS_TABLE, moments, MOMENTS)
         counts |= {"chosen tracks": objects.num_rows, "moments": moments.num_rows}
-        _warn_of_tracks(whole, config, progress)
-    lines = tuple(line for line in failures if line is not None)
-    return Result(counts, lines, _run_counts(whole), threads=torch.get_num_threads())
+        _warn_of_tracks(found.tracks, config, progress)
+    return Result(
+        counts,
+        tuple(f"video {name}: {error}" for name, error in found.failures.items()),
+        plan.counts() | found.run_counts(),
+        threads=found.threads,
+    )
 
 
 STAGE = Stage(
@@ -104,61 +81,24 @@ STAGE = Stage(
 )
 
 
-def _nothing_done(failures: list[str]) -> TglError:
-    if len(failures) == 1:
-        return CorruptInput(failures[0])
-    return CorruptInput(
-        f"{failures[0]} (the first of {len(failures)} videos, all of which failed; nothing was "
-        "written)"
-    )
-
-
-def together(
-    work: Callable[[], Outcome], config: PropagateConfig, inputs: PropagateInputs, runtime: Runtime
-) -> Outcome | None:
-    """Execute this stage in one process, or in all that a launcher started.
-
-    Args:
-        work: executes the stage with the same config, inputs and runtime; called in the first
-            process only.
-
-    Returns:
-        The result of `work` in the first process, None in the others.
-    """
-
-    def follow(team: Team, order: dict[str, Any]) -> None:
-        previous = [Path(path) for path in order[_PREVIOUS]]
-        out = Workspace(Path(order[_SCRATCH]), STAGE.identity(config), "", previous)
-        stats = Setup.open(config, inputs, runtime, out).work(team, SilentTask())
-        team.report(stats.to_dict())
-
-    return run_together(work, follow)
-
-
 @dataclass(frozen=True)
-class Setup:
-    """Everything that a process of a run needs, equal in all of them.
+class _Plan:
+    """The work of a run.
 
     Attributes:
-        config, inputs, runtime: of the run.
         jobs: one per video, in the order of the index.
-        texts: embeddings of the sentences.
         finished: sentences that are done.
-        given: tracks to make masks of.
+        waiting: videos that are not finished, the longest (frames times sentences) first.
     """
 
-    config: PropagateConfig
-    inputs: PropagateInputs
-    runtime: Runtime
     jobs: list[Job]
-    texts: TextStore
     finished: FinishedUnits
-    given: GivenTracks | None
+    waiting: list[VideoWork]
 
     @classmethod
     def open(
-        cls, config: PropagateConfig, inputs: PropagateInputs, runtime: Runtime, out: Workspace
-    ) -> Setup:
+        cls, config: PropagateConfig, inputs: PropagateInputs, out: Workspace, runtime: Runtime
+    ) -> _Plan:
         """Read the inputs and plan the work.
 
         Raises:
@@ -169,62 +109,94 @@ class Setup:
         texts.require(expression.text for expression in index.expressions)
         jobs = plan_jobs(index, known_moments(index, inputs, config))
         given = None if inputs.tracks is None else GivenTracks(inputs.tracks)
-        finished = FinishedUnits(
-            out,
-            texts,
-            checkpoint_digest(inputs.checkpoint),
-            together=config.uses_tracks,
-            given=given,
-        )
-        return cls(config, inputs, runtime, jobs, texts, finished, given)
+        weights = checkpoint_digest(inputs.checkpoint)
+        keys: dict[tuple[str, str], str] = {}
+        for job in jobs:
+            keys |= sentence_keys(job, texts, weights, together=config.uses_tracks, given=given)
+        finished = FinishedUnits(out, keys, config.uses_tracks)
+        tracks = None if inputs.tracks is None else artifact_digest(inputs.tracks)
+        digests = (weights, artifact_digest(inputs.text), tracks)
+        setup = Setup(config, inputs, runtime, out.path, digests, threads_per_device(runtime))
+        waiting = [
+            VideoWork(setup, job, finished.only(job), missing)
+            for job in jobs
+            if (missing := len(finished.missing(job)))
+        ]
+        waiting.sort(key=lambda work: work.job.video.num_frames * work.sentences, reverse=True)
+        return cls(jobs, finished, waiting)
 
-    def work(self, team: Team, task: Task) -> WorkerStats:
-        """Segment this process's part of the videos."""
-        device = _device(self.runtime, team)
-        model = load_model(self.inputs.checkpoint, self.texts, self.runtime, device)
-        with (
-            ThreadPoolExecutor(self.runtime.workers) as decoders,
-            ThreadPoolExecutor(WRITERS) as writers,
+    def counts(self) -> dict[str, int]:
+        """Counts of finished work that the run takes over."""
+        sentences = sum(len(job.expressions) for job in self.jobs)
+        return {
+            "videos finished before": len(self.jobs) - len(self.waiting),
+            "expressions finished before": sentences - sum(work.sentences for work in self.waiting),
+        }
+
+
+@dataclass
+class _Found:
+    """What became of the videos of a run.
+
+    Attributes:
+        failures: by video, in the order of the index.
+        routes: sentences by what routed them.
+        tracks: counts of tracks, by name.
+        taken_over: sentences that were finished by a worker that died at their video.
+        threads: of torch, None if they differ between devices.
+    """
+
+    failures: dict[str, TglError] = field(default_factory=dict)
+    routes: Counter[str] = field(default_factory=Counter)
+    tracks: Counter[str] = field(default_factory=Counter)
+    taken_over: int = 0
+    threads: int | None = None
+
+    def add(self, work: VideoWork, counts: VideoCounts) -> None:
+        """Add the counts of a video."""
+        self.routes.update(counts.routes)
+        self.tracks.update(counts.tracks)
+        self.taken_over += work.sentences - counts.sentences
+
+    def run_counts(self) -> dict[str, int]:
+        """Counts of this run alone."""
+        found = {f"routed by {source}": n for source, n in sorted(self.routes.items())}
+        if self.taken_over:
+            found["expressions finished by lost workers"] = self.taken_over
+        return found | dict(self.tracks)
+
+
+def _segment(plan: _Plan, runtime: Runtime, progress: Progress) -> _Found:
+    """Segment the videos that are not finished; one that fails does not stop the others."""
+    found, failures, threads = _Found(), {}, set()
+    total = sum(work.sentences for work in plan.waiting)
+    with progress.task("propagate", total, "expression") as task:
+        for work, result in map_on_devices(
+            segment_video,
+            plan.waiting,
+            runtime=runtime,
+            progress=progress,
+            task=task,
+            units=lambda work: work.sentences,
         ):
-            runner = self._kind()(
-                model,
-                self.texts,
-                self.config,
-                runtime=self.runtime,
-                device=device,
-                decoders=decoders,
-                scratch=self.finished.out.path,
-            )
-            return process_videos(self.jobs, runner, self.finished, team, writers, task)
-
-    def _kind(self) -> Callable[..., Runner]:
-        """Makes the runner that the settings ask for."""
-        if self.config.uses_tracks:
-            return partial(TrackRunner, given=self.given)
-        return OnlineRunner if self.config.online else OfflineRunner
+            if isinstance(result, NotLoaded):
+                raise result.error
+            if isinstance(result, TglError):
+                failures[work.job.video.video_id] = input_failure(result)
+                plan.finished.discard(work.job)  # a lost worker leaves parts of it
+            else:
+                found.add(work, result)
+                threads.add(result.threads)
+    names = [job.video.video_id for job in plan.jobs]
+    found.failures = {name: failures[name] for name in names if name in failures}
+    threads = threads or {torch.get_num_threads()}
+    found.threads = threads.pop() if len(threads) == 1 else None
+    return found
 
 
-def _device(runtime: Runtime, team: Team) -> torch.device:
-    """The device of the runtime; of several GPUs, each process of a machine takes its own."""
-    device = pick_device(runtime.device)
-    if device.type == "cuda" and device.index is None and team.place.count > 1:
-        return torch.device("cuda", team.place.local_rank % torch.cuda.device_count())
-    return device
-
-
-def _run_counts(stats: WorkerStats) -> dict[str, int | float]:
-    """Counts of finished work that a run took over, and of the routes of the rest."""
-    taken: dict[str, int | float] = {
-        "videos finished before": stats.videos_before,
-        "expressions finished before": stats.sentences_before,
-    }
-    routed = {f"routed by {source}": n for source, n in sorted(stats.routes.items())}
-    return taken | routed | stats.tracks
-
-
-def _warn_of_tracks(stats: WorkerStats, config: PropagateConfig, progress: Progress) -> None:
+def _warn_of_tracks(tracks: Mapping[str, int], config: PropagateConfig, progress: Progress) -> None:
     """Say where masks are empty for want of a track, of the sentences of this run."""
-    without, left = stats.tracks.get(SENTENCES_WITHOUT, 0), stats.tracks.get(LEFT, 0)
+    without, left = tracks.get(SENTENCES_WITHOUT, 0), tracks.get(LEFT, 0)
     if without:
         progress.warn(
             f"no track fits the masks of {amount(without, 'sentences')}: they are left empty"
@@ -233,16 +205,3 @@ def _warn_of_tracks(stats: WorkerStats, config: PropagateConfig, progress: Progr
         progress.warn(
             f"{amount(left, 'parts of masks')} not tracked: --max-tracks is {config.max_tracks}"
         )
-
-
-def load_model(folder: Path, texts: TextStore, runtime: Runtime, device: torch.device) -> TglModel:
-    """Load a checkpoint on a device, compiled if the runtime says so.
-
-    Raises:
-        SchemaMismatch: the texts are of another width than the checkpoint's.
-    """
-    model = load_for_texts(folder, texts.dim)
-    model.to(device)
-    if runtime.compile:
-        model.backbone.compile_parts()
-    return model

@@ -102,9 +102,11 @@ def _score(
     with progress.task("score", len(videos), "video") as task:
         task.advance(len(tables))
         for job, results in map_jobs(score_video, jobs, runtime=runtime):
-            if isinstance(results, TglError):
-                raise results
             name = job.video.video_id
+            if isinstance(results, TglError):
+                if results.where is None:
+                    results.relocate(f"video {name}")
+                raise results
             tables[name] = frame_table(job.video, results)
             if config.missing != ERROR or not any(result.faults for result in results):
                 out.finish(name, keys[name], tables[name])

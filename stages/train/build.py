@@ -15,7 +15,7 @@ from schemas.errors import ConfigError, CorruptInput, SchemaMismatch, TglError
 from schemas.receipts import read_receipt
 from schemas.wording import amount
 from stages.core.engine.runtime import Runtime, usable_cores
-from stages.core.engine.workers.pool import start_forkserver
+from stages.core.engine.workers.forkserver import start_forkserver
 from stages.core.index.index import Index
 from stages.core.index.texts import MAPPED_SUFFIX, TextStore
 from stages.core.model import device

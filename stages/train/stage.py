@@ -19,7 +19,7 @@ from stages.core.engine.progress import Progress, SilentProgress
 from stages.core.engine.runtime import Runtime
 from stages.core.engine.stage import Result, Stage
 from stages.core.engine.version import TGL_VERSION
-from stages.core.engine.workers.processes import place
+from stages.core.engine.workers.launcher import launched_processes
 from stages.core.engine.workspace import Workspace
 from stages.core.index.frame_files import require_unchanged
 from stages.core.model.checkpoint import save_checkpoint
@@ -165,7 +165,7 @@ def together(
     Returns:
         the outcome of `work` in the main process, None in the others.
     """
-    if place().count == 1:
+    if launched_processes() == 1:
         return work()
     accelerator = make_accelerator(runtime)
     outcome = None

@@ -109,8 +109,8 @@ def start(address: str) -> None:
     listening.listen()
     if os.fork() == 0:
         os.setsid()
-        pool = importlib.import_module("stages.core.engine.workers.pool")
-        pool.start_forkserver(WORKERS_LOAD)
+        forkserver = importlib.import_module("stages.core.engine.workers.forkserver")
+        forkserver.start_forkserver(WORKERS_LOAD)
         gc.collect()
         gc.freeze()  # else the first collection in a child would copy all of the memory
         _serve(listening)

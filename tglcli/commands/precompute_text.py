@@ -11,7 +11,7 @@ from stages.precompute_text.config import TextConfig, installed_tagger, text_inp
 from tglcli.options import RunOptions, stage_command
 
 
-@stage_command(TextConfig, runtime=("device", "precision"))
+@stage_command(TextConfig, runtime=("scheduler", "device", "devices", "precision"))
 def precompute_text(
     index: Annotated[Path, typer.Argument(help="Index of tgl build-moments.")],
     out: Annotated[Path, typer.Argument(help="Folder to write.")],

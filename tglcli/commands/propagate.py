@@ -9,7 +9,6 @@ from typing import Annotated
 import typer
 
 from stages.core.engine.digest import require_folder
-from stages.core.engine.workers.processes import place
 from stages.core.model.loading.hub import checkpoint_folder, config_folder
 from stages.propagate.config import (
     FILE,
@@ -28,7 +27,7 @@ from tglcli.options import RunOptions, stage_command
 
 @stage_command(
     PropagateConfig,
-    runtime=("workers", "device", "precision", "compile"),
+    runtime=("workers", "scheduler", "device", "devices", "precision", "compile"),
     own=("moments", "tracks"),
 )
 def propagate(
@@ -66,7 +65,7 @@ def propagate(
     Examples:
         tgl propagate index text checkpoint masks
         tgl propagate index text checkpoint masks --moments annotated --tracks off
-        tgl propagate index text checkpoint masks --moments selected/moments.parquet
+        tgl propagate index text checkpoint masks --devices all
     """
     for folder in (index, text):
         require_folder(folder)  # before a checkpoint is looked for, and maybe downloaded
@@ -84,9 +83,9 @@ def propagate(
     if dry_run:
         _print_cost(config, inputs, run, tflops, as_json=as_json)
         return
-    from stages.propagate.stage import STAGE, together
+    from stages.propagate.stage import STAGE
 
-    together(lambda: run.execute(STAGE, config, inputs, out), config, inputs, run.runtime)
+    run.execute(STAGE, config, inputs, out)
 
 
 def _print_cost(
@@ -100,7 +99,6 @@ def _print_cost(
     from stages.propagate.dry_run.run import propagate_cost
     from tglcli.cost_tables import print_json, print_propagate_cost
 
-    if place().rank == 0:
-        cost = propagate_cost(config, inputs, run.runtime, tflops=tflops)
-        show = print_json if as_json else print_propagate_cost
-        show(cost)
+    cost = propagate_cost(config, inputs, run.runtime, tflops=tflops)
+    show = print_json if as_json else print_propagate_cost
+    show(cost)

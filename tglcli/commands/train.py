@@ -10,7 +10,7 @@ import typer
 
 from schemas.errors import ConfigError
 from stages.core.engine.digest import require_folder
-from stages.core.engine.workers.processes import place
+from stages.core.engine.workers.launcher import launched_rank
 from stages.core.model.loading.catalog import DEFAULT_BACKBONE
 from stages.core.model.loading.hub import backbone_folder, checkpoint_folder, config_folder
 from stages.train.config import (
@@ -133,7 +133,7 @@ def _print_cost(
     from stages.train.dry_run.run import train_cost
     from tglcli.cost_tables import print_json, print_train_cost
 
-    if place().rank == 0:
+    if launched_rank() == 0:
         cost = train_cost(config, inputs, run.runtime, tflops=tflops)
         show = print_json if as_json else print_train_cost
         show(cost)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from schemas.errors import CorruptInput, MissingInput, SchemaMismatch, TglError
+from schemas.errors import CorruptInput, LostWorker, MissingInput, SchemaMismatch, TglError
 
 _ACCELERATOR = "OutOfMemoryError"  # torch's own type, for every kind of accelerator
 _MESSAGES = ("can't allocate memory", "out of memory", "ALLOC_FAILED")
@@ -18,7 +18,7 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and any(words in str(error) for words in _MESSAGES)
 
 
-INPUT_FAILURES = (MissingInput, CorruptInput, SchemaMismatch)
+INPUT_FAILURES = (MissingInput, CorruptInput, SchemaMismatch, LostWorker)
 """Errors of a single input; any other ends the run."""
 
 

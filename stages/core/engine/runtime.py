@@ -30,13 +30,13 @@ class Runtime(Settings):
         usable_cores, "Number of workers; by default one per usable core.", low=1
     )
     scheduler: str | None = setting(
-        None, "Address of a Dask scheduler, tcp://HOST:PORT, to use instead of local workers."
+        None, "Dask scheduler, tcp://HOST:PORT, whose workers do the work instead of this machine."
     )
     device: str = setting(AUTO, "cpu, cuda, cuda:1, mps, or auto for the best one available.")
     devices: str | None = setting(
         None,
-        "Devices to spread the videos over, one process each: cuda:0,cuda:1, or all for every "
-        "GPU; by default one, --device.",
+        "Devices to divide the work over, one process each: numbers of GPUs (0,1), all, or names "
+        "(cpu,cpu).",
     )
     precision: str = setting(AUTO, "auto is bf16 on GPUs that have it.", choices=PRECISIONS)
     compile: bool = setting(False, "Compile the network with torch.compile.")

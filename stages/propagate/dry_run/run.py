@@ -16,7 +16,7 @@ import torch
 
 from schemas.errors import ConfigError, CorruptInput
 from stages.core.engine.runtime import BF16, FP32, Runtime
-from stages.core.engine.workers.processes import place
+from stages.core.engine.workers.devices import device_names
 from stages.core.index.index import Index
 from stages.core.index.texts import TextStore
 from stages.core.model import budgets
@@ -107,11 +107,12 @@ def propagate_cost(
     shape = _typical(config, index, jobs, objects)
     outline = partial(outline_checkpoint, inputs.checkpoint, texts.dim)
     video: dict[str, VideoCost] = {}
+    devices = device_names(runtime)
     for precision in (BF16, FP32):
-        device = ShapeDevice(gpu=runtime.device != "cpu", precision=precision)
+        device = ShapeDevice(gpu="cpu" not in devices, precision=precision)
         model = device.model(outline)
         video[precision] = video_cost(model, config, device, shape)
-    cost, parts, processes = video[FP32], parts_of(model), place().count
+    cost, parts, processes = video[FP32], parts_of(model), len(devices)
     frames = [job.video.num_frames for job in jobs]
     masks = sum(n * len(job.expressions) for n, job in zip(frames, jobs, strict=True))
     flops = cost.per_frame * sum(frames) + cost.per_sentence * masks

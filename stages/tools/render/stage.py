@@ -76,6 +76,8 @@ def run(
     failures: list[TglError] = []
     for job, drawn in _work(jobs, runtime, progress):
         if isinstance(drawn, TglError):
+            if drawn.where is None:
+                drawn.relocate(f"video {job.video.video_id}")
             failures.append(input_failure(drawn))
             remove_tree(job.folder)
         else:

@@ -16,7 +16,7 @@ from schemas.tables import MOMENTS
 from stages.core.engine.progress import Progress
 from stages.core.engine.runtime import Runtime
 from stages.core.engine.stage import Result
-from stages.core.engine.workers.devices import DeviceWorker
+from stages.core.engine.workers.devices import DeviceWorker, NotLoaded
 from stages.core.engine.workspace import Workspace
 from stages.core.index.frame_files import require_unchanged
 from stages.core.index.index import Index
@@ -26,7 +26,7 @@ from stages.tools.select_moments.agreement import frame_iou, frame_precision, sp
 from stages.tools.select_moments.config import TRUTH, SelectConfig, SelectInputs
 from stages.tools.select_moments.judges.judge import Case
 from stages.tools.select_moments.judges.registry import load_judge, prepare_judge
-from stages.tools.select_moments.videos import NotLoaded, VideoJob, run_videos
+from stages.tools.select_moments.videos import VideoJob, run_videos
 
 if TYPE_CHECKING:
     from stages.tools.select_moments.judges.judge import Judge, Verdict
@@ -88,9 +88,9 @@ def select_for_referents(
 
 def judge_video(job: VideoJob, worker: DeviceWorker) -> pa.Table | NotLoaded:
     """Verdicts on one video."""
-    index = worker.keep(("index", *job.kept), lambda: Index.open(job.inputs.index))
+    index = worker.keep("index", job.kept, lambda: Index.open(job.inputs.index))
     try:
-        judge = worker.keep(("judge", *job.kept), lambda: _load_judge(job, worker))
+        judge = worker.keep("judge", job.kept, lambda: _load_judge(job, worker))
     except TglError as error:
         return NotLoaded(error)
     case = case_of(index, job.video_id)

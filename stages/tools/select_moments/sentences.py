@@ -16,7 +16,7 @@ from schemas.tables import MOMENTS
 from stages.core.engine.progress import Progress
 from stages.core.engine.runtime import Runtime
 from stages.core.engine.stage import Result
-from stages.core.engine.workers.devices import DeviceWorker
+from stages.core.engine.workers.devices import DeviceWorker, NotLoaded
 from stages.core.engine.workspace import Workspace
 from stages.core.index.frame_files import require_unchanged
 from stages.core.index.index import Index, Video
@@ -25,7 +25,7 @@ from stages.core.model.loading.families import require_image_text
 from stages.core.model.loading.hub import require_model
 from stages.tools.select_moments.config import MODEL_OPTION, SelectConfig, SelectInputs, source_name
 from stages.tools.select_moments.spans import choose_spans, spread
-from stages.tools.select_moments.videos import NotLoaded, VideoJob, run_videos
+from stages.tools.select_moments.videos import VideoJob, run_videos
 
 if TYPE_CHECKING:
     from stages.tools.select_moments.scorers import FrameScorer
@@ -75,10 +75,10 @@ def select_for_sentences(
 def select_video(job: VideoJob, worker: DeviceWorker) -> pa.Table | NotLoaded:
     """Rows of the moments table of one video, and each sentence's best frame."""
     config = job.config
-    index = worker.keep(("index", *job.kept), lambda: Index.open(job.inputs.index))
+    index = worker.keep("index", job.kept, lambda: Index.open(job.inputs.index))
     video = index.videos[job.video_id]
     try:
-        scorer = worker.keep(("scorer", *job.kept), lambda: _scorer(job, worker))
+        scorer = worker.keep("scorer", job.kept, lambda: _scorer(job, worker))
     except TglError as error:
         return NotLoaded(error)
     require_unchanged(video)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
@@ -13,7 +13,7 @@ from stages.core.engine.digest import text_digest
 from stages.core.engine.failures import input_failure, nothing_done
 from stages.core.engine.progress import Progress
 from stages.core.engine.runtime import Runtime
-from stages.core.engine.workers.devices import DeviceFunction, map_on_devices
+from stages.core.engine.workers.devices import DeviceFunction, NotLoaded, map_on_devices
 from stages.core.engine.workspace import Workspace
 from stages.core.index.index import Index, Video
 from stages.tools.select_moments.config import SelectConfig, SelectInputs
@@ -40,13 +40,6 @@ class VideoJob:
     def kept(self) -> tuple[SelectConfig, str]:
         """The key of what a worker keeps from one video of a run to the next."""
         return self.config, self.digest
-
-
-@dataclass(frozen=True)
-class NotLoaded:
-    """The failure of a job that could not load its model: no other video can do better."""
-
-    error: TglError
 
 
 @dataclass(frozen=True)
@@ -102,14 +95,18 @@ def run_videos(
     tables = {name: out.finished(name, digest) for name in names}
     waiting = [name for name in names if tables[name] is None]
     failures: dict[str, TglError] = {}
+    if runtime.scheduler is not None and inputs.model is not None:  # machines work elsewhere
+        config = replace(config, model=str(inputs.model.absolute()))
     if waiting:
         prepare()
+        waiting.sort(key=lambda name: units(index.videos[name]), reverse=True)
         total = sum(units(index.videos[name]) for name in waiting)
         with progress.task("select-moments", total, "frame") as task:
             for done, rows in map_on_devices(
                 work,
                 [VideoJob(config, inputs, runtime, digest, name) for name in waiting],
                 runtime=runtime,
+                progress=progress,
                 task=task,
                 units=lambda job: units(index.videos[job.video_id]),
             ):

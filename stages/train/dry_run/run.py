@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 from stages.core.engine.runtime import BF16, FP32, Runtime
-from stages.core.engine.workers.processes import place
+from stages.core.engine.workers.launcher import launched_processes
 from stages.core.model.cost.meters import network_hours
 from stages.core.model.cost.parts import Part, parts_of
 from stages.core.model.cost.shapes import CountingDevice, ShapeDevice
@@ -153,7 +153,7 @@ def train_cost(
     if config.adapter_steps:
         adapter = step_cost(model, config, device, replace(shape, adapter_only=True))
     parts = parts_of(model)
-    processes = place().count
+    processes = launched_processes()
     flops = config.steps * step.flops
     flops += config.adapter_steps * adapter.flops if adapter is not None else 0
     flops *= config.accumulate

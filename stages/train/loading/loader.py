@@ -13,13 +13,13 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from schemas.errors import SystemRefused, TglError
 from stages.core.engine.runtime import Runtime, usable_cores
-from stages.core.engine.workers.pool import end_with_parent, start_forkserver, uninterrupted
+from stages.core.engine.workers.forkserver import end_with_parent, start_forkserver, uninterrupted
 
 Item = TypeVar("Item")
 Batch = TypeVar("Batch")
 
 WORKER_MODULES = ("stages.train.loading.loader", "stages.train.loading.batch")
-"""For :func:`stages.core.engine.workers.pool.start_forkserver`."""
+"""For :func:`stages.core.engine.workers.forkserver.start_forkserver`."""
 _TENSORS = 16
 """Most of a batch; each that comes from a worker keeps a file open while it exists."""
 _PREFETCHED = 2

@@ -63,7 +63,7 @@ def write_propagated(job: Job, worker: DeviceWorker) -> WrittenVideo:
     if accepted:
         require_unchanged(job.video)
         device = pick_device(worker.device)
-        backbone = worker.keep(("backbone", job.weights), partial(_load, job, device))
+        backbone = worker.keep("backbone", job.weights, partial(_load, job, device))
         referents |= _propagate(job, accepted, masks, backbone, device)
     return write_video(job, referents)
 

@@ -19,7 +19,7 @@ from stages.core.engine.failures import input_failure, nothing_done
 from stages.core.engine.progress import Progress, SilentTask
 from stages.core.engine.runtime import Runtime
 from stages.core.engine.stage import Result, Stage
-from stages.core.engine.workers.devices import map_on_devices
+from stages.core.engine.workers.devices import map_on_devices, threads_per_device
 from stages.core.engine.workers.pool import map_jobs
 from stages.core.engine.workspace import Workspace
 from stages.core.index.frame_files import frames_digest
@@ -88,7 +88,7 @@ def _write(
     """Write the videos that no earlier run finished; returns the errors of those that failed."""
     failures: dict[str, TglError] = {}
     with progress.task("assemble", len(waiting), "video") as task:
-        for job, written in _written(waiting, config, runtime):
+        for job, written in _written(waiting, config, runtime, progress):
             name = job.video.video_id
             if isinstance(written, TglError):
                 failures[name] = input_failure(written)
@@ -118,7 +118,7 @@ def _jobs(
                 safe_name(track.anno_id, where=f"{inputs.tracks}, {video.video_id}")
         sentences = tuple(Sentence(e, tuple(accepted.get(e.key, ()))) for e in expressions)
         if sentences:
-            settings = (runtime.workers, runtime.precision, weights)
+            settings = (threads_per_device(runtime), runtime.precision, weights)
             jobs.append(Job(config, inputs, out.path, video, sentences, *settings))
     return jobs
 
@@ -145,14 +145,16 @@ def _key(job: Job, masks: MaskStore) -> str:
 
 
 def _written(
-    jobs: Sequence[Job], config: AssembleConfig, runtime: Runtime
+    jobs: Sequence[Job], config: AssembleConfig, runtime: Runtime, progress: Progress
 ) -> Iterator[tuple[Job, WrittenVideo | TglError]]:
     """Write the videos, in parallel or on the runtime's devices."""
     if not config.propagates:
         return map_jobs(write_tracked, jobs, runtime=runtime)
     from stages.zero_shot.assemble.dual_path import write_propagated
 
-    return map_on_devices(write_propagated, jobs, runtime=runtime, task=SilentTask())
+    return map_on_devices(
+        write_propagated, jobs, runtime=runtime, progress=progress, task=SilentTask()
+    )
 
 
 def _finish(out: Workspace, job: Job, key: str, written: WrittenVideo) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import cached_property
 
 import pyarrow.compute as pc
 
-from schemas.errors import TglError
+from schemas.errors import LostWorker, TglError
 from schemas.layouts import CANDIDATES_TABLE
 from schemas.receipts import canonical_json
 from schemas.tables import CANDIDATES
@@ -17,7 +18,7 @@ from stages.core.engine.failures import nothing_done
 from stages.core.engine.progress import Progress, Task
 from stages.core.engine.runtime import Runtime
 from stages.core.engine.stage import Result, Stage
-from stages.core.engine.workers.devices import map_on_devices
+from stages.core.engine.workers.devices import map_on_devices, threads_per_device
 from stages.core.engine.workspace import Workspace
 from stages.core.index.frame_files import frames_digest
 from stages.core.index.index import Index, Video
@@ -110,7 +111,7 @@ def _search(
     frames = sum(len(searched_frames(video.num_frames, config)) for video in waiting)
     with progress.task("ground", frames, "frame") as task:
         search = _true_boxes if config.references else _detected
-        for video, found in search(waiting, units, runtime, task):
+        for video, found in search(waiting, units, runtime, progress, task):
             if isinstance(found, VideoFailure):
                 failures[video.video_id] = found.error
                 units.forget(video)
@@ -183,7 +184,7 @@ class _Units:
 
 
 def _detected(
-    videos: Sequence[Video], units: _Units, runtime: Runtime, task: Task
+    videos: Sequence[Video], units: _Units, runtime: Runtime, progress: Progress, task: Task
 ) -> Iterator[tuple[Video, VideoCandidates | VideoFailure]]:
     """Search videos with a detector, the longest first."""
     config = units.config
@@ -191,16 +192,23 @@ def _detected(
     jobs = [_job(video, units, tag, runtime) for video in videos]
     jobs.sort(key=lambda job: len(job.frames) * len(job.expressions), reverse=True)
     results = map_on_devices(
-        search_video, jobs, runtime=runtime, task=task, units=lambda job: len(job.frames)
+        search_video,
+        jobs,
+        runtime=runtime,
+        progress=progress,
+        task=task,
+        units=lambda job: len(job.frames),
     )
     for job, found in results:
+        if isinstance(found, LostWorker):
+            found = VideoFailure(found)
         if isinstance(found, TglError):
             raise found  # of the detector, so the same for every video
         yield job.video, found
 
 
 def _true_boxes(
-    videos: Sequence[Video], units: _Units, runtime: Runtime, task: Task
+    videos: Sequence[Video], units: _Units, runtime: Runtime, progress: Progress, task: Task
 ) -> Iterator[tuple[Video, VideoCandidates | VideoFailure]]:
     """Make candidates of true boxes, video by video."""
     for video in videos:
@@ -217,14 +225,17 @@ def _true_boxes(
 
 def _job(video: Video, units: _Units, tag: Tag | None, runtime: Runtime) -> VideoJob:
     expressions = units.index.expressions_of(video.video_id)
+    config, folder = units.config, units.inputs.model
+    if runtime.scheduler is not None and folder is not None:  # machines work in other folders
+        config = replace(config, model=str(folder.absolute()))
     return VideoJob(
         video,
         expressions,
         [None if tag is None else noun_phrase(expression.text, tag) for expression in expressions],
         searched_frames(video.num_frames, units.config),
-        units.config,
+        config,
         runtime.precision,
-        runtime.workers,
+        threads_per_device(runtime),
         units.path,
     )
 

@@ -73,6 +73,7 @@ def search_video(job: VideoJob, worker: DeviceWorker) -> VideoCandidates | Video
     """
     config = job.config
     detector = worker.keep(
+        "detector",
         (config.model, config.image_size, job.precision),
         lambda: _load(config, worker.device, job.precision),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from schemas.errors import TglError
+from schemas.errors import LostWorker, TglError
 from schemas.receipts import canonical_json
 from schemas.wording import amount, listing
 from stages.core.engine.digest import text_digest, weights_digest
@@ -12,7 +12,7 @@ from stages.core.engine.failures import nothing_done
 from stages.core.engine.progress import Progress
 from stages.core.engine.runtime import Runtime
 from stages.core.engine.stage import Result, Stage
-from stages.core.engine.workers.devices import map_on_devices
+from stages.core.engine.workers.devices import map_on_devices, threads_per_device
 from stages.core.engine.workspace import Workspace
 from stages.core.index.candidates import read_candidates
 from stages.core.index.frame_files import frames_digest
@@ -42,8 +42,12 @@ def run(
         index.require_frames()
     waiting = with_features(waiting, inputs.candidates.parent, units.weights, progress)
     with progress.task("track", sum(map(_steps, waiting)), "step") as task:
-        results = map_on_devices(track_video, waiting, runtime=runtime, task=task, units=_steps)
+        results = map_on_devices(
+            track_video, waiting, runtime=runtime, progress=progress, task=task, units=_steps
+        )
         for job, found in results:
+            if isinstance(found, LostWorker):
+                found = VideoFailure(found)
             if isinstance(found, TglError):
                 raise found  # of the backbone, so the same for every video
             if isinstance(found, VideoFailure):
@@ -137,7 +141,7 @@ class _Units:
                 config,
                 inputs.backbone,
                 runtime.precision,
-                runtime.workers,
+                threads_per_device(runtime),
             )
             for video in index.videos.values()
         ]

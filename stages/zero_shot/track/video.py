@@ -72,9 +72,8 @@ def track_video(job: TrackJob, worker: DeviceWorker) -> VideoTracks | VideoFailu
     """
     if not job.candidates.num_rows:
         return VideoTracks.empty()
-    # A worker of a cluster outlives a run, and the next one may name another backbone.
-    key = ("backbone", job.backbone, job.config.image_size)
-    backbone = worker.keep(key, lambda: _load(job, worker.device))
+    key = (job.backbone, job.config.image_size)
+    backbone = worker.keep("backbone", key, lambda: _load(job, worker.device))
     try:
         require_unchanged(job.video)
         return _Tracking(job, backbone, worker).run()

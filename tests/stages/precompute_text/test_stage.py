@@ -17,11 +17,14 @@ from transformers import AutoModel, AutoTokenizer
 
 from schemas.directories import list_folder
 from schemas.errors import CorruptInput, MissingInput, SchemaMismatch, TglError
+from schemas.layouts import TEXTS_TABLE
 from schemas.parquet import read_table
 from schemas.tables import TEXTS
+from stages.core.engine.execute import execute
 from stages.core.engine.progress import SilentProgress
 from stages.core.engine.runtime import Runtime
 from stages.core.index.texts import TextStore
+from stages.core.model.text_encoders import encoding
 from stages.precompute_text.config import (
     TextConfig,
     TextInputs,
@@ -134,6 +137,28 @@ def test_a_transformers_encoder_gives_its_own_states(
     found = store.get("a cat jumping")
     assert found.tokens == ("<s>", "a", "cat", "jumping", "</s>")
     assert found.motion.tolist() == [False, False, False, True, False]
+
+
+def test_the_number_of_devices_changes_nothing(
+    run_stage: Callable,
+    sentences_index: Callable,
+    tiny_roberta: Path,
+    scheduler: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Batches of two sentences; the hashed words need no torch in the other processes."""
+    monkeypatch.setattr(encoding, "TOKENS_PER_BATCH", 16)
+    index = sentences_index(SENTENCES)
+    for encoder, runtime in (
+        ("hash", Runtime(devices="meta,meta")),
+        (str(tiny_roberta), Runtime(device="cpu", scheduler=scheduler)),
+    ):
+        config, inputs = TextConfig(encoder=encoder), _inputs(index, encoder)
+        one, more = tmp_path / f"{Path(encoder).name}-one", tmp_path / f"{Path(encoder).name}-more"
+        run_stage(STAGE, config, inputs, one)
+        execute(STAGE, config, inputs, more, runtime=runtime, progress=SilentProgress())
+        assert (one / TEXTS_TABLE).read_bytes() == (more / TEXTS_TABLE).read_bytes()
 
 
 def test_long_sentences_are_cut_and_counted(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +27,8 @@ from stages.core.model.checkpoint import save_checkpoint
 from stages.core.model.config import ModelConfig
 from stages.core.model.tgl import TglModel
 from stages.propagate.config import PropagateInputs
+
+sys.path.insert(0, str(Path(__file__).parent))  # workers import jobs of the tests
 
 HEIGHT, WIDTH = 50, 70
 TEXT_DIM = 8

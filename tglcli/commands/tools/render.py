@@ -11,7 +11,7 @@ from stages.tools.render.config import RenderConfig, RenderInputs
 from tglcli.options import RunOptions, stage_command
 
 
-@stage_command(RenderConfig, runtime=("workers",))
+@stage_command(RenderConfig, runtime=("workers", "scheduler"))
 def render(
     preds: Annotated[
         Path,

@@ -4,21 +4,30 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeVar
 
 from schemas.errors import ConfigError, TglError
-from stages.core.engine.progress import SilentTask, Task
+from schemas.wording import amount
+from stages.core.engine.progress import Progress, Task
 from stages.core.engine.runtime import AUTO, BF16, FP32, Runtime, usable_cores
-from stages.core.engine.workers.pool import attempt, map_cluster, map_processes
+from stages.core.engine.workers.cluster import map_cluster
+from stages.core.engine.workers.processes import Hooks, Send, attempt, map_processes
+from stages.core.engine.workers.units import (
+    SentUnits,
+    SilentUnits,
+    UnitBar,
+    Units,
+    receive,
+)
 
 J = TypeVar("J")
 R = TypeVar("R")
 T = TypeVar("T")
 
 EVERY_GPU = "all"
-_CPU = "cpu"
+_CPU, _GPU = "cpu", "cuda:"
 
 
 class DeviceWorker:
@@ -26,55 +35,49 @@ class DeviceWorker:
 
     Args:
         device: name of a torch device, or auto.
-        task: advances while a job runs.
-        total: units of all jobs.
-
-    Attributes:
-        advanced: units that jobs reported so far.
+        units: receive the progress of the running job.
     """
 
-    def __init__(self, device: str, task: Task | None = None, total: int = 0):
+    def __init__(self, device: str, units: Units | None = None):
         self.device = device
-        self.advanced = 0
-        self._task = task or SilentTask()
-        self._total = total
-        self._began = self._units = 0
-        self._corrected = False
-        self._kept: dict[object, Any] = {}
+        self.units = units or SilentUnits()
+        self._kept: dict[str, tuple[object, Any]] = {}
 
-    def keep(self, key: object, make: Callable[[], T]) -> T:
-        """Return the object of a key, made for the first job and kept for the later ones."""
-        if key not in self._kept:
-            self._kept[key] = make()
-        return self._kept[key]
+    def keep(self, name: str, key: object, make: Callable[[], T]) -> T:
+        """Return an object that is made for the first job and kept for the later ones.
+
+        A worker of a cluster outlives a run, so that the next one may need another network.
+
+        Args:
+            name: of the object; only one of each name is kept.
+            key: everything that it is made from; another key makes another object.
+            make: makes the object.
+        """
+        known = self._kept.get(name)
+        if known is None or known[0] != key:
+            self._kept.pop(name, None)  # else both would be in memory while the new one is made
+            known = self._kept[name] = key, make()
+        return known[1]
 
     def advance(self, units: int = 1) -> None:
-        """Report finished units of the running job; seen where the job runs in this process."""
-        self.advanced += units
-        self._task.advance(units)
+        """Report finished units of the running job."""
+        self.units.advance(units)
 
     def expect(self, left: int) -> None:
-        """Correct the number of units that the running job still has; seen as ``advance`` is."""
-        units = self.advanced - self._began + left
-        self._total += units - self._units
-        self._units, self._corrected = units, True
-        self._task.expect(self._total)
-
-    def begin(self, units: int) -> None:
-        """Begin a job that is thought to have some units."""
-        self._began, self._units, self._corrected = self.advanced, units, False
-
-    def end(self) -> None:
-        """End the job: what it did not report is done, or never was if it corrected its units."""
-        left = self._began + self._units - self.advanced
-        if left < 0 or self._corrected:
-            self.expect(0)
-        else:
-            self._task.advance(left)
+        """Correct the number of units that the running job still has."""
+        self.units.expect(left)
 
 
 DeviceFunction = Callable[[J, DeviceWorker], R]
 """At module level, so that another process or machine can find it."""
+
+
+@dataclass(frozen=True)
+class NotLoaded:
+    """The result of a job whose network could not be loaded: no other job can do better."""
+
+    error: TglError
+
 
 _worker = DeviceWorker(_CPU)
 """The worker of a process that :func:`map_on_devices` started, or of a cluster's machine."""
@@ -88,53 +91,59 @@ def map_on_devices(
     jobs: Iterable[J],
     *,
     runtime: Runtime,
+    progress: Progress,
     task: Task,
     units: Callable[[J], int] = lambda job: 1,
 ) -> Iterator[tuple[J, R | TglError]]:
     """Apply `function` to every job on the runtime's devices; yields pairs as they finish.
 
     Jobs run in this process if there is one device, else in one process per device, or on the
-    machines of the runtime's Dask scheduler (each on its own best device). An expected failure
-    (TglError) of one job is its result, so that others go on.
+    workers of the runtime's Dask scheduler (each on its own best device). An expected failure
+    (TglError) of one job is its result, so that others go on. A job whose worker died is tried once
+    more when the others are finished; LostWorker is its result if a worker dies at it again.
 
     Args:
         function: takes a job and the worker that it runs on.
         jobs: the longest first, if that is known: the last one is waited for.
-        task: advances by `units(job)` for every job, failed ones included; of a job in this
-            process by what the job itself reports.
+        progress: is told of workers that died.
+        task: advances by what jobs report, and at the end of each, failed ones included, to
+            `units(job)` altogether. Jobs on a cluster report at their end only.
         units: of progress that a job has, as far as is known before it begins.
 
     Raises:
-        ConfigError: an unknown device, or no GPU for `all`.
-        TglError: a worker process died, or the scheduler cannot be reached.
+        ConfigError: an unknown device, no GPU for `all`, or devices beside a scheduler.
+        TglError: worker processes die again and again, or the scheduler cannot be reached.
     """
+    known = list(jobs)
+    bar = UnitBar(task, sum(map(units, known)))
+    names = device_names(runtime)
     if runtime.scheduler is not None:
         work: Callable[[J], R] = partial(_on_cluster, function, runtime.device)
-        results = map_cluster(work, jobs, runtime.scheduler)
+        for job, result in map_cluster(work, known, runtime.scheduler):
+            bar.job(units(job)).end()
+            yield job, result
+    elif len(names) == 1:
+        yield from _here(function, known, names[0], bar, units)
     else:
-        names = device_names(runtime)
-        if len(names) == 1:
-            yield from _here(function, list(jobs), names[0], task, units)
-            return
-        prepare = partial(_begin, max(1, usable_cores() // len(names)))
-        results = map_processes(partial(_in_process, function), jobs, prepare, names)
-    for job, result in results:
-        task.advance(units(job))
-        yield job, result
+        yield from _in_processes(function, known, names, bar, units, progress)
 
 
 def device_names(runtime: Runtime) -> list[str]:
     """Return the devices of a runtime, one per process; a name may be repeated.
 
     Raises:
-        ConfigError: an empty name, or no GPU for `all`.
+        ConfigError: an empty name, no GPU for `all`, or devices beside a scheduler.
     """
     if runtime.devices is None:
         return [runtime.device]
+    if runtime.scheduler is not None:
+        raise ConfigError(
+            "each worker of a cluster uses its own device", where="--devices", hint="leave it out"
+        )
     if runtime.devices == EVERY_GPU:
         import torch
 
-        names = [f"cuda:{number}" for number in range(torch.cuda.device_count())]
+        names = [f"{_GPU}{number}" for number in range(torch.cuda.device_count())]
         if not names:
             raise ConfigError("this machine has no GPU", where="--devices", hint="name cpu")
         return names
@@ -143,9 +152,14 @@ def device_names(runtime: Runtime) -> list[str]:
         raise ConfigError(
             f"{runtime.devices!r} has an empty name",
             where="--devices",
-            hint="separate names by commas, such as cuda:0,cuda:1",
+            hint="separate names by commas, such as 0,1",
         )
-    return names
+    return [f"{_GPU}{name}" if name.isdecimal() else name for name in names]
+
+
+def threads_per_device(runtime: Runtime) -> int:
+    """Return the number of the runtime's workers that each device has, to read frames for it."""
+    return max(1, runtime.workers // len(device_names(runtime)))
 
 
 def settled(runtime: Runtime) -> Runtime:
@@ -175,29 +189,79 @@ def _here(
     function: DeviceFunction[J, R],
     jobs: Sequence[J],
     device: str,
-    task: Task,
+    bar: UnitBar,
     units: Callable[[J], int],
 ) -> Iterator[tuple[J, R | TglError]]:
-    worker = DeviceWorker(device, task, sum(map(units, jobs)))
+    worker = DeviceWorker(device)
     for job in jobs:
-        worker.begin(units(job))
+        worker.units = own = bar.job(units(job))
         result = attempt(partial(function, worker=worker), job)  # type: ignore[call-arg]
-        worker.end()
+        own.end()
         yield job, result
 
 
-def _begin(threads: int, device: str) -> None:
+def _in_processes(
+    function: DeviceFunction[J, R],
+    jobs: Sequence[J],
+    names: Sequence[str],
+    bar: UnitBar,
+    units: Callable[[J], int],
+    progress: Progress,
+) -> Iterator[tuple[J, R | TglError]]:
+    _require_gpus(names)
+    running = [bar.job(units(job)) for job in jobs]
+
+    def note(numbered: tuple[int, J], content: Any) -> None:
+        receive(content, running[numbered[0]])
+
+    def lost(numbered: tuple[int, J]) -> None:
+        number, job = numbered
+        running[number].lose(units(job))
+        running[number] = bar.job(units(job))
+
+    prepare = partial(_begin, max(1, usable_cores() // len(names)))
+    hooks = Hooks(prepare, note, lost, progress.warn)
+    work = partial(_in_process, function)
+    for (number, job), result in map_processes(work, enumerate(jobs), names, hooks):
+        running[number].end()
+        yield job, result
+
+
+def _require_gpus(names: Sequence[str]) -> None:
+    """Raise ConfigError if a GPU is named that this machine does not have."""
+    numbers = [int(name[len(_GPU) :]) for name in names if name.startswith(_GPU)]
+    if not numbers:
+        return
+    import torch
+
+    count = torch.cuda.device_count()
+    if max(numbers) >= count:
+        raise ConfigError(
+            f"no GPU {max(numbers)}, this machine has {amount(count, 'GPUs')}, counted from 0",
+            where="--devices",
+        )
+
+
+def _begin(threads: int, device: str, send: Send) -> None:
     """Prepare this process for the jobs of one device."""
     global _worker
-    _worker = DeviceWorker(device)
+    _worker = DeviceWorker(device, SentUnits(send))
     if device == _CPU:
         import torch
 
         torch.set_num_threads(threads)  # else every process would use all cores
+    elif device.startswith(_GPU):
+        import torch
+
+        torch.cuda.set_device(device)  # else what names no device would go to the first GPU
 
 
-def _in_process(function: DeviceFunction[J, R], job: J) -> R:
-    return function(job, _worker)
+def _in_process(function: DeviceFunction[J, R], numbered: tuple[int, J]) -> R:
+    try:
+        return function(numbered[1], _worker)
+    finally:
+        if isinstance(_worker.units, SentUnits):
+            _worker.units.flush()
 
 
 def _on_cluster(function: DeviceFunction[J, R], device: str, job: J) -> R:

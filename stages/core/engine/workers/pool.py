@@ -2,36 +2,21 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import signal
-import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import (
-    FIRST_COMPLETED,
-    Executor,
-    Future,
-    ProcessPoolExecutor,
-    ThreadPoolExecutor,
-    wait,
-)
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from multiprocessing import forkserver, resource_tracker
-from multiprocessing.connection import Connection
-from multiprocessing.connection import wait as wait_for
-from multiprocessing.context import BaseContext
-from multiprocessing.queues import SimpleQueue
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from schemas.errors import ConfigError, MissingInput, TglError
+from schemas.errors import TglError
 from stages.core.engine.runtime import Runtime
+from stages.core.engine.workers.cluster import map_cluster
+from stages.core.engine.workers.forkserver import start_forkserver
+from stages.core.engine.workers.processes import attempt, map_processes
 
 J = TypeVar("J")
 R = TypeVar("R")
 
 _WAITING_PER_WORKER = 2
-_CONNECT_SECONDS = 10
 
 
 def map_jobs(
@@ -43,24 +28,27 @@ def map_jobs(
 ) -> Iterator[tuple[J, R | TglError]]:
     """Apply `function` to every job, and yield pairs of job and result as they finish.
 
-    An expected failure (TglError) of one job is its result, so that others go on; any other
-    exception is a bug and ends the run. Few jobs wait at a time, so `jobs` may be a generator.
+    An expected failure (TglError) of one job is its result, so that others go on; so is LostWorker,
+    if worker processes died at a job twice. Any other exception is a bug and ends the run. Few jobs
+    wait at a time, so `jobs` may be a generator.
 
     Args:
         function: at module level, so that another process or machine can find it.
         kind: "process", or "thread" where the work releases the interpreter lock.
 
     Raises:
-        TglError: a worker process died, or the scheduler cannot be reached.
+        TglError: worker processes die again and again, or the scheduler cannot be reached.
     """
     if runtime.scheduler is not None:
         yield from map_cluster(function, jobs, runtime.scheduler)
     elif runtime.workers == 1:
         for job in jobs:
             yield job, attempt(function, job)
+    elif kind == "thread":
+        yield from _map_threads(function, jobs, runtime.workers)
     else:
-        with _executor(runtime.workers, kind) as executor:
-            yield from _map_executor(executor, runtime.workers, function, jobs)
+        names = [str(number) for number in range(runtime.workers)]
+        yield from map_processes(function, jobs, names)
 
 
 def prepare_workers(runtime: Runtime, modules: Sequence[str]) -> None:
@@ -75,151 +63,15 @@ def prepare_workers(runtime: Runtime, modules: Sequence[str]) -> None:
         start_forkserver(modules)
 
 
-def attempt(function: Callable[[J], R], job: J) -> R | TglError:
-    """Apply a function to a job; an expected failure is the result."""
-    try:
-        return function(job)
-    except TglError as error:
-        return error
-
-
-@contextmanager
-def _executor(workers: int, kind: str) -> Iterator[Executor]:
-    """Start workers; worker processes end at once when their results are no longer needed."""
-    if kind != "thread":
-        with _process_executor(workers) as processes:
-            yield processes
-    else:
-        threads = ThreadPoolExecutor(workers)
-        try:
-            yield threads
-        except BaseException as error:
-            # A thread cannot be stopped; Ctrl-C does not wait for it.
-            patient = isinstance(error, Exception | GeneratorExit)
-            threads.shutdown(wait=patient, cancel_futures=True)
-            raise
-        threads.shutdown()
-
-
-def map_processes(
-    function: Callable[[J], R],
-    jobs: Iterable[J],
-    prepare: Callable[[str], None],
-    names: Sequence[str],
-) -> Iterator[tuple[J, R | TglError]]:
-    """Apply `function` to every job in one process per name; see :func:`map_jobs`.
-
-    Args:
-        prepare: called once in each process with its name.
-    """
-    with _process_executor(len(names), prepare, names) as executor:
-        yield from _map_executor(executor, len(names), function, jobs)
-
-
-@contextmanager
-def _process_executor(
-    workers: int, prepare: Callable[[str], None] | None = None, names: Sequence[str] = ()
-) -> Iterator[Executor]:
-    context = start_forkserver()
-    ours, theirs = context.Pipe()
-    waiting = context.SimpleQueue()
-    for name in names:
-        waiting.put(name)
-    processes = ProcessPoolExecutor(
-        workers, mp_context=context, initializer=_begin, initargs=(theirs, prepare, waiting)
-    )
-    try:
-        yield processes
-    except BaseException:
-        ours.close()
-        processes.shutdown(cancel_futures=True)
-        raise
-    processes.shutdown()
-
-
-def _begin(
-    pipe: Connection, prepare: Callable[[str], None] | None, names: SimpleQueue[str]
-) -> None:
-    end_with_parent(pipe)
-    if prepare is not None:
-        prepare(names.get())
-
-
-def start_forkserver(modules: Sequence[str] = ()) -> BaseContext:
-    """Start the process that workers are forked from, if it does not run, with Ctrl-C and SIGTERM
-    blocked: a terminal sends them to all of its processes, and this one alone decides what to do.
-
-    Forking this process instead would copy the locks of threads of arrow and torch in any state.
-
-    Args:
-        modules: loaded there once for all workers; loading them must start no threads.
-
-    Returns:
-        the context that starts workers; each should call :func:`end_with_parent`.
-    """
-    context = multiprocessing.get_context("forkserver")
-    if modules:
-        context.set_forkserver_preload(["__main__", *modules])
-    resource_tracker.ensure_running()  # it would unblock the signals
-    with uninterrupted():
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
-        try:
-            forkserver.ensure_running()
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
-    return context
-
-
-@contextmanager
-def uninterrupted() -> Iterator[None]:
-    """Delay Ctrl-C and SIGTERM to the end of the block, as while workers start.
-
-    A worker whose parent ends in the meantime would print a traceback.
-    """
-    if threading.current_thread() is not threading.main_thread():  # only that one is interrupted
-        yield
-        return
-    waiting: list[int] = []
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    for known in before:
-        signal.signal(known, lambda number, frame: waiting.append(number))
-    try:
-        yield
-    finally:
-        for known, handler in before.items():
-            signal.signal(known, signal.SIG_DFL if handler is None else handler)
-    for number in waiting[:1]:
-        signal.raise_signal(number)
-
-
-def end_with_parent(*pipes: Connection) -> None:
-    """Let this worker end when its parent was killed or closes its end of one of `pipes`.
-
-    Otherwise it would wait for jobs forever.
-    """
-    # SIGTERM is how a pool ends the other workers when one died.
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-
-    def watch() -> None:
-        wait_for([parent.sentinel, *pipes])
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
-
-
-def _map_executor(
-    executor: Executor, workers: int, function: Callable[[J], R], jobs: Iterable[J]
+def _map_threads(
+    function: Callable[[J], R], jobs: Iterable[J], workers: int
 ) -> Iterator[tuple[J, R | TglError]]:
     waiting: dict[Future[R | TglError], J] = {}
     source = iter(jobs)
-    try:
+    with _threads(workers) as threads:
         while True:
             for job in source:
-                with uninterrupted():  # it may start workers, all of them or none
-                    future = executor.submit(attempt, function, job)
-                waiting[future] = job
+                waiting[threads.submit(attempt, function, job)] = job
                 if len(waiting) >= workers * _WAITING_PER_WORKER:
                     break
             if not waiting:
@@ -227,42 +79,16 @@ def _map_executor(
             done, _ = wait(waiting, return_when=FIRST_COMPLETED)
             for future in done:
                 yield waiting.pop(future), future.result()
-    except BrokenProcessPool as error:
-        raise TglError(
-            "a worker process died, most likely for lack of memory",
-            hint="rerun with fewer --workers; finished work is kept",
-        ) from error
 
 
-def map_cluster(
-    function: Callable[[J], R], jobs: Iterable[J], address: str
-) -> Iterator[tuple[J, R | TglError]]:
-    """Apply `function` to every job on a Dask cluster; see :func:`map_jobs`."""
+@contextmanager
+def _threads(workers: int) -> Iterator[ThreadPoolExecutor]:
+    """Start threads; Ctrl-C does not wait for them, since a thread cannot be stopped."""
+    threads = ThreadPoolExecutor(workers)
     try:
-        import distributed
-    except ImportError as error:
-        raise MissingInput(
-            "--scheduler needs the package distributed", hint="pip install 'tgl[cluster]'"
-        ) from error
-    try:
-        client = distributed.Client(address, timeout=_CONNECT_SECONDS, set_as_default=False)
-    except (OSError, ValueError) as error:
-        raise ConfigError(
-            "no Dask scheduler responds", where=address, hint="start one with: dask scheduler"
-        ) from error
-    with client:
-        queue: Any = distributed.as_completed(loop=client.loop)
-        known: dict[str, J] = {}
-        source = iter(jobs)
-        room = max(1, sum(client.nthreads().values())) * _WAITING_PER_WORKER
-        while True:
-            for job in source:
-                future = client.submit(attempt, function, job, pure=False)
-                known[future.key] = job
-                queue.add(future)
-                if len(known) >= room:
-                    break
-            if not known:
-                return
-            future = next(queue)
-            yield known.pop(future.key), future.result()
+        yield threads
+    except BaseException as error:
+        patient = isinstance(error, Exception | GeneratorExit)
+        threads.shutdown(wait=patient, cancel_futures=True)
+        raise
+    threads.shutdown()

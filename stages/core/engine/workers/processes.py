@@ -1,281 +1,333 @@
-"""One run in several processes that `torchrun` or `accelerate launch` started.
+"""A pool of worker processes that survives the loss of a worker.
 
-The first process runs the stage as if it were alone: it holds the lock, resumes and publishes. It
-calls the others to help with the work, and dismisses them at the end. They talk through the key-
-value store that the launcher's environment names (torch's ``env://`` rendezvous); files go through
-the folder that all of them see. Whoever is not heard of for a while is taken for dead.
+Each worker has one job at a time, so that it is known which job a worker died at. That job is tried
+once more when no other job is left or running: if memory was short, it has the machine for itself.
 """
 
 from __future__ import annotations
 
-import json
-import os
 import signal
-import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import timedelta
-from functools import cache
-from typing import Any, Protocol, TypeVar
+import traceback
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+from multiprocessing.connection import wait as wait_for
+from multiprocessing.context import ForkServerContext
+from multiprocessing.process import BaseProcess
+from multiprocessing.reduction import ForkingPickler
+from typing import Any, Generic, TypeVar
 
-from schemas.errors import TglError
+from schemas.errors import LostWorker, TglError
+from stages.core.engine.workers.forkserver import end_with_parent, start_forkserver, uninterrupted
 
-T = TypeVar("T")
+J = TypeVar("J")
+R = TypeVar("R")
 
-JOIN_SECONDS = 600
-"""How long the processes wait for each other at the start."""
-SILENCE_SECONDS = 60.0
-"""A process that gives no sign of life for so long is taken for dead."""
-BEAT_SECONDS = 5.0
-POLL_SECONDS = 0.1
-STOPPED_CODE = 128 + signal.SIGTERM
-GO_ON = "run the same command again to resume; finished work is kept"
+Send = Callable[[Any], None]
+"""Send a note about the running job to the process that gave it."""
 
-_DISMISSED = "dismissed"
+HINT = "finished work is kept; if memory is short, use fewer --workers or --devices"
+_MOST_TRIES = 2
+_MOST_LOSSES = 3
+"""Deaths in a row, without a finished job, after which a worker is not replaced any more."""
+_GOODBYE_SECONDS = 10
+_READY, _DONE, _NOTE, _BUG = "ready", "done", "note", "bug"
+
+
+def attempt(function: Callable[[J], R], job: J) -> R | TglError:
+    """Apply a function to a job; an expected failure is the result."""
+    try:
+        return function(job)
+    except TglError as error:
+        return error
+
+
+def _ignore(*_: Any) -> None:
+    """Do nothing."""
 
 
 @dataclass(frozen=True)
-class Place:
-    """The rank of this process among those of a run.
+class Hooks(Generic[J]):
+    """Functions that a pool calls.
 
     Attributes:
-        rank: its number; 0 leads.
-        count: of all processes.
-        local_rank: its number on its machine, which is also the number of its GPU.
+        prepare: in each worker when it starts, with its name and what sends notes.
+        note: in this process, with a job and a note that its worker sent.
+        lost: in this process, with a job whose worker died and that will be tried again.
+        warn: in this process, with a line for the user.
     """
 
-    rank: int = 0
-    count: int = 1
-    local_rank: int = 0
+    prepare: Callable[[str, Send], None] = _ignore
+    note: Callable[[J, Any], None] = _ignore
+    lost: Callable[[J], None] = _ignore
+    warn: Callable[[str], None] = _ignore
 
 
-def place() -> Place:
-    """As the launcher's environment says; the only one without a launcher."""
-    count = int(os.environ.get("WORLD_SIZE", "1"))
-    if count == 1:
-        return Place()
-    rank = int(os.environ["RANK"])
-    return Place(rank, count, int(os.environ.get("LOCAL_RANK", "0")))
-
-
-class Store(Protocol):
-    """The part of ``torch.distributed.Store`` that a team uses."""
-
-    def add(self, key: str, amount: int) -> int:
-        """Add to a number and return it."""
-
-    def set(self, key: str, value: str) -> None:
-        """Write a value."""
-
-    def get(self, key: str) -> bytes:
-        """Read a value that is there."""
-
-    def check(self, keys: list[str]) -> bool:
-        """Whether all values are there."""
-
-
-class Team:
-    """The processes of one run.
+def map_processes(
+    function: Callable[[J], R],
+    jobs: Iterable[J],
+    names: Sequence[str],
+    hooks: Hooks[J] | None = None,
+) -> Iterator[tuple[J, R | TglError]]:
+    """Apply `function` to every job in one process per name; yields pairs as they finish.
 
     Args:
-        place: of this process.
-        store: that all share.
+        function: at module level, so that another process can find it; as the functions of hooks
+            that workers call.
+        jobs: taken when a worker is free.
+        names: of the workers; a name may be repeated.
+
+    Raises:
+        TglError: workers died so often that none is left.
+    """
+    pool = _Pool(function, names, hooks or Hooks())
+    try:
+        yield from pool.results(iter(jobs))
+        pool.dismiss()
+    finally:
+        pool.end()
+
+
+@dataclass
+class _Attempt(Generic[J]):
+    """A job, and how often a worker died at it."""
+
+    job: J
+    deaths: int = 0
+
+
+@dataclass
+class _Worker(Generic[J]):
+    """A place for a process, which is started for its first job and replaced if it dies.
+
+    Attributes:
+        name: of the worker.
+        process, connection: of the present process; None without one.
+        ready: the process has started.
+        attempt: what it works on, or will when it is ready.
+        losses: processes that died since the last finished job.
     """
 
-    def __init__(self, place: Place, store: Store):
-        self.place = place
-        self._store = store
-        self._calls = 0
-        self._heard: dict[int, tuple[bytes, float]] = {}
-
-    def take(self, name: str) -> int:
-        """0, then 1, 2, ...: each number once among all processes."""
-        return self._store.add(f"{self._calls}/{name}", 1) - 1
-
-    def count(self, name: str, amount: int = 0) -> int:
-        """Add to a number that all processes see, and return it."""
-        return self._store.add(f"{self._calls}/{name}", amount)
-
-    def call(self, order: dict[str, Any]) -> None:
-        """Ask the others to work along (first process only)."""
-        self._calls += 1
-        self._store.set(f"order/{self._calls}", json.dumps(order))
-
-    def orders(self) -> Iterator[dict[str, Any]]:
-        """Orders of the first process, until it dismisses (other processes only)."""
-        while True:
-            key = f"order/{self._calls + 1}"
-            while not self._store.check([key]):
-                if self._store.check([_DISMISSED]):
-                    return
-                self._expect_life(0)
-                time.sleep(POLL_SECONDS)
-            self._calls += 1
-            yield json.loads(self._store.get(key))
-
-    def report(self, report: dict[str, Any]) -> None:
-        """Say what was done (other processes only)."""
-        self._store.set(self._report_key(self.place.rank), json.dumps(report))
-
-    def reports(self) -> list[dict[str, Any]]:
-        """Wait for the reports of the others (first process only).
-
-        Raises:
-            TglError: one of them is not heard of any more.
-        """
-        found = []
-        for rank in range(1, self.place.count):
-            while not self._store.check([self._report_key(rank)]):
-                self._expect_life(rank)
-                time.sleep(POLL_SECONDS)
-            found.append(json.loads(self._store.get(self._report_key(rank))))
-        return found
-
-    def dismiss(self) -> None:
-        """Let the others go (first process only)."""
-        self._store.set(_DISMISSED, "")
+    name: str
+    process: BaseProcess | None = None
+    connection: Connection | None = None
+    ready: bool = False
+    attempt: _Attempt[J] | None = None
+    losses: int = 0
 
     @property
-    def dismissed(self) -> bool:
-        """The first process has ended, well or not."""
-        return self._store.check([_DISMISSED])
+    def usable(self) -> bool:
+        """Whether a process that died would be replaced."""
+        return self.losses < _MOST_LOSSES
 
-    def beat(self, number: int) -> None:
-        """Give a sign of life."""
-        self._store.set(f"alive/{self.place.rank}", str(number))
+    def give(self, attempt: _Attempt[J]) -> None:
+        """Take a job, which is sent as soon as the process is ready."""
+        self.attempt = attempt
+        if self.ready:
+            self._send(attempt.job)
 
-    def _report_key(self, rank: int) -> str:
-        return f"report/{self._calls}/{rank}"
+    def started(self) -> None:
+        """Note that the process is ready."""
+        assert self.attempt is not None
+        self.ready = True
+        self._send(self.attempt.job)
 
-    def _expect_life(self, rank: int) -> None:
-        key = f"alive/{rank}"
-        beat = self._store.get(key) if self._store.check([key]) else b""
-        now = time.monotonic()
-        last, since = self._heard.setdefault(rank, (beat, now))
-        if beat != last:
-            self._heard[rank] = (beat, now)
-        elif now - since > SILENCE_SECONDS:
-            raise TglError(
-                f"process {rank} of {self.place.count} has not responded for "
-                f"{SILENCE_SECONDS:.0f} s",
-                hint=GO_ON,
+    def dismiss(self) -> None:
+        """Let the process end by itself."""
+        if self.process is not None:
+            self._send(None)
+
+    def _send(self, job: J | None) -> None:
+        assert self.connection is not None
+        with suppress(ConnectionError):  # it died, which the next look at the connection tells
+            self.connection.send(None if job is None else (job,))
+
+    def drop(self) -> int | None:
+        """Forget the process; returns its exit code."""
+        process, connection = self.process, self.connection
+        self.process = self.connection = None
+        self.ready = False
+        if connection is not None:
+            connection.close()
+        if process is None:
+            return None
+        process.join()
+        code = process.exitcode
+        process.close()
+        return code
+
+
+@dataclass
+class _Pool(Generic[J, R]):
+    """The workers of one map."""
+
+    function: Callable[[J], R]
+    names: Sequence[str]
+    hooks: Hooks[J]
+    _workers: list[_Worker[J]] = field(init=False)
+    _again: deque[_Attempt[J]] = field(default_factory=deque, init=False)
+    _context: ForkServerContext | None = field(default=None, init=False)
+
+    def __post_init__(self) -> None:
+        self._workers = [_Worker(name) for name in self.names]
+
+    def results(self, jobs: Iterator[J]) -> Iterator[tuple[J, R | TglError]]:
+        """Yield pairs of job and result; see :func:`map_processes`."""
+        while True:
+            self._hand_out(jobs)
+            busy = [worker for worker in self._workers if worker.attempt is not None]
+            if not busy:
+                return
+            finished: list[tuple[J, R | TglError]] = []
+            for worker in _heard_of(busy):
+                finished += self._receive(worker)
+            self._hand_out(jobs)  # before the caller takes its time with the results
+            yield from finished
+
+    def _hand_out(self, jobs: Iterator[J]) -> None:
+        """Give each free worker a job.
+
+        Raises:
+            TglError: no worker is usable.
+        """
+        for worker in sorted(self._workers, key=lambda worker: worker.losses):
+            if worker.attempt is None and worker.usable:
+                attempt = self._next(jobs)
+                if attempt is None:
+                    return
+                if worker.process is None:
+                    self._start(worker)
+                worker.give(attempt)
+        if not any(worker.usable for worker in self._workers) and self._next(jobs) is not None:
+            raise TglError("worker processes die again and again", hint=HINT)
+
+    def _next(self, jobs: Iterator[J]) -> _Attempt[J] | None:
+        """The next job; one whose worker died only when all others are finished."""
+        for job in jobs:
+            return _Attempt(job)
+        if self._again and all(worker.attempt is None for worker in self._workers):
+            return self._again.popleft()
+        return None
+
+    def _start(self, worker: _Worker[J]) -> None:
+        if self._context is None:
+            self._context = start_forkserver()
+        ours, theirs = self._context.Pipe()
+        process = self._context.Process(
+            target=_work,
+            args=(theirs, self.function, self.hooks.prepare, worker.name),
+            name=f"tgl worker {worker.name}",
+            daemon=True,  # ends with this process, whatever happens to it
+        )
+        with uninterrupted():
+            process.start()
+        theirs.close()
+        worker.process, worker.connection = process, ours
+
+    def _receive(self, worker: _Worker[J]) -> Iterator[tuple[J, R | TglError]]:
+        """Take a worker's message; yields the result of its job if that is it."""
+        assert worker.connection is not None
+        assert worker.attempt is not None
+        try:
+            kind, content = worker.connection.recv()
+        except (EOFError, OSError):
+            yield from self._lose(worker, worker.attempt)
+            return
+        if kind == _READY:
+            worker.started()
+        elif kind == _NOTE:
+            self.hooks.note(worker.attempt.job, content)
+        elif kind == _BUG:
+            raise content
+        else:
+            job, worker.attempt, worker.losses = worker.attempt.job, None, 0
+            yield job, content
+
+    def _lose(self, worker: _Worker[J], attempt: _Attempt[J]) -> Iterator[tuple[J, LostWorker]]:
+        """Note the death of a worker; yields the failure of its job if that was the last try."""
+        attempt.deaths += worker.ready  # a process that did not start has not seen the job
+        cause = _cause(worker.drop())
+        worker.attempt = None
+        worker.losses += 1
+        if attempt.deaths < _MOST_TRIES:
+            self._again.append(attempt)
+            self.hooks.lost(attempt.job)
+            self.hooks.warn(f"a worker process died ({cause}); its work is tried again at the end")
+        else:
+            yield (
+                attempt.job,
+                LostWorker(f"a worker process died at it twice ({cause})", hint=HINT),
             )
 
+    def dismiss(self) -> None:
+        """Let all workers end by themselves, which gives their networks time to leave a device."""
+        for worker in self._workers:
+            worker.dismiss()
+        for worker in self._workers:
+            if worker.process is not None:
+                worker.process.join(_GOODBYE_SECONDS)
 
-class _OwnStore:
-    """The store of a process that is alone."""
-
-    def __init__(self) -> None:
-        self._numbers: dict[str, int] = {}
-        self._values: dict[str, bytes] = {}
-
-    def add(self, key: str, amount: int) -> int:
-        self._numbers[key] = self._numbers.get(key, 0) + amount
-        return self._numbers[key]
-
-    def set(self, key: str, value: str) -> None:
-        self._values[key] = value.encode()
-
-    def get(self, key: str) -> bytes:
-        return self._values[key]
-
-    def check(self, keys: list[str]) -> bool:
-        return all(key in self._values for key in keys)
+    def end(self) -> None:
+        """End the workers that still run, at once."""
+        for worker in self._workers:
+            if worker.process is not None:
+                worker.process.kill()
+                worker.drop()
 
 
-@cache
-def _launched_store() -> Store:
-    """The store that the launcher's environment names; joined once in a process."""
-    import torch.distributed as dist
+def _heard_of(workers: Sequence[_Worker[J]]) -> list[_Worker[J]]:
+    """Wait until a worker sends something or ends; returns the workers that did."""
+    by_connection = {worker.connection: worker for worker in workers}
+    return [by_connection[ready] for ready in wait_for(list(by_connection))]  # type: ignore
+
+
+def _cause(code: int | None) -> str:
+    """An exit code in words."""
+    if code is None or code >= 0:
+        return f"exit code {code}"
+    name = signal.Signals(-code).name
+    memory = ", most likely for lack of memory" if -code == signal.SIGKILL else ""
+    return f"{name}{memory}"
+
+
+def _work(
+    connection: Connection,
+    function: Callable[[J], R],
+    prepare: Callable[[str, Send], None],
+    name: str,
+) -> None:
+    """Do the jobs that come through a connection until it says that there are no more."""
+    end_with_parent()
+
+    def send(note: Any) -> None:
+        connection.send((_NOTE, note))
 
     try:
-        store, _, _ = next(dist.rendezvous("env://", timeout=timedelta(seconds=JOIN_SECONDS)))
-    except (ValueError, RuntimeError) as error:
-        raise TglError(
-            f"the processes of this run could not connect ({error})",
-            hint="start them with torchrun or accelerate launch",
-        ) from error
-    return dist.PrefixStore("tgl", store)
+        prepare(name, send)
+        connection.send((_READY, None))
+        while (message := _message(connection)) is not None:
+            connection.send((_DONE, attempt(function, message[0])))
+    except Exception as error:  # noqa: BLE001 (the parent raises it)
+        with suppress(ConnectionError):  # else it has ended
+            connection.send((_BUG, _sendable(error)))
 
 
-def join() -> Team:
-    """The team of this run: all processes of the launcher, or this one alone.
-
-    Raises:
-        TglError: the others did not come.
-    """
-    own = place()
-    return Team(own, _OwnStore() if own.count == 1 else _launched_store())
-
-
-def together(work: Callable[[], T], follow: Callable[[Team, dict[str, Any]], None]) -> T | None:
-    """Run a stage in one process, or in all that a launcher started.
-
-    Args:
-        work: executes the stage; called in the first process alone. The stage calls the others
-            with :meth:`Team.call`.
-        follow: works along in the other processes whenever they are called.
-
-    Returns:
-        What `work` returned in the first process, None in the others.
-
-    Raises:
-        TglError: as `work` raises; another process is dead, or the launcher ended this one.
-    """
-    if place().count == 1:
-        return work()
-    team = join()
-    with _heard_of(team), _stoppable(team):
-        if team.place.rank == 0:
-            try:
-                return work()
-            finally:
-                team.dismiss()
-        for order in team.orders():
-            follow(team, order)
-    return None
-
-
-@contextmanager
-def _heard_of(team: Team) -> Iterator[None]:
-    """Give signs of life from a thread of its own while the context lasts."""
-    over = threading.Event()
-
-    def beat() -> None:
-        number = 0
-        while not over.wait(BEAT_SECONDS):
-            number += 1
-            try:
-                team.beat(number)
-            except RuntimeError:  # the store is gone, and with it whoever could listen
-                return
-
-    team.beat(0)
-    thread = threading.Thread(target=beat, daemon=True)
-    thread.start()
+def _message(connection: Connection) -> Any:
+    """The next message; None also if the parent has ended."""
     try:
-        yield
-    finally:
-        over.set()
-        thread.join()
+        return connection.recv()
+    except (EOFError, ConnectionError):
+        return None
 
 
-@contextmanager
-def _stoppable(team: Team) -> Iterator[None]:
-    """Turn the launcher's request to end into one line of the first process.
-
-    A launcher that loses one process ends the others.
-    """
-
-    def stop(number: int, frame: object) -> None:
-        if team.place.rank:
-            raise SystemExit(STOPPED_CODE)
-        raise TglError("stopped by the launcher, as when another process ends", hint=GO_ON)
-
-    before = signal.signal(signal.SIGTERM, stop)
+def _sendable(error: Exception) -> Exception:
+    """The error with its traceback as a note, as something that can be pickled."""
+    told = "".join(traceback.format_exception(error))
+    error.add_note(f"In a worker process:\n{told}")
     try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
+        ForkingPickler.loads(ForkingPickler.dumps(error))
+    except Exception:  # noqa: BLE001 (any error of the pickling of any exception)
+        return RuntimeError(told)
+    return error

@@ -22,7 +22,8 @@ from stages.extract_frames.streaming import ImageStream, RawStream, Stream, Vide
 from stages.propagate.config import PropagateConfig
 from stages.propagate.online.routing import MomentFinder
 from stages.propagate.online.segmenter import OnlineSegmenter
-from stages.propagate.stage import STAGE, load_model
+from stages.propagate.stage import STAGE
+from stages.propagate.work import load_model
 from stages.tools.segment.frame_source import find_frame_source, image_names
 from stages.tools.segment.online.stream import MakeSegmenter, StreamOutputs, StreamRun
 from stages.tools.segment.request import SegmentRequest, SegmentResult, check_sentences

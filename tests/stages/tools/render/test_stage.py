@@ -16,8 +16,9 @@ from schemas.errors import ConfigError, CorruptInput, MissingInput
 from schemas.layouts import EXPRESSIONS_TABLE, MASKS_TABLE
 from schemas.parquet import read_table, rows_of, write_table
 from schemas.tables import EXPRESSIONS, MASKS
-from stages.core.engine.execute import Outcome
+from stages.core.engine.execute import Outcome, execute
 from stages.core.engine.progress import SilentProgress
+from stages.core.engine.runtime import Runtime
 from stages.core.media.ffmpeg import ffmpeg_binary
 from stages.core.media.frames import read_frame
 from stages.tools.render.config import RenderConfig, RenderInputs
@@ -131,6 +132,16 @@ def test_the_bytes_depend_on_nothing_but_the_inputs(
     run_stage(STAGE, config, world.inputs, tmp_path / "two", workers=workers)
     for name in files_of(tmp_path / "one"):
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+
+
+def test_a_cluster_draws_the_same(run_stage: Run, world, scheduler: str, tmp_path: Path) -> None:
+    run_stage(STAGE, SHEET, world.inputs, tmp_path / "here")
+    runtime = Runtime(workers=1, scheduler=scheduler)
+    out = tmp_path / "there"
+    execute(STAGE, SHEET, world.inputs, out, runtime=runtime, progress=SilentProgress())
+    assert files_of(out) == files_of(tmp_path / "here")
+    for name in files_of(out):
+        assert (out / name).read_bytes() == (tmp_path / "here" / name).read_bytes()
 
 
 def test_a_killed_run_resumes(run_stage: Run, killed_run, world, tmp_path) -> None:

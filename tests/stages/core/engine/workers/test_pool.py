@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from schemas.errors import ConfigError, CorruptInput, TglError
+from schemas.errors import ConfigError, CorruptInput, LostWorker, TglError
 from stages.core.engine.runtime import Runtime
 from stages.core.engine.workers.pool import map_jobs
 
@@ -35,6 +35,14 @@ def die(number: int) -> int:
     return number
 
 
+def deadly(job: tuple[int, str]) -> int:
+    """Note that a job begins. Job 1 kills its worker each time, job 2 the first time."""
+    number, folder = job
+    begun = len(list(Path(folder).glob(f"{number}-*")))
+    (Path(folder) / f"{number}-{begun}").touch()
+    return die(number) if number == 1 or (number, begun) == (2, 0) else number
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 @pytest.mark.parametrize("kind", ["process", "thread"])
 def test_results_and_failures_come_with_their_jobs(workers: int, kind: str) -> None:
@@ -50,9 +58,38 @@ def test_a_bug_keeps_its_type(workers: int) -> None:
         list(map_jobs(bug, [1], runtime=Runtime(workers=workers), kind="thread"))
 
 
-def test_a_dead_worker_is_one_line() -> None:
-    with pytest.raises(TglError, match="a worker process died"):
-        list(map_jobs(die, [1, 2], runtime=Runtime(workers=2)))
+def test_a_bug_in_a_process_keeps_its_type_and_shows_its_line() -> None:
+    with pytest.raises(ZeroDivisionError) as caught:
+        list(map_jobs(bug, [1], runtime=Runtime(workers=2)))
+    assert "raise ZeroDivisionError(number)" in caught.value.__notes__[0]
+
+
+def test_a_job_at_which_two_workers_die_fails_alone(tmp_path: Path) -> None:
+    """Job 1 kills each worker that takes it, job 2 the first one; nothing is done twice else."""
+    jobs = [(number, str(tmp_path)) for number in range(6)]
+    results = {
+        job: result for (job, _), result in map_jobs(deadly, jobs, runtime=Runtime(workers=2))
+    }
+    failure = results.pop(1)
+    assert isinstance(failure, LostWorker)
+    assert str(failure).startswith(
+        "a worker process died at it twice (SIGKILL, most likely for lack of memory); finished work"
+    )
+    assert results == {0: 0, 2: 2, 3: 3, 4: 4, 5: 5}
+    begun = sorted(path.name.split("-")[0] for path in tmp_path.iterdir())
+    assert begun == ["0", "1", "1", "2", "2", "3", "4", "5"]
+
+
+def test_a_job_whose_worker_died_is_tried_again_alone(tmp_path: Path) -> None:
+    jobs = [(number, str(tmp_path)) for number in (2, 3, 4, 5)]
+    order = [job for (job, _), _ in map_jobs(deadly, jobs, runtime=Runtime(workers=2))]
+    assert sorted(order[:3]) == [3, 4, 5]
+    assert order[3] == 2
+
+
+def test_workers_that_always_die_end_the_run() -> None:
+    with pytest.raises(TglError, match="worker processes die again and again; finished work is"):
+        list(map_jobs(die, range(50), runtime=Runtime(workers=2)))
 
 
 SLEEPERS = """
@@ -137,7 +174,7 @@ def test_few_jobs_wait() -> None:
 
 def test_no_scheduler_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("distributed")
-    monkeypatch.setattr("stages.core.engine.workers.pool._CONNECT_SECONDS", 0.5)
+    monkeypatch.setattr("stages.core.engine.workers.cluster._CONNECT_SECONDS", 0.5)
     runtime = Runtime(workers=1, scheduler="tcp://127.0.0.1:9")
     with pytest.raises(ConfigError, match="no Dask scheduler responds"):
         list(map_jobs(double, [1], runtime=runtime))

@@ -1,0 +1,105 @@
+"""Jobs on an existing Dask cluster, whose workers see the same files as this machine."""
+
+from __future__ import annotations
+
+import io
+import pickle
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path, PurePath
+from typing import Any, TypeVar
+
+from schemas.errors import ConfigError, LostWorker, MissingInput, TglError
+from stages.core.engine.workers.processes import attempt
+
+J = TypeVar("J")
+R = TypeVar("R")
+T = TypeVar("T")
+
+_WAITING_PER_THREAD = 2
+_CONNECT_SECONDS = 10
+_AGAIN = "run the same command again; finished work is kept"
+
+
+def map_cluster(
+    function: Callable[[J], R], jobs: Iterable[J], address: str
+) -> Iterator[tuple[J, R | TglError]]:
+    """Apply `function` to every job on a Dask cluster; yields pairs as they finish.
+
+    Dask gives the job of a lost worker to another one, until its `allowed-failures` are used up:
+    then the failure is the job's result. Workers may come and go.
+
+    Args:
+        function: at module level, so that another machine can find it.
+        jobs: relative paths in them become absolute, since workers run in other folders.
+        address: of the scheduler.
+
+    Raises:
+        TglError: the scheduler cannot be reached, or not any more.
+    """
+    try:
+        import distributed
+    except ImportError as error:
+        raise MissingInput(
+            "--scheduler needs the package distributed", hint="pip install 'tgl[cluster]'"
+        ) from error
+    try:
+        client = distributed.Client(address, timeout=_CONNECT_SECONDS, set_as_default=False)
+    except (OSError, ValueError) as error:
+        raise ConfigError(
+            "no Dask scheduler responds", where=address, hint="start one with: dask scheduler"
+        ) from error
+    with client:
+        try:
+            yield from _results(client, _absolute(function), jobs)
+        except (distributed.client.FutureCancelledError, distributed.comm.CommClosedError) as error:
+            raise TglError("the Dask scheduler was lost", where=address, hint=_AGAIN) from error
+
+
+def _results(
+    client: Any, function: Callable[[J], R], jobs: Iterable[J]
+) -> Iterator[tuple[J, R | TglError]]:
+    import distributed
+
+    queue: Any = distributed.as_completed(loop=client.loop)
+    known: dict[str, J] = {}
+    source = iter(jobs)
+    while True:
+        room = max(1, sum(client.nthreads().values())) * _WAITING_PER_THREAD
+        while len(known) < room:
+            for job in source:
+                future = client.submit(attempt, function, _absolute(job), pure=False)
+                known[future.key] = job
+                queue.add(future)
+                break
+            else:
+                break
+        if not known:
+            return
+        future = next(queue)
+        job = known.pop(future.key)
+        try:
+            result = future.result()
+        except distributed.KilledWorker as error:
+            result = LostWorker(
+                f"a worker of the cluster died at it {error.allowed_failures + 1} times, the last "
+                f"at {error.last_worker.address}",
+                hint="finished work is kept",
+            )
+        yield job, result
+
+
+class _AbsolutePickler(pickle.Pickler):
+    """Pickles relative paths as absolute ones."""
+
+    def reducer_override(self, value: Any) -> Any:
+        """See :class:`pickle.Pickler`."""
+        if isinstance(value, PurePath) and not value.is_absolute():
+            return Path, (str(Path(value).absolute()),)
+        return NotImplemented
+
+
+def _absolute(value: T) -> T:
+    """A copy of a job or a function, with relative paths made absolute."""
+    copy = io.BytesIO()
+    _AbsolutePickler(copy).dump(value)
+    return pickle.loads(copy.getvalue())  # noqa: S301 (written one line above)
