@@ -40,6 +40,7 @@ from stages.train.model_card import TrainedOn
 from stages.train.schedule import freeze_parts
 from stages.train.track_head.bank import LabelledVideos
 from stages.train.track_head.phase import HeadPhase
+from stages.train.validation.interval import validation_interval
 from stages.train.validation.validate import Validator
 from stages.train.validation.videos import KeptVideos, OpenVideo, StoredVideos
 
@@ -184,6 +185,7 @@ def build_training(
     model.to(accelerator.device)
     if runtime.compile:
         model.backbone.compile_parts()
+    model.backbone.recompute = runtime.checkpoint_activations
     autocast = partial(device.autocast, runtime.precision, accelerator.device)
     if keep is not None:
         _map_texts(data, keep)
@@ -192,7 +194,9 @@ def build_training(
     indexes = [part.index for part in data]
     caches = source.caches(indexes)
     held_out = TextIndex.held_out(inputs)
-    validator = None if held_out is None else _validator(config, held_out, model, source)
+    validator = None
+    if held_out is not None:
+        validator = _validator(config, held_out, model, source, runtime.workers)
     save_model = partial(save_checkpoint, model=model, encoder=encoder_name(inputs.text))
     dataset = _dataset(config, inputs, model.backbone, shares_of(config, data), cache, caches)
     trainer = Trainer(
@@ -205,6 +209,7 @@ def build_training(
         ),
         groups=groups,
         validate=None if validator is None else partial(validator, model, accelerator),
+        valid_every=_interval(config, held_out, accelerator.num_processes),
         save_model=partial(save_model, with_head=False),
         accelerator=accelerator,
         autocast=autocast,
@@ -390,10 +395,17 @@ def _windows(config: TrainConfig, clips: ClipMixture, size: int) -> WindowDatase
 
 
 def _validator(
-    config: TrainConfig, data: TextIndex, model: TglModel, source: _Features
+    config: TrainConfig, data: TextIndex, model: TglModel, source: _Features, threads: int
 ) -> Validator:
     videos = source.of_videos(data.index)
-    return Validator(data.index, data.texts, videos, config, model.backbone.image_size)
+    return Validator(data.index, data.texts, videos, config, model.backbone.image_size, threads)
+
+
+def _interval(config: TrainConfig, held_out: TextIndex | None, processes: int) -> int:
+    """Steps between validations; with nothing to validate on, beyond the end."""
+    if held_out is None:
+        return config.total_steps + 1
+    return validation_interval(config, held_out.index, processes)
 
 
 def _encode(model: TglModel, autocast: Autocast, frames: Tensor) -> FrameFeatures:

@@ -175,7 +175,11 @@ class TrainConfig(SegmenterConfig, ModelConfig, LossConfig):
         panel=DATA,
     )
     valid_every: int = setting(
-        0, "Steps between validations; 0 validates only at the end.", panel=VALIDATION, low=0
+        0,
+        "Steps between validations, with one at the end; 0: as many as keep them below 5 % of the "
+        "work.",
+        panel=VALIDATION,
+        low=0,
     )
     valid_expressions: int = setting(
         100, "Sentences per validation, evenly spaced in the held-out index.", low=1
@@ -225,6 +229,16 @@ class TrainConfig(SegmenterConfig, ModelConfig, LossConfig):
     def reads_windows(self) -> bool:
         """Whether the relevance head learns from windows too."""
         return self.reads_moments and self.relevance_context > 0 and self.relevance_weight > 0
+
+    @property
+    def static_graph(self) -> bool:
+        """Whether every step computes the same graph, but for its numbers.
+
+        With two paths it depends on the clips; adapter steps and windows leave parts out, and
+        batches that accumulate need a graph without the exchange of gradients.
+        """
+        alike = not self.mdp and not self.adapter_steps and not self.reads_windows
+        return alike and self.accumulate == 1
 
     @property
     def total_steps(self) -> int:

@@ -28,10 +28,14 @@ TRACKER = "tensorboard"
 T = TypeVar("T")
 
 
-def make_accelerator(runtime: Runtime, tracker_folder: Path | None = None) -> Accelerator:
+def make_accelerator(
+    runtime: Runtime, tracker_folder: Path | None = None, *, static_graph: bool = False
+) -> Accelerator:
     """The accelerator of this run; joins the other processes if there are any.
 
     Args:
+        static_graph: every step uses the same weights in the same order: which of them have no
+            gradient is found out once, not in each step.
         tracker_folder: for TensorBoard files, None without a tracker.
 
     Raises:
@@ -55,8 +59,11 @@ def make_accelerator(runtime: Runtime, tracker_folder: Path | None = None) -> Ac
         cpu=kind == "cpu",
         log_with=None if tracker_folder is None else TRACKER,
         project_dir=None if tracker_folder is None else str(tracker_folder),
-        # Frames take different paths in different steps, so some weights get no gradient.
-        kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
+        kwargs_handlers=[
+            DistributedDataParallelKwargs(
+                find_unused_parameters=not static_graph, static_graph=static_graph
+            )
+        ],
     )
 
 

@@ -35,6 +35,7 @@ from stages.train.loading.device_feed import copy_stream, on_device
 from stages.train.loading.loader import BatchNumbers, load_batches
 from stages.train.schedule import AveragedWeights, make_optimizer, schedule_factor, set_rates
 from stages.train.state import TrainState, load_state, save_state
+from stages.train.validation.share import ValidationTime
 from stages.train.validation.validate import Score
 
 _AVERAGED_STEPS = 20
@@ -53,6 +54,7 @@ class Trainer:
         learner: the model with its losses, not yet wrapped for several processes.
         groups: parameters by kind and name, as ``TglModel.parameter_groups`` returns them.
         validate: scores the current model; None without a held-out index.
+        valid_every: steps between validations; there is one at the end too.
         save_model: writes a checkpoint of the current model into a folder.
         autocast: makes the context that the network runs in.
         keep: folder of the resumable state; None in all processes but the main one.
@@ -67,6 +69,7 @@ class Trainer:
     learner: ClipLearner
     groups: dict[str, dict[str, Parameter]]
     validate: Callable[[], Score] | None
+    valid_every: int
     save_model: Callable[[Path], None]
     accelerator: Accelerator
     autocast: Callable[[], AbstractContextManager[object]]
@@ -93,7 +96,7 @@ class Trainer:
         if self.accelerator.num_processes > 1:
             add_unused_parameter(self.learner)
         learner, optimizer = self.accelerator.prepare(self.learner, optimizer)
-        clock = Clock()
+        clock, validations = Clock(), ValidationTime()
         with (
             without_stride_warning(),
             progress.task("train", self.config.total_steps, "steps") as task,
@@ -111,16 +114,22 @@ class Trainer:
                 metrics["seconds"], metrics["waited"] = clock.lap()
                 state.step = step + 1
                 _record(state, metrics)
-                self._validate(state, average)
+                if self.validate is not None and self._valid_is_due(state.step):
+                    with validations.measuring():
+                        self._validate(state, average, self.validate)
+                    clock.leave_out(validations.seconds)
+                    state.history.append((state.step, "valid_seconds", validations.seconds))
                 self.accelerator.log(_last_metrics(state), step=state.step)
                 if clock.save_is_due():
                     with clock.saving():
                         self._save(state, optimizer, average)
                 recent.append(metrics)
-                _show(task, recent, metrics["lr"])
+                _show(task, recent, metrics["lr"], validations.share)
         cached = self.config.cache_features > 0
         if advice := waiting_advice(clock.waited, self.workers, self.cores, cached=cached):
             progress.warn(advice)
+        if line := validations.summary(self.valid_every):
+            progress.note(line)
         self._save(state, optimizer, average)
         if average is not None:
             average.swap(self.trained)
@@ -303,16 +312,18 @@ class Trainer:
             average.values[name].copy_(value)
         return average
 
-    def _validate(self, state: TrainState, average: AveragedWeights | None) -> None:
-        """Score the weights that would be written now, if validation is due; save the best."""
-        last = state.step == self.config.total_steps
-        due = self.config.valid_every and state.step % self.config.valid_every == 0
-        if self.validate is None or not (due or last):
-            return
+    def _valid_is_due(self, step: int) -> bool:
+        """Return whether the weights after a number of steps are scored."""
+        return step % self.valid_every == 0 or step == self.config.total_steps
+
+    def _validate(
+        self, state: TrainState, average: AveragedWeights | None, validate: Callable[[], Score]
+    ) -> None:
+        """Score the weights that would be written now, and save the best."""
         if average is not None:
             average.swap(self.trained)
         with self.autocast():
-            score = self.validate()
+            score = validate()
         state.history += [(state.step, f"valid_{name}", value) for name, value in score.items()]
         if not state.best_step or score["J"] > state.best_score:
             state.best_step, state.best_score = state.step, score["J"]
@@ -370,9 +381,16 @@ def _last_metrics(state: TrainState) -> Metrics:
     return {name: value for _, name, value in rows}
 
 
-def _show(task: Task, recent: Sequence[Metrics], rate: float) -> None:
-    """Advance the progress bar; the values beside it are means over recent steps that have them."""
-    means = {}
+def _show(task: Task, recent: Sequence[Metrics], rate: float, validating: float | None) -> None:
+    """Advance the progress bar; the values beside it are means over recent steps that have them.
+
+    Args:
+        rate: learning rate.
+        validating: share of the time spent on validations.
+    """
+    means: dict[str, float | str] = {}
+    if validating is not None:
+        means["valid"] = f"{validating:.0%}"
     for label, name in (("loss", "total"), ("J", "J")):
         values = [metrics[name] for metrics in recent if name in metrics]
         if values:

@@ -67,7 +67,8 @@ def run(
             f"--warmup {config.warmup} is not shorter than the training: the full learning rate is "
             "never reached"
         )
-    accelerator = make_accelerator(runtime, out.path if config.tensorboard else None)
+    trackers = out.path if config.tensorboard else None
+    accelerator = make_accelerator(runtime, trackers, static_graph=config.static_graph)
     broadcast_object(_TRAIN, accelerator)
     if config.tensorboard:
         accelerator.init_trackers(TRACKER)
@@ -167,7 +168,7 @@ def together(
     """
     if launched_processes() == 1:
         return work()
-    accelerator = make_accelerator(runtime)
+    accelerator = make_accelerator(runtime, static_graph=config.static_graph)
     outcome = None
     if accelerator.is_main_process:
         outcome = work()

@@ -26,7 +26,9 @@ from tglcli.options import RunOptions, given_options, stage_command
 
 
 @stage_command(
-    TrainConfig, runtime=("workers", "device", "precision", "compile"), own=("index_weights",)
+    TrainConfig,
+    runtime=("workers", "device", "precision", "compile", "checkpoint_activations"),
+    own=("index_weights",),
 )
 def train(
     context: typer.Context,

@@ -46,4 +46,6 @@ class OriginalWeights(nn.Module):
             parameter = own[name.replace(_SEPARATOR, ".")]
             parameter.requires_grad_(False)
             parameter.copy_(kept)
+        if backbone.compiled is not None:  # torch's copies of a module are not compiled
+            tracker.compile_parts(**backbone.compiled)
         return tracker.eval()

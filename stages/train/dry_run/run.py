@@ -138,7 +138,7 @@ def train_cost(
         TglError: an input is missing or damaged, as for the training itself.
     """
     data = open_training(config, inputs)
-    outline = partial(_outline, config, inputs, data[0].texts.dim)
+    outline = partial(_outline, config, inputs, runtime, data[0].texts.dim)
     shape = StepShape(config.batch, config.sentences_per_clip, words=_words(data))
     gpu = runtime.device != "cpu"
     costs: dict[str, StepCost] = {}
@@ -179,9 +179,10 @@ def train_cost(
     )
 
 
-def _outline(config: TrainConfig, inputs: TrainInputs, text_dim: int) -> TglModel:
+def _outline(config: TrainConfig, inputs: TrainInputs, runtime: Runtime, text_dim: int) -> TglModel:
     model = outlined_model(config, inputs, text_dim)
     freeze_parts(model.parameter_groups(), config.freeze)
+    model.backbone.recompute = runtime.checkpoint_activations
     return model
 
 

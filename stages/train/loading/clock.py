@@ -39,6 +39,10 @@ class Clock:
         self._laps.append((seconds, waited))
         return seconds, min(1.0, waited / seconds) if seconds > 0 else 0.0
 
+    def leave_out(self, seconds: float) -> None:
+        """Count time that has passed since the last lap as no step's, such as a validation's."""
+        self._lap += seconds
+
     def waiting(self, items: Iterator[Item]) -> Iterator[Item]:
         """The same items; the time until each comes counts as waiting."""
         while True:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +20,7 @@ from stages.core.model.text import TextBatch
 from stages.core.model.tgl import TglModel
 from stages.core.model.video_features import FrameSource
 from stages.train.config import TrainConfig
-from stages.train.data.targets import ReferentMasks
+from stages.train.validation.choice import chosen_sentences, frames_compared
 from stages.train.validation.relevance import (
     RankedFrames,
     control_sentences,
@@ -27,7 +28,11 @@ from stages.train.validation.relevance import (
     rank_frames,
     relevance_scores,
 )
+from stages.train.validation.truth import PackedMasks, true_masks
 from stages.train.validation.videos import OpenVideo
+
+_AHEAD_PER_THREAD = 2
+"""Sentences whose true masks may be in work or wait; 32 frames of 1024 x 1024 take 4 MB."""
 
 Score = dict[str, float]
 """`J`, and if moments are used the measures of ``relevance.relevance_scores``."""
@@ -55,6 +60,7 @@ class Validator:
 
     Attributes:
         size: S, side at which masks are compared.
+        threads: number of threads that make the true masks.
     """
 
     index: Index
@@ -62,6 +68,7 @@ class Validator:
     open_video: OpenVideo
     config: TrainConfig
     size: int
+    threads: int
 
     @torch.no_grad()
     def __call__(self, model: TglModel, accelerator: Accelerator) -> Score:
@@ -73,10 +80,16 @@ class Validator:
         training = model.training
         model.eval()
         rows: list[Scored] = []
-        chosen = self._chosen()
-        for video_id in list(chosen)[accelerator.process_index :: accelerator.num_processes]:
-            with self.open_video(self.index.videos[video_id]) as features:
-                rows += self._score(model, features, video_id, chosen, accelerator.device)
+        chosen = chosen_sentences(self.config, self.index)
+        own = list(chosen)[accelerator.process_index :: accelerator.num_processes]
+        with (
+            ThreadPoolExecutor(self.threads, "truth") as threads,
+            closing(self._truth([chosen[video] for video in own], threads)) as truth,
+        ):
+            for video_id in own:
+                with self.open_video(self.index.videos[video_id]) as features:
+                    device = accelerator.device
+                    rows += self._score(model, features, video_id, chosen, truth, device)
         model.train(training)
         if accelerator.num_processes > 1:
             rows = gather_object(rows)
@@ -84,15 +97,19 @@ class Validator:
         score = {"J": float(np.mean([row.iou for row in rows]))}
         return score | relevance_scores(row.ranked for row in rows if row.ranked is not None)
 
-    def _chosen(self) -> dict[str, list[tuple[int, Expression]]]:
-        """Evenly spaced sentences by video, with their numbers."""
-        expressions = self.index.expressions
-        count = min(self.config.valid_expressions, len(expressions))
-        by_video: dict[str, list[tuple[int, Expression]]] = defaultdict(list)
-        for number in np.arange(count) * len(expressions) // count:
-            expression = expressions[number]
-            by_video[expression.video_id].append((int(number), expression))
-        return by_video
+    def _truth(
+        self, sentences: Sequence[Sequence[tuple[int, Expression]]], threads: Executor
+    ) -> Generator[PackedMasks]:
+        """The true masks of sentences, video by video."""
+        expressions = [expression for of_video in sentences for _, expression in of_video]
+        videos = [self.index.videos[expression.video_id] for expression in expressions]
+        wanted = (
+            (video, expression, frames_compared(self.config, video))
+            for video, expression in zip(videos, expressions, strict=True)
+        )
+        yield from true_masks(
+            self.index, wanted, self.size, threads, ahead=_AHEAD_PER_THREAD * self.threads
+        )
 
     def _score(
         self,
@@ -100,11 +117,13 @@ class Validator:
         features: FrameSource,
         video_id: str,
         chosen: Mapping[str, Sequence[tuple[int, Expression]]],
+        truth: Iterator[PackedMasks],
         device: torch.device,
     ) -> list[Scored]:
         """Results of a video's sentences."""
         sentences = [expression for _, expression in chosen[video_id]]
-        ious = self._ious(model, features, self.index.videos[video_id], sentences, device)
+        video = self.index.videos[video_id]
+        ious = self._ious(model, features, video, sentences, truth, device)
         ranked: Mapping[tuple[str, str], RankedFrames] = {}
         if self.config.reads_moments:
             by_video = {video: [e for _, e in found] for video, found in chosen.items()}
@@ -121,11 +140,11 @@ class Validator:
         features: FrameSource,
         video: Video,
         sentences: Sequence[Expression],
+        truth: Iterator[PackedMasks],
         device: torch.device,
     ) -> list[float]:
         """Mean IoU of each of a video's sentences, over evenly spaced frames."""
-        count = min(self.config.valid_frames, video.num_frames)
-        frames = np.arange(count) * video.num_frames // count
+        frames = frames_compared(self.config, video)
         text = TextBatch.of([self.texts.get(expression.text) for expression in sentences])
         relevant = np.stack([self._relevant(expression, frames) for expression in sentences])
         out = model.clip(
@@ -135,11 +154,13 @@ class Validator:
             times=torch.from_numpy(frames).to(device),
             mdp=self.config.mdp,
         )
-        masks = self._full_size(out.mask_logits, out.object_score_logits)
-        return [
-            self._iou(masks[row], video, expression, frames)
-            for row, expression in enumerate(sentences)
+        counts = [
+            overlap(logits, score, next(truth).on(device))
+            for logits, score in zip(out.mask_logits, out.object_score_logits, strict=True)
         ]
+        intersection, union = torch.stack(counts, dim=1).cpu().numpy()  # (E, T) each
+        found = np.where(union > 0, intersection / np.maximum(union, 1), 1.0)
+        return [float(of_sentence.mean()) for of_sentence in found]
 
     def _relevant(self, expression: Expression, frames: np.ndarray) -> np.ndarray:
         """Bool (T,): t in M+ for the frames; all True if moments are unknown or not used."""
@@ -147,19 +168,18 @@ class Validator:
             return self.index.relevant(*expression.key)[frames]
         return np.ones(len(frames), dtype=bool)
 
-    def _full_size(self, logits: Tensor, object_score: Tensor) -> np.ndarray:
-        """Bool (E, T, S, S) from logits (E, T, s, s), empty where no object is visible."""
-        large = F.interpolate(
-            logits.float(), size=(self.size, self.size), mode="bilinear", align_corners=False
-        )
-        return ((large > 0) & (object_score > 0)[:, :, None, None]).cpu().numpy()
 
-    def _iou(
-        self, masks: np.ndarray, video: Video, expression: Expression, frames: np.ndarray
-    ) -> float:
-        """Mean IoU of masks (T, S, S) with all referents of a sentence."""
-        referents = ReferentMasks.of(self.index, video, expression.anno_ids)
-        truth = referents.binary(frames, self.size) > 0
-        intersection = (masks & truth).sum(axis=(1, 2))
-        union = (masks | truth).sum(axis=(1, 2))
-        return float(np.where(union > 0, intersection / np.maximum(union, 1), 1.0).mean())
+def overlap(logits: Tensor, object_score: Tensor, truth: Tensor) -> Tensor:
+    """Pixels in both and in either of two masks, int64 (2, T), where the tensors are.
+
+    Args:
+        logits: (T, s, s), enlarged to the side of `truth`.
+        object_score: (T,) logits; where no object is visible the mask is empty.
+        truth: bool (T, S, S).
+    """
+    size = tuple(truth.shape[-2:])
+    large = F.interpolate(
+        logits.float().unsqueeze(0), size=size, mode="bilinear", align_corners=False
+    )[0]  # (T, S, S)
+    masks = (large > 0) & (object_score > 0)[:, None, None]
+    return torch.stack([(masks & truth).sum(dim=(1, 2)), (masks | truth).sum(dim=(1, 2))])

@@ -8,20 +8,29 @@ sentences run as one batch.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 from stages.core.model.backbones.features import FrameFeatures, ItemFeatures, repeat_rows
 from stages.core.model.backbones.preprocess import normalise
 from stages.core.model.backbones.records import Decoded, MemoryTokens, Prompts
-from stages.core.model.backbones.steps.attention import attend_ragged, attend_shared
+from stages.core.model.backbones.steps.attention import (
+    EAGER,
+    LayerSteps,
+    attend_ragged,
+    attend_shared,
+)
 from stages.core.model.backbones.steps.layers import is_compiled
 from stages.core.model.backbones.steps.mask_decoder import decode_masks
 from stages.core.model.backbones.steps.memory_encoder import encode_memory
 from stages.core.model.backbones.wrapped import VideoModel, kept_table
+
+T = TypeVar("T")
 
 NO_OBJECT = -1024.0
 """The mask logit of frames whose object score says that the object is absent."""
@@ -47,6 +56,30 @@ class Backbone(VideoModel):
     Raises:
         ConfigError: its image encoder does not give three feature levels.
     """
+
+    def __init__(self, sam: Any):
+        super().__init__(sam)
+        self.layer_steps = EAGER
+        self.compiled: dict[str, Any] | None = None
+        """Options of :meth:`compile_parts`; None before it."""
+        self.recompute = False
+        """Recompute the activations of each step in the backward pass instead of keeping them."""
+
+    def compile_parts(self, **options: Any) -> None:
+        """Compile the parts that have no graph breaks, each alone.
+
+        In eval mode, items that share memories go around the module of memory attention; the steps
+        of its layers are compiled for them.
+
+        Args:
+            options: of ``torch.compile``.
+        """
+        for name in self.compiled_parts:
+            module = self.sam.get_submodule(name)
+            if not is_compiled(module):  # as is an image encoder that two backbones share
+                module.compile(**options)
+        self.layer_steps = LayerSteps.compiled(**options)
+        self.compiled = options
 
     def encode_frames(self, frames: Tensor) -> FrameFeatures:
         """Features of frames as they were decoded and resized.
@@ -106,6 +139,24 @@ class Backbone(VideoModel):
             sparse: (B, 1, P, C) prompt tokens, or none.
             multimask: three candidates instead of one.
         """
+        return self._activations(
+            self._segment, features, memory, sparse=sparse, multimask=multimask
+        )
+
+    def _activations(self, step: Callable[..., T], *args: Any, **named: Any) -> T:
+        """Run a step, and keep its activations for the backward pass or recompute them there."""
+        if self.recompute and torch.is_grad_enabled():
+            return checkpoint(step, *args, use_reentrant=False, **named)
+        return step(*args, **named)
+
+    def _segment(
+        self,
+        features: ItemFeatures,
+        memory: MemoryTokens | Sequence[MemoryTokens] | None,
+        *,
+        sparse: Tensor | None,
+        multimask: bool,
+    ) -> Decoded:
         frames, rows = features.frames, features.rows
         if memory is None:
             coarse = frames.coarse + self.sam.no_memory_embedding.view(1, -1, 1, 1)
@@ -134,8 +185,9 @@ class Backbone(VideoModel):
         """
         if memory.owner is None:
             return self._attend_own(repeat_rows(coarse, rows), position, memory)
+        attention = self.sam.memory_attention
         return attend_shared(
-            self.sam.memory_attention, coarse, position, memory, memory.owner, rows
+            attention, coarse, position, memory, memory.owner, rows, self.layer_steps
         )
 
     def attend_ragged(
@@ -156,7 +208,8 @@ class Backbone(VideoModel):
         Returns:
             (B, C, h, h).
         """
-        return attend_ragged(self.sam.memory_attention, coarse, position, memories, rows)
+        attention = self.sam.memory_attention
+        return attend_ragged(attention, coarse, position, memories, rows, self.layer_steps)
 
     def _attend_own(
         self, coarse: Tensor, position: Tensor, memory: MemoryTokens, **more: int
@@ -313,6 +366,19 @@ class Backbone(VideoModel):
         Returns:
             (B, N, Cm) memory tokens, see ``memory_tokens``.
         """
+        given = coarse, mask, object_score
+        return self._activations(self._remember, *given, gate=gate, binarise=binarise, rows=rows)
+
+    def _remember(
+        self,
+        coarse: Tensor,
+        mask: Tensor,
+        object_score: Tensor,
+        *,
+        gate: bool,
+        binarise: bool,
+        rows: Tensor | None,
+    ) -> Tensor:
         config = self.sam.config
         if gate:
             mask = torch.where(object_score.view(-1, 1, 1) > 0, mask, NO_OBJECT)

@@ -132,11 +132,6 @@ class VideoModel(nn.Module):
         """The network that :meth:`encode` runs frames through."""
         return self.sam.vision_encoder
 
-    def compile_parts(self) -> None:
-        """Compile the parts that have no graph breaks, each alone."""
-        for name in self.compiled_parts:
-            self.sam.get_submodule(name).compile()
-
     @property
     def image_size(self) -> int:
         """S, the side of the encoder's input in pixels."""

@@ -10,7 +10,7 @@ checks that both give the same numbers.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,6 +31,53 @@ FEWEST_QUERIES = 64
 """Of one product of matrices; thinner ones are slow."""
 
 
+def _begin(layer: Any, x: Tensor, freqs: Tensor) -> tuple[Tensor, Tensor]:
+    """Self-attention of x (n, hw, C), and the rotated queries (n, heads, hw, d) for memories."""
+    x = x + _self_attention(layer.self_attn, layer.layer_norm1(x), freqs)
+    return x, _rotated_queries(layer.cross_attn_image, layer.layer_norm2(x), freqs)
+
+
+def _keys(cross: Any, memory: Tensor, freqs: Tensor, count: int) -> Tensor:
+    """Keys (G, heads, L, d) of memories (G, L, Cm), of which ``count`` tokens are rotated."""
+    return apply_rotary(split_heads(cross.k_proj(memory), cross.num_attention_heads), freqs, count)
+
+
+def _end(layer: Any, x: Tensor, mixed: Tensor) -> Tensor:
+    """Add what the items read (B, hw, heads * d) to x (B, hw, C), then the layer's MLP."""
+    x = x + layer.cross_attn_image.o_proj(mixed)
+    return x + layer.linear2(layer.activation(layer.linear1(layer.layer_norm3(x))))
+
+
+@dataclass(frozen=True)
+class LayerSteps:
+    """A layer of memory attention but for the products of queries and keys.
+
+    These depend on which items read which memories. The steps do not, so that each can be compiled
+    once for all layers and numbers of items.
+
+    Attributes:
+        begin: self-attention, and the queries.
+        keys: of memories.
+        end: takes what was read, and the MLP.
+    """
+
+    begin: Callable[[Any, Tensor, Tensor], tuple[Tensor, Tensor]] = _begin
+    keys: Callable[[Any, Tensor, Tensor, int], Tensor] = _keys
+    end: Callable[[Any, Tensor, Tensor], Tensor] = _end
+
+    @classmethod
+    def compiled(cls, **options: Any) -> LayerSteps:
+        """Compile the steps; ``options`` are those of ``torch.compile``."""
+        return cls(
+            torch.compile(_begin, **options),
+            torch.compile(_keys, **options),
+            torch.compile(_end, **options),
+        )
+
+
+EAGER = LayerSteps()
+
+
 def attend_shared(
     attention: Any,
     coarse: Tensor,
@@ -38,6 +85,7 @@ def attend_shared(
     memory: MemoryTokens,
     owner: Sequence[int],
     rows: Tensor | None = None,
+    steps: LayerSteps = EAGER,
 ) -> Tensor:
     """Memory attention of B items over G memories, in eval mode (there is no dropout).
 
@@ -48,6 +96,7 @@ def attend_shared(
         memory: G memories of L tokens each.
         owner: which of the G memories each item reads.
         rows: (B,) which of the n frames each item shows; None: n is B.
+        steps: of the layers, compiled or not.
 
     Returns:
         (B, C, h, w), whose channels lie together in memory.
@@ -63,12 +112,10 @@ def attend_shared(
     readers = [sum(1 for group in owner if group == own) for own in range(len(keys))]
     freqs, pointers = rotary_freqs(attention, x), memory.pointer_tokens
     for layer in attention.layers:
-        x = x + _self_attention(layer.self_attn, layer.layer_norm1(x), freqs)
-        cross = layer.cross_attn_image
-        query = _rotated_queries(cross, layer.layer_norm2(x), freqs)
+        x, query = steps.begin(layer, x, freqs)
         query, x, rows = repeat_rows(query, rows), repeat_rows(x, rows), None
-        x = x + _cross_attention(cross, query, (keys, values), freqs, pointers, readers)
-        x = x + layer.linear2(layer.activation(layer.linear1(layer.layer_norm3(x))))
+        key = steps.keys(layer.cross_attn_image, keys, freqs, keys.shape[1] - pointers)
+        x = steps.end(layer, x, _read(layer.cross_attn_image, query, key, values, readers))
     x = attention.layer_norm(x)
     if not sorted_already:
         back = torch.empty(b, dtype=torch.long)
@@ -83,6 +130,7 @@ def attend_ragged(
     position: Tensor,
     memories: Sequence[MemoryTokens],
     rows: Tensor | None = None,
+    steps: LayerSteps = EAGER,
 ) -> Tensor:
     """Memory attention of B items that read different numbers of memories, in eval mode.
 
@@ -96,6 +144,7 @@ def attend_ragged(
         position: (1, C, h, w).
         memories: of runs of items that read equally many; each has one memory per item.
         rows: (B,) which of the n frames each item shows; None: n is B.
+        steps: of the layers, compiled or not.
 
     Returns:
         (B, C, h, w), whose channels lie together in memory.
@@ -105,12 +154,11 @@ def attend_ragged(
     freqs = rotary_freqs(attention, x)
     ragged = [_Ragged.of(memory, x.shape[1]) for memory in memories]
     for layer in attention.layers:
-        x = x + _self_attention(layer.self_attn, layer.layer_norm1(x), freqs)
-        cross = layer.cross_attn_image
-        query = _rotated_queries(cross, layer.layer_norm2(x), freqs)
+        x, query = steps.begin(layer, x, freqs)
         query, x, rows = repeat_rows(query, rows), repeat_rows(x, rows), None
-        x = x + _ragged_attention(cross, query, ragged, freqs)
-        x = x + layer.linear2(layer.activation(layer.linear1(layer.layer_norm3(x))))
+        frames = torch.cat([run.frames for run in ragged])  # (all frames, hw, Cm)
+        key = steps.keys(layer.cross_attn_image, frames, freqs, frames.shape[1])
+        x = steps.end(layer, x, _read_ragged(layer.cross_attn_image, query, key, ragged))
     return attention.layer_norm(x).transpose(1, 2).unflatten(2, size)
 
 
@@ -147,13 +195,13 @@ class _Ragged:
         return cls(frames, pointers, values.contiguous(), shape)
 
 
-def _ragged_attention(
-    module: Any, query: Tensor, memories: Sequence[_Ragged], freqs: Tensor
-) -> Tensor:
-    """(B, hw, C) from rotated queries (B, heads, hw, d) of runs of items and their memories."""
-    heads, places = module.num_attention_heads, query.shape[2]
-    frames = split_heads(module.k_proj(torch.cat([m.frames for m in memories])), heads)
-    frames = apply_rotary(frames, freqs, places)  # (all frames, heads, hw, d)
+def _read_ragged(module: Any, query: Tensor, frames: Tensor, memories: Sequence[_Ragged]) -> Tensor:
+    """(B, hw, heads * d) from rotated queries (B, heads, hw, d) of runs of items.
+
+    Args:
+        frames: (all frames, heads, hw, d) rotated keys of their memories' frames.
+    """
+    heads = module.num_attention_heads
     pointers = module.k_proj(torch.cat([m.pointers for m in memories]))
     out, item, frame, pointer = [], 0, 0, 0
     for memory in memories:
@@ -163,7 +211,7 @@ def _ragged_attention(
         key = torch.cat([_of_items(own, b), split_heads(ends, heads)], dim=2)
         out.append(_weighted(module, query[item : item + b], key, memory.values))
         item, frame, pointer = item + b, frame + b * f, pointer + b * p
-    return module.o_proj(torch.cat(out))
+    return torch.cat(out)
 
 
 def _of_items(frames: Tensor, b: int) -> Tensor:
@@ -172,11 +220,11 @@ def _of_items(frames: Tensor, b: int) -> Tensor:
 
 
 def rotary_freqs(attention: Any, x: Tensor) -> Tensor:
-    """(hw, d / 2) complex numbers that rotate the d channels of a head in pairs."""
+    """(hw, d / 2, 2) cosines and sines that rotate the d channels of a head in pairs."""
 
     def build() -> Tensor:
         cos, sin = attention.rotary_emb(x, attention.position_ids)  # (1, hw, d), each twice
-        return torch.complex(cos[0, :, ::2].float(), sin[0, :, ::2].float())
+        return torch.stack([cos[0, :, ::2].float(), sin[0, :, ::2].float()], dim=2)
 
     return kept_table(attention, ("rotary", x.device, x.dtype), build)
 
@@ -197,32 +245,25 @@ def _rotated_queries(module: Any, x: Tensor, freqs: Tensor) -> Tensor:
     return apply_rotary(query, freqs, x.shape[1])
 
 
-def _cross_attention(
-    module: Any,
-    query: Tensor,
-    memories: tuple[Tensor, Tensor],
-    freqs: Tensor,
-    pointer_tokens: int,
-    readers: Sequence[int],
+def _read(
+    module: Any, query: Tensor, key: Tensor, values: Tensor, readers: Sequence[int]
 ) -> Tensor:
-    """(B, hw, C) from rotated queries (B, heads, hw, d), sorted by the memory that they read.
+    """(B, hw, heads * d) from rotated queries (B, heads, hw, d), sorted by what they read.
 
     Args:
-        memories: two tensors (G, L, Cm), of which keys and values are made.
+        key: (G, heads, L, d).
+        values: (G, L, Cm), of which values are made.
         readers: how many items read each of the G memories.
     """
-    keys, values = memories
-    heads, length = module.num_attention_heads, query.shape[2]
-    frames = keys.shape[1] - pointer_tokens
-    key = apply_rotary(split_heads(module.k_proj(keys), heads), freqs, frames)
+    length = query.shape[2]
     if set(readers) == {1}:
-        return module.o_proj(_weighted(module, query, key, values))
+        return _weighted(module, query, key, values)
     parts = []
     for group, own in enumerate(query.split(list(readers))):
         flat = own.transpose(0, 1).flatten(1, 2).unsqueeze(0)  # (1, heads, n * hw, d)
         out = _weighted(module, flat, key[[group]], values[[group]])  # (1, n * hw, heads * d)
         parts.append(out[0].unflatten(0, (-1, length)))
-    return module.o_proj(torch.cat(parts))
+    return torch.cat(parts)
 
 
 def _weighted(module: Any, query: Tensor, key: Tensor, memory: Tensor) -> Tensor:
@@ -265,10 +306,24 @@ def apply_rotary(x: Tensor, freqs: Tensor, count: int) -> Tensor:
     """Rotate the first ``count`` of N tokens (B, heads, N, d), which are those of whole frames.
 
     As in transformers, in float32; in place where ``x`` has this type, since copies of all keys
-    would take longer than the rotation.
+    would take longer than the rotation. Compilers make no code for complex numbers.
     """
-    exact = x.float().contiguous()
     frames = count // len(freqs)
+    if torch.compiler.is_compiling():
+        return _rotated(x, freqs, count, frames)
+    exact = x.float().contiguous()
     pairs = torch.view_as_complex(exact[:, :, :count].unflatten(3, (-1, 2)))
-    pairs.unflatten(2, (frames, -1)).mul_(freqs)  # (B, heads, frames, hw, d / 2)
+    turns = torch.view_as_complex(freqs)
+    pairs.unflatten(2, (frames, -1)).mul_(turns)  # (B, heads, frames, hw, d / 2)
     return exact.to(x.dtype)
+
+
+def _rotated(x: Tensor, freqs: Tensor, count: int, frames: int) -> Tensor:
+    """The same by real numbers; their copies become one kernel when compiled."""
+    exact = x.float()
+    turned = exact[:, :, :count].unflatten(2, (frames, -1)).unflatten(4, (-1, 2))
+    first, second = turned.unbind(5)  # (B, heads, frames, hw, d / 2)
+    cos, sin = freqs.unbind(2)  # (hw, d / 2)
+    pairs = torch.stack([first * cos - second * sin, first * sin + second * cos], dim=5)
+    turned = pairs.flatten(4).flatten(2, 3)  # (B, heads, count, d)
+    return torch.cat([turned, exact[:, :, count:]], dim=2).to(x.dtype)
