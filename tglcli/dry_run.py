@@ -15,15 +15,14 @@ DryRun = Annotated[
     bool,
     typer.Option(
         "--dry-run",
-        help="Print parameters, arithmetic, memory and hours that the run would take, and stop. "
-        "Needs no weights, only the model's config.json.",
+        help="Print the memory and hours that the run would take, and stop; needs no weights.",
         rich_help_panel=RUN_PANEL,
     ),
 ]
 Tflops = Annotated[
     float,
     typer.Option(
-        help="Speed of each device that --dry-run assumes, in 10^12 operations per second.",
+        help="Speed of a device for --dry-run, in 10^12 operations/s.",
         min=1e-6,
         rich_help_panel=RUN_PANEL,
     ),
@@ -32,7 +31,7 @@ AsJson = Annotated[
     bool,
     typer.Option(
         "--json",
-        help="Print what --dry-run counts as JSON and nothing else.",
+        help="Print what --dry-run counts as JSON.",
         rich_help_panel=RUN_PANEL,
     ),
 ]

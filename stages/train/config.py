@@ -141,14 +141,13 @@ class TrainConfig(SegmenterConfig, ModelConfig, LossConfig):
     lr_new: float = setting(1e-4, "Learning rate of the adapter.", low=0)
     lr_scaling: str = setting(
         UNSCALED,
-        "Multiply both rates by the number of clips per step over --lr-batch (linear), or by its "
-        "square root (sqrt, the rule for Adam).",
+        "Multiply rates by clips per step over --lr-batch, or its square root.",
         choices=tuple(LR_SCALINGS),
         omit_default=True,
     )
     lr_batch: int = setting(
         0,
-        "Clips per step that both rates were chosen for; 0: 4, as for the default rates.",
+        "Clips per step that both rates were chosen for; 0 means 4.",
         low=0,
         only_with="scales_rates",
     )
@@ -176,8 +175,7 @@ class TrainConfig(SegmenterConfig, ModelConfig, LossConfig):
     )
     valid_every: int = setting(
         0,
-        "Steps between validations, with one at the end; 0: as many as keep them below 5 % of the "
-        "work.",
+        "Steps between validations; 0: as many as keep them below 5 % of the work.",
         panel=VALIDATION,
         low=0,
     )

@@ -41,5 +41,5 @@ class Runtime(Settings):
     precision: str = setting(AUTO, "auto is bf16 on GPUs that have it.", choices=PRECISIONS)
     compile: bool = setting(False, "Compile the network with torch.compile.")
     checkpoint_activations: bool = setting(
-        False, "Recompute activations in the backward pass: less memory, a third more work."
+        False, "Recompute activations in the backward pass to save memory."
     )
