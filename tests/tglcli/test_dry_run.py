@@ -167,3 +167,4 @@ def test_the_tables_fit_a_terminal(
     for figure in ("69.00 M", "20.7", "55.7", "18.0 GB", "31.4 hours", "6 minutes", "177,000"):
         assert figure in text, figure
     assert max(map(len, lines)) <= COLUMNS
+    assert "on 1 device at 300 TFLOP/s" in text
