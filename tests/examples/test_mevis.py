@@ -9,12 +9,15 @@ import shutil
 import subprocess
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer.main
 from mevis_mini import FRAMES, SENTENCES, write_mevis
 from refcoco_mini import RefcocoMini
 
 from schemas.receipts import read_receipt
+from tglcli.main import app
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "mevis.md"
@@ -124,6 +127,17 @@ def test_the_page_and_the_makefile_have_the_same_commands(downloads: Path) -> No
     assert sorted(page) == sorted(makefile)
 
 
+def test_every_command_of_the_page_has_its_options(downloads: Path) -> None:
+    group: Any = typer.main.get_command(app)
+    for words in written(run(["bash", "-ec", PRINTED + page_script()], downloads)):
+        name, *rest = words[1:] if words[0] == "tgl" else words[words.index("tglcli") + 1 :]
+        known = {
+            option for p in group.commands[name].params for option in p.opts + p.secondary_opts
+        }
+        assert known >= {word for word in rest if word.startswith("--")}, name
+
+
+@pytest.mark.slow
 @needs_make
 def test_the_page_leads_to_the_zip_and_leaves_the_makefile_nothing_to_do(
     downloads: Path, environment: dict[str, str]

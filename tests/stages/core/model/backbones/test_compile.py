@@ -69,6 +69,35 @@ def attended(backbone: Backbone) -> list[torch.Tensor]:
 
 
 @torch.no_grad()
+def test_attention_over_shared_memories_goes_through_what_is_compiled(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With a compiler that does nothing but count calls, which takes no time."""
+    calls: list[str] = []
+
+    def compile_(step: Callable[..., object], **options: object) -> Callable[..., object]:
+        assert options == {"mode": "default"}
+
+        def compiled(*args: object) -> object:
+            calls.append(step.__name__)
+            return step(*args)
+
+        return compiled
+
+    backbone = random_backbone().eval()
+    expected = attended(backbone)
+    assert not calls
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda module, **_: None)
+    monkeypatch.setattr(torch, "compile", compile_)
+    backbone.compile_parts(mode="default")
+    found = attended(backbone)
+    layers = len(backbone.sam.memory_attention.layers)
+    assert calls == ["_begin", "_keys", "_end"] * layers * len(found)
+    assert all(map(torch.equal, found, expected))
+
+
+@pytest.mark.slow
+@torch.no_grad()
 def test_attention_over_shared_memories_is_compiled_once_for_all_layers_and_numbers(
     counting: Counting,
 ) -> None:

@@ -61,9 +61,9 @@ def _build() -> TglModel:
 
 SHAPES = {
     "a clip": (CONFIG, StepShape(1, words=3)),
-    "the adapter": (CONFIG, StepShape(2, words=3, adapter_only=True)),
 }
 SLOW_SHAPES = {
+    "the adapter": (CONFIG, StepShape(2, words=3, adapter_only=True)),
     "a window": (CONFIG, StepShape(1, words=3, windowed=True)),
     "sentences that share frames": (CONFIG, StepShape(2, sentences=2, words=3)),
     "no dual path": (replace(CONFIG, mdp=False), StepShape(1, words=3)),
