@@ -34,7 +34,8 @@ def validation_interval(config: TrainConfig, held_out: Index, processes: int) ->
     if config.valid_every:
         return config.valid_every
     steps = config.steps + ADAPTER * config.adapter_steps
-    frame = LEARN if config.cache_features else ENCODE + LEARN
+    frame = LEARN * config.sentences_per_clip
+    frame += 0 if config.cache_features else ENCODE
     clips = config.clips_per_step(processes)
     step = clips * config.clip_frames * frame * steps / config.total_steps
     return _rounded_up(_work(config, held_out, chosen_sentences(config, held_out)) / (SHARE * step))

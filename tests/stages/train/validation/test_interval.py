@@ -49,6 +49,8 @@ def test_the_interval_follows_the_work_and_nothing_else(valid_u: Index) -> None:
     assert validation_interval(config, valid_u, 8) == pytest.approx(every / 8, rel=0.06)
     fewer = dataclasses.replace(config, valid_expressions=10, valid_frames=8)
     assert validation_interval(fewer, valid_u, 1) < every / 3
+    several = dataclasses.replace(config, sentences_per_clip=3)
+    assert validation_interval(several, valid_u, 1) == pytest.approx(every / 2.2, rel=0.06)
     adapter = dataclasses.replace(config, adapter_steps=config.steps)
     assert validation_interval(adapter, valid_u, 1) == pytest.approx(every / 0.625, rel=0.06)
     blind = dataclasses.replace(config, sampling="random", mdp=False, oss=False)

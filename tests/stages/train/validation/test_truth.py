@@ -14,7 +14,7 @@ from train_mini import FRAMES
 from schemas.errors import CorruptInput
 from stages.core.index.index import Index
 from stages.train.config import TrainInputs
-from stages.train.data import dataset
+from stages.train.data import targets
 from stages.train.validation.truth import PackedMasks, true_masks
 from stages.train.validation.validate import overlap
 
@@ -27,17 +27,17 @@ def test_masks_come_in_order_from_other_threads(
 ) -> None:
     index, frames = Index.open(inputs.index), np.array([0, 3, FRAMES - 1])
     wanted = [(index.videos[e.video_id], e, frames) for e in index.expressions]
-    made, plain = [], dataset.union_mask
+    made, plain = [], targets.union_mask
 
-    def union_mask(*args: object) -> np.ndarray:
+    def union_mask(*args: object, **named: object) -> np.ndarray:
         made.append(threading.get_ident())
-        return plain(*args)
+        return plain(*args, **named)
 
     expected = [
-        dataset.ReferentTracks.of(index, video, e.anno_ids).masks(frames, SIZE)
+        targets.ReferentMasks.of(index, video, e.anno_ids).binary(frames, SIZE)
         for video, e, _ in wanted
     ]
-    monkeypatch.setattr(dataset, "union_mask", union_mask)
+    monkeypatch.setattr(targets, "union_mask", union_mask)
     with ThreadPoolExecutor(2) as threads:
         found = []
         for masks in true_masks(index, wanted, SIZE, threads, ahead=AHEAD):
