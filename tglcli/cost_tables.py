@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from stages.train.dry_run.step import StepCost
 
 _TERA, _GIGA, _MILLION = 1e12, 1e9, 1e6
-_MINUTES = 60
+_SIXTY = 60
 
 
 def print_json(cost: TrainCost | PropagateCost) -> None:
@@ -124,7 +124,7 @@ def _train_lines(cost: TrainCost) -> Iterable[str]:
     steps = amount(cost.steps, "steps")
     if cost.adapter_steps:
         steps = f"{amount(cost.adapter_steps, 'steps')} of the adapter and {steps}"
-    yield f"{steps}: {_time(cost.hours)} of the network {_speed(cost.tflops)}"
+    yield f"{steps}: {duration(cost.hours)} of the network {_speed(cost.tflops)}"
     yield "not counted: waiting for data, validation, the track head's own steps"
 
 
@@ -158,7 +158,7 @@ def _propagate_lines(cost: PropagateCost) -> Iterable[str]:
         f"{_number(cost.flops / _TERA)} TFLOP"
     )
     devices = amount(cost.processes, "devices")
-    yield f"{_time(cost.hours)} of the network on {devices} {_speed(cost.tflops)}"
+    yield f"{duration(cost.hours)} of the network on {devices} {_speed(cost.tflops)}"
     yield "not counted: reading frames, writing masks, the track head"
 
 
@@ -166,11 +166,15 @@ def _speed(tflops: float) -> str:
     return f"at {tflops:g} TFLOP/s a device (--tflops)"
 
 
-def _time(hours: float) -> str:
-    """Hours, or minutes if there are few."""
-    if hours < 1:
-        return f"{_number(hours * _MINUTES)} minutes"
-    return f"{_number(hours)} hours"
+def duration(hours: float) -> str:
+    """Hours, or minutes or seconds if there are few."""
+    if hours >= 1:
+        return f"{_number(hours)} hours"
+    minutes = hours * _SIXTY
+    if minutes >= 1:
+        return f"{_number(minutes)} minutes"
+    seconds = minutes * _SIXTY
+    return f"{_number(seconds)} seconds" if seconds >= 1 else "less than a second"
 
 
 def _millions(count: int) -> str:

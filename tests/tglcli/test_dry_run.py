@@ -15,7 +15,7 @@ from stages.propagate.dry_run.run import PropagateCost
 from stages.propagate.dry_run.video import VideoCost, VideoShape
 from stages.train.dry_run.run import Loading, Memory, TrainCost
 from stages.train.dry_run.step import StepCost
-from tglcli.cost_tables import print_propagate_cost, print_train_cost
+from tglcli.cost_tables import duration, print_propagate_cost, print_train_cost
 
 FEW = ("--batch", "2", "--clip-frames", "2", "--relevant-frames", "1", "--steps", "30")
 SMALL = ("--adapter-width", "16", "--adapter-heads", "2", "--adapter-layers", "1")
@@ -168,3 +168,16 @@ def test_the_tables_fit_a_terminal(
         assert figure in text, figure
     assert max(map(len, lines)) <= COLUMNS
     assert "on 1 device at 300 TFLOP/s" in text
+
+
+@pytest.mark.parametrize(
+    ("hours", "text"),
+    [
+        (31.4, "31.4 hours"),
+        (0.1, "6 minutes"),
+        (0.01, "36.0 seconds"),
+        (1e-6, "less than a second"),
+    ],
+)
+def test_times_have_a_unit_that_fits(hours: float, text: str) -> None:
+    assert duration(hours) == text
