@@ -7,7 +7,8 @@ No weights, no GPU. The network runs on tensors without values (stages/core/mode
 sizes that facebookresearch/sam2 publishes in sam2/configs/sam2.1/sam2.1_hiera_b+.yaml and
 sam2.1_hiera_l.yaml: see PUBLISHED in stages/core/model/backbones/presets.py. The rest is measured
 here on masks of moving discs: CPU time of the thread that hands masks over, and of the threads that
-encode and write PNGs, shared by four of them. The mask is assumed to leave the device at 10 GB/s.
+encode and write PNGs, shared by four of them. Masks are enlarged, counted and packed on the device,
+whose memory is assumed to move 2 TB/s, and leave it at 10 GB/s.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ import torch
 from torch import Tensor
 
 from stages.core.engine.runtime import BF16
-from stages.core.index.mask_writer import MaskWriter
+from stages.core.index.mask_writer import WRITERS, MaskWriter
 from stages.core.model.backbones.families import build_backbone
 from stages.core.model.backbones.presets import PUBLISHED, sam21_preset
 from stages.core.model.backbones.records import Decoded
@@ -42,8 +43,10 @@ from stages.train.config import TrainConfig
 from stages.train.dry_run.step import StepShape, step_cost
 
 TEXT_DIM = 768  # RoBERTa-base
-WRITERS = 4
 BYTES_PER_SECOND = 10e9
+DEVICE_BYTES_PER_SECOND = 2e12
+DEVICE_BYTES_PER_PIXEL = 14
+"""A logit written and read, then bits of a byte: compared, gated, counted and packed."""
 FRAMES = 16
 ROUNDS = 4
 SENTENCES_PER_CLIP = (1, 2, 3)
@@ -58,19 +61,22 @@ class HostCost:
     Attributes:
         main: CPU seconds of the thread that runs the network: areas and handing over.
         writers: CPU seconds of encoding and writing.
+        device: bytes that enlarging, gating, counting and packing read and write there.
         bytes: copied from the device.
         file: bytes of the PNG.
     """
 
     main: float
     writers: float
+    device: int
     bytes: int
     file: float
 
     @property
     def seconds(self) -> float:
         """Seconds with WRITERS threads, if nothing overlaps with the network."""
-        return self.main + self.writers / WRITERS + self.bytes / BYTES_PER_SECOND
+        moved = self.bytes / BYTES_PER_SECOND + self.device / DEVICE_BYTES_PER_SECOND
+        return self.main + self.writers / WRITERS + moved
 
 
 def build(config: TrainConfig, name: str, size: int) -> TglModel:
@@ -106,10 +112,12 @@ def host_cost(height: int, width: int) -> HostCost:
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(WRITERS) as threads:
         for number in range(ROUNDS + 1):  # the first round starts threads and fills caches
             writer = MaskWriter(Path(folder), threads)
+            taken = _taken_from(masks)
             start = time.process_time(), time.thread_time()
             assembler = MaskAssembler(job.video, job.expressions, tracks, writer, gate=True)
-            with mock.patch.object(mask_assembler, "enlarge_masks", _taken_from(masks)):
+            with mock.patch.object(mask_assembler, "packed_masks", taken):
                 assembler.add(items, decoded)
+                assembler.finish()
             handed = time.thread_time()
             writer.wait()
             if number:
@@ -117,19 +125,24 @@ def host_cost(height: int, width: int) -> HostCost:
                 whole += time.process_time() - start[0]
         sizes = [path.stat().st_size for path in Path(folder).rglob("*.png")]
     count = ROUNDS * FRAMES
-    return HostCost(main / count, (whole - main) / count, height * width, float(np.mean(sizes)))
+    copied = height * -(-width // 8)
+    device = height * width * DEVICE_BYTES_PER_PIXEL
+    times = main / count, (whole - main) / count
+    return HostCost(*times, device, copied, float(np.mean(sizes)))
 
 
 def _taken_from(masks: Tensor) -> object:
-    """Stands for the enlargement, which is work of the device: gives the masks in turn."""
-    left = list(masks)
+    """Stands for the work of the device: gives packed masks and their areas in turn."""
+    bits = torch.from_numpy(np.packbits(masks.numpy(), axis=-1))
+    areas = masks.flatten(1).sum(dim=1)
+    done = [0]
 
-    def enlarged(logits: Tensor, height: int, width: int) -> Tensor:
-        taken = left[: len(logits)]
-        del left[: len(logits)]
-        return torch.stack(taken)
+    def packed(logits: Tensor, height: int, width: int, **settings: object) -> object:
+        own = slice(done[0], done[0] + len(logits))
+        done[0] = own.stop
+        return bits[own], areas[own]  # views: the copy from the device is counted in bytes
 
-    return enlarged
+    return packed
 
 
 def print_training(name: str, size: int, tflops: float) -> None:
@@ -179,21 +192,21 @@ def main() -> None:
     options.add_argument("--size", type=int, default=1024, help="side of the frames, pixels")
     options.add_argument("--tflops", type=float, default=300.0, help="speed of the device")
     options.add_argument("--height", type=int, default=1080, help="of the masks, pixels")
+    options.add_argument("--inference", action="store_true", help="leave the training steps out")
     options.add_argument("--width", type=int, default=1920)
     given = options.parse_args()
     torch.set_num_threads(1)
     host = host_cost(given.height, given.width)
     print(f"a mask of {given.width}x{given.height} beside the network, ms:")
+    print(f"  {host.main * 1e3:.2f} handing over, {host.writers * 1e3:.2f} PNG of", end=" ")
     print(
-        f"  {host.main * 1e3:.2f} areas and handing over, {host.writers * 1e3:.2f} PNG of", end=" "
-    )
-    print(
-        f"{host.file / 1e3:.1f} kB (CPU time; over {WRITERS} threads), {host.bytes / 1e6:.1f} MB",
+        f"{host.file / 1e3:.1f} kB (CPU time; over {WRITERS} threads), {host.bytes / 1e6:.2f} MB",
         end=" ",
     )
     print(f"copied: {host.seconds * 1e3:.2f} in all")
     for name in given.models or ("base-plus", "large"):
-        print_training(name, given.size, given.tflops)
+        if not given.inference:
+            print_training(name, given.size, given.tflops)
         print_inference(name, given.size, given.tflops, host)
 
 

@@ -20,18 +20,24 @@ from stages.core.media.mask_bits import PIXELS_PER_BYTE, MaskBits, pack_mask
 from stages.core.media.png_checks import PNG_SIGNATURE
 
 _compressor: Callable[..., Any] = zlib.compressobj
+_adler32: Callable[..., int] = zlib.adler32
 try:  # finds runs eight times faster than the standard library's zlib, to the same bytes
     from zlib_ng import zlib_ng
 except ImportError:
     pass
 else:
-    _compressor = zlib_ng.compressobj
+    _compressor, _adler32 = zlib_ng.compressobj, zlib_ng.adler32
 
 FOREGROUND = 255
 _LEVEL = 1
 """zlib level: masks are long runs, which the fastest level packs nearly as small as others."""
 _DEPTH, _GREYSCALE = 8, 0
 _CACHED_SIZES = 64
+_CACHED_PIECES = 8192
+_ZLIB_HEADER = b"\x78\x01"
+_LAST_BLOCK = b"\x03\x00"
+"""An empty block of fixed codes, marked as the last one."""
+_ADLER_MODULUS = 65521
 
 
 def write_mask(path: Path, mask: np.ndarray) -> None:
@@ -61,43 +67,71 @@ def encode_bits(bits: MaskBits, width: int) -> bytes:
     Servers take one byte per pixel, so bits alone will not do. But only the rows and columns that
     hold the mask are unpacked, each row has filter 0, and zlib looks for runs alone (``Z_RLE``),
     which masks consist of: files are smaller than by its fast levels, and there is no choice of
-    matches, in which versions of zlib differ.
+    matches, in which versions of zlib differ. Rows above and below the mask are packed once.
 
     Args:
         bits: uint8 (H, ceil(W / 8)).
         width: W.
     """
+    height = len(bits)
     used = np.flatnonzero(np.bitwise_or.reduce(bits, axis=1))
     if not len(used):
-        return _empty_file(len(bits), width)
-    return _file(_scanlines(bits, width, slice(int(used[0]), int(used[-1]) + 1)))
+        return _empty_file(height, width)
+    first, end = int(used[0]), int(used[-1]) + 1
+    data = _zlib_stream(first, _scanlines(bits[first:end], width), height - end)
+    return _file(height, width, data)
 
 
 @lru_cache(maxsize=_CACHED_SIZES)
 def _empty_file(height: int, width: int) -> bytes:
-    return _file(np.zeros((height, width + 1), np.uint8))
+    return _file(height, width, deflate_runs(np.zeros((height, 1 + width), np.uint8)))
 
 
-def _scanlines(bits: MaskBits, width: int, rows: slice) -> np.ndarray:
-    """Rows of a PNG, uint8 (H, 1 + W): the filter, 0, then the pixels.
-
-    Args:
-        rows: that hold all of the mask.
-    """
+def _scanlines(bits: MaskBits, width: int) -> np.ndarray:
+    """Rows of a PNG, uint8 (H, 1 + W): the filter, 0, then the pixels."""
     lines = np.zeros((len(bits), 1 + width), np.uint8)
-    used = np.flatnonzero(np.bitwise_or.reduce(bits[rows], axis=0))
+    used = np.flatnonzero(np.bitwise_or.reduce(bits, axis=0))
     first, last = int(used[0]), int(used[-1]) + 1  # columns of bytes
     start, end = first * PIXELS_PER_BYTE, min(last * PIXELS_PER_BYTE, width)
-    pixels = np.unpackbits(bits[rows, first:last], axis=1, count=end - start)
-    np.multiply(pixels, FOREGROUND, out=lines[rows, 1 + start : 1 + end], casting="unsafe")
+    pixels = np.unpackbits(bits[:, first:last], axis=1, count=end - start)
+    np.multiply(pixels, FOREGROUND, out=lines[:, 1 + start : 1 + end], casting="unsafe")
     return lines
 
 
-def _file(lines: np.ndarray) -> bytes:
-    """A PNG file of rows (H, 1 + W) with their filters."""
-    height, width = lines.shape[0], lines.shape[1] - 1
+def _zlib_stream(above: int, lines: np.ndarray, below: int) -> bytes:
+    """Rows of a PNG between rows of zeros, as one zlib stream (RFC 1950).
+
+    A full flush ends a piece at a byte and makes the next one independent of it.
+
+    Args:
+        above, below: rows of zeros.
+        lines: uint8 (H, 1 + W).
+    """
+    stride = lines.shape[1]
+    packer = _compressor(_LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS, zlib.DEF_MEM_LEVEL, zlib.Z_RLE)
+    middle = packer.compress(lines.data) + packer.flush(zlib.Z_FULL_FLUSH)
+    checksum = _adler_of_zeros(zlib.adler32(b""), above * stride)
+    checksum = _adler_of_zeros(_adler32(lines.data, checksum), below * stride)
+    pieces = _ZLIB_HEADER, _zeros(above * stride), middle, _zeros(below * stride), _LAST_BLOCK
+    return b"".join(pieces) + struct.pack(">I", checksum)
+
+
+@lru_cache(maxsize=_CACHED_PIECES)
+def _zeros(count: int) -> bytes:
+    """Zeros, deflated and flushed."""
+    packer = _compressor(_LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS, zlib.DEF_MEM_LEVEL, zlib.Z_RLE)
+    return bytes(packer.compress(bytes(count)) + packer.flush(zlib.Z_FULL_FLUSH))
+
+
+def _adler_of_zeros(checksum: int, count: int) -> int:
+    """Adler-32 after further zeros: the sum of bytes stays, and is added once for each of them."""
+    total, sums = checksum & 0xFFFF, checksum >> 16
+    return (sums + count * total) % _ADLER_MODULUS << 16 | total
+
+
+def _file(height: int, width: int, data: bytes) -> bytes:
+    """A PNG file of a zlib stream of its rows."""
     header = struct.pack(">IIBBBBB", width, height, _DEPTH, _GREYSCALE, 0, 0, 0)
-    data = deflate_runs(lines)
     return PNG_SIGNATURE + _chunk(b"IHDR", header) + _chunk(b"IDAT", data) + _chunk(b"IEND", b"")
 
 

@@ -53,10 +53,12 @@ def test_files_do_not_depend_on_the_zlib_at_hand(
     """Else two machines would write different files for the same masks."""
     mask = np.random.default_rng(0).random((270, 481)) < density
     mask = np.maximum(mask, np.roll(mask, 1, axis=1))
+    mask[:20] = mask[200:] = False
     files = []
     for compressor in (mask_png._compressor, zlib.compressobj):
         monkeypatch.setattr(mask_png, "_compressor", compressor)
         mask_png._empty_file.cache_clear()
+        mask_png._zeros.cache_clear()
         files.append(encode_mask(mask))
     assert files[0] == files[1]
 
