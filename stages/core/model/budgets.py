@@ -62,6 +62,8 @@ RELEVANCE_FRAMES = 256
 
 EVIDENCE_BYTES = 64_000_000
 """Adapter tokens inside the tracks of a video, of the sentences that are judged together."""
+HEAD_BYTES = 4_000_000
+"""Values of one layer of the track head, of the sentences that it reads as one batch."""
 
 # --- propagate: frames and masks ----------------------------------------------------------------
 

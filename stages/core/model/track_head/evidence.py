@@ -8,7 +8,7 @@ videos (docs/model.md); averaged over time they say what a track looks like, and
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import torch
 import torch.nn.functional as F
@@ -46,6 +46,16 @@ class TrackEvidence:
     visible: Tensor
     text: Tensor
     sentences: Tensor
+
+    def rows(self, rows: slice) -> TrackEvidence:
+        """The same of some of the sentences."""
+        return replace(
+            self,
+            tokens=self.tokens[rows],
+            cues=self.cues[rows],
+            text=self.text[rows],
+            sentences=self.sentences[rows],
+        )
 
     def to(self, device: torch.device) -> TrackEvidence:
         """The same on a device."""

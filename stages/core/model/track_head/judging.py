@@ -53,17 +53,24 @@ def judge_tracks(
     if not tracks:
         return TrackJudgement(match, relevance)
     looks = track_looks(tokens.features.of, masks_of, total)
-    each = tracks * total * model.config.adapter_width * budgets.FLOAT_BYTES
-    together = max(1, budgets.EVIDENCE_BYTES // each)
+    values = tracks * total * budgets.FLOAT_BYTES
+    collected = BatchSize(max(1, budgets.EVIDENCE_BYTES // (values * model.config.adapter_width)))
+    judged = BatchSize(max(1, budgets.HEAD_BYTES // (values * model.config.track_width)))
     head = model.track_head
 
-    def judge(part: Sequence[int]) -> list[np.ndarray]:
-        rows = slice(part[0], part[-1] + 1)
-        found = head(collect(model, tokens, rows, masks_of, looks))
-        return [own.float().sigmoid().cpu().numpy() for own in found]
+    def judge(part: Sequence[int]) -> None:
+        first = part[0]
+        evidence = collect(model, tokens, slice(first, part[-1] + 1), masks_of, looks)
 
-    for rows, found in BatchSize(together).run(range(sentences), judge):
-        match[list(rows)], relevance[list(rows)] = found
+        def read(own: Sequence[int]) -> list[np.ndarray]:
+            found = head(evidence.rows(slice(own[0] - first, own[-1] + 1 - first)))
+            return [one.float().sigmoid().cpu().numpy() for one in found]
+
+        for rows, found in judged.run(part, read):
+            match[list(rows)], relevance[list(rows)] = found
+
+    for _ in collected.run(range(sentences), judge):
+        pass
     return TrackJudgement(match, relevance)
 
 

@@ -8,6 +8,7 @@ from train_mini import FRAMES, SENTENCES, SIZE
 
 from stages.core.index.index import Index
 from stages.core.index.texts import TextStore
+from stages.core.model import budgets
 from stages.core.model.adapter.cache import AdapterCache
 from stages.core.model.backbones.families import load_backbone
 from stages.core.model.config import ModelConfig
@@ -53,10 +54,17 @@ def test_a_video_gives_true_and_faulty_tracks(
     assert faulty.evidence.tokens.shape[1] == 4
 
 
+@pytest.mark.parametrize("limits", [{}, {"HEAD_BYTES": 1}, {"HEAD_BYTES": 1, "EVIDENCE_BYTES": 1}])
 @torch.no_grad()
 def test_the_head_reads_what_it_will_read_at_inference(
-    model: TglModel, inputs: TrainInputs, index: Index
+    model: TglModel,
+    inputs: TrainInputs,
+    index: Index,
+    limits: dict[str, int],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    for name, most in limits.items():
+        monkeypatch.setattr(budgets, name, most)
     true, _ = gathered(model, inputs, index)
     texts = TextStore.open(inputs.text)
     video = index.videos["one"]
