@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -69,6 +70,10 @@ def run(
         threads=found.threads,
     )
 
+
+MASK_RATE = "masks/s"
+"""Frames times sentences per second, of the videos that are finished; all devices together."""
+SHORTEST_SECONDS = 1e-3
 
 STAGE = Stage(
     "propagate",
@@ -170,6 +175,7 @@ def _segment(plan: _Plan, runtime: Runtime, progress: Progress) -> _Found:
     """Segment the videos that are not finished; one that fails does not stop the others."""
     found, failures, threads = _Found(), {}, set()
     total = sum(work.sentences for work in plan.waiting)
+    begun, masks = time.monotonic(), 0
     with progress.task("propagate", total, "expression") as task:
         for work, result in map_on_devices(
             segment_video,
@@ -187,6 +193,9 @@ def _segment(plan: _Plan, runtime: Runtime, progress: Progress) -> _Found:
             else:
                 found.add(work, result)
                 threads.add(result.threads)
+                masks += work.job.video.num_frames * result.sentences
+                rate = masks / max(time.monotonic() - begun, SHORTEST_SECONDS)
+                task.advance(0, **{MASK_RATE: rate})
     names = [job.video.video_id for job in plan.jobs]
     found.failures = {name: failures[name] for name in names if name in failures}
     threads = threads or {torch.get_num_threads()}

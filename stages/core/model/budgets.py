@@ -49,8 +49,10 @@ FEWEST_CHUNKS = 2
 """Chunks of features that are kept whatever the budget: a chunk's neighbours are needed next."""
 RECENT_CHUNKS = 4
 """Chunks that are kept before older ones: a round of unguided frames comes from three of them."""
-CHUNKS_AHEAD = 2
-"""Most chunks that are decoded before they are needed: one for each direction of tracking."""
+CHUNKS_ONWARD = 2
+"""Chunks that are read before they are needed: one takes longer to decode than to encode."""
+CHUNKS_AHEAD = 2 * CHUNKS_ONWARD
+"""Most chunks that are read before they are needed: tracking has two directions."""
 BLOCK_FRAMES = 32
 """Fewest frames whose adapter tokens are made together."""
 BLOCK_BYTES = 2_000_000

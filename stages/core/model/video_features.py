@@ -182,7 +182,9 @@ class VideoFeatures:
             self._kept.move_to_end(chunk)
             return found
         stored, parts = self._arrived(chunk)
-        self._prefetch(self._following(chunk))
+        following = self._following(chunk)
+        for step in range(budgets.CHUNKS_ONWARD):
+            self._prefetch(following + step * (following - chunk))
         self._last = chunk
         found = self._encode_parts(parts) if stored is None else stored.to(self._device)
         self._kept[chunk] = found

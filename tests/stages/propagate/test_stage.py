@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import errno
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -31,7 +34,7 @@ from schemas.parquet import read_table, rows_of, write_table
 from schemas.receipts import read_receipt
 from schemas.tables import EXPRESSIONS, MOMENTS, PROPAGATION
 from stages.core.engine.execute import Outcome, execute
-from stages.core.engine.progress import SilentProgress
+from stages.core.engine.progress import SilentProgress, SilentTask
 from stages.core.engine.runtime import Runtime
 from stages.core.index import mask_writer
 from stages.core.index.texts import TextStore
@@ -43,7 +46,7 @@ from stages.core.model.masks import enlarge_masks
 from stages.core.model.text import TextBatch
 from stages.propagate import runner
 from stages.propagate.config import PropagateConfig, PropagateInputs
-from stages.propagate.stage import STAGE
+from stages.propagate.stage import MASK_RATE, STAGE
 
 
 def propagate(inputs: PropagateInputs, out: Path, **fields: Any) -> Outcome:
@@ -180,6 +183,27 @@ def test_each_frame_is_encoded_once_for_all_sentences(
     monkeypatch.setattr(runner.VideoFeatures, "close", spy)
     propagate(world.inputs, tmp_path / "out")
     assert encoded == list(world.lengths.values())
+
+
+def test_masks_per_second_stand_beside_the_bar(world: Any, tmp_path: Path) -> None:
+    shown: list[float] = []
+
+    class Bar(SilentTask):
+        def advance(self, n: int = 1, **figures: float | str) -> None:
+            shown.extend(float(value) for name, value in figures.items() if name == MASK_RATE)
+
+    class Bars(SilentProgress):
+        @contextmanager
+        def task(self, name: str, total: int | None, unit: str) -> Iterator[SilentTask]:
+            yield Bar()
+
+    config = PropagateConfig(moments="annotated", tracks="off")
+    runtime = Runtime(workers=1, device="cpu")
+    start = time.monotonic()
+    execute(STAGE, config, world.inputs, tmp_path / "out", runtime=runtime, progress=Bars())
+    masks = sum(world.lengths[video] for video, _ in world.sentences)
+    assert len(shown) == len(world.lengths)
+    assert shown[-1] > masks / (time.monotonic() - start)
 
 
 def test_a_second_run_is_skipped_and_limits_do_not_count(world: Any, tmp_path: Path) -> None:
