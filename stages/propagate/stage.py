@@ -189,7 +189,7 @@ def _segment(plan: _Plan, runtime: Runtime, progress: Progress) -> _Found:
                 raise result.error
             if isinstance(result, TglError):
                 failures[work.job.video.video_id] = input_failure(result)
-                plan.finished.discard(work.job)  # a lost worker leaves parts of it
+                plan.finished.discard(work.job)
             else:
                 found.add(work, result)
                 threads.add(result.threads)

@@ -16,7 +16,6 @@ from pathlib import Path
 import torch
 
 from schemas.errors import TglError
-from stages.core.engine.failures import INPUT_FAILURES
 from stages.core.engine.runtime import Runtime
 from stages.core.engine.workers.devices import DeviceWorker, NotLoaded
 from stages.core.index.frame_files import require_unchanged
@@ -91,8 +90,7 @@ def segment_video(work: VideoWork, worker: DeviceWorker) -> VideoCounts | NotLoa
     """Segment the sentences of a video that are not finished; `worker` advances by sentences.
 
     Raises:
-        MissingInput, CorruptInput, SchemaMismatch: the video's frames cannot be read; nothing of it
-            is kept.
+        MissingInput, CorruptInput, SchemaMismatch: the video's frames cannot be read.
     """
     job, finished = work.job, work.finished
     try:
@@ -104,23 +102,24 @@ def segment_video(work: VideoWork, worker: DeviceWorker) -> VideoCounts | NotLoa
         worker.expect(len(missing))
     runner.routes.clear()
     runner.counts.clear()
-    by_id = {expression.expression_id: expression for expression in job.expressions}
-    with ThreadPoolExecutor(WRITERS) as writers:
-        writer = MaskWriter(finished.out.path, writers)
-        try:
-            require_unchanged(job.video)
-            for rows in runner.run(job.only(missing), writer):
-                own = rows_by_expression(rows)
-                for name, part in own.items():
-                    finished.add(by_id[name], part, writer)
-                worker.advance(len(own))
-        except INPUT_FAILURES:
-            writer.wait()
-            finished.discard(job)
-            raise
+    if missing:  # else a worker died right after it finished them
+        _segment(runner, job.only(missing), finished, worker)
     return VideoCounts(
         len(missing), dict(runner.routes), dict(runner.counts), torch.get_num_threads()
     )
+
+
+def _segment(runner: Runner, job: Job, finished: FinishedUnits, worker: DeviceWorker) -> None:
+    """Segment sentences of a video."""
+    by_id = {expression.expression_id: expression for expression in job.expressions}
+    with ThreadPoolExecutor(WRITERS) as writers:
+        writer = MaskWriter(finished.out.path, writers)
+        require_unchanged(job.video)
+        for rows in runner.run(job, writer):
+            own = rows_by_expression(rows)
+            for name, part in own.items():
+                finished.add(by_id[name], part, writer)
+            worker.advance(len(own))
 
 
 def _open(setup: Setup, device_name: str) -> Runner:

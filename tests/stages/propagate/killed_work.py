@@ -11,7 +11,8 @@ from stages.core.engine.workers.devices import DeviceWorker, NotLoaded
 from stages.propagate.units import FinishedUnits
 from stages.propagate.work import VideoCounts, VideoWork, segment_video
 
-VIDEO = "a"
+VIDEO = "c"
+"""The last one: the other worker takes it over, and no third process starts."""
 add = FinishedUnits.add
 
 

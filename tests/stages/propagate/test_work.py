@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+import torch
 from killed_work import killed_once, mark_of
 
 from schemas.errors import LostWorker
@@ -21,18 +22,20 @@ from stages.core.engine.runtime import Runtime
 from stages.core.index.mask_writer import MaskWriter
 from stages.core.index.propagation_rows import PropagationRows
 from stages.propagate import stage, work
-from stages.propagate.config import PropagateConfig
+from stages.propagate.config import PropagateConfig, PropagateInputs
 from stages.propagate.jobs import Job
 from stages.propagate.stage import STAGE
 
 CONFIG = PropagateConfig(tracks="off", moments="annotated", expressions_per_batch=1)
 
 
-def propagate(world: Any, out: Path, progress: SilentProgress | None = None, **runtime: Any) -> Any:
+def propagate(
+    inputs: PropagateInputs, out: Path, progress: SilentProgress | None = None, **runtime: Any
+) -> Outcome:
     """Run the stage through the engine with one worker."""
     given = Runtime(workers=1, device="cpu", **runtime)
     progress = progress or SilentProgress()
-    return execute(STAGE, CONFIG, world.inputs, out, runtime=given, progress=progress)
+    return execute(STAGE, CONFIG, inputs, out, runtime=given, progress=progress)
 
 
 def content(folder: Path) -> dict[str, bytes]:
@@ -41,15 +44,18 @@ def content(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 
 
-@pytest.fixture
-def alone(world: Any, tmp_path: Path) -> dict[str, bytes]:
+@pytest.fixture(scope="module")
+def alone(made_world: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     """What one process makes."""
-    propagate(world, tmp_path / "alone")
-    return content(tmp_path / "alone")
+    torch.set_num_threads(1)
+    out = tmp_path_factory.mktemp("alone") / "out"
+    inputs = PropagateInputs(*(made_world / name for name in ("index", "text", "checkpoint")))
+    propagate(inputs, out)
+    return content(out)
 
 
 def check_killed(world: Any, out: Path, outcome: Outcome) -> None:
-    """The run went on after a worker was killed when the first sentence of a video was finished."""
+    """The run went on after a worker was killed that had just finished a sentence."""
     assert mark_of(out).exists()
     assert outcome.failures == ()
     assert outcome.counts["expressions finished by lost workers"] == 1
@@ -66,7 +72,7 @@ def test_two_processes_of_which_one_is_killed_make_what_one_makes(
     monkeypatch.setattr("stages.core.engine.workers.devices.usable_cores", lambda: 2)
     monkeypatch.setattr(stage, "segment_video", killed_once)
     progress = SilentProgress()
-    outcome = propagate(world, tmp_path / "out", progress, devices="cpu,cpu")
+    outcome = propagate(world.inputs, tmp_path / "out", progress, devices="cpu,cpu")
     assert content(tmp_path / "out") == alone
     check_killed(world, tmp_path / "out", outcome)
     assert [line.split(" (")[0] for line in progress.warnings] == ["a worker process died"]
@@ -81,7 +87,7 @@ def test_a_cluster_of_which_a_worker_is_killed_makes_what_one_process_makes(
     with distributed.LocalCluster(
         n_workers=2, threads_per_worker=1, dashboard_address=None
     ) as cluster:
-        outcome = propagate(world, tmp_path / "out", scheduler=cluster.scheduler_address)
+        outcome = propagate(world.inputs, tmp_path / "out", scheduler=cluster.scheduler_address)
     assert content(tmp_path / "out") == alone
     check_killed(world, tmp_path / "out", outcome)
 
@@ -89,7 +95,7 @@ def test_a_cluster_of_which_a_worker_is_killed_makes_what_one_process_makes(
 def test_a_cluster_makes_what_one_process_makes(
     world: Any, alone: dict[str, bytes], scheduler: str, tmp_path: Path
 ) -> None:
-    outcome = propagate(world, tmp_path / "out", scheduler=scheduler)
+    outcome = propagate(world.inputs, tmp_path / "out", scheduler=scheduler)
     assert content(tmp_path / "out") == alone
     assert outcome.counts["videos"] == 3
 
@@ -106,12 +112,12 @@ def test_a_video_that_kills_its_workers_fails_alone(
             yield done, LostWorker("a worker process died at it twice") if own else result
 
     monkeypatch.setattr(stage, "map_on_devices", lost)
-    outcome = propagate(world, tmp_path / "out")
+    outcome = propagate(world.inputs, tmp_path / "out")
     assert outcome.failures == ("video b: a worker process died at it twice",)
     found = content(tmp_path / "out")
     assert {name.split("/")[0] for name in found} == {"a", "c", PROPAGATION_TABLE}
     monkeypatch.setattr(stage, "map_on_devices", original)
-    outcome = propagate(world, tmp_path / "out")
+    outcome = propagate(world.inputs, tmp_path / "out")
     assert outcome.counts["expressions finished before"] == 4
     assert content(tmp_path / "out") == alone
 
@@ -151,7 +157,7 @@ def test_the_longest_video_comes_first(
 ) -> None:
     plan_jobs = stage.plan_jobs
     monkeypatch.setattr(stage, "plan_jobs", lambda *given: plan_jobs(*given)[::-1])
-    outcome = propagate(world, tmp_path / "out")
+    outcome = propagate(world.inputs, tmp_path / "out")
     assert recorder.log == list(world.sentences)
     assert outcome.counts["routed by all"] == len(recorder.log)  # of all videos together
 
@@ -159,11 +165,11 @@ def test_the_longest_video_comes_first(
 def test_finished_sentences_are_not_recomputed(
     world: Any, tmp_path: Path, recorder: Recorder
 ) -> None:
-    propagate(world, tmp_path / "out")
+    propagate(world.inputs, tmp_path / "out")
     assert recorder.log == list(world.sentences)
     (tmp_path / "out" / "a" / "1" / "00003.png").write_bytes(b"damaged")
     recorder.log.clear()
-    outcome = propagate(world, tmp_path / "out")
+    outcome = propagate(world.inputs, tmp_path / "out")
     assert recorder.log == [("a", "1")]
     assert outcome.counts["videos finished before"] == 2
     assert outcome.counts["expressions finished before"] == 4

@@ -49,10 +49,7 @@ def map_cluster(
             "no Dask scheduler responds", where=address, hint="start one with: dask scheduler"
         ) from error
     with client:
-        try:
-            yield from _results(client, _absolute(function), jobs)
-        except (distributed.client.FutureCancelledError, distributed.comm.CommClosedError) as error:
-            raise TglError("the Dask scheduler was lost", where=address, hint=_AGAIN) from error
+        yield from _results(client, _absolute(function), jobs)
 
 
 def _results(
@@ -64,7 +61,7 @@ def _results(
     known: dict[str, J] = {}
     source = iter(jobs)
     while True:
-        room = max(1, sum(client.nthreads().values())) * _WAITING_PER_THREAD
+        room = max(1, _threads(client)) * _WAITING_PER_THREAD
         while len(known) < room:
             for job in source:
                 future = client.submit(attempt, function, _absolute(job), pure=False)
@@ -79,6 +76,8 @@ def _results(
         job = known.pop(future.key)
         try:
             result = future.result()
+        except distributed.client.FutureCancelledError as error:
+            raise _lost(client) from error
         except distributed.KilledWorker as error:
             result = LostWorker(
                 f"a worker of the cluster died at it {error.allowed_failures + 1} times, the last "
@@ -86,6 +85,22 @@ def _results(
                 hint="finished work is kept",
             )
         yield job, result
+
+
+def _threads(client: Any) -> int:
+    """The number of threads of the cluster's workers, which come and go.
+
+    Raises:
+        TglError: the scheduler is gone.
+    """
+    try:
+        return sum(client.nthreads().values())
+    except OSError as error:
+        raise _lost(client) from error
+
+
+def _lost(client: Any) -> TglError:
+    return TglError("the Dask scheduler was lost", where=client.scheduler.address, hint=_AGAIN)
 
 
 class _AbsolutePickler(pickle.Pickler):
