@@ -286,7 +286,7 @@ def whole(scene: Scene, given: argparse.Namespace, backbone: Backbone | None = N
     """Do what `tgl track` does for one video, the search for objects included."""
     worker = DeviceWorker(given.device)
     if backbone is not None:
-        worker.keep("backbone", (TOY_BACKBONE, 0), lambda: backbone)
+        worker.keep("backbone", (TOY_BACKBONE, 0, ""), lambda: backbone)
     config = TrackConfig(feature_memory=given.feature_megabytes / 1000)
     job = TrackJob(scene.video, scene.candidates(), config, TOY_BACKBONE, "fp32", 1)
     found = track_video(job, worker)

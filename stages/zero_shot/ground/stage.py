@@ -126,6 +126,7 @@ class _Units:
     Attributes:
         path: of the artifact.
         videos: in the order of the index.
+        weights: digest of the detector.
     """
 
     def __init__(self, index: Index, config: GroundConfig, inputs: GroundInputs, out: Workspace):
@@ -136,6 +137,7 @@ class _Units:
         self._out = out
         self.path = out.path
         self._shared = inputs.digests()
+        self.weights = self._shared.get("model", self._shared.get("revision", ""))
         if not config.references:  # then a video's candidates depend on its own frames alone
             del self._shared["index"]
         self._keys = {video.video_id: self._key(video) for video in self.videos}
@@ -237,6 +239,7 @@ def _job(video: Video, units: _Units, tag: Tag | None, runtime: Runtime) -> Vide
         runtime.precision,
         threads_per_device(runtime),
         units.path,
+        units.weights,
     )
 
 

@@ -44,6 +44,7 @@ class VideoJob:
         precision: of the network.
         threads: that decode frames.
         out: artifact that features are kept in, with ``config.keep_features``.
+        weights: digest of the detector.
     """
 
     video: Video
@@ -54,6 +55,7 @@ class VideoJob:
     precision: str
     threads: int
     out: Path
+    weights: str
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ def search_video(job: VideoJob, worker: DeviceWorker) -> VideoCandidates | Video
     config = job.config
     detector = worker.keep(
         "detector",
-        (config.model, config.image_size, job.precision),
+        (config.model, config.image_size, job.precision, job.weights),
         lambda: _load(config, worker.device, job.precision),
     )
     searched = [

@@ -134,6 +134,7 @@ class _Units:
         found = read_candidates(inputs.candidates, index)
         rows = _rows_by_video(found.table)
         empty = found.table.slice(0, 0)
+        self.weights = weights_digest(inputs.backbone)
         self.jobs = [
             TrackJob(
                 video,
@@ -142,11 +143,11 @@ class _Units:
                 inputs.backbone,
                 runtime.precision,
                 threads_per_device(runtime),
+                weights=self.weights,
             )
             for video in index.videos.values()
         ]
         self.dropped = {"boxes dropped (no area in the frame)": found.dropped}
-        self.weights = weights_digest(inputs.backbone)
         self._keys = {job.video.video_id: _key(job, self.weights) for job in self.jobs}
 
     def waiting(self) -> list[TrackJob]:

@@ -46,6 +46,7 @@ class TrackJob:
         precision: of the network.
         threads: that decode frames.
         features: artifact of tgl ground whose features of the video's frames are this backbone's.
+        weights: digest of the backbone's folder.
     """
 
     video: Video
@@ -55,6 +56,7 @@ class TrackJob:
     precision: str
     threads: int
     features: Path | None = None
+    weights: str = ""
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ def track_video(job: TrackJob, worker: DeviceWorker) -> VideoTracks | VideoFailu
     """
     if not job.candidates.num_rows:
         return VideoTracks.empty()
-    key = (job.backbone, job.config.image_size)
+    key = (job.backbone, job.config.image_size, job.weights)
     backbone = worker.keep("backbone", key, lambda: _load(job, worker.device))
     try:
         require_unchanged(job.video)
