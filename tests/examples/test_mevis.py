@@ -15,7 +15,9 @@ import pytest
 import typer.main
 from mevis_mini import FRAMES, SENTENCES, write_mevis
 from refcoco_mini import RefcocoMini
+from safetensors.torch import load_file
 
+from schemas.layouts import WEIGHTS_FILE
 from schemas.receipts import read_receipt
 from tglcli.main import app
 
@@ -37,7 +39,7 @@ train)
   case "$*" in *--init*) ;; *) set -- "$@" --backbone toy ;; esac
   set -- "$@" --clip-frames 2 --relevant-frames 1 --batch 1 --steps 2 --warmup 1 --track-steps 2 \\
     --adapter-width 16 --adapter-heads 2 --valid-frames 2 --device cpu --workers 1 ;;
-propagate) set -- "$@" --device cpu --workers 1 ;;
+propagate) set -- "$@" --devices cpu ;;
 esac
 echo "$@" >> {log}
 exec {tgl} "$@"
@@ -166,3 +168,8 @@ def test_the_makefile_leads_to_the_zip(
 ) -> None:
     run(["make", "-f", str(MAKEFILE), *more], downloads, environment)
     check_zip(downloads)
+    receipt = read_receipt(downloads / "checkpoint/tgl")
+    assert receipt is not None
+    weights = load_file(downloads / "checkpoint/tgl" / WEIGHTS_FILE)
+    own = sum(w.numel() for name, w in weights.items() if not name.startswith("backbone."))
+    assert (receipt.counts["weights trained"] <= own) == bool(more)
