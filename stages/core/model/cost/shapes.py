@@ -143,6 +143,7 @@ class _Values(TorchFunctionMode):
         self._known = known
         self._replaced: dict[Any, Callable[..., Any]] = {Tensor.numpy: self._array}
         self._replaced[Tensor.data_ptr] = lambda tensor: 0
+        self._replaced[Tensor.backward] = self._backward
         for read in (Tensor.item, Tensor.__float__, Tensor.__int__, Tensor.__bool__):
             self._replaced[read] = lambda tensor: self._array(tensor).item()
         if gpu:
@@ -151,6 +152,20 @@ class _Values(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         return self._replaced.get(func, func)(*args, **(kwargs or {}))
+
+    def _backward(self, total: Tensor, **_: object) -> None:
+        """``Tensor.backward`` of a scalar in this mode, which activations are recomputed in."""
+        with self:
+            engine = torch.autograd.graph._engine_run_backward
+            engine(
+                (total,),
+                (torch.ones_like(total),),
+                False,  # the graph is not kept
+                False,  # and has none of its own
+                (),
+                allow_unreachable=True,
+                accumulate_grad=True,
+            )
 
     def _array(self, tensor: Tensor) -> np.ndarray:
         found = self._known.get(tensor)

@@ -59,6 +59,12 @@ def _build() -> TglModel:
     return TglModel(CONFIG.model_config(), backbone, TEXT_DIM, keep_original=True)
 
 
+def _recomputing() -> TglModel:
+    model = _build()
+    model.backbone.recompute = True
+    return model
+
+
 SHAPES = {
     "a clip": (CONFIG, StepShape(1, words=3)),
 }
@@ -121,6 +127,20 @@ def test_a_video_of_shapes_costs_what_a_real_one_does(
     assert counted.encoded == shape.frames
     assert (counted.tracking > 0) == (objects > 0)
     assert counted.peak == pytest.approx(measured.peak, rel=WITHIN)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("gpu", [True, False])
+def test_recomputed_activations_are_counted(gpu: bool) -> None:
+    device, shape = ShapeDevice(gpu=gpu), StepShape(1, words=3)
+    kept = step_cost(device.model(_build), CONFIG, device, shape)
+    again = step_cost(device.model(_recomputing), CONFIG, device, shape)
+    assert again.forward == kept.forward
+    assert kept.forward / 2 < again.backward - kept.backward < kept.forward
+    assert again.activations < kept.activations / 2
+    if not gpu:
+        measured = step_cost(_recomputing(), CONFIG, RealDevice(), shape)
+        assert (again.forward, again.backward) == (measured.forward, measured.backward)
 
 
 def test_every_parameter_is_in_one_part() -> None:
