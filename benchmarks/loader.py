@@ -18,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import reduce
 from pathlib import Path
 
@@ -42,6 +42,7 @@ from stages.train.loading.loader import BatchNumbers, load_batches
 
 SIZE, MASK_SIDE, BATCH = 1024, 256, 4
 RANKS, WORKERS = 8, 4
+OVERLAP_STEPS = 80
 HALF = 0.5
 MEBIBYTE = 2**20
 PARTS = ("cpu", "memory", "ranks", "overlap")
@@ -242,36 +243,33 @@ def family_memory(processes: Sequence[int]) -> float:
 # --- a simulated device -----------------------------------------------------------------------
 
 
-def measure_overlap(root: Path, batches: int) -> None:
+def measure_overlap(root: Path, _: int) -> None:
     """The time of a step when a device sleeps for less, as long, and longer than loading takes."""
-    data = make_data(root / "large", videos=4, frames=24)
+    data = make_data(root / "small", videos=32, frames=24, sentences=14, side=(320, 180))
     workers = max(1, len(os.sched_getaffinity(0)) - 1)
-    count = max(16, 2 * batches)
-    alone, _ = steps_of(data, workers, count, lambda: None)
-    print(f"a device that sleeps, {workers} worker(s); loading alone takes {alone:.2f} s a step:")
+    alone, _ = steps_of(data, workers, lambda: None)
+    print(f"a device that sleeps, {workers} worker(s); loading alone takes {alone:.3f} s a step:")
     for factor in (0.5, 1.0, 2.0):
         seconds = factor * alone
-        step, waited = steps_of(data, workers, count, lambda s=seconds: time.sleep(s))
+        step, waited = steps_of(data, workers, lambda s=seconds: time.sleep(s))
         print(
-            f"  device {seconds:.2f} s: step {step:.2f} s, {step / max(alone, seconds):.2f} of the "
-            f"larger of both, waited {waited:.0%}"
+            f"  device {seconds:.3f} s: step {step:.3f} s, {step / max(alone, seconds):.2f} of "
+            f"the larger of both, waited {waited:.0%}"
         )
 
 
-def steps_of(data: Path, workers: int, count: int, work: Callable[[], None]) -> tuple[float, float]:
+def steps_of(data: Path, workers: int, work: Callable[[], None]) -> tuple[float, float]:
     """Mean seconds of a step in the steady state, and the share that was spent waiting."""
     clock, seconds, waits = Clock(), [], []
-    batches: Iterator[LoadedClips] = on_device(
-        load_batches(clips_of(data), BatchNumbers(0, count, BATCH, 0, 1), workers, LoadedClips.of),
-        CPU,
-        None,
-    )
+    clips = clips_of(data, size=SIZE // 4)
+    numbers = BatchNumbers(0, OVERLAP_STEPS, BATCH, 0, 1)
+    batches = on_device(load_batches(clips, numbers, workers, LoadedClips.of), CPU, None)
     for _ in clock.waiting(batches):
         work()
         lap, waited = clock.lap()
         seconds.append(lap)
         waits.append(lap * waited)
-    first = count // 4  # until the batches that were loaded ahead are used up
+    first = OVERLAP_STEPS // 4  # until the batches that were loaded ahead are used up
     return float(np.mean(seconds[first:])), sum(waits[first:]) / sum(seconds[first:])
 
 

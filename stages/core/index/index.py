@@ -6,6 +6,7 @@ import math
 import os
 import re
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -31,6 +32,7 @@ from stages.core.media.frames import MAX_PIXELS
 from stages.core.media.spans import Span, span_mask
 
 Moments = dict[str | None, list[Span]]
+_ROWS_AT_A_TIME = 2048
 _SUFFIX = re.compile(r"\.\w{1,8}")
 
 
@@ -57,7 +59,7 @@ class Video:
         return self.frames_dir / f"{self.frame_names[frame]}{self.frame_suffix}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Expression:
     """A sentence about a video; `anno_ids` are the tracks of its referents (maybe none)."""
 
@@ -154,6 +156,7 @@ def read_moments(path: Path) -> dict[tuple[str, str], Moments]:
     columns = ["video_id", "expression_id", "anno_id", "start_frame", "end_frame"]
     table = read_table(path, MOMENTS, columns=columns)
     result: dict[tuple[str, str], Moments] = {}
+    same = _Shared()
     for video, expression, anno, start, end in _rows(table, columns):
         if not 0 <= start < end:
             raise CorruptInput(
@@ -161,7 +164,8 @@ def read_moments(path: Path) -> dict[tuple[str, str], Moments]:
                 "starts before the video",
                 where=path,
             )
-        result.setdefault((video, expression), {}).setdefault(anno, []).append((start, end))
+        moments = result.setdefault((same[video], same[expression]), {})
+        moments.setdefault(same[anno], []).append(same[start, end])
     for moments in result.values():
         for spans in moments.values():
             spans.sort()
@@ -171,10 +175,14 @@ def read_moments(path: Path) -> dict[tuple[str, str], Moments]:
 def _read_videos(folder: Path) -> dict[str, Video]:
     path = folder / VIDEOS_TABLE
     videos = {}
-    for row in read_table(path, VIDEOS).to_pylist():
+    same = _Shared()
+    columns = VIDEOS.schema.names
+    for values in _rows(read_table(path, VIDEOS), columns):
+        row = dict(zip(columns, values, strict=True))
         video_id = video_name(row["video_id"], where=path)
-        names = tuple(safe_name(name, where=f"{path}, {video_id}") for name in row["frame_names"])
-        _check_video(row, f"{path}, {video_id}")
+        where = f"{path}, {video_id}"
+        names = tuple(same[safe_name(name, where=where)] for name in row["frame_names"])
+        _check_video(row, where)
         if len(names) != row["num_frames"]:
             raise CorruptInput(
                 f"video {video_id} lists {len(names)} frame names for {row['num_frames']} frames",
@@ -214,13 +222,16 @@ def _read_expressions(folder: Path, videos: dict[str, Video]) -> list[Expression
     path = folder / EXPRESSIONS_TABLE
     columns = EXPRESSIONS.schema.names
     expressions = []
+    same = _Shared({video: video for video in videos})
     for video, name, text, objects, annos in _rows(read_table(path, EXPRESSIONS), columns):
         if video not in videos:
             raise CorruptInput(
                 f"expression {name} names video {video}, which the videos table lacks", where=path
             )
         safe_name(name, where=f"{path}, {video}")
-        expressions.append(Expression(video, name, text, tuple(objects), tuple(annos)))
+        referents = same[tuple(map(same.__getitem__, objects))]
+        tracks = same[tuple(map(same.__getitem__, annos))]
+        expressions.append(Expression(same[video], same[name], text, referents, tracks))
     return expressions
 
 
@@ -250,8 +261,18 @@ def _check_moments(
                 )
 
 
-def _rows(table: pa.Table, columns: list[str]) -> zip:
-    return zip(*(table.column(name).to_pylist() for name in columns), strict=True)
+def _rows(table: pa.Table, columns: list[str]) -> Iterator[tuple[Any, ...]]:
+    """The rows, a few thousand at a time as Python objects: their memory is used again."""
+    for part in table.to_batches(max_chunksize=_ROWS_AT_A_TIME):
+        yield from zip(*(part.column(name).to_pylist() for name in columns), strict=True)
+
+
+class _Shared(dict[Any, Any]):
+    """Gives equal values as one object: every process that loads clips has an index of its own."""
+
+    def __missing__(self, value: Any) -> Any:
+        self[value] = value
+        return value
 
 
 def track_name(video_id: str, number: int) -> str:

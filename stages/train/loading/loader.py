@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+import gc
 import resource
+import sys
 from collections.abc import Callable, Generator, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Generic, TypeVar
 
+import pyarrow as pa
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
@@ -25,6 +30,8 @@ _TENSORS = 16
 _PREFETCHED = 2
 _FILES_PER_WORKER = 8
 _SPARE_FILES = 32
+_M_MMAP_THRESHOLD = -3  # of malloc.h
+_LARGE_BLOCK = 2**20
 _OPEN_FILES = Path("/proc/self/fd")
 _USUAL_FILES = 32
 _WORKER_DIED = "DataLoader worker (pid"  # how torch's own messages begin
@@ -187,10 +194,23 @@ def _allow_files(more: int) -> None:
 
 
 def _begin_worker(open_files: tuple[int, int], _: int) -> None:
-    """Set up a worker: the parent's limit of open files, and one thread.
+    """Set up a worker: the parent's limit of open files, one thread, and little memory.
 
     Resizing frames must not compete with the network for cores.
     """
     end_with_parent()
     resource.setrlimit(resource.RLIMIT_NOFILE, open_files)
     torch.set_num_threads(1)
+    gc.freeze()  # else looking for garbage copies the memory that all workers were forked with
+    pa.set_memory_pool(pa.system_memory_pool())  # the default one keeps what it has freed
+    _free_large_blocks()
+
+
+def _free_large_blocks() -> None:
+    """Give the memory of decoded frames back as soon as they are freed.
+
+    The C library would keep blocks of up to 32 MB for later ones: more than 100 MB per worker.
+    """
+    if sys.platform == "linux":
+        with contextlib.suppress(AttributeError, OSError):  # another C library than GNU's
+            ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _LARGE_BLOCK)
