@@ -43,6 +43,7 @@ from stages.train.loading.loader import BatchNumbers, load_batches
 SIZE, MASK_SIDE, BATCH = 1024, 256, 4
 RANKS, WORKERS = 8, 4
 OVERLAP_STEPS = 80
+WARM_BATCHES = 16
 HALF = 0.5
 MEBIBYTE = 2**20
 PARTS = ("cpu", "memory", "ranks", "overlap")
@@ -56,10 +57,11 @@ def main() -> None:
     options.add_argument("--batches", type=int, default=6, help="batches that are timed")
     options.add_argument("--data", type=Path, help="made by an earlier run; else made anew")
     options.add_argument("--rank", type=int, help=argparse.SUPPRESS)
+    options.add_argument("--warm", type=Path, help=argparse.SUPPRESS)
     given = options.parse_args()
     torch.set_num_threads(1)
     if given.rank is not None:
-        load_rank(given.data, given.rank)
+        load_rank(given.data, given.rank, given.warm)
         return
     with tempfile.TemporaryDirectory(prefix="tgl-loader-") as folder:
         root = given.data or Path(folder)
@@ -191,32 +193,39 @@ def own_memory(process: int | None) -> float:
 
 def measure_ranks(root: Path, _: int) -> None:
     """Peak memory of the loaders of 8 training processes in an epoch, and its growth."""
-    data = make_data(root / "small", videos=32, frames=24, sentences=14, side=(320, 180))
+    data = make_data(root / "ranks", videos=32, frames=24, sentences=96, side=(320, 180))
     clips_of(data)
-    command = [sys.executable, __file__, "--data", str(data), "--rank"]
-    ranks = [subprocess.Popen([*command, str(rank)]) for rank in range(RANKS)]
-    history: list[float] = []
+    command = [sys.executable, "-W", "ignore", __file__, "--data", str(data), "--rank"]
     started = time.monotonic()
-    while any(rank.poll() is None for rank in ranks):
-        history.append(family_memory([rank.pid for rank in ranks]))
-        time.sleep(1.0)
+    with tempfile.TemporaryDirectory() as warm:
+        ranks = [subprocess.Popen([*command, str(rank), "--warm", warm]) for rank in range(RANKS)]
+        history, settled = [], []
+        while any(rank.poll() is None for rank in ranks):
+            history.append(family_memory([rank.pid for rank in ranks]))
+            all_run = all(rank.poll() is None for rank in ranks)
+            if all_run and len(list(Path(warm).iterdir())) == RANKS:
+                settled.append(history[-1])
+            time.sleep(1.0)
     assert not any(rank.returncode for rank in ranks)
-    settled = history[len(history) // 3 : -2]
-    half = len(settled) // 2
-    seconds = time.monotonic() - started
+    seconds, half = time.monotonic() - started, len(settled) // 2
+    first, second = max(settled[:half], default=0), max(settled[half:], default=0)
     print(f"{RANKS} ranks with {WORKERS} workers each, an epoch in {seconds:.0f} s:")
     print(
-        f"  peak {max(history):.0f} MiB in all (PSS); peak of the middle third "
-        f"{max(settled[:half]):.0f}, of the last third {max(settled[half:]):.0f} MiB"
+        f"  peak {max(history):.0f} MiB in all (PSS); while all ranks load, {first:.0f} MiB in the "
+        f"first half, {second:.0f} in the second"
     )
 
 
-def load_rank(root: Path, rank: int) -> None:
-    """Load an epoch's batches of one rank."""
+def load_rank(root: Path, rank: int, warm: Path) -> None:
+    """Load an epoch's batches of one rank; tell when its workers are at full speed."""
     clips = clips_of(root, size=SIZE // 4)
     sentences = len(clips.members[0].index.expressions)
     numbers = BatchNumbers(0, sentences // (BATCH * RANKS), BATCH, rank, RANKS)
-    assert sum(1 for _ in load_batches(clips, numbers, WORKERS, LoadedClips.of)) == len(numbers)
+    batches = enumerate(load_batches(clips, numbers, WORKERS, LoadedClips.of), start=1)
+    for count, _ in batches:
+        if count == WARM_BATCHES:
+            (warm / str(rank)).touch()
+    assert count == len(numbers)
 
 
 def family_memory(processes: Sequence[int]) -> float:

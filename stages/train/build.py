@@ -196,7 +196,7 @@ def build_training(
     held_out = TextIndex.held_out(inputs)
     validator = None
     if held_out is not None:
-        validator = _validator(config, held_out, model, source, runtime.workers)
+        validator = _validator(config, held_out, model, source, workers)
     save_model = partial(save_checkpoint, model=model, encoder=encoder_name(inputs.text))
     dataset = _dataset(config, inputs, model.backbone, shares_of(config, data), cache, caches)
     trainer = Trainer(
