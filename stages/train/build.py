@@ -185,7 +185,8 @@ def build_training(
     model.to(accelerator.device)
     if runtime.compile:
         model.backbone.compile_parts()
-    model.backbone.recompute = runtime.checkpoint_activations
+    if runtime.checkpoint_activations:
+        model.backbone.recompute_activations()
     autocast = partial(device.autocast, runtime.precision, accelerator.device)
     if keep is not None:
         _map_texts(data, keep)

@@ -182,7 +182,8 @@ def train_cost(
 def _outline(config: TrainConfig, inputs: TrainInputs, runtime: Runtime, text_dim: int) -> TglModel:
     model = outlined_model(config, inputs, text_dim)
     freeze_parts(model.parameter_groups(), config.freeze)
-    model.backbone.recompute = runtime.checkpoint_activations
+    if runtime.checkpoint_activations:
+        model.backbone.recompute_activations()
     return model
 
 

@@ -9,6 +9,7 @@ sentences run as one batch.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 import torch
@@ -62,8 +63,6 @@ class Backbone(VideoModel):
         self.layer_steps = EAGER
         self.compiled: dict[str, Any] | None = None
         """Options of :meth:`compile_parts`; None before it."""
-        self.recompute = False
-        """Recompute the activations of each step in the backward pass instead of keeping them."""
 
     def compile_parts(self, **options: Any) -> None:
         """Compile the parts that have no graph breaks, each alone.
@@ -80,6 +79,16 @@ class Backbone(VideoModel):
                 module.compile(**options)
         self.layer_steps = LayerSteps.compiled(**options)
         self.compiled = options
+
+    def recompute_activations(self) -> None:
+        """From now on, recompute activations in the backward pass instead of keeping them.
+
+        Those of one layer of memory attention, of the mask decoder or of the memory encoder exist
+        at a time.
+        """
+        sam = self.sam
+        for module in (*sam.memory_attention.layers, sam.mask_decoder, sam.memory_encoder):
+            module.forward = partial(_recomputed, module.forward)
 
     def encode_frames(self, frames: Tensor) -> FrameFeatures:
         """Features of frames as they were decoded and resized.
@@ -139,24 +148,6 @@ class Backbone(VideoModel):
             sparse: (B, 1, P, C) prompt tokens, or none.
             multimask: three candidates instead of one.
         """
-        return self._activations(
-            self._segment, features, memory, sparse=sparse, multimask=multimask
-        )
-
-    def _activations(self, step: Callable[..., T], *args: Any, **named: Any) -> T:
-        """Run a step, and keep its activations for the backward pass or recompute them there."""
-        if self.recompute and torch.is_grad_enabled():
-            return checkpoint(step, *args, use_reentrant=False, **named)
-        return step(*args, **named)
-
-    def _segment(
-        self,
-        features: ItemFeatures,
-        memory: MemoryTokens | Sequence[MemoryTokens] | None,
-        *,
-        sparse: Tensor | None,
-        multimask: bool,
-    ) -> Decoded:
         frames, rows = features.frames, features.rows
         if memory is None:
             coarse = frames.coarse + self.sam.no_memory_embedding.view(1, -1, 1, 1)
@@ -366,19 +357,6 @@ class Backbone(VideoModel):
         Returns:
             (B, N, Cm) memory tokens, see ``memory_tokens``.
         """
-        given = coarse, mask, object_score
-        return self._activations(self._remember, *given, gate=gate, binarise=binarise, rows=rows)
-
-    def _remember(
-        self,
-        coarse: Tensor,
-        mask: Tensor,
-        object_score: Tensor,
-        *,
-        gate: bool,
-        binarise: bool,
-        rows: Tensor | None,
-    ) -> Tensor:
         config = self.sam.config
         if gate:
             mask = torch.where(object_score.view(-1, 1, 1) > 0, mask, NO_OBJECT)
@@ -425,6 +403,13 @@ class Backbone(VideoModel):
         return self.sam.temporal_positional_encoding_projection_layer(
             sine_encoding(offsets, self.channels)
         )
+
+
+def _recomputed(forward: Callable[..., T], *args: Any, **named: Any) -> T:
+    """The result of a module's forward, whose activations are not kept."""
+    if not torch.is_grad_enabled():
+        return forward(*args, **named)
+    return checkpoint(forward, *args, use_reentrant=False, **named)
 
 
 def sine_encoding(positions: Tensor, width: int) -> Tensor:

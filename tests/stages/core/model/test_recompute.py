@@ -16,10 +16,9 @@ FRAMES, WORDS, TEXT_DIM = 4, 3, 16
 GUIDED = torch.tensor([[False, True, True, False]])
 
 
-def gradients(model: TglModel, *, recompute: bool) -> tuple[dict[str, Tensor], int]:
+def gradients(model: TglModel) -> tuple[dict[str, Tensor], int]:
     """Gradients of a clip's masks, and the bytes that were kept for them."""
     torch.manual_seed(3)
-    model.backbone.recompute = recompute
     model.zero_grad(set_to_none=True)
     pixels = torch.randint(0, 256, (FRAMES, 3, SIZE, SIZE), dtype=torch.uint8)
     features = model.encode_frames(pixels)
@@ -38,8 +37,9 @@ def test_recomputed_activations_give_the_same_gradients(one_thread: None) -> Non
     torch.manual_seed(0)
     config = ModelConfig(adapter_width=16, adapter_heads=2, adapter_layers=1, track_width=0)
     model = TglModel(config, random_backbone(), TEXT_DIM).train()
-    kept, bytes_kept = gradients(model, recompute=False)
-    again, bytes_again = gradients(model, recompute=True)
+    kept, bytes_kept = gradients(model)
+    model.backbone.recompute_activations()
+    again, bytes_again = gradients(model)
     assert kept.keys() == again.keys()
     assert any("memory_attention" in name for name in kept)
     assert any("memory_encoder" in name for name in kept)
@@ -50,7 +50,7 @@ def test_recomputed_activations_give_the_same_gradients(one_thread: None) -> Non
 
 def test_nothing_is_recomputed_without_gradients(monkeypatch: pytest.MonkeyPatch) -> None:
     backbone = random_backbone()
-    backbone.recompute = True
+    backbone.recompute_activations()
     module = "stages.core.model.backbones.backbone.checkpoint"
     monkeypatch.setattr(module, lambda *_, **__: pytest.fail("recomputed"))
     with torch.no_grad():

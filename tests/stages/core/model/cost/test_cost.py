@@ -61,7 +61,7 @@ def _build() -> TglModel:
 
 def _recomputing() -> TglModel:
     model = _build()
-    model.backbone.recompute = True
+    model.backbone.recompute_activations()
     return model
 
 
