@@ -12,6 +12,7 @@ relevant for each sentence. The session tracks one object per sentence from a ma
 from __future__ import annotations
 
 import argparse
+import math
 import tempfile
 import time
 from collections import Counter, deque
@@ -19,7 +20,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from unittest import mock
 
 import numpy as np
@@ -30,7 +31,7 @@ from transformers import Sam2VideoInferenceSession
 from stages.core.engine.runtime import Runtime
 from stages.core.index import mask_writer
 from stages.core.index.index import Expression, Video
-from stages.core.index.mask_writer import MaskWriter
+from stages.core.index.mask_writer import WRITERS, MaskWriter
 from stages.core.index.texts import TextEmbedding
 from stages.core.media.frames import read_frame
 from stages.core.model import budgets, video_features
@@ -115,7 +116,7 @@ class Bench:
         config = PropagateConfig(moments="annotated", **limits)
         with (
             ThreadPoolExecutor(self.runtime.workers) as decoders,
-            ThreadPoolExecutor(1) as writers,
+            ThreadPoolExecutor(WRITERS) as writers,
         ):
             runner = OfflineRunner(
                 self.model,
@@ -206,7 +207,7 @@ def timed_parts(model: TglModel, device: torch.device) -> Iterator[Counter[str]]
         (backbone, "attend", "memory attention"),
         (backbone, "decode", "mask decoder"),
         (backbone, "remember", "memory encoder"),
-        (mask_assembler, "enlarge_masks", "enlarge masks"),
+        (mask_assembler, "packed_masks", "enlarge and pack masks"),
         (mask_writer, "_write", "PNG"),
     ]
     with ExitStack() as stack:
@@ -220,18 +221,30 @@ def _synchronize(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
-def measure(function: Callable[[], None], device: torch.device, repeats: int) -> float:
-    """Best time of several runs in seconds, after a warm-up run if there are several."""
+class Times(NamedTuple):
+    """Seconds of a run.
+
+    Attributes:
+        wall: by the clock.
+        cpu: of all threads; on a busy machine, and for a ratio without a GPU, the better measure.
+    """
+
+    wall: float
+    cpu: float
+
+
+def measure(function: Callable[[], object], device: torch.device, repeats: int) -> Times:
+    """Best times of several runs, after a warm-up run if there are several."""
     if repeats > 1:
         function()
     times = []
     for _ in range(repeats):
         _synchronize(device)
-        start = time.perf_counter()
+        start = time.perf_counter(), time.process_time()
         function()
         _synchronize(device)
-        times.append(time.perf_counter() - start)
-    return min(times)
+        times.append((time.perf_counter() - start[0], time.process_time() - start[1]))
+    return Times(*map(min, zip(*times, strict=True)))
 
 
 def main() -> None:
@@ -265,17 +278,21 @@ def report(bench: Bench, device: torch.device, options: argparse.Namespace) -> N
     """Run everything and print one table."""
     work = options.frames * options.expressions
     together = measure(bench.together, device, options.repeats)
+    if device.type == "cuda":
+        peak = torch.cuda.max_memory_allocated(device) / 1e9
+        print(f"peak of the GPU's memory {peak:.1f} GB")
     plain = measure(bench.plain, device, options.repeats)
-    session = bench.session()
+    session = Times(bench.session(), math.nan)
     print(
         f"{options.model}, {options.size} px, {options.frames} frames of "
         f"{options.width}x{options.height}, {options.expressions} sentences, {device}, "
         f"{options.precision}, {torch.get_num_threads()} threads"
     )
+    print("                               s      CPU s   frames x sentences / s   ratio   of CPU s")
     rows = (("tgl propagate", together), ("plain loop", plain), ("session, mask prompt", session))
-    for name, seconds in rows:
-        print(f"  {name:22} {seconds:8.2f} s  {work / seconds:8.1f} frames x sentences / s", end="")
-        print(f"  {seconds / together:5.2f}x")
+    for name, (wall, cpu) in rows:
+        print(f"  {name:22} {wall:8.2f}   {cpu:8.2f}   {work / wall:22.1f}", end="")
+        print(f"   {wall / together.wall:5.2f}   {cpu / together.cpu:8.2f}")
     with timed_parts(bench.model, device) as seconds_of:
         start = time.perf_counter()
         bench.together()

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import deque
+from collections import Counter, deque
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from propagate import Texts, make_job, make_model, make_video  # benchmarks/prop
 from stages.core.engine.runtime import Runtime
 from stages.core.index.index import Video
 from stages.core.index.mask_writer import MaskWriter
+from stages.core.model.backbones.features import FrameFeatures
 from stages.propagate.config import PropagateConfig
 from stages.propagate.online.runner import OnlineRunner
 from stages.propagate.runner import OfflineRunner
@@ -33,7 +34,7 @@ KIBIBYTE, MEBIBYTE = 1024, 1024**2
 
 
 def run(frames: int, expressions: int, megabytes: float, *, online: bool) -> None:
-    """Propagate one video; print seconds and peak resident memory."""
+    """Propagate one video; print seconds, peak resident memory and encoded frames."""
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
@@ -45,21 +46,30 @@ def run(frames: int, expressions: int, megabytes: float, *, online: bool) -> Non
         config = PropagateConfig(
             moments="annotated", feature_memory=megabytes / 1000, online=online
         )
+        model, encoded = make_model("toy", 128), Counter[str]()
+        encode = model.encode_frames
+
+        def counted(pixels: torch.Tensor) -> FrameFeatures:
+            encoded.update(frames=len(pixels))
+            return encode(pixels)
+
+        model.encode_frames = counted  # type: ignore[method-assign]
         kind = OnlineRunner if online else OfflineRunner
         with ThreadPoolExecutor(1) as decoders, ThreadPoolExecutor(1) as writers:
             runner = kind(
-                make_model("toy", 128),
+                model,
                 Texts(),  # type: ignore[arg-type]
                 config,
                 runtime=runtime,
                 device=torch.device("cpu"),
                 decoders=decoders,
+                scratch=root,
             )
             start = time.perf_counter()
             deque(runner.run(job, MaskWriter(root / "out", writers)), maxlen=0)
             seconds = time.perf_counter() - start
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * KIBIBYTE / MEBIBYTE
-    print(f"{frames} {seconds:.1f} {peak:.0f}")
+    print(f"{frames} {seconds:.1f} {peak:.0f} {encoded['frames']}")
 
 
 def main() -> None:
@@ -81,9 +91,10 @@ def main() -> None:
         command += ["--feature-megabytes", str(options.feature_megabytes)]
         command += ["--online"] * options.online
         done = subprocess.run(command, check=True, capture_output=True, text=True)
-        _, seconds, peak = done.stdout.split()
+        _, seconds, peak, encoded = done.stdout.split()
         peaks.append(float(peak))
-        print(f"{frames:6} frames  {float(seconds):7.1f} s  peak {float(peak):6.0f} MiB")
+        print(f"{frames:6} frames  {float(seconds):7.1f} s  peak {float(peak):6.0f} MiB", end="")
+        print(f"  {encoded} encoded")
     print(f"ratio of the last to the first: {peaks[-1] / peaks[0]:.2f}")
 
 
