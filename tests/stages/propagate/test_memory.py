@@ -141,7 +141,7 @@ def assert_equal(found: Result, expected: Result) -> None:
             assert one.to_pylist() == other.to_pylist()
 
 
-@pytest.mark.parametrize("place", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("place", [0.0, 1.0])
 @pytest.mark.parametrize("name", NETWORK)
 def test_memory_may_run_out_once_in_any_call(
     bench: Bench, counted: tuple[Result, dict[str, int]], tmp_path: Path, name: str, place: float
@@ -179,7 +179,7 @@ def test_memory_may_be_too_small_for_two_of_anything(
     assert_equal(found, counted[0])
 
 
-@pytest.mark.parametrize(("name", "call"), [("attend", 0), ("attend", 20), ("remember", 9)])
+@pytest.mark.parametrize(("name", "call"), [("attend", 20), ("remember", 9)])
 def test_tracks_survive_it_too(bench: Bench, tmp_path: Path, name: str, call: int) -> None:
     settings: Any = {"choose": "vote", "vote_threshold": 0.0, "track_frames": 16, "max_tracks": 3}
     expected = bench.run(tmp_path / "plain", tracks="own", moments="all", **settings)
@@ -208,7 +208,7 @@ def long_video(bench: Bench, folder: Path, frames: int, sentences: int) -> Job:
 
 @pytest.mark.parametrize(
     ("frames", "sentences"),
-    [(66, 2), pytest.param(1000, 4, marks=[pytest.mark.slow, pytest.mark.timeout(300)])],
+    [(44, 2), pytest.param(1000, 4, marks=[pytest.mark.slow, pytest.mark.timeout(300)])],
 )
 def test_frames_that_do_not_fit_in_memory_are_encoded_once(
     bench: Bench, tmp_path: Path, frames: int, sentences: int

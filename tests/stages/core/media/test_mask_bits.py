@@ -18,7 +18,7 @@ from stages.core.media.mask_png import deflate_runs, encode_bits, encode_mask
 SIDES = st.integers(1, 40)
 
 
-@settings(max_examples=50, deadline=None, derandomize=True)
+@settings(max_examples=30, deadline=None, derandomize=True)
 @given(SIDES, SIDES, st.integers(0, 9), st.integers(0, 2**32 - 1))
 def test_a_packed_mask_comes_back_from_bits_and_from_its_file(
     height: int, width: int, tenths: int, seed: int
@@ -33,7 +33,7 @@ def test_a_packed_mask_comes_back_from_bits_and_from_its_file(
         assert np.array_equal(np.asarray(image), mask * np.uint8(255))
 
 
-@settings(max_examples=25, deadline=None, derandomize=True)
+@settings(max_examples=15, deadline=None, derandomize=True)
 @given(st.integers(1, 30), st.integers(1, 70), st.data())
 def test_a_rectangle_anywhere_keeps_its_place(height: int, width: int, data: st.DataObject) -> None:
     """Only the rows and columns that hold a mask are unpacked."""
