@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
 import pytest
 import torch
-from killed_work import killed_once, mark_of
+from killed_work import Recorder, killed_at_first, killed_at_last, mark_of
 
 from schemas.errors import LostWorker
 from schemas.layouts import PROPAGATION_TABLE
@@ -19,11 +16,8 @@ from schemas.receipts import read_receipt
 from stages.core.engine.execute import Outcome, execute
 from stages.core.engine.progress import SilentProgress
 from stages.core.engine.runtime import Runtime
-from stages.core.index.mask_writer import MaskWriter
-from stages.core.index.propagation_rows import PropagationRows
 from stages.propagate import stage, work
 from stages.propagate.config import PropagateConfig, PropagateInputs
-from stages.propagate.jobs import Job
 from stages.propagate.stage import STAGE
 
 CONFIG = PropagateConfig(tracks="off", moments="annotated", expressions_per_batch=1)
@@ -67,15 +61,28 @@ def check_killed(world: Any, out: Path, outcome: Outcome) -> None:
 
 
 def test_two_processes_of_which_one_is_killed_make_what_one_makes(
+    world: Any, recorder: Recorder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a network, which would take seconds to load; see the next test."""
+    propagate(world.inputs, tmp_path / "alone")
+    monkeypatch.setattr(stage, "segment_video", killed_at_last)
+    progress = SilentProgress()
+    outcome = propagate(world.inputs, tmp_path / "out", progress, devices="meta,meta")
+    assert content(tmp_path / "out") == content(tmp_path / "alone")
+    assert len(set(content(tmp_path / "out").values())) > 1
+    check_killed(world, tmp_path / "out", outcome)
+    assert [line.split(" (")[0] for line in progress.warnings] == ["a worker process died"]
+
+
+@pytest.mark.slow
+def test_two_processes_with_a_network_of_which_one_is_killed(
     world: Any, alone: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("stages.core.engine.workers.devices.usable_cores", lambda: 2)
-    monkeypatch.setattr(stage, "segment_video", killed_once)
-    progress = SilentProgress()
-    outcome = propagate(world.inputs, tmp_path / "out", progress, devices="cpu,cpu")
+    monkeypatch.setattr(stage, "segment_video", killed_at_first)
+    outcome = propagate(world.inputs, tmp_path / "out", devices="cpu,cpu")
     assert content(tmp_path / "out") == alone
     check_killed(world, tmp_path / "out", outcome)
-    assert [line.split(" (")[0] for line in progress.warnings] == ["a worker process died"]
 
 
 @pytest.mark.slow
@@ -83,7 +90,7 @@ def test_a_cluster_of_which_a_worker_is_killed_makes_what_one_process_makes(
     world: Any, alone: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     distributed = pytest.importorskip("distributed")
-    monkeypatch.setattr(stage, "segment_video", killed_once)
+    monkeypatch.setattr(stage, "segment_video", killed_at_first)
     with distributed.LocalCluster(
         n_workers=2, threads_per_worker=1, dashboard_address=None
     ) as cluster:
@@ -120,28 +127,6 @@ def test_a_video_that_kills_its_workers_fails_alone(
     outcome = propagate(world.inputs, tmp_path / "out")
     assert outcome.counts["expressions finished before"] == 4
     assert content(tmp_path / "out") == alone
-
-
-class Recorder:
-    """A runner that writes black masks and notes its jobs."""
-
-    def __init__(self) -> None:
-        self.routes: Counter[str] = Counter()
-        self.counts: Counter[str] = Counter()
-        self.log: list[tuple[str, str]] = []
-
-    def run(self, job: Job, writer: MaskWriter) -> Iterator[pa.Table]:
-        for expression in job.expressions:
-            self.log.append(expression.key)
-            self.routes["all"] += 1
-            for frame in range(job.video.num_frames):
-                writer.write(job.video, expression, frame, np.zeros((2, 3), bool))
-            writer.wait()
-            frames = job.video.num_frames
-            names, routes = [expression.expression_id] * frames, ["language"] * frames
-            ones = np.ones(frames)
-            own = (names, range(frames), routes, ones, ones, np.zeros(frames))
-            yield PropagationRows(job.video.video_id, *own).table()
 
 
 @pytest.fixture
