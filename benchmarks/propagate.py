@@ -1,8 +1,10 @@
-"""Speed of `tgl propagate` against the plain loop and against transformers' own video session.
+r"""Speed of `tgl propagate` against the plain loop and against transformers' own video session.
 
     python benchmarks/propagate.py                        # toy size, 128 px
     python benchmarks/propagate.py --size 128 --frames 60 --expressions 8
     python benchmarks/propagate.py --model base-plus --size 1024 --frames 4 --expressions 2
+    python benchmarks/propagate.py --model base-plus --size 1024 --frames 64 --expressions 14 \
+        --height 1080 --width 1920 --device cuda --precision bf16      # and the GPU's peak memory
 
 The plain loop works as public code does: for every sentence the frames are decoded and encoded
 again, one at a time. Weights are random, which does not affect the time. Half of the frames are

@@ -148,9 +148,12 @@ def _video_table(cost: PropagateCost) -> Table:
 
 
 def _propagate_lines(cost: PropagateCost) -> Iterable[str]:
+    most = "2 GB, on a GPU a quarter of its free memory,"
+    if cost.features is not None:
+        most = size(cost.features)
     yield (
         f"a longer video, up to {amount(cost.longest, 'frames')} here, adds its features, and "
-        f"no more than {size(cost.features)} of them"
+        f"no more than {most} of them"
     )
     yield (
         f"{amount(cost.videos, 'videos')}, {amount(cost.frames, 'frames')}, "

@@ -12,7 +12,6 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import torch
 
 from schemas.errors import ConfigError, CorruptInput
 from stages.core.engine.runtime import BF16, FP32, Runtime
@@ -44,7 +43,7 @@ class PropagateCost:
         parts: parameters by part.
         video: a typical one, by precision; the FLOP are those of float32.
         weights: bytes of parameters and tables.
-        features: bytes that frames and tokens may take (--feature-memory).
+        features: bytes that frames and tokens may take (--feature-memory); None for the default.
         videos, frames, sentences, masks: of the index; a mask is one frame of one sentence.
         longest: frames of its longest video.
         flops: of all of it.
@@ -56,7 +55,7 @@ class PropagateCost:
     parts: list[Part]
     video: dict[str, VideoCost]
     weights: int
-    features: int
+    features: int | None
     videos: int
     frames: int
     sentences: int
@@ -112,6 +111,7 @@ def propagate_cost(
         device = ShapeDevice(gpu="cpu" not in devices, precision=precision)
         model = device.model(outline)
         video[precision] = video_cost(model, config, device, shape)
+    memory = config.feature_memory
     cost, parts, processes = video[FP32], parts_of(model), len(devices)
     frames = [job.video.num_frames for job in jobs]
     masks = sum(n * len(job.expressions) for n, job in zip(frames, jobs, strict=True))
@@ -121,7 +121,7 @@ def propagate_cost(
         parts=parts,
         video=video,
         weights=sum(part.bytes for part in parts),
-        features=int(budgets.feature_bytes(config.feature_memory, torch.device("cpu"))),
+        features=None if memory is None else int(memory * budgets.GIGABYTE),
         videos=len(jobs),
         frames=sum(frames),
         sentences=sum(len(job.expressions) for job in jobs),
