@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 import pickle
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from pathlib import Path, PurePath
-from typing import Any, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from schemas.errors import ConfigError, LostWorker, MissingInput, TglError
 from stages.core.engine.workers.processes import attempt
@@ -25,8 +27,9 @@ def map_cluster(
 ) -> Iterator[tuple[J, R | TglError]]:
     """Apply `function` to every job on a Dask cluster; yields pairs as they finish.
 
-    Dask gives the job of a lost worker to another one, until its `allowed-failures` are used up:
-    then the failure is the job's result. Workers may come and go.
+    Dask gives the jobs of a lost worker to others, until their `allowed-failures` are used up, also
+    for jobs that only waited there. Such a job is tried once more when no other job is left or
+    running; the failure is its result if that is in vain too. Workers may come and go.
 
     Args:
         function: at module level, so that another machine can find it.
@@ -52,39 +55,55 @@ def map_cluster(
         yield from _results(client, _absolute(function), jobs)
 
 
+class _Submitted(NamedTuple, Generic[J]):
+    """A job that Dask has; `last` if it does not get another chance."""
+
+    job: J
+    last: bool
+
+
 def _results(
     client: Any, function: Callable[[J], R], jobs: Iterable[J]
 ) -> Iterator[tuple[J, R | TglError]]:
     import distributed
 
     queue: Any = distributed.as_completed(loop=client.loop)
-    known: dict[str, J] = {}
+    running: dict[str, _Submitted[J]] = {}
+    again: deque[J] = deque()
+
+    def submit(job: J, *, last: bool = False) -> None:
+        future = client.submit(attempt, function, _absolute(job), pure=False)
+        running[future.key] = _Submitted(job, last)
+        queue.add(future)
+
     source = iter(jobs)
     while True:
         room = max(1, _threads(client)) * _WAITING_PER_THREAD
-        while len(known) < room:
-            for job in source:
-                future = client.submit(attempt, function, _absolute(job), pure=False)
-                known[future.key] = job
-                queue.add(future)
-                break
-            else:
-                break
-        if not known:
+        for job in islice(source, max(0, room - len(running))):
+            submit(job)
+        if not running and again:
+            submit(again.popleft(), last=True)
+        if not running:
             return
         future = next(queue)
-        job = known.pop(future.key)
+        job, last = running.pop(future.key)
         try:
-            result = future.result()
+            yield job, future.result()
         except distributed.client.FutureCancelledError as error:
             raise _lost(client) from error
         except distributed.KilledWorker as error:
-            result = LostWorker(
-                f"a worker of the cluster died at it {error.allowed_failures + 1} times, the last "
-                f"at {error.last_worker.address}",
-                hint="finished work is kept",
-            )
-        yield job, result
+            if last:
+                yield job, _killed(error)
+            else:
+                again.append(job)  # it may only have waited at the worker that another job killed
+
+
+def _killed(error: Any) -> LostWorker:
+    return LostWorker(
+        f"{error.allowed_failures + 1} workers of the cluster died at it alone, the last at "
+        f"{error.last_worker.address}",
+        hint="finished work is kept",
+    )
 
 
 def _threads(client: Any) -> int:
