@@ -128,7 +128,7 @@ class Trainer:
         cached = self.config.cache_features > 0
         if advice := waiting_advice(clock.waited, self.workers, self.cores, cached=cached):
             progress.warn(advice)
-        if line := validations.summary(self.valid_every):
+        if line := validations.summary(self.valid_every, self.config.total_steps):
             progress.note(line)
         self._save(state, optimizer, average)
         if average is not None:

@@ -39,11 +39,12 @@ class ValidationTime:
         passed = self._now() - self._began
         return self._all / passed if self._all > 0 and passed > 0 else None
 
-    def summary(self, every: int) -> str | None:
+    def summary(self, every: int, steps: int) -> str | None:
         """What to say at the end of a training; None without validations.
 
         Args:
-            every: steps from one to the next.
+            every: steps from one validation to the next.
+            steps: of the training.
         """
         share = self.share
         if share is None:
@@ -51,4 +52,6 @@ class ValidationTime:
         line = f"validation took {share:.1%} of the time"
         if share <= NOTICED:
             return line
+        if every >= steps:  # the one at the end is all there was
+            return f"{line}: lower --valid-expressions or --valid-frames"
         return f"{line}: raise --valid-every ({every} here), or lower --valid-expressions"
