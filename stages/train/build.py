@@ -188,13 +188,13 @@ def build_training(
     if runtime.checkpoint_activations:
         model.backbone.recompute_activations()
     autocast = partial(device.autocast, runtime.precision, accelerator.device)
+    held_out = TextIndex.held_out(inputs)
     if keep is not None:
         _map_texts(data, keep)
     cache = broadcast_object(keep, accelerator)
     source = _Features(config, model, autocast, accelerator, cache, workers)
     indexes = [part.index for part in data]
     caches = source.caches(indexes)
-    held_out = TextIndex.held_out(inputs)
     validator = None
     if held_out is not None:
         validator = _validator(config, held_out, model, source, workers)

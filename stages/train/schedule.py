@@ -29,7 +29,7 @@ def freeze_parts(groups: Mapping[str, Mapping[str, Parameter]], prefixes: Iterab
     """Freeze the parameters whose names begin with one of `prefixes`.
 
     Raises:
-        ConfigError: a prefix matches no parameter.
+        ConfigError: a prefix matches no parameter, or everything is frozen.
     """
     named = {name: p for group in groups.values() for name, p in group.items()}
     for prefix in prefixes:
@@ -43,6 +43,8 @@ def freeze_parts(groups: Mapping[str, Mapping[str, Parameter]], prefixes: Iterab
             )
         for parameter in chosen:
             parameter.requires_grad_(False)
+    if not any(parameter.requires_grad for parameter in named.values()):
+        raise ConfigError("every part of the model is frozen", where="--freeze")
 
 
 def make_optimizer(
@@ -53,10 +55,7 @@ def make_optimizer(
     Vectors and scalars (norms, biases, prompt tokens) are not decayed.
 
     Args:
-        groups: as ``TglModel.parameter_groups`` returns them.
-
-    Raises:
-        ConfigError: everything is frozen.
+        groups: as ``TglModel.parameter_groups`` returns them; something of them is trained.
     """
     rates = {"new": config.lr_new, "pretrained": config.lr}
     chosen = []
@@ -70,8 +69,6 @@ def make_optimizer(
                 chosen.append(
                     {"params": parameters, "lr": rate, "base_lr": rate, "weight_decay": decay}
                 )
-    if not chosen:
-        raise ConfigError("every part of the model is frozen", where="--freeze")
     return torch.optim.AdamW(chosen)
 
 
