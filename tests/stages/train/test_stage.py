@@ -40,6 +40,7 @@ from stages.tools.check.check import check
 from stages.tools.check.config import CheckConfig
 from stages.train import learner, stage
 from stages.train.config import TrainConfig, TrainInputs
+from stages.train.loading.clock import Clock
 from stages.train.stage import STAGE
 from stages.train.validation.relevance import measure_checkpoint
 
@@ -94,7 +95,18 @@ def test_a_run_gives_a_checkpoint_and_its_history(
         tmp_path / "out", CheckConfig(), runtime=Runtime(workers=1), progress=SilentProgress()
     )
     assert [fault.where for fault in checked.faults] == [str(best)]
-    for name in ("loss", "mask", "dice", "relevance", "J", "lr", "lr_new", "norm", "seconds"):
+    for name in (
+        "loss",
+        "mask",
+        "dice",
+        "relevance",
+        "J",
+        "lr",
+        "lr_new",
+        "norm",
+        "seconds",
+        "waited",
+    ):
         assert len(history(tmp_path / "out", name)) == 4, name
     assert len(history(tmp_path / "out", "valid_J")) == 2
     assert all(0 <= j <= 1 for j in history(tmp_path / "out", "valid_J"))
@@ -159,6 +171,22 @@ def test_accumulated_batches_are_one_large_batch(
     for name in ("loss", "norm", "J"):
         one, two = history(tmp_path / "one", name), history(tmp_path / "two", name)
         assert one == pytest.approx(two, rel=1e-4), name
+
+
+def test_sentences_of_a_clip_learn_masks_and_leave_relevance_to_the_first(
+    run_stage: Run, inputs: TrainInputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Clock, "waited", 0.5)
+    found = {}
+    for sentences in (1, 2):
+        progress, out = SilentProgress(), tmp_path / str(sentences)
+        config = small(steps=1, flip=0.0, sentences_per_clip=sentences)
+        run_stage(STAGE, config, inputs, out, progress=progress)
+        line = progress.warnings[-1]
+        assert line.startswith("the network waited for data 50% of the time: ")
+        found[sentences] = {name: history(out, name)[0] for name in ("relevance", "mask", "dice")}
+    assert found[2]["relevance"] == pytest.approx(found[1]["relevance"], rel=1e-5)
+    assert found[2]["mask"] != pytest.approx(found[1]["mask"], rel=1e-3)
 
 
 def test_windows_come_at_every_kth_step(

@@ -16,9 +16,9 @@ from stages.core.media.rle_area import covered_area
 
 @settings(deadline=None)
 @given(
-    st.integers(1, 50),
-    st.integers(1, 50),
-    st.integers(1, 50),
+    st.integers(1, 30),
+    st.integers(1, 30),
+    st.integers(1, 30),
     st.lists(st.sampled_from([0.0, 0.02, 0.5, 0.98, 1.0]), min_size=1, max_size=3),
     st.integers(0, 2**32 - 1),
 )
