@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -22,5 +23,7 @@ def source(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def stopped_clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The seconds of a step, in train's history, are all that two runs may differ in."""
+    """All that two trainings may differ in: the seconds of steps and validations."""
     monkeypatch.setattr("stages.train.loading.clock.Clock.lap", lambda _: (0.0, 0.0))
+    untimed = "stages.train.validation.share.ValidationTime.measuring"
+    monkeypatch.setattr(untimed, lambda _: nullcontext())
