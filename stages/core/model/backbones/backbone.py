@@ -255,6 +255,8 @@ class Backbone(VideoModel):
             sparse = self.no_prompt(batch)
         by_stability = decoder.dynamic_multimask_via_stability and not multimask
         if self.training or by_stability or is_compiled(decoder):
+            if is_compiled(decoder):
+                coarse = coarse.contiguous()  # else compiled for every memory layout
             masks, iou, tokens, score = decoder(
                 image_embeddings=coarse,
                 image_positional_embeddings=self._image_positions().expand(batch, -1, -1, -1),
