@@ -18,13 +18,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import reduce
 from pathlib import Path
 
 import numpy as np
 import torch
 from loader_data import make_data  # benchmarks/loader_data.py
+from torch.utils.data import Dataset
 
 from stages.core.index.frame_files import read_video_frame
 from stages.core.index.index import Index, Video
@@ -32,12 +33,11 @@ from stages.core.index.texts import MAPPED_SUFFIX, TextStore
 from stages.core.media.rle import decode
 from stages.core.model.backbones.preprocess import resize_frames
 from stages.train.config import TrainConfig
-from stages.train.data.dataset import ClipDataset
+from stages.train.data.dataset import ClipDataset, Sample
 from stages.train.data.mixture import ClipMixture, Shares
 from stages.train.data.targets import relevant_frames, target_referents
 from stages.train.loading.batch import LoadedClips
 from stages.train.loading.clock import Clock
-from stages.train.loading.device_feed import on_device
 from stages.train.loading.loader import BatchNumbers, load_batches
 
 SIZE, MASK_SIDE, BATCH = 1024, 256, 4
@@ -47,7 +47,6 @@ WARM_BATCHES = 16
 HALF = 0.5
 MEBIBYTE = 2**20
 PARTS = ("cpu", "memory", "ranks", "overlap")
-CPU = torch.device("cpu")
 
 
 def main() -> None:
@@ -253,33 +252,59 @@ def family_memory(processes: Sequence[int]) -> float:
 
 
 def measure_overlap(root: Path, _: int) -> None:
-    """The time of a step when a device sleeps for less, as long, and longer than loading takes."""
+    """The time of a step when a device sleeps for less, as long, and longer than loading takes.
+
+    The time that the workers take is measured in the same run: that of a busy machine varies.
+    """
     data = make_data(root / "small", videos=32, frames=24, sentences=14, side=(320, 180))
     workers = max(1, len(os.sched_getaffinity(0)) - 1)
-    alone, _ = steps_of(data, workers, lambda: None)
-    print(f"a device that sleeps, {workers} worker(s); loading alone takes {alone:.3f} s a step:")
+    _, alone, _ = steps_of(data, workers, 0.0)
+    print(f"a device that sleeps, {workers} worker(s):")
     for factor in (0.5, 1.0, 2.0):
-        seconds = factor * alone
-        step, waited = steps_of(data, workers, lambda s=seconds: time.sleep(s))
+        step, loading, waited = steps_of(data, workers, factor * alone)
         print(
-            f"  device {seconds:.3f} s: step {step:.3f} s, {step / max(alone, seconds):.2f} of "
-            f"the larger of both, waited {waited:.0%}"
+            f"  device {factor * alone:.3f} s, loading {loading:.3f} s: step {step:.3f} s, "
+            f"{step / max(loading, factor * alone):.2f} of the larger of both, waited {waited:.0%}"
         )
 
 
-def steps_of(data: Path, workers: int, work: Callable[[], None]) -> tuple[float, float]:
-    """Mean seconds of a step in the steady state, and the share that was spent waiting."""
-    clock, seconds, waits = Clock(), [], []
-    clips = clips_of(data, size=SIZE // 4)
+def steps_of(data: Path, workers: int, device: float) -> tuple[float, float, float]:
+    """Mean seconds of a step and of loading it in the steady state, and the share waited.
+
+    Args:
+        device: seconds that it sleeps in a step.
+    """
+    clock, steps, loads, waits = Clock(), [], [], []
+    clips = Timed(clips_of(data, size=SIZE // 4))
     numbers = BatchNumbers(0, OVERLAP_STEPS, BATCH, 0, 1)
-    batches = on_device(load_batches(clips, numbers, workers, LoadedClips.of), CPU, None)
-    for _ in clock.waiting(batches):
-        work()
+    for _, seconds in clock.waiting(load_batches(clips, numbers, workers, timed_batch)):
+        time.sleep(device)
         lap, waited = clock.lap()
-        seconds.append(lap)
+        steps.append(lap)
+        loads.append(seconds / workers)
         waits.append(lap * waited)
     first = OVERLAP_STEPS // 4  # until the batches that were loaded ahead are used up
-    return float(np.mean(seconds[first:])), sum(waits[first:]) / sum(seconds[first:])
+    shares = sum(waits[first:]) / sum(steps[first:])
+    return float(np.mean(steps[first:])), float(np.mean(loads[first:])), shares
+
+
+class Timed(Dataset[tuple[tuple[Sample, ...], float]]):
+    """Clips with the seconds that it took to make them."""
+
+    def __init__(self, clips: ClipMixture):
+        self._clips = clips
+
+    def __getitem__(self, number: int) -> tuple[tuple[Sample, ...], float]:
+        started = time.monotonic()
+        clip = self._clips[number]
+        return clip, time.monotonic() - started
+
+
+def timed_batch(items: list[tuple[tuple[Sample, ...], float]]) -> tuple[LoadedClips, float]:
+    """A batch with the seconds that it took to make it."""
+    started = time.monotonic()
+    batch = LoadedClips.of([clip for clip, _ in items])
+    return batch, sum(seconds for _, seconds in items) + time.monotonic() - started
 
 
 if __name__ == "__main__":
