@@ -54,7 +54,7 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("parts", nargs="*", choices=[[], *PARTS])
     options.add_argument("--batches", type=int, default=6, help="batches that are timed")
-    options.add_argument("--data", type=Path, help="made by an earlier run; else made anew")
+    options.add_argument("--data", type=Path, help="data of an earlier run; else it is made")
     options.add_argument("--rank", type=int, help=argparse.SUPPRESS)
     options.add_argument("--warm", type=Path, help=argparse.SUPPRESS)
     given = options.parse_args()

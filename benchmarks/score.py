@@ -72,7 +72,7 @@ json.dump({"J": float(total["J-Mean"]), "F": float(total["F-Mean"])}, open(out, 
 """
 
 OFFICIAL_SHARE = 5
-"""The official script scores this part of the videos: one in so many."""
+"""The official script scores one of this many videos."""
 OFFICIAL_PROCESSES = re.compile(r"^(NUM_\w+) = \d+$", re.MULTILINE)
 
 PEERS = {"trackeval": TRACKEVAL, "vos-benchmark": VOS_BENCHMARK}

@@ -57,7 +57,7 @@ def decompress_runs(codes, lengths):  # type: ignore[no-untyped-def]
 
 @compiled(types.boolean(READONLY_INTEGERS, types.int64))
 def fills(lengths, pixels):  # type: ignore[no-untyped-def]
-    """Return whether run lengths fill so many pixels, none of them absurd.
+    """Return whether run lengths fill a number of pixels, none of them absurd.
 
     Each run is checked too: the sum of absurd ones can wrap around to the right number.
     """

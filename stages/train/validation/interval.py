@@ -21,7 +21,7 @@ _DIGITS = 2
 
 
 def validation_interval(config: TrainConfig, held_out: Index, processes: int) -> int:
-    """Steps between validations: as chosen, or so many that they stay below 5 % of the work.
+    """Steps between validations: as chosen, or enough to keep them below 5 % of the work.
 
     The work is counted in frames, not measured: the best checkpoint depends on when it is compared
     with others, and must not depend on the machine. The weights are those of SAM 2.1 base-plus at
