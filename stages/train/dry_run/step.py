@@ -135,7 +135,7 @@ def _batches(
 
 
 def encoded(model: TglModel, device: CountingDevice, count: int, together: int) -> FrameFeatures:
-    """Features of ``count`` frames that are encoded together."""
+    """Features of ``count`` frames, ``together`` of them encoded at a time."""
     side, parts = model.backbone.image_size, []
     for start in range(0, count, together):
         pixels = torch.zeros(min(together, count - start), 3, side, side, dtype=torch.uint8)
