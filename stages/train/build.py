@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from accelerate import Accelerator
-from torch import Tensor
 
 from schemas.errors import ConfigError, CorruptInput, SchemaMismatch, TglError
 from schemas.receipts import read_receipt
@@ -21,17 +19,16 @@ from stages.core.index.texts import MAPPED_SUFFIX, TextStore
 from stages.core.model import device
 from stages.core.model.adapter.cache import MASK_TO_COARSE
 from stages.core.model.backbones.backbone import Backbone
-from stages.core.model.backbones.features import FrameFeatures
 from stages.core.model.checkpoint import read_document, save_checkpoint, text_encoder
 from stages.core.model.tgl import TglModel
 from stages.train.config import SHIFT, IndexFolders, TrainConfig, TrainInputs
 from stages.train.data.dataset import ClipDataset
-from stages.train.data.features import CachedFeatures, ClipFeatures
+from stages.train.data.features import CachedFeatures
 from stages.train.data.mixture import ClipMixture, Shares
-from stages.train.data.stored_rows import DiskBudget
 from stages.train.data.targets import target_side
 from stages.train.data.windows import WindowDataset
 from stages.train.distributed import broadcast_object, local_processes
+from stages.train.feature_sources import FeatureSources
 from stages.train.initial import initial_model
 from stages.train.learner import ClipLearner
 from stages.train.loading.loader import WORKER_MODULES, workers_of_process
@@ -42,10 +39,8 @@ from stages.train.track_head.bank import LabelledVideos
 from stages.train.track_head.phase import HeadPhase
 from stages.train.validation.interval import validation_interval
 from stages.train.validation.validate import Validator
-from stages.train.validation.videos import KeptVideos, OpenVideo, StoredVideos
 
 UNKNOWN = "unknown"
-Autocast = Callable[[], AbstractContextManager[object]]
 
 
 @dataclass(frozen=True)
@@ -192,7 +187,7 @@ def build_training(
     if keep is not None:
         _map_texts(data, keep)
     cache = broadcast_object(keep, accelerator)
-    source = _Features(config, model, autocast, accelerator, cache, workers)
+    source = FeatureSources(config, model, autocast, accelerator, cache, workers)
     indexes = [part.index for part in data]
     caches = source.caches(indexes)
     validator = None
@@ -250,80 +245,6 @@ def encoder_name(text_folder: Path) -> str:
         return UNKNOWN
     config = receipt.config
     return f"{config['encoder']}, {config.get('pooling', UNKNOWN)} pooling"
-
-
-class _Features:
-    """Makes feature sources that share one disk budget.
-
-    Args:
-        folder: for cached features.
-        decoders: threads that read frames of whole videos.
-    """
-
-    def __init__(
-        self,
-        config: TrainConfig,
-        model: TglModel,
-        autocast: Autocast,
-        accelerator: Accelerator,
-        folder: Path | None,
-        decoders: int,
-    ):
-        self._encode = partial(_encode, model, autocast)
-        self._size = model.backbone.image_size
-        self._device = accelerator.device
-        self._decoders = decoders
-        self._folder = folder if config.cache_features else None
-        self._budget = DiskBudget.of(config.cache_features)
-        self._mirrored = config.flip > 0
-        self._caches: dict[str, CachedFeatures] = {}
-
-    def caches(self, indexes: Sequence[Index]) -> tuple[CachedFeatures, ...]:
-        """Caches of the indexes that clips are taken from; none if nothing is cached."""
-        if self._folder is None:
-            return ()
-        return tuple(
-            self._cache(_of_index(number), index, mirrored=self._mirrored)
-            for number, index in enumerate(indexes)
-        )
-
-    def of_clips(self, caches: Sequence[CachedFeatures]) -> ClipFeatures:
-        """Features of clips of several indexes."""
-        return ClipFeatures(self._encode, self._device, caches)
-
-    def of_training(self, number: int, index: Index) -> OpenVideo:
-        """Features of whole videos of one of the indexes that clips are taken from."""
-        return self._of_videos(_of_index(number), index, mirrored=self._mirrored)
-
-    def of_videos(self, index: Index) -> OpenVideo:
-        """Features of a held-out index's videos."""
-        return self._of_videos("valid-features", index, mirrored=False)
-
-    def _of_videos(self, name: str, index: Index, *, mirrored: bool) -> OpenVideo:
-        live = KeptVideos(self._encode, self._size, self._device, decoders=self._decoders)
-        if self._folder is None:
-            return live
-        return StoredVideos(self._cache(name, index, mirrored=mirrored), live)
-
-    def _cache(self, name: str, index: Index, *, mirrored: bool) -> CachedFeatures:
-        """A cache by the name of its folder, made once: it takes its part of the budget."""
-        assert self._folder is not None
-        if name not in self._caches:
-            self._caches[name] = CachedFeatures(
-                self._folder / name,
-                index,
-                self._encode,
-                self._size,
-                self._device,
-                self._budget,
-                mirrored=mirrored,
-                decoders=self._decoders,
-            )
-        return self._caches[name]
-
-
-def _of_index(number: int) -> str:
-    return f"features-{number + 1}"
 
 
 def _map_texts(data: Sequence[TextIndex], keep: Path) -> None:
@@ -396,7 +317,7 @@ def _windows(config: TrainConfig, clips: ClipMixture, size: int) -> WindowDatase
 
 
 def _validator(
-    config: TrainConfig, data: TextIndex, model: TglModel, source: _Features, threads: int
+    config: TrainConfig, data: TextIndex, model: TglModel, source: FeatureSources, threads: int
 ) -> Validator:
     videos = source.of_videos(data.index)
     return Validator(data.index, data.texts, videos, config, model.backbone.image_size, threads)
@@ -407,8 +328,3 @@ def _interval(config: TrainConfig, held_out: TextIndex | None, processes: int) -
     if held_out is None:
         return config.total_steps + 1
     return validation_interval(config, held_out.index, processes)
-
-
-def _encode(model: TglModel, autocast: Autocast, frames: Tensor) -> FrameFeatures:
-    with autocast():
-        return model.encode_frames(frames)

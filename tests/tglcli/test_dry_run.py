@@ -15,7 +15,7 @@ from stages.propagate.dry_run.run import PropagateCost
 from stages.propagate.dry_run.video import VideoCost, VideoShape
 from stages.train.dry_run.run import Loading, Memory, TrainCost
 from stages.train.dry_run.step import StepCost
-from tglcli.cost_tables import duration, print_propagate_cost, print_train_cost
+from tglcli.dry_run.tables import duration, print_propagate_cost, print_train_cost
 
 FEW = ("--batch", "2", "--clip-frames", "2", "--relevant-frames", "1", "--steps", "30")
 SMALL = ("--adapter-width", "16", "--adapter-heads", "2", "--adapter-layers", "1")

@@ -21,7 +21,7 @@ from stages.propagate.config import (
     moments_table,
     tracks_index,
 )
-from tglcli.dry_run import DEFAULT_TFLOPS, AsJson, DryRun, Tflops
+from tglcli.dry_run.options import DEFAULT_TFLOPS, AsJson, DryRun, Tflops
 from tglcli.options import RunOptions, stage_command
 
 
@@ -97,7 +97,7 @@ def _print_cost(
     as_json: bool,
 ) -> None:
     from stages.propagate.dry_run.run import propagate_cost
-    from tglcli.cost_tables import print_json, print_propagate_cost
+    from tglcli.dry_run.tables import print_json, print_propagate_cost
 
     cost = propagate_cost(config, inputs, run.runtime, tflops=tflops)
     show = print_json if as_json else print_propagate_cost

@@ -21,7 +21,7 @@ from stages.train.config import (
     index_weights,
     paired_texts,
 )
-from tglcli.dry_run import DEFAULT_TFLOPS, AsJson, DryRun, Tflops
+from tglcli.dry_run.options import DEFAULT_TFLOPS, AsJson, DryRun, Tflops
 from tglcli.options import RunOptions, given_options, stage_command
 
 
@@ -133,7 +133,7 @@ def _print_cost(
     config: TrainConfig, inputs: TrainInputs, run: RunOptions, tflops: float, *, as_json: bool
 ) -> None:
     from stages.train.dry_run.run import train_cost
-    from tglcli.cost_tables import print_json, print_train_cost
+    from tglcli.dry_run.tables import print_json, print_train_cost
 
     if launched_rank() == 0:
         cost = train_cost(config, inputs, run.runtime, tflops=tflops)

@@ -1,0 +1,1 @@
+"""Options of a dry run, and the tables that it prints."""
