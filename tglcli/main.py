@@ -32,6 +32,7 @@ from tglcli.commands.zero_shot.ground import ground
 from tglcli.commands.zero_shot.track import track
 from tglcli.help import styled
 from tglcli.parsing import Command, Group, name_values, present_names
+from tglcli.settings_files.options import with_settings_file
 from tglcli.termination import (
     BROKEN_PIPE,
     INTERRUPTED,
@@ -91,7 +92,9 @@ app = typer.Typer(
 for _heading, _functions in COMMANDS.items():
     for _function in _functions:
         _name = _function.__name__.replace("_", "-")
-        app.command(_name, cls=Command, rich_help_panel=_heading)(name_values(_function))
+        app.command(_name, cls=Command, rich_help_panel=_heading)(
+            name_values(with_settings_file(_function))
+        )
 
 
 def _print_version(wanted: bool) -> None:

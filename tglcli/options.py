@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_type_hints
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from tglcli.progress import TerminalProgress
 
 RUN_PANEL = Runtime.panel
-_TYPED = "COMMANDLINE"
-"""Click's name of where a value comes from."""
+_GIVEN = ("COMMANDLINE", "DEFAULT_MAP")
+"""Click's names of where a value comes from that the user gave: typed, or in a settings file."""
 _FORCE = Annotated[
     bool,
     typer.Option(
@@ -98,6 +98,7 @@ def stage_command(
     *,
     runtime: tuple[str, ...] = (),
     own: tuple[str, ...] = (),
+    recorded: Mapping[str, str] | None = None,
     artifact: bool = True,
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give a command an option for every setting of `kind`, and the common ones.
@@ -109,6 +110,8 @@ def stage_command(
         runtime: the settings of Runtime that the command offers.
         own: settings for which the command has an option of its own form; `config` has their
             defaults.
+        recorded: where it is not the setting's own name, the parameter that gives a setting of
+            `own` when it is a file or a list of numbers.
         artifact: whether the command writes an artifact, which --force replaces.
     """
     offered = [name for name in panels_of(kind) if name not in own]
@@ -136,6 +139,8 @@ def stage_command(
         command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         command.__annotations__ = {p.name: p.annotation for p in parameters}
         command.former = _former_options(kind, offered)  # type: ignore[attr-defined]
+        command.own = own  # type: ignore[attr-defined]
+        command.recorded = dict(recorded or {})  # type: ignore[attr-defined]
         return command
 
     return decorate
@@ -156,11 +161,11 @@ def _refuse_launcher() -> None:
 
 
 def given_options(context: typer.Context) -> frozenset[str]:
-    """The names of a command's parameters that the user typed, even with their default values."""
+    """The names of a command's parameters that the user gave, even with their default values."""
     return frozenset(
         name
         for name in context.params
-        if (source := context.get_parameter_source(name)) and source.name == _TYPED
+        if (source := context.get_parameter_source(name)) and source.name in _GIVEN
     )
 
 

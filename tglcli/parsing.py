@@ -1,4 +1,4 @@
-"""Commands of click that print plain help and take former names of options."""
+"""Commands of click with plain help, former names of options, and settings from a file."""
 
 from __future__ import annotations
 
@@ -10,27 +10,72 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.models import OptionInfo
 
+from schemas.errors import ConfigError
 from tglcli.help import command_page, group_page
+from tglcli.settings_files.options import PRINT_CONFIG, SETTINGS_FILE
 
 _LONGEST_CHOICES = 40
+_FROM_FILE = "tgl.settings_file"
+"""Key in click's context of the settings file and the options that it sets."""
 _VALUES = {int: "N", float: "FLOAT", str: "TEXT", Path: "PATH"}
 
 
 class Command(TyperCommand):
-    """A command with a plain help page that still takes the former names of its options."""
+    """A command with a plain help page, options for a settings file, and former option names."""
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Write the help page."""
         formatter.write(command_page(self, ctx))
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Parse words, and warn of each option that is given by a former name."""
+        """Parse words, and warn of each option that is given by a former name.
+
+        Values of a settings file become the defaults. With --print-config they are printed as they
+        are in effect, and nothing is run.
+        """
         present = present_names(self, args)
         for old, new in zip(args, present, strict=True):
             if old != new:
                 names = (word.partition("=")[0] for word in (old, new))
                 typer.echo("warning: {} is now called {}".format(*names), err=True)
+        typed, _, _ = self.make_parser(ctx).parse_args(list(present))
+        if "help" in typed or ctx.resilient_parsing:
+            return list(super().parse_args(ctx, present))
+        if SETTINGS_FILE in typed:
+            self._read_settings(ctx, typed)
+        if typed.get(PRINT_CONFIG):
+            self._print_settings(ctx, typed)
+            raise typer.Exit
         return list(super().parse_args(ctx, present))
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command; an error of a value from the settings file names the file."""
+        try:
+            return super().invoke(ctx)
+        except ConfigError as error:
+            file, keys = ctx.meta.get(_FROM_FILE, (None, {}))
+            if error.where in keys:
+                error.relocate(f"{file}, {keys[error.where]}")
+            raise
+
+    def _read_settings(self, ctx: Any, typed: dict[str, Any]) -> None:
+        from tglcli.settings_files.reading import key_of, read_settings
+
+        path = Path(typed[SETTINGS_FILE])
+        names = list(ctx.parent.command.commands) if ctx.parent else []
+        ctx.default_map = read_settings(path, self, names, typed)
+        options = [o for o in self.params if o.name in ctx.default_map and o.name not in typed]
+        ctx.meta[_FROM_FILE] = path, {f"--{key_of(o)}": key_of(o) for o in options}
+
+    def _print_settings(self, ctx: Any, typed: dict[str, Any]) -> None:
+        from tglcli.settings_files.writing import settings_text
+
+        values = {}
+        for option in self.params:
+            if option.param_type_name == "option":
+                value, _ = option.consume_value(ctx, typed)
+                values[option.name] = None if value is None else option.process_value(ctx, value)
+        typer.echo(settings_text(self, values), nl=False)
 
 
 class Group(TyperGroup):

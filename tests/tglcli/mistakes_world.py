@@ -52,6 +52,8 @@ def build_world(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("empty.mp4").touch()
     Path("empty.json").touch()
     Path("empty.parquet").touch()
+    Path("settings.toml").write_text("stepz = 3\n")
+    Path("zero.toml").write_text("[train]\nsteps = 0\n")
     Path("nothing").mkdir()
     for name, kind in (("dino", "grounding-dino"), ("sam2", "sam2_video"), ("lm", "bert")):
         Path(name).mkdir()

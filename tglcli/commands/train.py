@@ -29,6 +29,7 @@ from tglcli.options import RunOptions, given_options, stage_command
     TrainConfig,
     runtime=("workers", "device", "precision", "compile", "checkpoint_activations"),
     own=("index_weights",),
+    recorded={"index_weights": "weights"},
 )
 def train(
     context: typer.Context,

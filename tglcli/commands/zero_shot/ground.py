@@ -20,6 +20,7 @@ _DETECTOR = "Detector"
     GroundConfig,
     runtime=("workers", "scheduler", "device", "devices", "precision"),
     own=("model",),
+    recorded={"model": "candidates"},
 )
 def ground(
     index: Annotated[Path, typer.Argument(help="Index of tgl build-moments.")],
