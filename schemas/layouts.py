@@ -46,6 +46,10 @@ SCORE_FRAMES_TABLE = "frames.parquet"
 SUMMARY_FILE = "summary.json"
 REPORT_FILE = "report.html"
 
+ANNOTATIONS_TABLE = "annotations.parquet"
+ANNOTATION_LOG = "log.jsonl"
+"""The actions of an annotator, in the order in which they were made."""
+
 RECEIPT_FILE = "receipt.json"
 
 MEVIS_EXPRESSIONS = "meta_expressions.json"

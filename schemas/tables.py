@@ -115,6 +115,29 @@ MOMENTS = TableSpec(
     optional=frozenset({"source", "score"}),
 )
 
+ANNOTATIONS = TableSpec(
+    name="annotations",
+    version=1,
+    schema=_schema(
+        video_id=_ID,
+        expression_id=_ID,
+        annotator=pa.string(),
+        status=pa.string(),
+        flag=pa.bool_(),
+        note=_nullable(pa.string()),
+        seconds=pa.float64(),
+        actions=pa.int32(),
+        never=pa.list_(_ID),
+        sources=pa.list_(pa.string()),
+    ),
+    key=("video_id", "expression_id"),
+    rebuild="tgl annotate",
+)
+"""An annotator's work on each sentence of an index: `status` is todo or done, `seconds` the time
+spent, `actions` their number, `never` the referents that are never what a sentence says, which have
+no row in the moments table, `sources` who or what marked each referent (all of them together if
+the sentence has none), empty until they are marked."""
+
 MASKS = TableSpec(
     name="masks",
     version=1,
@@ -311,6 +334,7 @@ ALL_TABLES: tuple[TableSpec, ...] = (
     VIDEOS,
     EXPRESSIONS,
     MOMENTS,
+    ANNOTATIONS,
     MASKS,
     TEXTS,
     TEXTS_BF16,

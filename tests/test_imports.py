@@ -20,7 +20,17 @@ SIX = (
     "score",
 )
 CORE_ORDER = (
-    *("engine", "language", "media", "index", "model", "datasets", "moment_formats", "submissions"),
+    *(
+        "engine",
+        "language",
+        "media",
+        "index",
+        "model",
+        "datasets",
+        "moment_formats",
+        "submissions",
+        "browser",
+    ),
 )
 """A part of core imports those before it."""
 COMPOSING = {"segment": ("render", "select_moments")}

@@ -17,6 +17,7 @@ from tglcli.commands.extract_frames import extract_frames
 from tglcli.commands.precompute_text import precompute_text
 from tglcli.commands.propagate import propagate
 from tglcli.commands.score import score
+from tglcli.commands.tools.annotate import annotate
 from tglcli.commands.tools.check import check
 from tglcli.commands.tools.export_moments import export_moments
 from tglcli.commands.tools.references import references
@@ -64,6 +65,7 @@ COMMANDS = {
     "Tools": (
         segment,
         select_moments,
+        annotate,
         render,
         submit,
         check,

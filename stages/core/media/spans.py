@@ -42,3 +42,10 @@ def drop_short(inside: np.ndarray, longest: int) -> np.ndarray:
         if end - start <= longest:
             kept[start:end] = False
     return kept
+
+
+def frame_iou(one: Iterable[Span], other: Iterable[Span], num_frames: int) -> float:
+    """Frames of both over frames of either; 1 if neither has any."""
+    first, second = span_mask(one, num_frames), span_mask(other, num_frames)
+    union = int((first | second).sum())
+    return int((first & second).sum()) / union if union else 1.0

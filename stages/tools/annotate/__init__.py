@@ -1,0 +1,1 @@
+"""Marking moments in the browser; see docs/annotate.md."""

@@ -1,0 +1,183 @@
+"""Lanes beside the annotator's own: proposals, other annotators, and the two to adjudicate."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+
+from schemas.errors import CorruptInput
+from schemas.layouts import ANNOTATION_LOG, ANNOTATIONS_TABLE
+from schemas.parquet import read_table
+from schemas.tables import ANNOTATIONS
+from schemas.vocabulary import DONE, VISIBILITY
+from stages.core.browser.videos import Videos
+from stages.core.datasets.moment_rows import MomentRow
+from stages.core.index.index import Expression, Index
+from stages.core.media.spans import Span, span_mask, spans_of
+from stages.core.moment_formats.context import MomentContext, Timing
+from stages.core.moment_formats.registry import read_moments_file
+from stages.tools.annotate.log import read_log
+from stages.tools.annotate.records import Replay, Sentences, lanes_of
+
+Spans = tuple[Span, ...]
+Lanes = tuple[Spans, ...]
+"""Spans of each referent of a sentence, or of all together if it has none."""
+PROPOSALS, ANNOTATOR, CHOICE = "proposals", "annotator", "choice"
+
+
+@dataclass(frozen=True)
+class Source:
+    """Lanes that the annotator sees and may accept.
+
+    Attributes:
+        id: in addresses and actions.
+        name: as it is shown and as the result names it.
+        kind: proposals, annotator, or choice (one of two to adjudicate).
+        lanes: of a sentence by its number; None if the source says nothing about it.
+    """
+
+    id: str
+    name: str
+    kind: str
+    lanes: Callable[[int], Lanes | None]
+
+
+def moment_lanes(
+    named: str, index: Index, sentences: Sentences, videos: Videos
+) -> Callable[[int], Lanes | None]:
+    """The lanes of a moments file, or of the frames that show each referent.
+
+    Args:
+        named: a moments file or folder, or `visibility`.
+
+    Raises:
+        TglError: as the format's reader raises it, or it does not fit the index.
+    """
+    if named == VISIBILITY:
+        return _visible(sentences, videos)
+    path = Path(named)
+    rows = read_moments_file(path, None, moment_context(index))
+    return _of_rows(rows, sentences, videos, named, _without_moments(path))
+
+
+def annotator_lanes(folder: Path, sentences: Sentences) -> Callable[[int], Lanes | None]:
+    """The lanes of sentences that another annotator has finished, as far as the log goes now.
+
+    Raises:
+        TglError: as :func:`read_log`, or the log belongs to another index.
+    """
+    return _AnnotatorLanes(folder / ANNOTATION_LOG, sentences).lanes
+
+
+def moment_context(index: Index) -> MomentContext:
+    """The videos and sentences of an index, for readers of moments."""
+    timings = {
+        video.video_id: Timing(video.num_frames, video.fps, video.height, video.width)
+        for video in index.videos.values()
+    }
+    return MomentContext(tuple(index.expressions), timings)
+
+
+def _visible(sentences: Sentences, videos: Videos) -> Callable[[int], Lanes | None]:
+    def lanes(number: int) -> Lanes | None:
+        anno_ids = sentences.all[number].anno_ids
+        return tuple(map(videos.visible, anno_ids)) if anno_ids else None
+
+    return lanes
+
+
+def _without_moments(path: Path) -> set[tuple[str, str]]:
+    """Sentences that an annotator has finished, so that a missing row means: never."""
+    if not (path / ANNOTATIONS_TABLE).is_file():
+        return set()
+    rows = read_table(path / ANNOTATIONS_TABLE, ANNOTATIONS).to_pylist()
+    return {
+        (row["video_id"], row["expression_id"])
+        for row in rows
+        if row["status"] == DONE and not row["flag"]
+    }
+
+
+def _of_rows(
+    rows: Iterable[MomentRow],
+    sentences: Sentences,
+    videos: Videos,
+    where: object,
+    finished: set[tuple[str, str]],
+) -> Callable[[int], Lanes | None]:
+    found: dict[int, dict[str | None, list[Span]]] = defaultdict(dict)
+    for key in finished & sentences.numbers.keys():
+        found[sentences.numbers[key]] = {}
+    for row in rows:
+        number = sentences.numbers.get(row.key)
+        if number is None:
+            raise CorruptInput(
+                f"moments of video {row.video_id}, expression {row.expression_id}, which the "
+                "index lacks",
+                where=where,
+            )
+        _check_row(row, sentences.all[number], _length(videos, row.video_id), where)
+        found[number].setdefault(row.anno_id, []).append(row.span)
+
+    def lanes(number: int) -> Lanes | None:
+        if number not in found:
+            return None
+        spans, expression = found[number], sentences.all[number]
+        frames = _length(videos, expression.video_id)
+        return tuple(
+            tuple(spans_of(span_mask([*spans.get(anno, ()), *spans.get(None, ())], frames)))
+            for anno in lanes_of(expression)
+        )
+
+    return lanes
+
+
+def _check_row(row: MomentRow, expression: Expression, frames: int, where: object) -> None:
+    place = f"video {row.video_id}, expression {row.expression_id}"
+    if row.anno_id is not None and row.anno_id not in expression.anno_ids:
+        raise CorruptInput(f"anno id {row.anno_id} is not a referent of {place}", where=where)
+    if not 0 <= row.start_frame < row.end_frame <= frames:
+        raise CorruptInput(
+            f"[{row.start_frame}, {row.end_frame}) is not a span of the {frames} frames of {place}",
+            where=where,
+        )
+
+
+def _length(videos: Videos, video_id: str) -> int:
+    return videos.all[videos.numbers[video_id]].num_frames
+
+
+class _AnnotatorLanes:
+    """The marks of another annotator, read again when their log has grown."""
+
+    def __init__(self, path: Path, sentences: Sentences):
+        self._path = path
+        self._sentences = sentences
+        self._lock = Lock()
+        self._state: tuple[int, int] | None = None
+        self._replay = self._read()
+
+    def lanes(self, number: int) -> Lanes | None:
+        """The spans of a finished sentence; None of others and of flagged ones."""
+        with self._lock:
+            if self._state != self._found():
+                self._replay = self._read()
+            history = self._replay.histories.get(number)
+        if history is None or not history.now.exported:
+            return None
+        return tuple(() if lane is None else lane.spans for lane in history.now.lanes)
+
+    def _found(self) -> tuple[int, int]:
+        status = self._path.stat()
+        return status.st_size, status.st_mtime_ns
+
+    def _read(self) -> Replay:
+        self._state = self._found()
+        content = read_log(self._path)
+        header, *lines = content.lines
+        replay = Replay(self._sentences, self._path, header.record.get("index", ""))
+        replay.extend(lines)
+        return replay
