@@ -27,6 +27,7 @@ from tglcli.commands.tools.select_moments import select_moments
 from tglcli.commands.tools.submit import submit
 from tglcli.commands.tools.table import table
 from tglcli.commands.tools.toy import toy
+from tglcli.commands.tools.view import view
 from tglcli.commands.train import train
 from tglcli.commands.zero_shot.assemble import assemble
 from tglcli.commands.zero_shot.ground import ground
@@ -66,6 +67,7 @@ COMMANDS = {
         segment,
         select_moments,
         annotate,
+        view,
         render,
         submit,
         check,

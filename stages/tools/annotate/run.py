@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from schemas.errors import ConfigError, MissingInput, system_errors
+from schemas.errors import ConfigError, system_errors
 from schemas.layouts import ANNOTATION_LOG, safe_name
 from schemas.vocabulary import STATUSES, VISIBILITY
-from schemas.wording import suggestion
+from stages.core.browser.choosing import choose
 from stages.core.browser.server import open_port, serve
 from stages.core.browser.videos import Videos
 from stages.core.engine.progress import Progress
@@ -210,7 +210,8 @@ def _rows(
     sources: Sequence[Source],
 ) -> list[Row]:
     """The sentences to show: of two to adjudicate, the least agreed on first."""
-    numbers = _chosen(config.only, sentences, histories)
+    keys = [expression.key for expression in sentences.all]
+    numbers = choose(config.only, keys, _groups(histories))
     pair = [source for source in sources if source.kind == CHOICE]
     if not pair:
         return [Row(number) for number in numbers]
@@ -230,27 +231,11 @@ def _agreement(
     return sum(values) / len(values)
 
 
-def _chosen(
-    only: Sequence[str], sentences: Sentences, histories: Sequence[History]
-) -> Sequence[int]:
-    """Numbers of the sentences that --only names.
-
-    Raises:
-        MissingInput: a word names none of the index.
-    """
-    if not only:
-        return range(len(sentences.all))
-    groups: dict[str, set[int]] = {word: set() for word in (*STATUSES, _FLAGGED)}
-    for number, (expression, history) in enumerate(zip(sentences.all, histories, strict=True)):
-        marks = history.now
-        names = [*expression.key[:1], "/".join(expression.key), marks.status]
-        for name in names + [_FLAGGED] * marks.flag:
-            groups.setdefault(name, set()).add(number)
-    for word in only:
-        if word not in groups:
-            raise MissingInput(
-                f"the index has no {word!r}",
-                where="--only",
-                hint=suggestion(word, groups) or "name a video, or VIDEO/EXPRESSION",
-            )
-    return sorted(set().union(*(groups[word] for word in only)))
+def _groups(histories: Sequence[History]) -> dict[str, list[int]]:
+    """Words of --only for states of sentences, with the numbers of these."""
+    states = {
+        n: [history.now.status, *([_FLAGGED] if history.now.flag else [])]
+        for n, history in enumerate(histories)
+    }
+    words = (*STATUSES, _FLAGGED)
+    return {word: [n for n, found in states.items() if word in found] for word in words}

@@ -11,6 +11,7 @@ from PIL import Image, ImageDraw
 
 from schemas.errors import CorruptInput
 from stages.core.index.masks import MaskStore
+from stages.core.index.prediction_folder import read_prediction
 from stages.core.media.frames import read_frame
 from stages.core.media.rle import decode
 from stages.tools.render.config import RenderConfig
@@ -193,17 +194,7 @@ def read_mask(video: RenderVideo, expression: PredictedExpression, frame: int) -
         MissingInput: no file for this frame.
         CorruptInput: not an image, or of another size than the video.
     """
-    path = video.mask_path(expression, frame)
-    red, green, blue = np.moveaxis(read_frame(path), 2, 0)
-    mask = (red | green | blue) > 0
-    if mask.shape != (video.height, video.width):
-        raise CorruptInput(
-            f"the mask is {mask.shape[1]}x{mask.shape[0]} pixels, the video "
-            f"{video.width}x{video.height}",
-            where=path,
-            hint="predictions must have the size of the video",
-        )
-    return mask
+    return read_prediction(video.mask_path(expression, frame), video.height, video.width)
 
 
 def evenly_spaced(frames: int, wanted: int) -> list[int]:

@@ -13,19 +13,18 @@ import pyarrow.compute as pc
 
 from schemas.errors import ConfigError, CorruptInput, MissingInput
 from schemas.layouts import (
-    FRAMES_FOLDER,
     FRAMES_TABLE,
     MASK_SUFFIX,
     MASKS_TABLE,
     PROPAGATION_TABLE,
-    natural_key,
 )
 from schemas.parquet import open_parquet, read_table
 from schemas.tables import MASKS, PROPAGATION
 from schemas.vocabulary import LANGUAGE, PROMPTED
 from schemas.wording import listing, suggestion
 from stages.core.index.index import Expression, Index, Video
-from stages.core.media.frames import FRAME_SUFFIXES, frame_size
+from stages.core.index.prediction_folder import frames_of_video, predicted_expressions
+from stages.core.media.frames import frame_size
 from stages.tools.render.config import RenderConfig, RenderInputs
 from stages.tools.render.timestamps import FrameTimes
 
@@ -96,7 +95,7 @@ def plan_render(config: RenderConfig, inputs: RenderInputs) -> RenderPlan:
         MissingInput: no predictions, or none of what `--only` names.
         ConfigError: `--compare truth` without ground truth.
     """
-    present = _predictions(inputs.preds)
+    present = predicted_expressions(inputs.preds)
     routes = _Routes(inputs.preds / PROPAGATION_TABLE)
     if inputs.has_index:
         plan = _from_index(inputs.frames, present, routes)
@@ -111,16 +110,6 @@ def plan_render(config: RenderConfig, inputs: RenderInputs) -> RenderPlan:
     _require_selected(config.only, plan.videos, inputs.preds)
     videos = tuple(_limited(_selected(plan.videos, config.only), config.limit))
     return replace(plan, videos=videos)
-
-
-def _predictions(preds: Path) -> dict[str, list[str]]:
-    """Expression ids by video, both sorted."""
-    videos = {
-        folder.name: sorted(path.name for path in folder.iterdir() if path.is_dir())
-        for folder in sorted(preds.iterdir())
-        if folder.is_dir() and not folder.name.startswith(".")
-    }
-    return {video_id: names for video_id, names in videos.items() if names}
 
 
 def _from_index(root: Path, present: dict[str, list[str]], routes: _Routes) -> RenderPlan:
@@ -195,7 +184,7 @@ def _from_folder(root: Path, present: dict[str, list[str]], routes: _Routes) -> 
     videos = []
     unknown = 0
     for video_id, names in present.items():
-        frames = _frames_of(root, video_id, single=len(present) == 1)
+        frames = frames_of_video(root, video_id, single=len(present) == 1)
         if not frames:
             unknown += len(names)
             continue
@@ -212,24 +201,6 @@ def _from_folder(root: Path, present: dict[str, list[str]], routes: _Routes) -> 
         fps, times = frame_times.of_video(video_id, [path.stem for path in frames])
         videos.append(RenderVideo(video_id, frames, height, width, fps, expressions, times=times))
     return RenderPlan(tuple(videos), 0, unknown)
-
-
-def _frames_of(root: Path, video_id: str, *, single: bool) -> tuple[Path, ...]:
-    """Frames of a video in any layout of a bare folder, ordered by the numbers in their names.
-
-    Args:
-        single: there are predictions for this video only, so `root` may contain its frames.
-    """
-    folders = [root / FRAMES_FOLDER / video_id, root / video_id]
-    if single:
-        folders.append(root)
-    for folder in folders:
-        if folder.is_dir():
-            files = (path for path in folder.iterdir() if path.suffix.lower() in FRAME_SUFFIXES)
-            frames = sorted(files, key=lambda path: natural_key(path.name))
-            if frames:
-                return tuple(frames)
-    return ()
 
 
 class _Routes:

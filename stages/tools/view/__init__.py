@@ -1,0 +1,1 @@
+"""Looking at predictions and ground truth in the browser."""

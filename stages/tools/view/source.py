@@ -1,0 +1,111 @@
+"""The videos and sentences to look at: those of an index, or of a bare folder of frames."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from schemas.errors import CorruptInput, MissingInput
+from schemas.layouts import FRAMES_TABLE
+from schemas.parquet import read_table
+from schemas.tables import FRAMES
+from stages.core.index.index import Expression, Index, Video
+from stages.core.index.prediction_folder import frames_of_video
+from stages.core.media.frames import frame_size
+from stages.tools.view.predictions import Prediction
+
+
+@dataclass(frozen=True)
+class ViewSource:
+    """Videos and sentences.
+
+    Attributes:
+        index: None for a bare folder of frames.
+    """
+
+    videos: tuple[Video, ...]
+    expressions: tuple[Expression, ...]
+    index: Index | None = None
+
+
+def open_index(folder: Path, predictions: Sequence[Prediction]) -> ViewSource:
+    """Open an index.
+
+    Raises:
+        MissingInput: its frames do not exist, or predictions fit none of its sentences.
+    """
+    index = Index.open(folder)
+    index.require_frames()
+    keys = {expression.key for expression in index.expressions}
+    for prediction in predictions:
+        if not any(key in prediction for key in keys):
+            raise _unfitting(prediction.folder)
+    return ViewSource(tuple(index.videos.values()), tuple(index.expressions), index)
+
+
+def open_frames(root: Path, predictions: Sequence[Prediction]) -> ViewSource:
+    """Open a bare folder of frames: its videos and sentences are those of the predictions.
+
+    Raises:
+        MissingInput: the predictions fit no frames.
+        CorruptInput: the frames of a video differ in format.
+    """
+    names: dict[str, set[str]] = {}
+    for prediction in predictions:
+        for video_id, expressions in prediction.present.items():
+            names.setdefault(video_id, set()).update(expressions)
+    rates = _rates(root / FRAMES_TABLE)
+    videos, sentences = [], []
+    for video_id in sorted(names):
+        frames = frames_of_video(root, video_id, single=len(names) == 1)
+        if not frames:
+            continue
+        videos.append(_video(video_id, frames, rates.get(video_id)))
+        sentences += [
+            Expression(video_id, name, f"expression {name}", (), ())
+            for name in sorted(names[video_id])
+        ]
+    if not videos:
+        raise _unfitting(predictions[0].folder)
+    return ViewSource(tuple(videos), tuple(sentences))
+
+
+def _unfitting(folder: Path) -> MissingInput:
+    return MissingInput(
+        "no predictions that fit the frames",
+        where=folder,
+        hint="expected VIDEO/EXPRESSION/FRAME.png, named as in the index",
+    )
+
+
+def _video(video_id: str, frames: Sequence[Path], fps: float | None) -> Video:
+    suffixes = {path.suffix for path in frames}
+    if len(suffixes) > 1:
+        raise CorruptInput(
+            f"has frames of several formats ({', '.join(sorted(suffixes))})",
+            where=frames[0].parent,
+        )
+    height, width = frame_size(frames[0])
+    return Video(
+        video_id=video_id,
+        num_frames=len(frames),
+        height=height,
+        width=width,
+        fps=fps,
+        frame_names=tuple(path.stem for path in frames),
+        frame_suffix=frames[0].suffix,
+        frames_dir=frames[0].parent,
+    )
+
+
+def _rates(path: Path) -> dict[str, float]:
+    """The mean frame rate of each video that has time stamps."""
+    if not path.is_file():
+        return {}
+    stamps: dict[str, list[float]] = {}
+    for row in read_table(path, FRAMES, columns=["video_id", "pts_seconds"]).to_pylist():
+        if row["pts_seconds"] is not None:
+            stamps.setdefault(row["video_id"], []).append(row["pts_seconds"])
+    spread = {video: (len(found) - 1, max(found) - min(found)) for video, found in stamps.items()}
+    return {video: steps / seconds for video, (steps, seconds) in spread.items() if seconds > 0}
