@@ -1,0 +1,39 @@
+// Requests to the local server that serves this page, and to nobody else.
+
+/** An answer that is not a success, or no answer at all (status 0). */
+export class ServerError extends Error {
+  constructor(message, status, body = null) {
+    super(message);
+    this.status = status;
+    this.body = body;
+  }
+}
+
+/** GET an address; return the decoded JSON. */
+export async function getJson(path) {
+  return (await request(path, {})).json();
+}
+
+/** GET an address; return the bytes. */
+export async function getBlob(path, signal) {
+  return (await request(path, { signal })).blob();
+}
+
+/** POST a JSON body; return the decoded JSON of the answer. */
+export async function postJson(path, body) {
+  const headers = { "Content-Type": "application/json" };
+  return (await request(path, { method: "POST", headers, body: JSON.stringify(body) })).json();
+}
+
+async function request(path, options) {
+  let answer;
+  try {
+    answer = await fetch(path, { credentials: "same-origin", ...options });
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new ServerError("the server does not answer", 0);
+  }
+  if (answer.ok) return answer;
+  const body = await answer.json().catch(() => null);
+  throw new ServerError(body?.error ?? `the server answers ${answer.status}`, answer.status, body);
+}

@@ -1,0 +1,177 @@
+// The list of sentences: search, filter and order; only the rows in view are in the document.
+
+import { clamp } from "./timeline/spans.js";
+
+const ROW_PIXELS = 56;
+const SPARE_ROWS = 4;
+
+export const FILTERS = {
+  all: { label: "All", keep: () => true },
+  todo: { label: "To do", keep: (sentence) => sentence.status !== "done" },
+  done: { label: "Done", keep: (sentence) => sentence.status === "done" },
+  flagged: { label: "Flagged", keep: (sentence) => sentence.flag },
+};
+
+export class SentenceList {
+  /**
+   * @param root element with #search, #filters, #order, #count and #rows
+   * @param store of sentences
+   * @param go called with the number of a sentence to open
+   */
+  constructor(root, store, go) {
+    Object.assign(this, { root, store, go });
+    this.filter = "all";
+    this.words = [];
+    this.shown = [];
+    this.view = root.querySelector("#rows");
+    this.sheet = document.createElement("div");
+    this.sheet.className = "sheet";
+    this.view.append(this.sheet);
+    this.search = root.querySelector("#search");
+    this.order = root.querySelector("#order");
+    this.listen();
+  }
+
+  /** To be called once the sentences are known. */
+  start() {
+    const editable = this.store.editable;
+    this.view.classList.toggle("viewing", !editable);
+    this.root.querySelector("#filters").hidden = !editable;
+    this.root.querySelector("#ordering").hidden = !this.store.sentences.some((s) => s.order !== null);
+    this.writeFilters();
+    this.apply();
+  }
+
+  /** Choose and order the sentences anew; the open one stays in the list until another is opened. */
+  apply() {
+    const { keep } = FILTERS[this.filter];
+    const matches = (sentence) => this.words.every((word) => sentence.haystack.includes(word));
+    this.shown = this.store.sentences.filter((sentence) => keep(sentence) && matches(sentence));
+    const sign = { lowest: 1, highest: -1 }[this.order.value];
+    if (sign) this.shown.sort((a, b) => sign * byOrder(a, b, sign));
+    this.draw();
+    this.writeCounts();
+  }
+
+  /** Position of a sentence in the list, -1 if it is not there. */
+  position(n) {
+    return this.shown.findIndex((sentence) => sentence.n === n);
+  }
+
+  /** The sentence `by` places from the open one, null at the ends. */
+  neighbour(by) {
+    const at = this.position(this.store.open);
+    if (at < 0) return this.shown[by > 0 ? 0 : this.shown.length - 1] ?? null;
+    return this.shown[at + by] ?? null;
+  }
+
+  /** Scroll to the open sentence. */
+  reveal() {
+    const at = this.position(this.store.open);
+    if (at >= 0) {
+      const top = at * ROW_PIXELS;
+      const { scrollTop, clientHeight } = this.view;
+      if (top < scrollTop) this.view.scrollTop = top - ROW_PIXELS;
+      else if (top + ROW_PIXELS > scrollTop + clientHeight) this.view.scrollTop = top + 2 * ROW_PIXELS - clientHeight;
+    }
+    this.draw();
+  }
+
+  draw() {
+    const { scrollTop, clientHeight } = this.view;
+    this.sheet.style.height = `${this.shown.length * ROW_PIXELS}px`;
+    const first = clamp(Math.floor(scrollTop / ROW_PIXELS) - SPARE_ROWS, 0, this.shown.length);
+    const last = Math.ceil((scrollTop + clientHeight) / ROW_PIXELS) + SPARE_ROWS;
+    const rows = this.shown.slice(first, last).map((sentence, i) => this.row(sentence, first + i));
+    this.sheet.replaceChildren(...rows);
+    const open = this.position(this.store.open);
+    if (open >= first && open < last) this.view.setAttribute("aria-activedescendant", `sentence-${this.store.open}`);
+    else this.view.removeAttribute("aria-activedescendant");
+  }
+
+  row(sentence, position) {
+    const row = document.createElement("div");
+    const open = sentence.n === this.store.open;
+    row.className = `row ${sentence.status}${open ? " open" : ""}`;
+    row.id = `sentence-${sentence.n}`;
+    row.dataset.n = sentence.n;
+    row.style.top = `${position * ROW_PIXELS}px`;
+    row.setAttribute("role", "option");
+    row.setAttribute("aria-selected", String(open));
+    row.setAttribute("aria-setsize", String(this.shown.length));
+    row.setAttribute("aria-posinset", String(position + 1));
+    row.append(text("state", this.mark(sentence)), text("text", sentence.text), this.details(sentence));
+    row.title = sentence.text;
+    return row;
+  }
+
+  mark(sentence) {
+    if (!this.store.editable) return "";
+    return sentence.status === "done" ? "✓" : "○";
+  }
+
+  details(sentence) {
+    const marks = [sentence.flag ? "⚑ flagged" : "", sentence.note ? "✎ note" : ""];
+    const order = sentence.order === null ? "" : `${this.store.session.mode === "view" ? "J&F" : "agreement"} ${sentence.order.toFixed(2)}`;
+    return text("details", [`${sentence.videoName} · ${sentence.id}`, order, ...marks].filter(Boolean).join(" · "));
+  }
+
+  writeFilters() {
+    const buttons = Object.entries(FILTERS).map(([name, { label }]) => {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.dataset.filter = name;
+      button.append(text("label", label), text("number", ""));
+      button.addEventListener("click", () => this.choose(name));
+      return button;
+    });
+    this.root.querySelector("#filters").replaceChildren(...buttons);
+  }
+
+  choose(name) {
+    this.filter = name;
+    this.view.scrollTop = 0;
+    this.apply();
+  }
+
+  writeCounts() {
+    const { sentences } = this.store;
+    for (const button of this.root.querySelectorAll("[data-filter]")) {
+      const { filter } = button.dataset;
+      button.setAttribute("aria-pressed", String(filter === this.filter));
+      button.querySelector(".number").textContent = sentences.filter(FILTERS[filter].keep).length;
+    }
+    const { length } = this.shown;
+    const all = length === sentences.length ? "" : ` of ${sentences.length}`;
+    this.root.querySelector("#count").textContent = `${length}${all} ${length === 1 && !all ? "sentence" : "sentences"}`;
+    this.root.querySelector("#empty").hidden = length > 0;
+  }
+
+  listen() {
+    this.search.addEventListener("input", () => {
+      this.words = this.search.value.toLowerCase().split(/\s+/).filter(Boolean);
+      this.view.scrollTop = 0;
+      this.apply();
+    });
+    this.order.addEventListener("change", () => this.apply());
+    this.view.addEventListener("scroll", () => this.draw(), { passive: true });
+    new ResizeObserver(() => this.draw()).observe(this.view);
+    this.sheet.addEventListener("click", (event) => {
+      const row = event.target.closest(".row");
+      if (row) this.go(Number(row.dataset.n));
+    });
+  }
+}
+
+/** Order by value; sentences without one come last in either direction. */
+function byOrder(a, b, sign) {
+  if (a.order === null || b.order === null) return sign * ((a.order === null) - (b.order === null));
+  return a.order - b.order;
+}
+
+function text(name, content) {
+  const element = document.createElement("span");
+  element.className = name;
+  element.textContent = content;
+  return element;
+}

@@ -1,0 +1,178 @@
+// The page: opens sentences and their videos, and connects list, player, timeline, editor and keys.
+
+import { getJson } from "./api.js";
+import { buildActions } from "./actions.js";
+import { Editor } from "./editor.js";
+import { Keyboard, writeHelp } from "./keys.js";
+import { SentenceList } from "./list.js";
+import { Panel } from "./panel.js";
+import { FrameCache } from "./player/frames.js";
+import { Overlay } from "./player/overlay.js";
+import { Player } from "./player/player.js";
+import { Screen } from "./player/screen.js";
+import { Store } from "./store.js";
+import { Timeline } from "./timeline/timeline.js";
+
+const byId = (id) => document.getElementById(id);
+
+export class Page {
+  constructor() {
+    this.store = new Store();
+    this.screen = new Screen(byId("screen"));
+    this.player = new Player((frame) => this.show(frame), () => this.panel.writeTransport());
+    this.editor = new Editor(this.store, this.player, () => this.refresh());
+    this.overlay = new Overlay((start, end) => this.masksLoaded(start, end));
+    this.timeline = new Timeline(byId("timeline"), this.store, this.player, this.editor);
+    this.list = new SentenceList(byId("sentences"), this.store, (n) => this.go(n));
+    this.panel = new Panel(this);
+    this.opening = 0;
+    this.video = null;
+    this.videoNumber = null;
+  }
+
+  async start() {
+    await this.store.start();
+    this.panel.start();
+    this.list.start();
+    this.actions = buildActions(this);
+    this.keyboard = new Keyboard((name, argument) => this.run(name, argument), this.store.editable);
+    writeHelp(byId("help-keys"), this.keyboard.commands);
+    this.listen();
+    const [n, frame] = this.address();
+    const first = this.store.byNumber.has(n) ? n : this.firstOpen();
+    if (first !== undefined) await this.go(first, frame);
+  }
+
+  /** Where to begin: the first sentence that is to do, else the first one. */
+  firstOpen() {
+    const { sentences } = this.store;
+    return (sentences.find((sentence) => sentence.status !== "done") ?? sentences[0])?.n;
+  }
+
+  /** Run a command of the table in keys.js. */
+  async run(name, argument) {
+    if (!this.store.state && name !== "search" && name !== "help") return;
+    if (this.store.undoing) await this.store.settled();
+    this.panel.clearNotice();
+    this.actions[name](argument);
+  }
+
+  /** Open a sentence, and its video if that is another one. */
+  async go(n, frame = null) {
+    const number = ++this.opening;
+    try {
+      const state = await this.store.load(n);
+      const known = state.video === this.videoNumber;
+      const video = known ? this.video : await getJson(`/api/video/${state.video}`);
+      if (number !== this.opening) return;
+      this.leave();
+      this.store.show(state);
+      this.overlay.open(this.store.state, video);
+      this.editor.reset();
+      this.editor.referent = Math.max(0, this.editor.undecided());
+      if (known) this.player.seek(frame ?? 0);
+      else this.openVideo(state.video, video, frame ?? 0);
+      this.panel.writeSentence();
+      this.refresh();
+      this.list.reveal();
+    } catch (error) {
+      this.store.notice(`Sentence not opened: ${error.message}`, true);
+    }
+  }
+
+  leave() {
+    this.editor.endSweep();
+    this.player.pause();
+    this.player.loop = null;
+  }
+
+  openVideo(number, video, frame) {
+    this.videoNumber = number;
+    this.video = video;
+    this.screen.open(video);
+    this.timeline.open(video);
+    const { key } = this.store.session; // another index on this port has other frames
+    const address = (t) => `/api/video/${number}/frame/${t}?k=${encodeURIComponent(key ?? "")}`;
+    const frames = new FrameCache(address, video, (t) => this.player.loaded(t));
+    this.player.open(frames, video.frames, video.fps, frame);
+  }
+
+  /** Draw a frame that is loaded; from then on it is the frame that commands mean. */
+  show(frame) {
+    this.overlay.want(frame, this.player.direction);
+    this.editor.passed(frame);
+    this.paint();
+    this.timeline.paint();
+    this.panel.writeFrame();
+    if (!this.player.playing) this.writeAddress();
+  }
+
+  /** Draw the frame that is shown again, with its masks. */
+  paint() {
+    const frame = this.player.shown;
+    if (frame === null) return;
+    const bitmap = this.player.frames.get(frame);
+    if (bitmap) {
+      this.screen.drawFrame(bitmap);
+      if (this.store.state) this.overlay.draw(this.screen, frame, this.editor.referent);
+    } else {
+      const reason = this.player.frames.error(frame)?.message ?? "dropped from memory";
+      this.screen.drawError(`Frame ${frame} cannot be shown: ${reason}`);
+    }
+    this.panel.writeTrouble();
+  }
+
+  masksLoaded(start, end) {
+    const { shown } = this.player;
+    if (shown !== null && shown >= start && shown < end) this.paint();
+  }
+
+  /** Show changed spans or another selection. */
+  refresh() {
+    if (!this.store.state) return;
+    this.overlay.update(this.store.state);
+    this.timeline.refresh();
+    this.panel.writeState();
+    this.paint();
+  }
+
+  /** [number of the sentence, frame] of the address, as in #s=12&t=40; null where missing. */
+  address() {
+    const values = new URLSearchParams(location.hash.slice(1));
+    return ["s", "t"].map((name) => (/^\d+$/.test(values.get(name) ?? "") ? Number(values.get(name)) : null));
+  }
+
+  writeAddress() {
+    const hash = `#s=${this.store.open}&t=${this.player.shown ?? this.player.wanted}`;
+    clearTimeout(this.addressTimer);
+    this.addressTimer = setTimeout(() => history.replaceState(null, "", hash), 250);
+  }
+
+  listen() {
+    const { store } = this;
+    store.addEventListener("state", () => this.refresh());
+    store.addEventListener("elsewhere", ({ detail }) => this.go(detail));
+    store.addEventListener("row", () => {
+      this.list.draw();
+      this.list.writeCounts();
+      this.panel.writeProgress();
+    });
+    window.addEventListener("hashchange", () => {
+      const [n, frame] = this.address();
+      if (store.byNumber.has(n)) this.go(n, frame);
+    });
+    window.addEventListener("focus", () => store.wake());
+    window.addEventListener("beforeunload", (event) => {
+      this.editor.endSweep();
+      if (store.queue.length) event.preventDefault();
+    });
+    new ResizeObserver(() => {
+      if (this.video && this.screen.fit()) this.paint();
+    }).observe(byId("room"));
+    this.panel.listen();
+  }
+}
+
+const page = new Page();
+window.tgl = page; // for the console, and for tests that measure
+page.start().catch((error) => page.store.notice(`The page cannot start: ${error.message}`, true));

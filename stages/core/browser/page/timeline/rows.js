@@ -1,0 +1,115 @@
+// The rows of the timeline: which lanes and curves the open sentence has, and what each one shows.
+
+import { describe, union } from "./spans.js";
+
+export const HEIGHTS = { all: 16, lane: 26, source: 14, present: 18, route: 14, curve: 40 };
+export const GAP = 4;
+const LETTERS = "AB";
+
+/**
+ * Rows from top to bottom: {kind, height, top, label, title, ...}.
+ *
+ * `all`, `lane` and `source` rows have `spans`; `lane` rows also `referent`, `visible`, `decided` and
+ * `proposed`; `present`, `route` and `curve` rows belong to a `prediction`.
+ *
+ * @param state of the open sentence
+ * @param editor editor.js
+ * @param session of the server
+ */
+export function buildRows(state, editor, session) {
+  const rows = [];
+  const lanes = state.referents.map((_, r) => editor.lane(r));
+  if (lanes.length > 1) rows.push(unionRow(lanes));
+  state.referents.forEach((_, r) => {
+    rows.push(laneRow(state, r, lanes[r], editor.referent === r, session));
+    rows.push(...sourceRows(state, r, session));
+  });
+  (state.predictions ?? []).forEach((prediction, p) => {
+    const truth = state.truth === false ? null : union(...lanes.map((lane) => lane.spans));
+    const name = nameOf(session.predictions, prediction.id);
+    rows.push(...predictionRows(prediction, name, truth).map((row) => ({ ...row, prediction: p })));
+  });
+  let top = GAP;
+  for (const row of rows) {
+    row.height = HEIGHTS[row.kind];
+    row.top = top;
+    top += row.height + GAP;
+  }
+  return rows;
+}
+
+/** Height of the rows in pixels. */
+export function heightOf(rows) {
+  return rows.length ? rows.at(-1).top + rows.at(-1).height + GAP : 0;
+}
+
+/** Title of a referent for people: "object 3", or "sentence" where there are none. */
+export function referentName(referent) {
+  return referent.id === null || referent.id === undefined ? "sentence" : `object ${referent.id}`;
+}
+
+function unionRow(lanes) {
+  const spans = union(...lanes.map((lane) => lane.spans));
+  const proposed = lanes.some((lane) => !lane.decided);
+  return { kind: "all", label: "all", title: `All referents: ${describe(spans)}`, spans, proposed };
+}
+
+function laneRow(state, r, lane, current, session) {
+  const referent = state.referents[r];
+  const what = lane.decided ? describe(lane.spans) : lane.source ? `proposed, ${describe(lane.spans)}` : "not decided";
+  return {
+    kind: "lane",
+    label: referentName(referent),
+    number: r + 1,
+    title: `Referent ${r + 1}, ${referentName(referent)}: ${what}`,
+    referent: r,
+    current,
+    spans: lane.spans,
+    decided: lane.decided,
+    never: lane.decided && !lane.spans.length,
+    visible: referent.visible ?? [],
+    before: lane.decided ? firstProposal(state, r, session) : null,
+  };
+}
+
+/** The proposal that a decided lane had, to be seen beside the decision. */
+function firstProposal(state, r, session) {
+  const only = session.mode === "annotate" && session.sources.length === 1 ? session.sources[0] : null;
+  return only ? (state.lanes?.[only.id]?.[r] ?? null) : null;
+}
+
+/** What others say of a referent, where there are several, or two to choose from. */
+function sourceRows(state, r, session) {
+  if (session.mode === "view" || session.sources.length < 2) return [];
+  return session.sources
+    .filter(({ id }) => state.lanes?.[id]?.[r])
+    .map(({ id, name }) => {
+      const spans = state.lanes[id][r];
+      const letter = LETTERS[session.sources.findIndex((source) => source.id === id)];
+      const label = letter ? `${letter} ${name}` : name;
+      return { kind: "source", label, title: `${name}: ${describe(spans)}`, referent: r, spans };
+    });
+}
+
+function predictionRows({ present, route, relevance, j }, name, truth) {
+  const title = `${name}: a mask in ${describe(present)}`;
+  const rows = [{ kind: "present", label: name, title, spans: present, truth }];
+  if (route) rows.push({ kind: "route", label: "route", title: routeTitle(route), route });
+  if (relevance) rows.push(curveRow("relevance", relevance));
+  if (j) rows.push(curveRow("J", j));
+  return rows;
+}
+
+function curveRow(label, values) {
+  return { kind: "curve", label, title: `${label} per frame, from 0 to 1`, values };
+}
+
+function routeTitle(route) {
+  const counts = new Map();
+  for (const name of route) counts.set(name, (counts.get(name) ?? 0) + 1);
+  return `Route: ${[...counts].map(([name, count]) => `${name} ${count}`).join(", ")}`;
+}
+
+function nameOf(list, id) {
+  return list?.find((item) => item.id === id)?.name ?? id;
+}
