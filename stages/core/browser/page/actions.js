@@ -15,7 +15,7 @@ export function buildActions(page) {
     ...playing(page),
     ...marking(editor),
     ...moving(page),
-    undo: () => store.state.undo || store.queue.length ? store.act({ kind: "undo" }) : store.notice("Nothing to undo."),
+    undo: () => store.state.undo || store.pending(store.open).length ? store.act({ kind: "undo" }) : store.notice("Nothing to undo."),
     redo: () => store.state.redo ? store.act({ kind: "redo" }) : store.notice("Nothing to redo."),
     flag: () => store.act({ kind: "flag", value: !store.state.flag }),
     note: () => page.panel.openNote(),

@@ -64,14 +64,19 @@ export class Editor {
     this.changed();
   }
 
-  /** Store the spans of a lane. */
-  put(r, edited, from = null) {
-    const { decided, source } = this.lane(r);
+  /** Store the spans of a lane, those of a source if `from` names one. */
+  put(r, marked, from = null) {
     const referent = this.state.referents[r];
-    if (referent.decided && spans.equal(referent.spans, edited)) return;
-    const origin = from ?? (decided ? null : (source?.id ?? null));
-    this.store.act({ kind: "spans", referent: r, spans: edited, from: origin });
+    if (referent.decided && spans.equal(referent.spans, marked)) return;
+    this.store.act({ kind: "spans", referent: r, spans: marked, from });
     if (this.state.status === "done") this.store.notice("Changed after it was done; it stays done.");
+  }
+
+  /** Store an edit of what the lane shows; a proposal is accepted before it is edited. */
+  edit(r, edited) {
+    const { spans: shown, decided, source } = this.lane(r);
+    if (!decided && source) this.put(r, shown, source.id);
+    this.put(r, edited);
   }
 
   /** [ and ]: move the edge of the span under the cursor, or begin or end a new span. */
@@ -82,7 +87,7 @@ export class Editor {
     if (this.pending && this.pending.side !== side) return this.closePending(frame);
     if (span >= 0 && !this.pending) {
       this.edge = { span, side };
-      return this.put(this.referent, spans.moveEdge(lane, this.edge, frame, this.count));
+      return this.edit(this.referent, spans.moveEdge(lane, this.edge, frame, this.count));
     }
     this.pending = { side, frame };
     const [here, other] = side === 0 ? ["starts", "] ends it"] : ["ends", "[ starts it"];
@@ -96,7 +101,7 @@ export class Editor {
       return this.store.notice(`The end, frame ${end}, is before the start, frame ${start}.`, true);
     }
     this.pending = null;
-    this.put(this.referent, spans.union(this.lane().spans, [[start, end + 1]]));
+    this.edit(this.referent, spans.union(this.lane().spans, [[start, end + 1]]));
     this.changed();
   }
 
@@ -120,7 +125,7 @@ export class Editor {
     this.sweep = null;
     const swept = [from, to + 1];
     const lane = this.lane(referent).spans;
-    this.put(referent, add ? spans.union(lane, [swept]) : spans.without(lane, swept));
+    this.edit(referent, add ? spans.union(lane, [swept]) : spans.without(lane, swept));
     this.changed();
   }
 
@@ -158,7 +163,7 @@ export class Editor {
     const edge = chosen ?? nearest(list, this.frame);
     const moved = spans.moveEdge(lane, edge, edge.frame + by, this.count);
     this.edge = { span: edge.span, side: edge.side };
-    this.put(this.referent, moved);
+    this.edit(this.referent, moved);
     this.player.pause();
     this.player.seek(moved[edge.span][edge.side] - edge.side);
     this.changed();
@@ -180,11 +185,15 @@ export class Editor {
   accept(number, all) {
     const source = this.sources[number];
     if (!source) return this.store.notice(number ? "There is no second source." : "There are no proposals.");
+    const open = this.state.referents.flatMap((referent, r) => (referent.decided ? [] : [r]));
+    this.acceptFrom(source, all ? open : [this.referent]);
+  }
+
+  /** Take the spans of a source for some referents. */
+  acceptFrom(source, referents) {
     const lanes = this.state.lanes?.[source.id] ?? [];
-    const open = this.state.referents.map((referent, r) => (referent.decided ? -1 : r));
-    const wanted = all ? open.filter((r) => r >= 0) : [this.referent];
-    const having = wanted.filter((r) => lanes[r]);
-    if (!having.length) return this.store.notice(`${source.name} has nothing for ${all ? "the undecided referents" : "this referent"}.`);
+    const having = referents.filter((r) => lanes[r]);
+    if (!having.length) return this.store.notice(`${source.name} says nothing about this; mark it yourself.`);
     for (const r of having) this.put(r, lanes[r], source.id);
     this.edge = null;
     this.changed();
@@ -195,7 +204,7 @@ export class Editor {
     const span = spans.spanAt(lane, this.frame);
     if (span < 0) return this.store.notice(`No span at frame ${this.frame}.`);
     this.edge = null;
-    this.put(this.referent, lane.filter((_, i) => i !== span));
+    this.edit(this.referent, lane.filter((_, i) => i !== span));
   }
 
   /** Position of the first referent without a decision, -1 if all have one. */

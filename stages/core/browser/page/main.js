@@ -13,6 +13,7 @@ import { Screen } from "./player/screen.js";
 import { Store } from "./store.js";
 import { Timeline } from "./timeline/timeline.js";
 
+const ADDRESS_MS = 250;
 const byId = (id) => document.getElementById(id);
 
 export class Page {
@@ -75,6 +76,7 @@ export class Page {
       this.panel.writeSentence();
       this.refresh();
       this.list.reveal();
+      this.writeAddressNow();
     } catch (error) {
       this.store.notice(`Sentence not opened: ${error.message}`, true);
     }
@@ -142,10 +144,17 @@ export class Page {
     return ["s", "t"].map((name) => (/^\d+$/.test(values.get(name) ?? "") ? Number(values.get(name)) : null));
   }
 
+  /** Keep the address up to date, so that a reload comes back here; not for every frame that passes. */
   writeAddress() {
-    const hash = `#s=${this.store.open}&t=${this.player.shown ?? this.player.wanted}`;
     clearTimeout(this.addressTimer);
-    this.addressTimer = setTimeout(() => history.replaceState(null, "", hash), 250);
+    this.addressTimer = setTimeout(() => this.writeAddressNow(), ADDRESS_MS);
+  }
+
+  writeAddressNow() {
+    clearTimeout(this.addressTimer);
+    if (!this.store.state) return;
+    const frame = this.player.shown ?? this.player.wanted;
+    history.replaceState(null, "", `#s=${this.store.open}&t=${frame}`);
   }
 
   listen() {

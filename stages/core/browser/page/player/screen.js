@@ -91,6 +91,7 @@ export class Screen {
     this.outline(agreement, LIGHT, 1.5);
     this.hatch(missed, MISSED);
     this.fill(extra, EXTRA);
+    this.outline(extra, EXTRA, 1);
   }
 
   drawPlain(shape) {

@@ -87,7 +87,7 @@ export class Drag {
     this.cancel();
     if (!grabbed || grabbed.kind === "scrub") return;
     if (!grabbed.moved) this.player.seek(this.timeline.axis.frameAt(event.offsetX));
-    else if (preview && grabbed.n === this.timeline.store.open) this.editor.put(grabbed.referent, preview.spans);
+    else if (preview && grabbed.n === this.timeline.store.open) this.editor.edit(grabbed.referent, preview.spans);
   }
 
   cancel() {

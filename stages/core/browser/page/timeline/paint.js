@@ -5,6 +5,7 @@ import { clamp, normalise } from "./spans.js";
 
 const HATCH = 6;
 const LEAST_SPAN_PIXELS = 2;
+const UNDER_MISSED = "#3a3a40"; // yellow alone is hard to see on white
 const ROUTES = { language: "language", propagated: "propagated", prompted: "prompted" };
 
 /** Colours of the page, read again when the theme changes. */
@@ -106,7 +107,7 @@ export class Painter {
       else this.hatchSpan(span, row.top + 4, row.height - 8, theme.proposal);
     }
     if (row.before) for (const span of row.before) this.dashSpan(span, row.top + row.height - 2, theme.proposal);
-    if (!spans.length) this.note(row, row.never || mine ? "never" : "not decided");
+    if (!spans.length) this.note(row, mine ? "never" : row.empty);
     if (row.current) this.selection(row, editor, spans);
   }
 
@@ -153,6 +154,7 @@ export class Painter {
     const kinds = presence(row.spans, row.truth, this.axis.count);
     for (const [start, end, kind] of kinds) {
       const colour = { both: AGREEMENT, missed: MISSED, extra: EXTRA }[kind];
+      if (kind === "missed") this.fillSpan([start, end], row.top + 3, row.height - 6, UNDER_MISSED);
       if (kind === "missed") this.hatchSpan([start, end], row.top + 3, row.height - 6, colour);
       else this.fillSpan([start, end], row.top + 3, row.height - 6, colour);
     }

@@ -56,17 +56,18 @@ function unionRow(lanes) {
 
 function laneRow(state, r, lane, current, session) {
   const referent = state.referents[r];
-  const what = lane.decided ? describe(lane.spans) : lane.source ? `proposed, ${describe(lane.spans)}` : "not decided";
+  const status = lane.decided ? "" : lane.source ? "proposed: " : "not decided";
+  const words = status === "not decided" ? status : status + describe(lane.spans);
   return {
     kind: "lane",
     label: referentName(referent),
     number: r + 1,
-    title: `Referent ${r + 1}, ${referentName(referent)}: ${what}`,
+    title: `Referent ${r + 1}, ${referentName(referent)}: ${words}`,
     referent: r,
     current,
     spans: lane.spans,
     decided: lane.decided,
-    never: lane.decided && !lane.spans.length,
+    empty: lane.spans.length ? "" : words,
     visible: referent.visible ?? [],
     before: lane.decided ? firstProposal(state, r, session) : null,
   };
@@ -87,7 +88,8 @@ function sourceRows(state, r, session) {
       const spans = state.lanes[id][r];
       const letter = LETTERS[session.sources.findIndex((source) => source.id === id)];
       const label = letter ? `${letter} ${name}` : name;
-      return { kind: "source", label, title: `${name}: ${describe(spans)}`, referent: r, spans };
+      const title = `${name}: ${describe(spans)}`;
+      return { kind: "source", label, title, source: { id, name }, referent: r, spans };
     });
 }
 

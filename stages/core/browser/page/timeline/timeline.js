@@ -95,7 +95,10 @@ export class Timeline {
 
   /** One label per row; those of lanes select the referent. */
   writeLabels() {
-    const labels = this.rows.map((row) => (row.kind === "lane" ? this.laneLabel(row) : plainLabel(row)));
+    const labels = this.rows.map((row) => {
+      if (row.kind === "lane") return this.laneLabel(row);
+      return row.kind === "source" ? this.sourceLabel(row) : span("plain", row.label);
+    });
     labels.forEach((label, i) => {
       const row = this.rows[i];
       label.classList.add("lane-label", row.kind);
@@ -120,10 +123,16 @@ export class Timeline {
     label.addEventListener("click", () => this.editor.select(row.referent));
     return label;
   }
-}
 
-function plainLabel(row) {
-  return span("plain", row.label);
+  /** The name of a source accepts its spans. */
+  sourceLabel(row) {
+    const label = document.createElement("button");
+    label.type = "button";
+    label.setAttribute("aria-label", `Accept ${row.title}`);
+    label.append(span("name", row.label));
+    label.addEventListener("click", () => this.editor.acceptFrom(row.source, [row.referent]));
+    return label;
+  }
 }
 
 function span(name, text) {
