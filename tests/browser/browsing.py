@@ -134,9 +134,10 @@ class Visitor:
             """bits => {
                 const canvas = document.getElementById("screen");
                 const context = canvas.getContext("2d");
-                const at = (i) => ((i + 0.5) * canvas.width) / bits;
                 const y = canvas.height / 16;
-                return [...Array(bits).keys()].map((i) => context.getImageData(at(i), y, 1, 1).data[1]);
+                const green = (x) => context.getImageData(x, y, 1, 1).data[1];
+                const middle = (i) => ((i + 0.5) * canvas.width) / bits;
+                return [...Array(bits).keys()].map((i) => green(middle(i)));
             }""",
             BITS,
         )

@@ -37,7 +37,9 @@ def visit(chromium: Any) -> Iterator[Callable[..., Visitor]]:
     visitors: list[Visitor] = []
     contexts: list[Any] = []
 
-    def open_tab(address: str | None = None, *, beside: Visitor | None = None, **look: Any) -> Visitor:
+    def open_tab(
+        address: str | None = None, *, beside: Visitor | None = None, **look: Any
+    ) -> Visitor:
         size = look.pop("viewport", {"width": 1280, "height": 720})
         if beside is None:
             contexts.append(chromium.new_context(viewport=size, **look))
