@@ -118,6 +118,11 @@ class Visitor:
         """Wait until the server has everything."""
         self.until("() => window.tgl.store.queue.length === 0")
 
+    def close(self) -> None:
+        """Close the tab once everything is stored, before its server ends: it may still load."""
+        self.stored()
+        self.tab.close()
+
     def lanes(self) -> list[list[list[int]] | None]:
         """Marked spans of each referent of the open sentence, None if undecided."""
         self.stored()
@@ -151,7 +156,8 @@ class Visitor:
 
     def _on_console(self, message: Any) -> None:
         if message.type in ("error", "warning"):
-            self.faults.append(f"console: {message.text}")
+            place = message.location.get("url", "")
+            self.faults.append(f"console: {message.text} {place}")
 
     def _on_request(self, request: Any) -> None:
         if urlsplit(request.url).hostname != "127.0.0.1":

@@ -104,7 +104,8 @@ def test_keyboard_only_and_nothing_is_lost(
     second.tab.evaluate("() => window.tgl.go(0)")
     second.until("() => window.tgl.store.state.n === 0")
     assert second.lanes() == [[[4, 12]], [[8, 20]]]
-    page.stored()
+    page.close()
+    second.close()
     again.stop()
     assert moments(out / "eve") == [
         ("a", "0", "0_0", 4, 12),

@@ -42,7 +42,8 @@ export class Editor {
   /** What a lane shows: the decided spans, else the proposal. */
   lane(r = this.referent) {
     const referent = this.state.referents[r];
-    if (referent.decided || !this.store.editable) return { spans: referent.spans, decided: true };
+    if (referent.decided) return { spans: referent.spans, decided: true };
+    if (!this.store.editable) return { spans: [], decided: false };
     const source = this.proposalSource(r);
     const proposed = source ? this.state.lanes[source.id][r] : null;
     return { spans: proposed ?? [], decided: false, source };

@@ -5,8 +5,10 @@ import { MODES } from "./player/overlay.js";
 import { FALLBACK_RATE, SPEEDS } from "./player/player.js";
 import { contains } from "./timeline/spans.js";
 import { seconds } from "./timeline/axis.js";
+import { shortName } from "./timeline/rows.js";
 
 const byId = (id) => document.getElementById(id);
+const SCORES = { J: "J", F: "F", JF: "J&F" };
 const NOTICE_MS = 8000;
 
 export class Panel {
@@ -36,6 +38,7 @@ export class Panel {
     if (session.predictions.length) this.page.overlay.mode = "outline";
     this.writeTitles();
     this.writeMode();
+    this.writePrediction();
     this.writeLegend();
     this.writeProgress();
   }
@@ -81,8 +84,9 @@ export class Panel {
     if (state.status === "done" && this.store.editable) parts.push("✓ done");
     if (state.flag) parts.push("⚑ flagged");
     if (state.note) parts.push(`✎ ${state.note}`);
-    const scores = state.predictions?.[this.page.overlay.prediction]?.scores;
-    if (scores) parts.push(Object.entries(scores).map(([name, value]) => `${name} ${score(value)}`).join("  "));
+    const scores = state.predictions?.[this.page.overlay.prediction]?.scores ?? {};
+    const known = Object.entries(SCORES).filter(([name]) => typeof scores[name] === "number");
+    if (known.length) parts.push(known.map(([name, label]) => `${label} ${scores[name].toFixed(3)}`).join("  "));
     return parts.map((text) => element("span", text));
   }
 
@@ -164,9 +168,17 @@ export class Panel {
     const count = overlay.predictions.length;
     if (count < 2) return;
     overlay.prediction = (overlay.prediction + 1) % count;
-    byId("prediction").textContent = `Prediction: ${this.store.session.predictions[overlay.prediction].name}`;
+    this.writePrediction();
     this.page.refresh();
     this.page.show(this.page.player.shown ?? 0);
+  }
+
+  writePrediction() {
+    const names = this.store.session.predictions.map(({ name }) => name);
+    if (names.length < 2) return;
+    const name = names[this.page.overlay.prediction];
+    byId("prediction").textContent = `Masks of: ${shortName(name, names)}`;
+    byId("prediction").title = name;
   }
 
   notice({ text, bad }) {
@@ -250,8 +262,4 @@ function element(tag, text, name = "") {
 
 function round(value) {
   return Number(value.toFixed(3));
-}
-
-function score(value) {
-  return typeof value === "number" ? value.toFixed(3) : String(value);
 }

@@ -1,6 +1,7 @@
 // The masks over the frames of the open sentence: which ones are loaded, and what is drawn of them.
 
 import { contains } from "../timeline/spans.js";
+import { trueSpans } from "../timeline/rows.js";
 import { MaskTrack, remember, Shape } from "./masks.js";
 import { intersect, subtract, unite } from "./rle.js";
 
@@ -19,14 +20,15 @@ export class Overlay {
 
   /** Change to the masks of another sentence. */
   open(state, video) {
-    for (const track of [...this.referents, ...this.predictions]) track.close();
+    for (const track of [...this.referents, ...this.predictions]) track?.close();
     this.state = state;
     this.video = video;
     const masks = (place) => (start, end) => `/api/${place}start=${start}&end=${end}`;
     const track = (place) => new MaskTrack(masks(place), video, this.redraw);
     const known = state.referents.filter((referent) => referent.id !== null && referent.id !== undefined);
     this.referents = known.map((_, r) => track(`video/${state.video}/mask/${r}?sentence=${state.n}&`));
-    this.predictions = (state.predictions ?? []).map((_, p) => track(`sentence/${state.n}/prediction/${p}/masks?`));
+    const predicted = (one, p) => one && track(`sentence/${state.n}/prediction/${p}/masks?`);
+    this.predictions = (state.predictions ?? []).map(predicted); // null without masks of this sentence
     this.prediction = Math.min(this.prediction, Math.max(0, this.predictions.length - 1));
     this.comparisons = new Map();
   }
@@ -56,7 +58,7 @@ export class Overlay {
 
   draw(screen, frame, current) {
     if (this.mode === "off") return;
-    if (this.predictions.length) return this.drawPrediction(screen, frame);
+    if (this.predictions[this.prediction]) return this.drawPrediction(screen, frame);
     const shapes = this.referents
       .map((track, referent) => ({ shape: track.shape(frame), referent }))
       .filter(({ shape }) => shape);
@@ -79,7 +81,7 @@ export class Overlay {
   /** Regions of a prediction against the masks of the referents that are meant in the frame. */
   compare(track, frame) {
     const { height } = this.video;
-    const meant = this.referents.filter((_, r) => contains(this.state.referents[r].spans, frame));
+    const meant = this.referents.filter((_, r) => contains(trueSpans(this.state.referents[r]), frame));
     const truth = unite(meant.map((t) => t.runs(frame) ?? new Int32Array()));
     const predicted = track.runs(frame) ?? new Int32Array();
     return {

@@ -147,6 +147,7 @@ export class Painter {
 
   /** Frames with a mask: agreeing with the truth, missed (hatched) or extra. */
   present(row) {
+    if (row.empty) return this.note(row, row.empty);
     if (!row.truth) {
       for (const span of row.spans) this.fillSpan(span, row.top + 3, row.height - 6, AGREEMENT);
       return;
@@ -166,7 +167,7 @@ export class Painter {
       const box = [[start, end], row.top + 2, row.height - 4];
       if (name === ROUTES.language || name === ROUTES.prompted) this.fillSpan(...box, theme.own);
       else if (name === ROUTES.propagated) this.hatchSpan(...box, theme.own);
-      else this.frameSpan(...box, theme.rule);
+      else if (name) this.frameSpan(...box, theme.rule);
     }
   }
 

@@ -24,10 +24,10 @@ export function buildRows(state, editor, session) {
     rows.push(laneRow(state, r, lanes[r], editor.referent === r, session));
     rows.push(...sourceRows(state, r, session));
   });
+  const truth = state.truth === false ? null : union(...state.referents.map(trueSpans));
   (state.predictions ?? []).forEach((prediction, p) => {
-    const truth = state.truth === false ? null : union(...lanes.map((lane) => lane.spans));
-    const name = nameOf(session.predictions, prediction.id);
-    rows.push(...predictionRows(prediction, name, truth).map((row) => ({ ...row, prediction: p })));
+    const names = session.predictions.map((one) => one.name);
+    rows.push(...predictionRows(prediction, names[p], shortName(names[p], names), truth).map((row) => ({ ...row, prediction: p })));
   });
   let top = GAP;
   for (const row of rows) {
@@ -43,6 +43,21 @@ export function heightOf(rows) {
   return rows.length ? rows.at(-1).top + rows.at(-1).height + GAP : 0;
 }
 
+/** Frames in which a referent is meant: its moments, or where these are unknown all with a mask. */
+export function trueSpans(referent) {
+  return referent.decided ? referent.spans : (referent.visible ?? []);
+}
+
+/** The end of a path that tells it from the others, for a narrow column. */
+export function shortName(name, others) {
+  const parts = name.split(/[/\\]/).filter(Boolean);
+  const tail = (of, length) => of.split(/[/\\]/).filter(Boolean).slice(-length).join("/");
+  let length = 1;
+  const taken = () => others.some((other) => other !== name && tail(other, length) === tail(name, length));
+  while (length < parts.length && taken()) length += 1;
+  return tail(name, length) || name;
+}
+
 /** Title of a referent for people: "object 3", or "sentence" where there are none. */
 export function referentName(referent) {
   return referent.id === null || referent.id === undefined ? "sentence" : `object ${referent.id}`;
@@ -56,8 +71,7 @@ function unionRow(lanes) {
 
 function laneRow(state, r, lane, current, session) {
   const referent = state.referents[r];
-  const status = lane.decided ? "" : lane.source ? "proposed: " : "not decided";
-  const words = status === "not decided" ? status : status + describe(lane.spans);
+  const words = laneWords(lane, session.mode === "view");
   return {
     kind: "lane",
     label: referentName(referent),
@@ -71,6 +85,12 @@ function laneRow(state, r, lane, current, session) {
     visible: referent.visible ?? [],
     before: lane.decided ? firstProposal(state, r, session) : null,
   };
+}
+
+function laneWords(lane, viewing) {
+  if (lane.decided) return describe(lane.spans);
+  if (lane.source) return `proposed: ${describe(lane.spans)}`;
+  return viewing ? "moments unknown" : "not decided";
 }
 
 /** The proposal that a decided lane had, to be seen beside the decision. */
@@ -93,9 +113,14 @@ function sourceRows(state, r, session) {
     });
 }
 
-function predictionRows({ present, route, relevance, j }, name, truth) {
+function predictionRows(prediction, name, label, truth) {
+  if (!prediction) {
+    const title = `${name}: no masks of this sentence`;
+    return [{ kind: "present", label, title, spans: [], truth: null, empty: "no masks of this sentence" }];
+  }
+  const { present, route, relevance, j } = prediction;
   const title = `${name}: a mask in ${describe(present)}`;
-  const rows = [{ kind: "present", label: name, title, spans: present, truth }];
+  const rows = [{ kind: "present", label, title, spans: present, truth }];
   if (route) rows.push({ kind: "route", label: "route", title: routeTitle(route), route });
   if (relevance) rows.push(curveRow("relevance", relevance));
   if (j) rows.push(curveRow("J", j));
@@ -108,10 +133,6 @@ function curveRow(label, values) {
 
 function routeTitle(route) {
   const counts = new Map();
-  for (const name of route) counts.set(name, (counts.get(name) ?? 0) + 1);
+  for (const name of route.filter(Boolean)) counts.set(name, (counts.get(name) ?? 0) + 1);
   return `Route: ${[...counts].map(([name, count]) => `${name} ${count}`).join(", ")}`;
-}
-
-function nameOf(list, id) {
-  return list?.find((item) => item.id === id)?.name ?? id;
 }

@@ -1,0 +1,97 @@
+"""`tgl view` in a browser: a prediction against the truth, read only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from browsing import Server, Visitor
+from page_world import Clip, Line, object_mask, write_index
+from PIL import Image
+
+CLIP = Clip("a", 16, ((0, 16), (2, 12)), size=(120, 160))
+LINES = (
+    Line("a", "the one that runs", (0,), ((0, 4, 10),)),
+    Line("a", "the two that rest", (0, 1), ((0, 0, 3), (1, 5, 9))),
+)
+Serve = Callable[..., Server]
+Visit = Callable[..., Visitor]
+
+
+@pytest.fixture(scope="module")
+def index(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_index(tmp_path_factory.mktemp("view") / "index", (CLIP,), LINES)
+
+
+@pytest.fixture(scope="module")
+def predictions(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Masks of the first sentence: in frames 2 to 7, four pixels too low."""
+    folder = tmp_path_factory.mktemp("predictions") / "masks"
+    (folder / "a" / "0").mkdir(parents=True)
+    for frame in range(CLIP.frames):
+        mask = np.roll(object_mask(CLIP, 0, frame), 4, axis=0) & (2 <= frame < 8)
+        Image.fromarray(mask.astype(np.uint8) * 255).save(folder / "a" / "0" / f"{frame:05d}.png")
+    return folder
+
+
+def colours(page: Visitor, *places: tuple[float, float]) -> list[list[int]]:
+    """Colours of the canvas at (x, y) in pixels of the video."""
+    found = page.tab.evaluate(
+        """({places, width, height}) => {
+            const canvas = document.getElementById("screen");
+            const context = canvas.getContext("2d");
+            const at = (x, y) => [(x * canvas.width) / width, (y * canvas.height) / height];
+            return places.map(([x, y]) => [...context.getImageData(...at(x, y), 1, 1).data]);
+        }""",
+        {
+            "places": [[float(x), float(y)] for x, y in places],
+            "width": CLIP.size[1],
+            "height": CLIP.size[0],
+        },
+    )
+    return [colour[:3] for colour in found]
+
+
+def test_prediction_against_truth(
+    index: Path, predictions: Path, serve: Serve, visit: Visit
+) -> None:
+    server = serve("view", index, "--preds", predictions)
+    page = visit(f"{server.address}#s=0&t=6")
+    assert page.state("player.shown") == 6
+    assert page.drawn_number() == 6
+    page.until("() => window.tgl.overlay.trouble(6) === null")
+    rows = np.flatnonzero(object_mask(CLIP, 0, 6).any(1))
+    columns = np.flatnonzero(object_mask(CLIP, 0, 6).any(0))
+    x = columns.mean()
+    both, extra, outside = colours(page, (x, rows.mean() + 2), (x, rows[-1] + 3), (2, 110))
+    assert extra[0] > extra[2] + 40  # vermilion over grey
+    assert both[2] > 60
+    assert abs(outside[0] - outside[2]) < 12
+    labels = [row["label"] for row in page.state("timeline.rows")]
+    assert labels == ["object 0_0", "masks"]
+    # The other sentence has no prediction; its lanes are the truth. Nothing can be edited.
+    page.press("PageDown")
+    page.until("() => window.tgl.store.state.n === 1")
+    rows_now = page.state("timeline.rows")
+    assert [row["kind"] for row in rows_now] == ["all", "lane", "lane", "present"]
+    assert rows_now[0]["spans"] == [[0, 3], [5, 9]]
+    assert rows_now[3]["empty"] == "no masks of this sentence"
+    page.press("w", "[", "0", "Enter", "f")
+    assert page.state("store.state.referents")[0]["spans"] == [[0, 3]]
+    assert page.state("store.queue") == []
+    assert not page.tab.is_visible("#edits")
+
+
+def test_bare_frames(predictions: Path, index: Path, serve: Serve, visit: Visit) -> None:
+    server = serve("view", index / "frames", "--preds", predictions)
+    page = visit(server.address)
+    page.press("ArrowRight", "ArrowRight", "ArrowRight")
+    page.until("() => window.tgl.player.shown === 3")
+    page.until("() => window.tgl.overlay.trouble(3) === null")
+    assert page.state("store.state.truth") is False
+    rows = np.flatnonzero(np.roll(object_mask(CLIP, 0, 3), 4, axis=0).any(1))
+    columns = np.flatnonzero(object_mask(CLIP, 0, 3).any(0))
+    blue = colours(page, (columns.mean(), rows.mean()))[0]
+    assert blue[2] > 100
