@@ -8,7 +8,17 @@ from collections.abc import Iterable, Sequence
 
 # Plurals to make singular; other words, such as "unless", keep their s.
 _NOUNS = (
-    *("archives", "characters", "clips", "entries", "errors", "expressions", "faults", "files"),
+    *(
+        "annotators",
+        "archives",
+        "characters",
+        "clips",
+        "entries",
+        "errors",
+        "expressions",
+        "faults",
+        "files",
+    ),
     *("folders", "frames", "images", "indexes", "inputs", "keys", "lines", "masks", "moments"),
     *("names", "objects", "overlays", "pictures", "pixels", "predictions", "rows", "runs"),
     *("samples", "sentences", "sizes", "spans", "steps", "tensors", "texts", "tracks", "videos"),

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from schemas.layouts import FRAMES_TABLE
+from schemas.layouts import FRAMES_TABLE, MOMENTS_TABLE
 from stages.core.datasets.layouts import LAYOUT_NAMES
 from stages.core.engine.digest import artifact_digest, file_digest, tree_digest
 from stages.core.engine.settings import Settings, setting
 from stages.core.engine.stage import Inputs
+from stages.core.index.table_paths import moments_folder
 from stages.core.moment_formats import FORMAT_NAMES, REFUSE, ROUNDINGS
 
 AUTO = "auto"
@@ -83,6 +84,13 @@ class IndexInputs(Inputs):
             extracted = (self.frames / FRAMES_TABLE).is_file()
             found["frames"] = (artifact_digest if extracted else tree_digest)(self.frames)
         if self.moments is not None:
-            is_folder = self.moments.is_dir()
-            found["moments"] = (tree_digest if is_folder else file_digest)(self.moments)
+            found["moments"] = _moments_digest(self.moments)
         return found
+
+
+def _moments_digest(path: Path) -> str:
+    """Digest of a moments file or folder; of an artifact of the moments alone."""
+    folder = moments_folder(path)
+    if (folder / MOMENTS_TABLE).is_file():
+        return file_digest(folder / MOMENTS_TABLE)
+    return (tree_digest if path.is_dir() else file_digest)(path)

@@ -14,6 +14,7 @@ from stages.core.engine.digest import artifact_digest, checkpoint_digest, file_d
 from stages.core.engine.settings import Settings, setting
 from stages.core.engine.stage import Inputs
 from stages.core.index.frame_files import frame_folders, index_digest
+from stages.core.index.table_paths import moments_folder
 from stages.core.model.config import SegmenterConfig
 
 FILE = "file"
@@ -296,9 +297,10 @@ def moments_table(text: str) -> Path:
 
     Raises:
         MissingInput: neither a file nor one of the choices.
+        ConfigError: OUT of tgl annotate with several annotators.
         SchemaMismatch: moments in a format that only build-moments reads.
     """
-    path = Path(text)
+    path = moments_folder(Path(text))
     if path.is_dir():
         path /= MOMENTS_TABLE
         if not path.is_file():

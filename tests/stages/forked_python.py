@@ -30,10 +30,13 @@ import traceback
 import types
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from importlib.util import find_spec
 from pathlib import Path
 
 MODELS = tuple(f"transformers.models.{name}.modeling_{name}" for name in ("sam2_video", "owlv2"))
 """What transformers loads when a model is built; it takes as long as torch."""
+BROWSER = find_spec("starlette") is not None and find_spec("uvicorn") is not None
+"""Whether the extra tgl[browser] is installed."""
 LOADED = (
     "tglcli.main",
     "torch.distributed.launcher.api",
@@ -46,6 +49,8 @@ LOADED = (
         )
     ),
     *("stages.tools.segment.offline", "stages.tools.segment.online.live"),
+    *("stages.tools.annotate.run", "stages.tools.view.run"),
+    *(("stages.core.browser.app", "uvicorn.protocols.http.h11_impl") if BROWSER else ()),
     *MODELS,
 )
 WORKERS_LOAD = (

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from schemas.errors import MissingInput, SchemaMismatch
-from schemas.layouts import looks_like_parquet
+from schemas.errors import ConfigError, MissingInput, SchemaMismatch
+from schemas.layouts import ANNOTATION_LOG, MOMENTS_TABLE, looks_like_parquet
+from schemas.wording import listing
 
 
 def named_table(path: Path, file_name: str, *, kind: str, made_by: str, other: str) -> Path:
@@ -31,3 +32,22 @@ def named_table(path: Path, file_name: str, *, kind: str, made_by: str, other: s
     if not looks_like_parquet(path):
         raise SchemaMismatch(f"is not a {kind} table (Parquet)", where=path, hint=other)
     return path
+
+
+def moments_folder(path: Path) -> Path:
+    """Return the folder of the only annotator in OUT of tgl annotate; `path` if it is none.
+
+    Raises:
+        ConfigError: several people annotated.
+    """
+    if not path.is_dir() or (path / MOMENTS_TABLE).is_file():
+        return path
+    found = sorted(folder for folder in path.iterdir() if (folder / ANNOTATION_LOG).is_file())
+    if len(found) > 1:
+        names = [folder.name for folder in found]
+        raise ConfigError(
+            f"has the moments of {listing(names, 'annotators')}",
+            where=path,
+            hint=f"name one of them, such as {found[0]}",
+        )
+    return found[0] if found else path

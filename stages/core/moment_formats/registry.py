@@ -12,6 +12,7 @@ from schemas.errors import ConfigError, MissingInput
 from schemas.files import open_regular
 from schemas.layouts import MOMENTS_TABLE
 from stages.core.datasets.moment_rows import MomentRow
+from stages.core.index.table_paths import moments_folder
 from stages.core.moment_formats import FORMAT_NAMES, FORMATS
 from stages.core.moment_formats.context import MomentContext
 from stages.core.moment_formats.formats import MomentFormat, VideoFormat
@@ -33,11 +34,12 @@ def read_moments_file(path: Path, name: str | None, context: MomentContext) -> I
 
     Raises:
         MissingInput: no such file.
-        ConfigError: the format cannot be detected.
+        ConfigError: the format cannot be detected, or OUT of tgl annotate has several annotators.
         TglError: as the format's reader raises them.
     """
     if not os.path.lexists(path):
         raise MissingInput("no such moments file", where=path)
+    path = moments_folder(path)
     if (path / MOMENTS_TABLE).is_file():  # a folder that tgl made
         path /= MOMENTS_TABLE
     return moment_format(name or detect_format(path)).read(path, context)

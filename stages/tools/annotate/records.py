@@ -114,6 +114,11 @@ class Replay:
                     f"is not an action that fits those before it ({error})", where=where
                 ) from error
 
+    def all(self) -> list[History]:
+        """The histories of all sentences of the index, by number."""
+        count = len(self.sentences.all)
+        return [self.histories.get(n) or self.sentences.new_history(n) for n in range(count)]
+
     def _apply(self, record: Mapping[str, Any], where: str) -> None:
         number = self.sentences.require(record, self.index_of_log, where)
         history = self.histories.get(number) or self.sentences.new_history(number)

@@ -6,8 +6,9 @@ log alone, whenever a sentence is done and at every start and end.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -74,21 +75,30 @@ def annotate(
     Raises:
         TglError: an input is missing or damaged, or OUT cannot be written.
     """
+    with workbench(config, inputs, out, progress) as bench, open_port(config.port) as port:
+        serve(bench.session, port, ready)
+    return bench.folder, bench.counts
+
+
+@contextmanager
+def workbench(
+    config: AnnotateConfig, inputs: AnnotateInputs, out: Path, progress: Progress
+) -> Iterator[Workbench]:
+    """Hold an annotator's folder, and write its artifact at the start and at the end.
+
+    Raises:
+        TglError: as :func:`annotate`.
+    """
     name = safe_name(config.annotator or login_name(), where="--annotator")
     _check(config, inputs, out)
     index = Index.open(inputs.index)
     index.require_frames()
-    with (
-        system_errors(out),
-        own_folder(out, name, inputs.paths(config.proposals)) as folder,
-        open_port(config.port) as port,
-    ):
-        bench = _Bench.open(config, inputs, index, folder, progress)
+    with system_errors(out), own_folder(out, name, inputs.paths(config.proposals)) as folder:
+        bench = Workbench.open(config, inputs, index, folder, progress)
         try:
-            serve(bench.session, port, ready)
+            yield bench
         finally:
-            counts = bench.close()
-    return folder, counts
+            bench.close()
 
 
 def _check(config: AnnotateConfig, inputs: AnnotateInputs, out: Path) -> None:
@@ -103,13 +113,29 @@ def _check(config: AnnotateConfig, inputs: AnnotateInputs, out: Path) -> None:
             )
 
 
-class _Bench:
-    """Everything that is open while the server runs."""
+class Workbench:
+    """An annotator's open folder.
 
-    def __init__(self, session: Session, log: Log, saver: Saver):
+    Attributes:
+        folder: of the annotator.
+        session: what the page shows.
+        counts: of the artifact as it was written last.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        session: Session,
+        log: Log,
+        write: Callable[[Session], Mapping[str, int | float]],
+        warn: Callable[[str], None],
+    ):
+        self.folder = folder
         self.session = session
+        self.counts = write(session)
         self._log = log
-        self._saver = saver
+        self._saver = Saver(lambda: write(session), warn)
+        session.changed = self._saver.changed
 
     @classmethod
     def open(
@@ -119,17 +145,16 @@ class _Bench:
         index: Index,
         folder: Path,
         progress: Progress,
-    ) -> _Bench:
-        """Read the log, write the artifact and prepare the page's content."""
+    ) -> Workbench:
+        """Read the log and the lanes, and write the artifact."""
         mode = ADJUDICATE if inputs.adjudicate else ANNOTATE
         sentences = Sentences(index)
         videos = Videos(list(index.videos.values()), index.masks if index.masks.has_rows else None)
         sources = _sources(config, inputs, index, sentences, videos, folder)
+        settings = {"annotator": folder.name, "mode": mode}
+        digests = index_digests(index.folder)
         log, replay = open_log(folder, sentences, folder.name, mode, progress)
-        histories = [
-            replay.histories.get(n) or sentences.new_history(n) for n in range(len(sentences.all))
-        ]
-        rows = _rows(config, sentences, videos, histories, sources)
+        histories = replay.all()
         about = {
             "annotator": folder.name,
             "blind": config.blind,
@@ -137,25 +162,18 @@ class _Bench:
             "index": str(index.folder),
             "referents": index.masks.has_rows,
         }
-        settings = {"annotator": folder.name, "mode": mode}
-        digests = index_digests(index.folder)
+        rows = _rows(config, sentences, videos, histories, sources)
+        session = Session(about, sentences, videos, rows, histories, sources, log)
 
-        def write() -> Mapping[str, int | float]:
-            with session.lock:
-                present = [replace(history, past=[], future=[]) for history in histories]
-            return write_artifact(folder, sentences, present, settings, digests)
+        def write(session: Session) -> Mapping[str, int | float]:
+            return write_artifact(folder, sentences, session.present(), settings, digests)
 
-        session = Session(
-            about, sentences, videos, rows, histories, sources, log, lambda: saver.changed()
-        )
-        write()
-        saver = Saver(write, progress.warn)
-        return cls(session, log, saver)
+        return cls(folder, session, log, write, progress.warn)
 
-    def close(self) -> Mapping[str, int | float]:
-        """Write the artifact a last time; returns its counts."""
+    def close(self) -> None:
+        """Write the artifact a last time."""
         try:
-            return self._saver.close()
+            self.counts = self._saver.close()
         finally:
             self._log.close()
 

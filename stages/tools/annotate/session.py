@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import RLock
 from typing import Any
 
@@ -33,6 +33,8 @@ class Session:
         about: annotator, title and the like, for the page.
         rows: the sentences to show, in the order to work in.
         histories: of every sentence of the index; changed in place.
+
+    Attributes:
         changed: called after an action that may change the artifact.
     """
 
@@ -45,7 +47,6 @@ class Session:
         histories: Sequence[History],
         sources: Sequence[Source],
         log: Log,
-        changed: Callable[[], None],
     ):
         self._about = about
         self._sentences = sentences
@@ -54,8 +55,8 @@ class Session:
         self._histories = histories
         self._sources = sources
         self._log = log
-        self._changed = changed
-        self.lock = RLock()
+        self._lock = RLock()
+        self.changed: Callable[[], None] = _ignore
 
     def session(self) -> Json:
         """Mode, annotator and lanes."""
@@ -73,7 +74,7 @@ class Session:
 
     def sentences(self) -> Json:
         """All sentences to show."""
-        with self.lock:
+        with self._lock:
             rows = [self._row(row) for row in self._rows]
         names = [video.video_id for video in self._videos.all]
         return {"count": len(rows), "video": names, "rows": rows}
@@ -95,7 +96,7 @@ class Session:
 
     def sentence(self, number: int) -> Json:
         """The state of a sentence."""
-        with self.lock:
+        with self._lock:
             return self._state(self._known(number))
 
     def prediction_masks(self, number: int, prediction: int, start: int, end: int) -> Json:
@@ -104,7 +105,7 @@ class Session:
 
     def act(self, number: int, action: Mapping[str, Any]) -> Json:
         """Log an action, then apply it; the log is on disk before the answer."""
-        with self.lock:
+        with self._lock:
             history = self._histories[self._known(number)]
             if action.get("revision") != history.revision:
                 current = {"current": self._state(number)}
@@ -115,8 +116,13 @@ class Session:
             self._log.append(self._sentences.record(number, history.revision, parsed))
             history.apply(parsed)
             if exported or history.now.exported:
-                self._changed()
+                self.changed()
             return self._state(number)
+
+    def present(self) -> list[History]:
+        """The histories as they are now, without the way there, for the artifact."""
+        with self._lock:
+            return [replace(history, past=[], future=[]) for history in self._histories]
 
     def _known(self, number: int) -> int:
         if number >= len(self._histories):
@@ -172,3 +178,7 @@ class Session:
     def _lanes(self, number: int) -> dict[str, Lanes]:
         found = ((source.id, source.lanes(number)) for source in self._sources)
         return {name: lanes for name, lanes in found if lanes is not None}
+
+
+def _ignore() -> None:
+    """Nobody waits for changes."""

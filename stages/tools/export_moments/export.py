@@ -13,6 +13,7 @@ from schemas.vocabulary import UNION
 from stages.core.datasets.moment_rows import MomentRow, moment_rows
 from stages.core.engine.outputs import output_files
 from stages.core.index.index import Index
+from stages.core.index.table_paths import moments_folder, named_table
 from stages.core.moment_formats.context import MomentContext, Timing
 from stages.core.moment_formats.registry import moment_format
 
@@ -32,7 +33,8 @@ def export_moments(
 
     Args:
         name: of the format, one of FORMAT_NAMES; cvat and elan write a folder, one file per video.
-        table: another moments table of the same data set, such as one of select-moments.
+        table: other moments of the same data set: a table, or OUT of tgl select-moments or tgl
+            annotate.
         videos: only these; none means all.
         union: write the union of an expression's referents, for formats without referents.
         fps: frame rate of videos whose rate the index does not have.
@@ -45,7 +47,7 @@ def export_moments(
         TglError: as :meth:`Index.open` raises them.
     """
     index = Index.open(folder)
-    rows = _chosen_rows(index, table or folder / MOMENTS_TABLE, videos)
+    rows = _chosen_rows(index, _table(table or folder), videos)
     rows = _union(rows) if union else rows
     inputs = [folder, *([] if table is None else [table])]
     with system_errors(target), output_files(inputs, force=force) as files:
@@ -55,6 +57,16 @@ def export_moments(
         "videos": len({row.video_id for row in rows}),
         "expressions": len({row.key for row in rows}),
     }
+
+
+def _table(path: Path) -> Path:
+    return named_table(
+        moments_folder(path),
+        MOMENTS_TABLE,
+        kind="moments",
+        made_by="tgl select-moments or tgl annotate",
+        other="name a table that tgl wrote",
+    )
 
 
 def _chosen_rows(index: Index, table: Path, videos: Sequence[str]) -> list[MomentRow]:

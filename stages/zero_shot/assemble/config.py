@@ -11,7 +11,7 @@ from stages.core.engine.digest import artifact_digest, file_digest, weights_dige
 from stages.core.engine.settings import Settings, setting
 from stages.core.engine.stage import Inputs
 from stages.core.index.frame_files import frame_folders, index_digest
-from stages.core.index.table_paths import named_table
+from stages.core.index.table_paths import moments_folder, named_table
 
 TRACKED, MDP = MASKS = ("tracked", "mdp")
 NO_OBJECTS, PALETTE, FOLDERS = OBJECTS = ("none", "palette", "folders")
@@ -97,7 +97,7 @@ class AssembleInputs(Inputs):
 def moments_file(path: Path) -> Path:
     """Return the moments table that a path names; raises as :func:`named_table`."""
     return named_table(
-        path,
+        moments_folder(path),
         MOMENTS_TABLE,
         kind="moments",
         made_by="tgl select-moments",

@@ -23,7 +23,10 @@ def export_moments(
     ] = "tgl",
     moments: Annotated[
         Path | None,
-        typer.Option(help="Moments table to read.", show_default="that of the index"),
+        typer.Option(
+            help="Moments to export: a table, or OUT of tgl select-moments or tgl annotate.",
+            show_default="those of the index",
+        ),
     ] = None,
     video: Annotated[
         list[str] | None,
