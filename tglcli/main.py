@@ -19,6 +19,7 @@ from tglcli.commands.propagate import propagate
 from tglcli.commands.score import score
 from tglcli.commands.tools.annotate import annotate
 from tglcli.commands.tools.check import check
+from tglcli.commands.tools.export_masks import export_masks
 from tglcli.commands.tools.export_moments import export_moments
 from tglcli.commands.tools.references import references
 from tglcli.commands.tools.render import render
@@ -72,6 +73,7 @@ COMMANDS = {
         submit,
         check,
         export_moments,
+        export_masks,
         references,
         table,
         toy,

@@ -225,6 +225,10 @@ COMMANDS: dict[str, Command] = {
         ("preds", "frames", "dataset/train/meta_expressions.json"),
         file=True,
     ),
+    "export-masks": Command(
+        lambda world, out: ["export-masks", world.preds, out, "--index", world.index],
+        ("preds", "index", "frames", "frames/JPEGImages/a"),
+    ),
     "export-moments": Command(
         lambda world, out: [
             *("export-moments", world.index, out, "--moments", world.chosen / "moments.parquet")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -25,8 +26,11 @@ from stages.core.media.rle import Rle
 ANNOTATIONS_FOLDER = "Annotations"
 VOID = 255
 """Number of pixels that DAVIS assigns to no object."""
+MOST_OBJECTS = 255
+"""Numbers that a palette PNG has for objects."""
 _SUFFIX = ".png"
 _VALUES = 256
+_BITS = 8
 _INDEX_MODES = ("P", "L", "1")
 
 
@@ -123,3 +127,34 @@ def count_unmasked(root: Path, videos: Iterable[RawVideo]) -> int:
             present = {path.stem for path in folder.iterdir()}
             total += len(set(video.frame_names) - present)
     return total
+
+
+def palette_png(masks: Sequence[tuple[int, np.ndarray]], size: tuple[int, int]) -> bytes:
+    """Encode objects as one palette PNG, in which a pixel's value is the number of its object.
+
+    Args:
+        masks: number (1 to 255) and mask, bool (H, W), of each object; where objects overlap, a
+            later one covers an earlier one.
+        size: (H, W).
+    """
+    numbers = np.zeros(size, np.uint8)
+    for number, mask in masks:
+        numbers[mask] = number
+    image = Image.fromarray(numbers, mode="P")
+    image.putpalette(list(_palette()))
+    file = io.BytesIO()
+    image.save(file, "PNG", optimize=False, compress_level=1)
+    return file.getvalue()
+
+
+@cache
+def _palette() -> bytes:
+    """Colours of PASCAL VOC's palette: bit k of a number goes to channel k % 3, high bits first."""
+    colours = bytearray()
+    for number in range(_VALUES):
+        for channel in range(3):
+            value = 0
+            for step in range(_BITS):
+                value |= (number >> (3 * step + channel) & 1) << (_BITS - 1 - step)
+            colours.append(value)
+    return bytes(colours)

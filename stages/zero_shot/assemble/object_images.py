@@ -1,37 +1,13 @@
-"""Images of single objects: a palette image per frame, or a mask per object."""
+"""Palette images of a sentence's objects, in the order of their scores."""
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
-from functools import cache
 
 import numpy as np
-from PIL import Image
 
 from schemas.errors import CorruptInput
-
-_COLOURS = 256
-_BITS = 8
-MOST_OBJECTS = _COLOURS - 1
-
-
-def palette_png(masks: Sequence[tuple[int, np.ndarray]], size: tuple[int, int]) -> bytes:
-    """Encode objects as one palette PNG, in which a pixel's value is the number of its object.
-
-    Args:
-        masks: number (1 to 255) and mask, bool (H, W), of each object; where objects overlap, a
-            later one covers an earlier one.
-        size: (H, W).
-    """
-    numbers = np.zeros(size, np.uint8)
-    for number, mask in masks:
-        numbers[mask] = number
-    image = Image.fromarray(numbers, mode="P")
-    image.putpalette(list(_palette()))
-    file = io.BytesIO()
-    image.save(file, "PNG", optimize=False, compress_level=1)
-    return file.getvalue()
+from stages.core.datasets.palette import MOST_OBJECTS, palette_png
 
 
 def scored_palette_png(
@@ -61,16 +37,3 @@ def scored_palette_png(
     order = sorted(range(len(masks)), key=lambda place: (scores[place] or 0.0, -place))
     shown = [(place + 1, masks[place]) for place in order]
     return palette_png([(number, mask) for number, mask in shown if mask is not None], size)
-
-
-@cache
-def _palette() -> bytes:
-    """Colours of PASCAL VOC's palette: bit k of a number goes to channel k % 3, high bits first."""
-    colours = bytearray()
-    for number in range(_COLOURS):
-        for channel in range(3):
-            value = 0
-            for step in range(_BITS):
-                value |= (number >> (3 * step + channel) & 1) << (_BITS - 1 - step)
-            colours.append(value)
-    return bytes(colours)

@@ -7,7 +7,7 @@ import io
 import numpy as np
 from PIL import Image
 
-from stages.zero_shot.assemble.object_images import palette_png
+from stages.core.datasets.palette import palette_png
 
 
 def test_pixels_are_numbers_and_later_objects_cover_earlier_ones() -> None:

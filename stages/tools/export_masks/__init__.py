@@ -1,0 +1,1 @@
+"""`tgl export-masks`: masks in the formats of labelling tools and trainers."""
