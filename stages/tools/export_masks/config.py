@@ -9,7 +9,7 @@ from schemas.layouts import VIDEOS_TABLE
 from stages.core.engine.digest import artifact_digest, tree_digest
 from stages.core.engine.settings import Settings, setting
 from stages.core.engine.stage import Inputs
-from stages.core.index.frame_files import index_digest
+from stages.core.index.frame_files import frame_folders, index_digest
 from stages.tools.export_masks.formats import FORMAT_NAMES
 
 AUTO, REFERENT, SENTENCE = "auto", "referent", "sentence"
@@ -58,3 +58,8 @@ class ExportInputs(Inputs):
         if self.index is not None:
             found["index"] = index_digest(self.index)
         return found
+
+    def paths(self) -> list[Path]:
+        """Named paths, and the frames that an index points to."""
+        index = self.source if self.is_index else self.index
+        return [*super().paths(), *(() if index is None else frame_folders(index))]
