@@ -14,6 +14,7 @@ from schemas.wording import suggestion
 # Typer carries a click of its own in some versions: the class is found where it is public.
 UsageError: Any = typer.BadParameter.__mro__[1]
 
+_END_OF_OPTIONS = "--"
 _QUOTED = re.compile(r"'([^']*)'")
 _NUMBERS = {"integer": "a whole number", "valid number": "a number", "float": "a number"}
 """The kind of number that is needed, by a word of click's or pydantic's message."""
@@ -31,6 +32,8 @@ def usage_error(error: Any, words: Sequence[str]) -> ConfigError:
     if type(error).__name__ == "NoSuchOption":
         options = [o for p in error.ctx.command.params for o in (*p.opts, *p.secondary_opts)]
         hint = suggestion(error.option_name, options)
+        if any(word.startswith(error.option_name) and " " in word for word in words):
+            hint = f"a sentence that begins with a dash goes last, after {_END_OF_OPTIONS}"
         return ConfigError(
             f"no such option of {error.ctx.command_path}",
             where=error.option_name,

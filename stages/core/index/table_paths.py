@@ -51,3 +51,14 @@ def moments_folder(path: Path) -> Path:
             hint=f"name one of them, such as {found[0]}",
         )
     return found[0] if found else path
+
+
+def moments_file(path: Path) -> Path:
+    """Return the moments table that a path names; raises as :func:`named_table`."""
+    return named_table(
+        moments_folder(path),
+        MOMENTS_TABLE,
+        kind="moments",
+        made_by="tgl select-moments or tgl annotate",
+        other="tgl build-moments reads other formats",
+    )

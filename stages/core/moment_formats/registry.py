@@ -76,3 +76,30 @@ def _head(path: Path) -> bytes:
         return b""
     with open_regular(path) as file:
         return file.read(_HEAD_BYTES)
+
+
+def written_format(target: Path, name: str | None) -> str:
+    """Return the format to write: the one named, or that of a file's suffix.
+
+    Args:
+        target: the file, or folder of files, that is written.
+        name: of the format; None chooses by the suffix (`.json`, or none, is tgl's own).
+
+    Raises:
+        ConfigError: the suffix names no format, or another one than `name`.
+    """
+    suffix = target.suffix.lower()
+    suffixes = {known: moment_format(known).suffix for known in FORMAT_NAMES}
+    if name is None:
+        fitting = [known for known, own in suffixes.items() if own == suffix]
+        if suffix and not fitting:
+            raise ConfigError(
+                f"its suffix is none of {', '.join(dict.fromkeys(suffixes.values()))}",
+                where=target,
+                hint="name the format with --moments-format",
+            )
+        return fitting[0] if fitting else FORMAT_NAMES[0]
+    single_file = not isinstance(moment_format(name), VideoFormat)
+    if single_file and suffix not in ("", suffixes[name]):
+        raise ConfigError(f"files of {name} end in {suffixes[name]}", where=target)
+    return name

@@ -6,22 +6,21 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from schemas.errors import ConfigError, system_errors
-from schemas.layouts import MOMENTS_TABLE
 from schemas.parquet import read_table
 from schemas.tables import MOMENTS
 from schemas.vocabulary import UNION
 from stages.core.datasets.moment_rows import MomentRow, moment_rows
 from stages.core.engine.outputs import output_files
 from stages.core.index.index import Index
-from stages.core.index.table_paths import moments_folder, named_table
+from stages.core.index.table_paths import moments_file
 from stages.core.moment_formats.context import MomentContext, Timing
-from stages.core.moment_formats.registry import moment_format
+from stages.core.moment_formats.registry import moment_format, written_format
 
 
 def export_moments(
     folder: Path,
     target: Path,
-    name: str,
+    name: str | None = None,
     *,
     table: Path | None = None,
     videos: Sequence[str] = (),
@@ -32,7 +31,8 @@ def export_moments(
     """Write the moments of an index to `target`; returns counts.
 
     Args:
-        name: of the format, one of FORMAT_NAMES; cvat and elan write a folder, one file per video.
+        name: of the format, one of FORMAT_NAMES; None chooses by the suffix of `target`. cvat and
+            elan write a folder, one file per video.
         table: other moments of the same data set: a table, or OUT of tgl select-moments or tgl
             annotate.
         videos: only these; none means all.
@@ -42,12 +42,13 @@ def export_moments(
 
     Raises:
         OutputBlocked: a file is an input or is not as tgl wrote it.
-        ConfigError: the format cannot store these moments: unknown frame rate, single referents,
-            sentences that read the same.
+        ConfigError: the suffix does not fit the format, or it cannot store these moments: unknown
+            frame rate, single referents, sentences that read the same.
         TglError: as :meth:`Index.open` raises them.
     """
+    name = written_format(target, name)
     index = Index.open(folder)
-    rows = _chosen_rows(index, _table(table or folder), videos)
+    rows = _chosen_rows(index, moments_file(table or folder), videos)
     rows = _union(rows) if union else rows
     inputs = [folder, *([] if table is None else [table])]
     with system_errors(target), output_files(inputs, force=force) as files:
@@ -57,16 +58,6 @@ def export_moments(
         "videos": len({row.video_id for row in rows}),
         "expressions": len({row.key for row in rows}),
     }
-
-
-def _table(path: Path) -> Path:
-    return named_table(
-        moments_folder(path),
-        MOMENTS_TABLE,
-        kind="moments",
-        made_by="tgl select-moments or tgl annotate",
-        other="name a table that tgl wrote",
-    )
 
 
 def _chosen_rows(index: Index, table: Path, videos: Sequence[str]) -> list[MomentRow]:

@@ -6,12 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from schemas.errors import ConfigError
-from schemas.layouts import MOMENTS_TABLE
 from stages.core.engine.digest import artifact_digest, file_digest, weights_digest
 from stages.core.engine.settings import Settings, setting
 from stages.core.engine.stage import Inputs
 from stages.core.index.frame_files import frame_folders, index_digest
-from stages.core.index.table_paths import moments_folder, named_table
 
 TRACKED, MDP = MASKS = ("tracked", "mdp")
 NO_OBJECTS, PALETTE, FOLDERS = OBJECTS = ("none", "palette", "folders")
@@ -92,14 +90,3 @@ class AssembleInputs(Inputs):
             )
         if not config.propagates and self.backbone is not None:
             raise ConfigError("has no effect without --masks mdp", where="--backbone")
-
-
-def moments_file(path: Path) -> Path:
-    """Return the moments table that a path names; raises as :func:`named_table`."""
-    return named_table(
-        moments_folder(path),
-        MOMENTS_TABLE,
-        kind="moments",
-        made_by="tgl select-moments",
-        other="tgl build-moments reads other formats",
-    )

@@ -18,9 +18,13 @@ def export_moments(
         typer.Argument(help="File to write; for cvat and elan a folder with one file per video."),
     ],
     moments_format: Annotated[
-        Literal[FORMAT_NAMES],  # type: ignore[valid-type]  # typer takes a tuple's words
-        typer.Option("--moments-format", help="Format to write."),
-    ] = "tgl",
+        Literal[FORMAT_NAMES] | None,  # type: ignore[valid-type]  # typer takes a tuple's words
+        typer.Option(
+            "--moments-format",
+            help="Format to write.",
+            show_default="by the suffix of OUT: .json tgl, .csv csv, .parquet, .jsonl, .txt, ...",
+        ),
+    ] = None,
     moments: Annotated[
         Path | None,
         typer.Option(
@@ -54,7 +58,7 @@ def export_moments(
     referents, equal sentences in one video.
 
     Examples:
-        tgl export-moments index moments.csv --moments-format csv
+        tgl export-moments index moments.csv
         tgl export-moments index elan --moments-format elan --video dog-1
     """
     from stages.tools.export_moments.export import export_moments as export

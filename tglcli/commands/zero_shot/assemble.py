@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from stages.zero_shot.assemble.config import AssembleConfig, AssembleInputs, moments_file
+from stages.core.index.table_paths import moments_file
+from stages.zero_shot.assemble.config import AssembleConfig, AssembleInputs
 from tglcli.options import RunOptions, stage_command
 
 

@@ -62,3 +62,27 @@ def test_single_videos_and_other_tables(run_stage: Callable, mevis, tmp_path: Pa
     export_moments(tmp_path / "index", tmp_path / "b.csv", "csv", table=other)
     assert len((tmp_path / "b.csv").read_text().splitlines()) == 2
     assert read_table(tmp_path / "index" / MOMENTS_TABLE, MOMENTS).num_rows == 5
+
+
+@pytest.mark.parametrize(
+    ("name", "begins"),
+    [
+        ("m.csv", b"video_id,expression_id"),
+        ("m.JSON", b'{"format": "tgl-moments"'),
+        ("m.parquet", b"PAR1"),
+        ("m", b'{"format": "tgl-moments"'),
+    ],
+)
+def test_the_suffix_decides_the_format(
+    run_stage: Callable, mevis, tmp_path: Path, name: str, begins: bytes
+) -> None:
+    run_stage(STAGE, IndexConfig(), IndexInputs(mevis.write()), tmp_path / "index")
+    export_moments(tmp_path / "index", tmp_path / name)
+    assert (tmp_path / name).read_bytes().startswith(begins)
+
+
+def test_moments_of_a_folder_that_a_stage_wrote(run_stage: Callable, mevis, tmp_path: Path) -> None:
+    run_stage(STAGE, IndexConfig(), IndexInputs(mevis.write()), tmp_path / "index")
+    export_moments(tmp_path / "index", tmp_path / "a.csv", table=tmp_path / "index")
+    export_moments(tmp_path / "index", tmp_path / "b.csv")
+    assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()

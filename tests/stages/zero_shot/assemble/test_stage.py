@@ -20,9 +20,10 @@ from schemas.tables import OBJECTS, PROPAGATION
 from stages.core.engine.execute import execute
 from stages.core.engine.progress import SilentProgress
 from stages.core.engine.runtime import Runtime
+from stages.core.index.table_paths import moments_file
 from stages.score.config import ScoreConfig, ScoreInputs
 from stages.score.stage import STAGE as SCORE
-from stages.zero_shot.assemble.config import AssembleConfig, moments_file
+from stages.zero_shot.assemble.config import AssembleConfig
 from stages.zero_shot.assemble.stage import STAGE
 
 LENGTHS = {"a": 6, "b": 3}
