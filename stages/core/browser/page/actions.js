@@ -94,6 +94,7 @@ function marking(editor) {
 
 function moving(page) {
   const { editor, store } = page;
+  /** Go to another sentence; say so where there is none. */
   const move = (by) => () => {
     const next = page.list.neighbour(by);
     if (next) page.go(next.n);
@@ -107,6 +108,7 @@ function moving(page) {
     back: move(-1),
     done: () => {
       const open = editor.undecided();
+      if (open >= 0 && store.state.flag) return move(1)(); // nothing to mark in a wrong sentence
       if (open >= 0) {
         editor.select(open);
         store.notice(`Referent ${open + 1} is not decided: mark it, accept its proposal (A), or 0 for never.`, true);

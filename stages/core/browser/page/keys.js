@@ -47,7 +47,7 @@ export const COMMANDS = [
   { name: "skip", keys: ["PageDown"], words: "next sentence", group: MOVE },
   { name: "back", keys: ["PageUp", "Shift+Enter"], words: "previous sentence", group: MOVE },
   { name: "undone", keys: ["U"], words: "not done after all", group: MOVE, edits: true },
-  { name: "flag", keys: ["F"], words: "flag: mask or sentence is wrong", group: MOVE, edits: true },
+  { name: "flag", keys: ["F"], words: "flag: mask or sentence is wrong, not exported", group: MOVE, edits: true },
   { name: "note", keys: ["N"], words: "note", group: MOVE, edits: true },
   { name: "masks", keys: ["V"], words: "masks: off, outline, dim", group: OTHER },
   { name: "prediction", keys: ["P"], words: "next prediction", group: OTHER, views: true },

@@ -147,6 +147,17 @@ export class SentenceList {
     this.root.querySelector("#empty").hidden = length > 0;
   }
 
+  /** Arrows go through the list, Enter in the search opens the first match. */
+  key(event) {
+    const by = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+    const first = event.key === "Enter" && event.currentTarget === this.search;
+    const target = by ? this.neighbour(by) : first ? this.shown[0] : null;
+    if (!by && !first) return;
+    event.preventDefault();
+    event.stopPropagation();
+    if (target) this.go(target.n);
+  }
+
   listen() {
     this.search.addEventListener("input", () => {
       this.words = this.search.value.toLowerCase().split(/\s+/).filter(Boolean);
@@ -154,6 +165,9 @@ export class SentenceList {
       this.apply();
     });
     this.order.addEventListener("change", () => this.apply());
+    for (const element of [this.search, this.view]) {
+      element.addEventListener("keydown", (event) => this.key(event));
+    }
     this.view.addEventListener("scroll", () => this.draw(), { passive: true });
     new ResizeObserver(() => this.draw()).observe(this.view);
     this.sheet.addEventListener("click", (event) => {

@@ -20,7 +20,7 @@ export class Page {
   constructor() {
     this.store = new Store();
     this.screen = new Screen(byId("screen"));
-    this.player = new Player((frame) => this.show(frame), () => this.panel.writeTransport());
+    this.player = new Player((frame) => this.show(frame), () => this.playChanged());
     this.editor = new Editor(this.store, this.player, () => this.refresh());
     this.overlay = new Overlay((start, end) => this.masksLoaded(start, end));
     this.timeline = new Timeline(byId("timeline"), this.store, this.player, this.editor);
@@ -28,6 +28,7 @@ export class Page {
     this.panel = new Panel(this);
     this.opening = 0;
     this.video = null;
+    this.wasPlaying = false;
     this.videoNumber = null;
   }
 
@@ -115,13 +116,22 @@ export class Page {
     if (frame === null) return;
     const bitmap = this.player.frames.get(frame);
     if (bitmap) {
-      this.screen.drawFrame(bitmap);
+      this.screen.drawFrame(bitmap, this.player.playing);
       if (this.store.state) this.overlay.draw(this.screen, frame, this.editor.referent);
     } else {
       const reason = this.player.frames.error(frame)?.message ?? "dropped from memory";
       this.screen.drawError(`Frame ${frame} cannot be shown: ${reason}`);
     }
     this.panel.writeTrouble();
+  }
+
+  playChanged() {
+    const stopped = this.wasPlaying && !this.player.playing;
+    this.wasPlaying = this.player.playing;
+    this.panel.writeTransport();
+    if (!stopped) return;
+    this.paint(); // as smooth as it can be
+    this.writeAddress();
   }
 
   masksLoaded(start, end) {

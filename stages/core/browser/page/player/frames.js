@@ -49,13 +49,14 @@ export class FrameCache {
    * Load a frame, those that play next, and a few behind it; stop loading others.
    *
    * @param direction 1 forwards, -1 backwards
-   * @param stride frames per step, above 1 where play drops frames
+   * @param stride frames per step where play drops frames: only multiples of it are loaded ahead
    */
   want(frame, direction, stride = 1) {
     const ahead = Math.min(MOST_AHEAD, Math.floor(this.fits * (1 - SHARE_BEHIND)) - 1);
     const behind = Math.floor(ahead * SHARE_BEHIND);
     const wanted = [frame];
-    for (let i = 1; i <= ahead; i++) wanted.push(frame + i * direction * stride);
+    const step = direction > 0 ? Math.floor(frame / stride) : Math.ceil(frame / stride);
+    for (let i = 1; i <= ahead; i++) wanted.push((step + i * direction) * stride);
     for (let i = 1; i <= behind; i++) wanted.push(frame - i * direction);
     this.wanted = wanted.filter((t) => t >= 0 && t < this.count);
     const keep = new Set(this.wanted);

@@ -2,7 +2,7 @@
 
 export const SPEEDS = [0.25, 0.5, 1, 1.5, 2, 4];
 export const FALLBACK_RATE = 10;
-const LARGEST_LAG = 3;
+const LARGEST_LAG_SECONDS = 0.25; // lost time is made up for until then
 
 export class Player {
   /**
@@ -44,7 +44,8 @@ export class Player {
   seek(frame) {
     if (!this.count) return;
     const target = Math.max(0, Math.min(this.count - 1, Math.round(frame)));
-    const heading = this.direction || (target < this.wanted ? -1 : 1);
+    const back = target < this.wanted || target === this.count - 1;
+    const heading = this.direction || (back ? -1 : 1);
     this.wanted = target;
     this.anchor();
     this.frames.want(target, heading);
@@ -166,7 +167,7 @@ export class Player {
     if (left <= 0) return this.turn();
     const step = Math.min(this.speed > 1 ? this.furthestReady(due) : 1, left);
     this.wanted += step * this.direction;
-    if (due - step > LARGEST_LAG) this.anchor();
+    if (due - step > this.rate * this.speed * LARGEST_LAG_SECONDS + 1) this.anchor();
     this.request();
     this.drawWanted();
     this.changed();
