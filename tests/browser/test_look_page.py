@@ -31,7 +31,8 @@ OVERFLOW = """() => {
             if (room.contains(element)) return box.right > innerWidth + 1;
             return box.left < 0 || box.right > innerWidth + 1 || box.bottom > innerHeight + 1;
         });
-    return [...(scrolls ? ["page"] : []), ...outside.map((element) => element.id || element.textContent)];
+    const names = outside.map((element) => element.id || element.textContent);
+    return scrolls ? ["page", ...names] : names;
 }"""
 """Names of what does not fit the window."""
 

@@ -3,7 +3,8 @@
 import { Axis } from "./axis.js";
 import { Drag } from "./drag.js";
 import { Painter, readTheme } from "./paint.js";
-import { buildRows, heightOf } from "./rows.js";
+import { buildRows, GAP, heightOf } from "./rows.js";
+import { clamp } from "./spans.js";
 import { referentColour } from "../player/colours.js";
 
 const WHEEL_ZOOM = 0.0015;
@@ -32,6 +33,16 @@ export class Timeline {
     this.rows = this.store.state ? buildRows(this.store.state, this.editor, this.store.session) : [];
     this.writeLabels();
     this.layout();
+    this.scrollToCurrent();
+  }
+
+  /** Bring the lane of the current referent into view, where there are many. */
+  scrollToCurrent() {
+    const row = this.rows.find(({ current }) => current);
+    const room = this.lanesCanvas.parentElement;
+    if (!row || room.scrollHeight <= room.clientHeight) return;
+    const low = row.top + row.height + GAP - room.clientHeight;
+    room.scrollTop = clamp(room.scrollTop, low, row.top - GAP);
   }
 
   /** Adapt to the size of the window. */
