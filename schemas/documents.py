@@ -51,7 +51,7 @@ def mapping(value: object, where: object) -> Mapping[str, Any]:
     Raises:
         CorruptInput: it is something else.
     """
-    if not isinstance(value, Mapping):
+    if not isinstance(value, dict | Mapping):  # the first is found faster
         found = "nothing" if value is None else type(value).__name__
         raise CorruptInput(f"a JSON object is needed, found {found}", where=where)
     return value

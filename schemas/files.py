@@ -60,7 +60,7 @@ def read_regular(
     descriptor, size = _open(path, missing, hint)
     try:
         blocks = [os.read(descriptor, size + 1)]
-        while blocks[-1]:
+        while blocks[-1] and len(blocks[0]) != size:  # else it ended where it should
             blocks.append(os.read(descriptor, _BLOCK_BYTES))
     except OSError as error:
         raise _refused(path, error, missing, hint) from error

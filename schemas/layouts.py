@@ -63,6 +63,7 @@ _VIDEO_SUFFIX = re.compile(
     r"\.(3gp|asf|avi|flv|gif|m2ts|m4v|mkv|mov|mp4|mpe?g|mts|mxf|ogv|ts|webm|wmv|y4m)",
     re.IGNORECASE,
 )
+_PLAIN_NAME = re.compile(rf"[0-9A-Za-z_-]{{1,{_LONGEST_NAME}}}")
 _WINDOWS_DEVICES = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
 
 
@@ -74,6 +75,8 @@ def safe_name(text: object, *, where: object) -> str:
             separator or a control character.
     """
     name = str(text)
+    if _PLAIN_NAME.fullmatch(name) and not _WINDOWS_DEVICES.fullmatch(name):
+        return name  # as nearly all of the many frames of a data set
     reason = None
     if not name or name.strip() != name:
         reason = "is empty or has blanks at its ends"

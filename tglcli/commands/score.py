@@ -95,9 +95,10 @@ def _with_report(config: ScoreConfig, out: Path | None, report: Path | None) -> 
 
 def _execute(config: ScoreConfig, inputs: ScoreInputs, out: Path, run: RunOptions) -> Outcome:
     from stages.core.engine.workers.pool import prepare_workers
-    from stages.score.worker import WORKER_MODULES
+    from stages.score.worker import REPORT_MODULES, WORKER_MODULES
 
-    prepare_workers(run.runtime, WORKER_MODULES)  # they load while this process does
+    modules = WORKER_MODULES if config.pictures == NO_REPORT else WORKER_MODULES + REPORT_MODULES
+    prepare_workers(run.runtime, modules)  # they load while this process does
     from stages.score.stage import STAGE
 
     return run.compute(STAGE, config, inputs, out)

@@ -11,16 +11,16 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from schemas.errors import CorruptInput
 from schemas.files import read_regular
-from stages.core.media.png_checks import png_chunks
-from stages.score.masks.packed_masks import PackedMask, empty_mask, pack
+from stages.core.media.png_checks import PNG_SIGNATURE, png_chunks
+from stages.score.masks.packed_masks import WORD, PackedMask, pack, words_in
 from stages.score.masks.png_luma import has_luma
 
 _decompressor: Callable[[], Any] = zlib.decompressobj
@@ -57,11 +57,17 @@ _LARGEST_AREA = 1 << 28
 _STORED_BLOCK = 0xFFFF
 _SRGB_GAMMA = 45455
 _BYTE = 8
+_PLAIN = struct.Struct(">16s II 5s I I4s")  # to the first sample, with the header's checksum
+_PLAIN_START = PNG_SIGNATURE + struct.pack(">I4s", 13, b"IHDR")
+_PLAIN_SHAPE = bytes((_BYTE, _GREYSCALE, 0, 0, 0))  # depth, kind, and no interlacing
+_PLAIN_END = struct.pack(">I4sI", 0, b"IEND", zlib.crc32(b"IEND"))
+_CRC_OF_IDAT = zlib.crc32(b"IDAT")
+_CHECKSUM = 4  # bytes
 _VALUES = 256
+_ALL_BUT_0 = np.arange(_VALUES) > 0  # bool (256,)
 
 
-@dataclass(frozen=True)
-class PngFile:
+class PngFile(NamedTuple):
     """A parsed PNG file.
 
     Attributes:
@@ -110,6 +116,9 @@ class WrongSize(CorruptInput):
 def open_png(path: Path | str) -> PngFile:
     """Read the chunks of a file and check their checksums."""
     content = read_regular(path)
+    plain = _plain_file(path, content)
+    if plain is not None:
+        return plain
     chunks: dict[bytes, list[bytes]] = {}
     for chunk in png_chunks(content, path):
         if not (chunk.intact or chunk.ancillary):
@@ -121,6 +130,30 @@ def open_png(path: Path | str) -> PngFile:
         raise CorruptInput(f"is a damaged PNG file ({error})", where=path) from error
 
 
+def _plain_file(path: Path | str, content: bytes) -> PngFile | None:
+    """Return a file of three intact chunks that nothing has to be interpreted in; None for others.
+
+    Nearly all masks are: 8-bit greyscale without interlacing, and all samples in one chunk.
+    """
+    if len(content) < _PLAIN.size + len(_PLAIN_END):
+        return None
+    start, width, height, shape, checksum, length, kind = _PLAIN.unpack_from(content)
+    end = _PLAIN.size + length
+    plain = start == _PLAIN_START and shape == _PLAIN_SHAPE and kind == b"IDAT"
+    if not plain or content[end + _CHECKSUM :] != _PLAIN_END or not _possible(width, height):
+        return None
+    data = content[_PLAIN.size : end]
+    found = int.from_bytes(content[end : end + _CHECKSUM], "big")
+    if zlib.crc32(content[12:29]) != checksum or zlib.crc32(data, _CRC_OF_IDAT) != found:
+        return None
+    return PngFile(path, width, height, _BYTE, _GREYSCALE, False, None, None, data)
+
+
+def _possible(width: int, height: int) -> bool:
+    side = max(width, height)
+    return min(width, height) > 0 and side <= _LARGEST_SIDE and width * height <= _LARGEST_AREA
+
+
 def _assemble(path: Path | str, chunks: dict[bytes, list[bytes]]) -> PngFile:
     if b"IHDR" not in chunks or b"IDAT" not in chunks:
         raise CorruptInput("is a PNG file without an image", where=path)
@@ -129,8 +162,7 @@ def _assemble(path: Path | str, chunks: dict[bytes, list[bytes]]) -> PngFile:
     known = kind in _DEPTHS and depth in _DEPTHS[kind] and interlacing in (0, 1)
     if not known or compression or filtering:
         raise CorruptInput(f"has an invalid PNG header {header}", where=path)
-    side = max(width, height)
-    if not min(width, height) or side > _LARGEST_SIDE or width * height > _LARGEST_AREA:
+    if not _possible(width, height):
         raise CorruptInput(f"has an impossible size, {width}x{height}", where=path)
     palette = None
     if kind == _PALETTE:
@@ -155,14 +187,22 @@ def foreground(png: PngFile) -> PackedMask:
     raw = _inflate(png)
     if not _is_plain(png):
         return pack(_dense(png, raw))
-    # numba, which it loads, is for workers: see stages.score.worker
-    from stages.score.masks.png_unfilter import unfilter_and_pack
+    from stages.score.masks.compiled import LOOPS, address  # for workers: stages.score.worker
 
-    mask = empty_mask((png.height, png.width))
-    values = _foreground_values(png)
-    if not unfilter_and_pack(np.frombuffer(raw, np.uint8), png.width, values, mask.words):
+    mask = PackedMask(np.empty((png.height, words_in(png.width)), np.uint64), png.width)
+    values, work = _foreground_values(png), address(_room(mask.words.shape[1]))
+    known = LOOPS["unfilter_and_pack"](
+        *(raw, raw, png.height, png.width), address(values), address(mask.words), work, work
+    )
+    if not known:
         raise CorruptInput("has an unknown row filter", where=png.path)
     return mask
+
+
+@lru_cache(maxsize=4)
+def _room(words: int) -> np.ndarray:
+    """Make the memory in which two rows are unfiltered; the loop keeps the interpreter's lock."""
+    return np.zeros(2 * words * WORD, np.uint8)
 
 
 def read_labels(path: Path | str) -> np.ndarray:
@@ -190,12 +230,11 @@ def _is_plain(png: PngFile) -> bool:
 
 def _foreground_values(png: PngFile) -> np.ndarray:
     """Return which of 256 sample values are foreground, bool (256,)."""
-    values = np.zeros(_VALUES, bool)
     if png.palette is None:
-        values[1:] = True
-    else:
-        entries = png.palette[:_VALUES]
-        values[: len(entries)] = has_luma(entries, png.gamma)
+        return _ALL_BUT_0
+    values = np.zeros(_VALUES, bool)
+    entries = png.palette[:_VALUES]
+    values[: len(entries)] = has_luma(entries, png.gamma)
     return values
 
 

@@ -30,33 +30,45 @@ def pack_rle(
         check_length(len(counts), pixels, where=where)
     else:
         check_runs(len(counts), pixels, where=where)
+    if not counts:
+        raise _too_few(0, size, where)
     if isinstance(counts, str):
         counts = counts.encode("ascii", "replace")
-    lengths = _decompress(counts, where) if isinstance(counts, bytes) else _listed(counts, where)
-    from stages.score.masks.rle_runs import fill_runs, fills  # for workers: stages.score.worker
-
-    if not fills(lengths, pixels):
-        raise CorruptInput(
-            f"the runs fill {int(lengths.sum())} of {width}x{height} = {pixels} pixels", where=where
-        )
     mask = empty_mask(size)
-    fill_runs(lengths, width, mask.words)
+    if isinstance(counts, bytes):
+        _fill_compressed(counts, mask, where)
+    else:
+        _fill_listed(counts, mask, where)
     return mask
 
 
-def _listed(counts: Sequence[int], where: object) -> np.ndarray:
+def _fill_compressed(counts: bytes, mask: PackedMask, where: object) -> None:
+    from stages.score.masks.compiled import LOOPS, address  # for workers: stages.score.worker
+
+    number = len(counts)
+    lengths = np.empty(number + 1, np.int64)
+    done = LOOPS["decompress_and_fill"](
+        counts, number, address(lengths), *mask.size, address(mask.words)
+    )
+    if done < 0:
+        raise CorruptInput("the mask is not a valid compressed RLE", where=where)
+    if not done:
+        raise _too_few(sum(lengths[: lengths[number]].tolist()), mask.size, where)
+
+
+def _fill_listed(counts: Sequence[int], mask: PackedMask, where: object) -> None:
+    from stages.score.masks.compiled import LOOPS, address
+
     try:
-        return np.array(counts, dtype=np.int64)
+        lengths = np.array(counts, dtype=np.int64)
     except (TypeError, ValueError, OverflowError) as error:
         raise CorruptInput(f"the mask is not a valid RLE ({error})", where=where) from error
+    if not LOOPS["fill_runs"](address(lengths), len(lengths), *mask.size, address(mask.words)):
+        raise _too_few(sum(lengths.tolist()), mask.size, where)
 
 
-def _decompress(counts: bytes, where: object) -> np.ndarray:
-    """Decompress run lengths to int64 (N,)."""
-    from stages.score.masks.rle_runs import decompress_runs
-
-    lengths = np.empty(len(counts), np.int64)
-    found = decompress_runs(np.frombuffer(counts, np.uint8), lengths)
-    if found < 0:
-        raise CorruptInput("the mask is not a valid compressed RLE", where=where)
-    return lengths[:found]
+def _too_few(filled: int, size: tuple[int, int], where: object) -> CorruptInput:
+    height, width = size
+    return CorruptInput(
+        f"the runs fill {filled} of {width}x{height} = {height * width} pixels", where=where
+    )

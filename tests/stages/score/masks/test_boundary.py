@@ -17,7 +17,7 @@ from pycocotools import mask as coco
 from random_masks import DENSITIES, SIDES, random_mask
 from skimage.morphology import disk
 
-from stages.score.masks.boundary import TrueMask, dilate
+from stages.score.masks.boundary import TrueMask, outline
 from stages.score.masks.packed_masks import PackedMask, boundary_radius, pack, unpack
 from stages.score.masks.rle import pack_rle
 from stages.score.results.frame_rows import frame_scores
@@ -39,9 +39,9 @@ def fast_scores(counts: tuple[int, ...]) -> tuple[float, float]:
     return float(j[0]), float(f[0])
 
 
-def dilated(mask: np.ndarray, radius: int) -> np.ndarray:
-    """A mask dilated by the path under test."""
-    return unpack(PackedMask(dilate(pack(mask).words, radius), mask.shape[1]))
+def reached(mask: np.ndarray, radius: int) -> np.ndarray:
+    """Pixels within reach of a mask's boundary by the path under test."""
+    return unpack(PackedMask(outline(pack(mask), radius).reach, mask.shape[1]))
 
 
 def official_counts(predicted: np.ndarray, true: np.ndarray) -> tuple[int, ...]:
@@ -101,8 +101,9 @@ def test_dilation_is_by_the_exact_disk(radius):
     rng = np.random.default_rng(radius)
     mask = rng.random((150, 170)) < 0.001
     mask[0, 0] = mask[-1, -1] = True
-    wanted = cv2.dilate(mask.astype(np.uint8), disk(radius).astype(np.uint8)).astype(bool)
-    np.testing.assert_array_equal(dilated(mask, radius), wanted)
+    edge = definition.boundary(mask).astype(np.uint8)
+    wanted = cv2.dilate(edge, disk(radius).astype(np.uint8)).astype(bool)
+    np.testing.assert_array_equal(reached(mask, radius), wanted)
 
 
 @pytest.mark.parametrize("radius", [63, 64, 65, 127, 128, 129])
@@ -110,8 +111,8 @@ def test_a_disk_wider_than_words_is_exact(radius):
     rng = np.random.default_rng(radius)
     mask = np.zeros((90, 900), bool)
     mask[rng.integers(0, 90, 3), rng.integers(0, 900, 3)] = True
-    wanted = definition.near(mask, radius)
-    np.testing.assert_array_equal(dilated(mask, radius), wanted)
+    wanted = definition.near(definition.boundary(mask), radius)
+    np.testing.assert_array_equal(reached(mask, radius), wanted)
 
 
 def test_radius_is_the_rounded_up_share_of_the_diagonal():

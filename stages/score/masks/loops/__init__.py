@@ -1,0 +1,1 @@
+"""Inner loops of scoring, which numba compiles; see :mod:`stages.score.masks.compiled`."""
