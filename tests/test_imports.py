@@ -20,17 +20,8 @@ SIX = (
     "score",
 )
 CORE_ORDER = (
-    *(
-        "engine",
-        "language",
-        "media",
-        "index",
-        "model",
-        "datasets",
-        "moment_formats",
-        "submissions",
-        "browser",
-    ),
+    *("engine", "language", "statistics", "media", "pages", "index", "model", "datasets"),
+    *("moment_formats", "submissions", "browser"),
 )
 """A part of core imports those before it."""
 COMPOSING = {"segment": ("render", "select_moments")}

@@ -12,13 +12,16 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from schemas.errors import CorruptInput, SchemaMismatch
 from schemas.parquet import open_parquet, validate
 from schemas.tables import MASKS
 from stages.core.media.rle import Rle, decode
+from stages.core.media.spans import Span, merge_spans
 
 _CACHED_TRACKS = 64
+_GROUPS_AT_ONCE = 256
 
 Track = dict[int, Rle]
 
@@ -85,6 +88,32 @@ class MaskStore:
         if len(self._cache) > _CACHED_TRACKS:
             self._cache.popitem(last=False)
         return track
+
+    def visible_spans(self) -> dict[str, list[Span]]:
+        """Spans of the frames in which each object has pixels; masks themselves are not read.
+
+        Raises:
+            CorruptInput: it cannot be read.
+        """
+        found: dict[str, list[Span]] = {}
+        for first in range(0, len(self._groups), _GROUPS_AT_ONCE):
+            groups = self._groups[first : first + _GROUPS_AT_ONCE]
+            rows = self._read(groups, ["anno_id", "frame", "area"])
+            rows = rows.filter(pc.greater(rows.column("area"), 0))
+            if not rows.num_rows:
+                continue
+            ids = rows.column("anno_id").combine_chunks().dictionary_encode()
+            frames = rows.column("frame").to_numpy()
+            codes = ids.indices.to_numpy()
+            names = ids.dictionary.to_pylist()
+            # A span ends where the next row is of another object or not of the next frame.
+            breaks = (np.diff(codes) != 0) | (np.diff(frames) != 1)
+            ends = np.append(np.flatnonzero(breaks), len(codes) - 1)
+            starts = np.append(0, ends[:-1] + 1)
+            for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
+                span = int(frames[start]), int(frames[end]) + 1
+                found.setdefault(names[codes[start]], []).append(span)
+        return {anno_id: merge_spans(spans) for anno_id, spans in found.items()}
 
     def close(self) -> None:
         """Close the file."""

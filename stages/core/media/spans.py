@@ -25,6 +25,30 @@ def span_mask(spans: Iterable[Span], num_frames: int) -> np.ndarray:
     return inside
 
 
+def merge_spans(spans: Iterable[Span]) -> list[Span]:
+    """The same frames as spans in order that neither overlap nor touch."""
+    merged: list[Span] = []
+    for start, end in sorted(spans):
+        if merged and start <= merged[-1][1]:
+            merged[-1] = merged[-1][0], max(end, merged[-1][1])
+        else:
+            merged.append((start, end))
+    return merged
+
+
+def shared_frames(one: Sequence[Span], other: Sequence[Span]) -> int:
+    """Number of frames that two lists of spans share, each as :func:`merge_spans` returns it."""
+    shared = place = 0
+    for start, end in one:
+        while place < len(other) and other[place][1] <= start:
+            place += 1
+        for first, last in other[place:]:
+            if first >= end:
+                break
+            shared += min(end, last) - max(start, first)
+    return shared
+
+
 def fill_gaps(inside: np.ndarray, longest: int) -> np.ndarray:
     """Close gaps of at most `longest` frames between True values of (T,) bool; a copy."""
     filled = inside.copy()

@@ -14,9 +14,9 @@ from schemas.errors import TglError
 from schemas.wording import amount
 from stages.core.engine.runtime import Runtime
 from stages.core.engine.workers.pool import map_jobs
+from stages.core.pages.markup import html_text, report_text
 from stages.score.cases import Case, VideoCases
 from stages.score.report.assets import SCRIPT, STYLE
-from stages.score.report.markup import html_text, report_text
 from stages.score.report.plots import group_bars, histogram, over_time, sparkline
 from stages.score.report.thumbnails import AGREED, EXTRA, MISSED, ThumbnailJob, thumbnail
 

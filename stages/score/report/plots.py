@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from stages.score.report.markup import html_text
+from stages.core.pages.markup import html_text
 
 _WIDTH, _HEIGHT = 420, 190
 _LEFT, _RIGHT, _TOP, _BOTTOM = 40, 12, 12, 34

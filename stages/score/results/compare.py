@@ -16,13 +16,10 @@ from schemas.layouts import SCORES_TABLE
 from schemas.parquet import read_table
 from schemas.tables import SCORES
 from schemas.wording import amount
+from stages.core.statistics.resampling import drawn_videos, percentiles
 from stages.score.results.frame_rows import mean
 
-RESAMPLES = 10_000
-CONFIDENCE = 0.95
-_SEED = 20_240_607
 _LISTED = 3
-_BLOCK = 500  # resamples drawn at once, which bounds memory
 _MEASURES = ("JF", "J", "F")
 
 
@@ -79,14 +76,8 @@ def interval(gains: np.ndarray, owner: np.ndarray, videos: int) -> tuple[float, 
     """
     sums = np.bincount(owner, gains, minlength=videos)
     sizes = np.bincount(owner, minlength=videos)
-    rng = np.random.default_rng(_SEED)
-    means = []
-    for _ in range(0, RESAMPLES, _BLOCK):
-        drawn = rng.integers(0, videos, (_BLOCK, videos))
-        means.append(sums[drawn].sum(axis=1) / sizes[drawn].sum(axis=1))
-    tail = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(np.concatenate(means), [tail, 1 - tail])
-    return float(low), float(high)
+    means = [sums[drawn].sum(axis=1) / sizes[drawn].sum(axis=1) for drawn in drawn_videos(videos)]
+    return percentiles(np.concatenate(means))
 
 
 def _scores(run: Path) -> dict[tuple[str, str], tuple[float, ...]]:

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
+from stages.core.media.palette import Colour, sentence_colour
 from stages.tools.render.config import RenderConfig
 from stages.tools.render.mask_layers import MaskLayer, blend_layers, resize_image, resize_mask
 from stages.tools.render.overlay import video_side
-from stages.tools.render.palette import Colour, sentence_colour
 from stages.tools.render.panel import LegendEntry, Panel, PanelContent, Timeline
 
 HISTORY = 120

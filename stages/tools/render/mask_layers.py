@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from stages.tools.render.palette import AGREEMENT, EXTRA, MISSED, OUTLINE, Colour
+from stages.core.media.palette import AGREEMENT, EXTRA, MISSED, OUTLINE, Colour
 
 # The shorter side has this many pixels for each pixel of line width.
 _PIXELS_PER_LINE = 200

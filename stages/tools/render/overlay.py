@@ -13,16 +13,7 @@ from schemas.errors import CorruptInput
 from stages.core.index.masks import MaskStore
 from stages.core.index.prediction_folder import read_prediction
 from stages.core.media.frames import read_frame
-from stages.core.media.rle import decode
-from stages.tools.render.config import RenderConfig
-from stages.tools.render.mask_layers import (
-    MaskLayer,
-    blend_layers,
-    comparison_layers,
-    resize_image,
-    resize_mask,
-)
-from stages.tools.render.palette import (
+from stages.core.media.palette import (
     AGREEMENT,
     BACKGROUND,
     EXTRA,
@@ -31,6 +22,15 @@ from stages.tools.render.palette import (
     TEXT,
     Colour,
     sentence_colour,
+)
+from stages.core.media.rle import decode
+from stages.tools.render.config import RenderConfig
+from stages.tools.render.mask_layers import (
+    MaskLayer,
+    blend_layers,
+    comparison_layers,
+    resize_image,
+    resize_mask,
 )
 from stages.tools.render.panel import LegendEntry, Panel, PanelContent, Timeline
 from stages.tools.render.source import PredictedExpression, RenderVideo

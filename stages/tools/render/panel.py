@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
-from stages.tools.render.palette import BACKGROUND, MARKER, MUTED, TEXT, TRACK, Colour
+from stages.core.media.palette import BACKGROUND, MARKER, MUTED, TEXT, TRACK, Colour
 from stages.tools.render.text import Face
 
 _PIXELS_PER_POINT = 38

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from stages.core.media.ffmpeg import write_h264
-from stages.tools.render.palette import FIXED
+from stages.core.media.palette import FIXED
 
 # Players guess the colour matrix of untagged video, and the palette shifts.
 _MATRIX = "bt709"

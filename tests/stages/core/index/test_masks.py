@@ -53,6 +53,27 @@ def path(tmp_path: Path) -> Path:
     return path
 
 
+def test_visible_spans_are_those_of_the_frames(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stages.core.index.masks._GROUPS_AT_ONCE", 2)  # tracks lie across reads
+    found = MaskStore(path).visible_spans()
+    assert found.keys() == {str(anno) for anno in range(25)}
+    for anno in range(25):
+        step = 1 + anno % 3
+        frames = [(frame, frame + 1) for frame in range(0, FRAMES, step)]
+        assert found[str(anno)] == ([(0, FRAMES)] if step == 1 else frames)
+
+
+def test_a_mask_without_pixels_is_not_visible(tmp_path: Path) -> None:
+    rows = _table(["0", "1"]).to_pylist()
+    for row in rows:
+        if row["anno_id"] == "1" or row["frame"] in (3, 4):
+            row["area"] = 0
+    path = tmp_path / "masks.parquet"
+    with TableWriter(path, MASKS, row_group_rows=ROW_GROUP) as writer:
+        writer.write(pa.Table.from_pylist(rows, schema=MASKS.schema))
+    assert MaskStore(path).visible_spans() == {"0": [(0, 3), (5, FRAMES)]}
+
+
 def test_every_mask_is_found(path: Path) -> None:
     store = MaskStore(path)
     for anno in range(25):

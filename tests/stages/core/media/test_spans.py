@@ -9,7 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.core.media.spans import drop_short, fill_gaps, span_mask, spans_of
+from stages.core.media.spans import (
+    drop_short,
+    fill_gaps,
+    merge_spans,
+    shared_frames,
+    span_mask,
+    spans_of,
+)
 
 
 def row(text: str) -> np.ndarray:
@@ -55,3 +62,18 @@ def test_short_spans_are_dropped(text: str, longest: int, kept: str) -> None:
     before = row(text)
     assert show(drop_short(before, longest)) == kept
     assert show(before) == text
+
+
+SPANS = st.lists(st.tuples(st.integers(0, 20), st.integers(1, 6)).map(lambda s: (s[0], sum(s))))
+
+
+@given(SPANS, SPANS)
+def test_merged_spans_are_the_same_frames(
+    one: list[tuple[int, int]], other: list[tuple[int, int]]
+) -> None:
+    masks = [span_mask(spans, 30) for spans in (one, other)]
+    merged = [merge_spans(spans) for spans in (one, other)]
+    assert merged == [spans_of(mask) for mask in masks]
+    assert (
+        shared_frames(*merged) == shared_frames(*merged[::-1]) == int((masks[0] & masks[1]).sum())
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from stages.core.media.palette import AGREEMENT, EXTRA, MISSED, OUTLINE
 from stages.tools.render.mask_layers import (
     MaskLayer,
     blend_layers,
@@ -14,7 +15,6 @@ from stages.tools.render.mask_layers import (
     resize_image,
     resize_mask,
 )
-from stages.tools.render.palette import AGREEMENT, EXTRA, MISSED, OUTLINE
 
 SIZE = 60
 GREY = 128

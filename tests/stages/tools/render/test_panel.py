@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from stages.tools.render.palette import BACKGROUND, MARKER, TRACK
+from stages.core.media.palette import BACKGROUND, MARKER, TRACK
 from stages.tools.render.panel import LegendEntry, Panel, PanelContent, Timeline, colour_runs
 
 RED, GREEN = (250, 10, 10), (10, 250, 10)

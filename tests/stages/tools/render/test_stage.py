@@ -21,8 +21,8 @@ from stages.core.engine.progress import SilentProgress
 from stages.core.engine.runtime import Runtime
 from stages.core.media.ffmpeg import ffmpeg_binary
 from stages.core.media.frames import read_frame
+from stages.core.media.palette import AGREEMENT, EXTRA, MISSED, SENTENCES
 from stages.tools.render.config import RenderConfig, RenderInputs
-from stages.tools.render.palette import AGREEMENT, EXTRA, MISSED, SENTENCES
 from stages.tools.render.source import plan_render
 from stages.tools.render.stage import STAGE
 

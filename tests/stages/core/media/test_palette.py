@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from skimage.color import rgb2lab
 
-from stages.tools.render.palette import (
+from stages.core.media.palette import (
     AGREEMENT,
     BACKGROUND,
     EXTRA,
