@@ -317,6 +317,39 @@ SCORE_FRAMES = TableSpec(
     rebuild="tgl score",
 )
 
+AGREEMENT = TableSpec(
+    name="agreement",
+    version=1,
+    schema=_schema(
+        one=pa.string(),
+        other=pa.string(),
+        video_id=_ID,
+        expression_id=_ID,
+        expression=pa.string(),
+        judged_by=pa.string(),
+        by_referent=_nullable(pa.bool_()),
+        lanes=_nullable(pa.int32()),
+        frames=_nullable(pa.int64()),
+        spans_of_one=_nullable(pa.int32()),
+        spans_of_other=_nullable(pa.int32()),
+        matched_spans=_nullable(pa.int32()),
+        frame_agreement=_nullable(pa.float64()),
+        kappa=_nullable(pa.float64()),
+        alpha=_nullable(pa.float64()),
+        frame_iou=_nullable(pa.float64()),
+        span_tiou=_nullable(pa.float64()),
+        f1_50=_nullable(pa.float64()),
+        f1_70=_nullable(pa.float64()),
+        start_difference=_nullable(pa.float64()),
+        end_difference=_nullable(pa.float64()),
+    ),
+    key=("one", "other", "video_id", "expression_id"),
+    rebuild="tgl describe INDEX --against OTHER --table",
+)
+"""Agreement of two sets of moments about a sentence: `judged_by` is both, one or other, and
+without both nothing is compared; `frames` counts those of all lanes, edges differ by the median of
+so many frames; a figure that is undefined is null."""
+
 HISTORY = TableSpec(
     name="history",
     version=1,
@@ -344,5 +377,6 @@ ALL_TABLES: tuple[TableSpec, ...] = (
     PROPAGATION,
     SCORES,
     SCORE_FRAMES,
+    AGREEMENT,
     HISTORY,
 )

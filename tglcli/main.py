@@ -14,6 +14,8 @@ from schemas.errors import ConfigError, MissingInput, OutputBlocked, TglError, s
 from schemas.printable import printable
 from tglcli.commands.build_moments import build_moments
 from tglcli.commands.extract_frames import extract_frames
+from tglcli.commands.figures.describe import describe
+from tglcli.commands.figures.table import table
 from tglcli.commands.precompute_text import precompute_text
 from tglcli.commands.propagate import propagate
 from tglcli.commands.score import score
@@ -26,7 +28,6 @@ from tglcli.commands.tools.render import render
 from tglcli.commands.tools.segment import segment
 from tglcli.commands.tools.select_moments import select_moments
 from tglcli.commands.tools.submit import submit
-from tglcli.commands.tools.table import table
 from tglcli.commands.tools.toy import toy
 from tglcli.commands.tools.view import view
 from tglcli.commands.train import train
@@ -72,6 +73,7 @@ COMMANDS = {
         render,
         submit,
         check,
+        describe,
         export_moments,
         export_masks,
         references,

@@ -229,6 +229,17 @@ COMMANDS: dict[str, Command] = {
         lambda world, out: ["export-masks", world.preds, out, "--index", world.index],
         ("preds", "index", "frames", "frames/JPEGImages/a"),
     ),
+    "describe --html": Command(
+        lambda world, out: [
+            *("describe", world.index, "--html", out),
+            *("--against", world.chosen / "moments.parquet"),
+        ],
+        ("index", "chosen/moments.parquet"),
+        file=True,
+    ),
+    "describe --json": Command(
+        lambda world, out: ["describe", world.index, "--json", out], ("index",), file=True
+    ),
     "export-moments": Command(
         lambda world, out: [
             *("export-moments", world.index, out, "--moments", world.chosen / "moments.parquet")

@@ -11,7 +11,7 @@ from spoiling import QUICK, error_or_success, spoilt_json
 from typer.testing import CliRunner
 
 from schemas.errors import CorruptInput, MissingInput
-from tglcli.commands.tools.table import table
+from tglcli.commands.figures.table import table
 from tglcli.main import app
 
 GROUPS = (("0", 1.0, 2), ("1", 0.5, 5), ("2", 0.25, 3), ("4 or more", 0.75, 1), ("3", None, 0))

@@ -1,0 +1,176 @@
+"""Sets of moments of one index: its own, those of a file, an annotator's."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+from schemas.errors import CorruptInput, SchemaMismatch
+from schemas.layouts import ANNOTATIONS_TABLE, EXPRESSIONS_TABLE
+from schemas.parquet import read_table
+from schemas.tables import ANNOTATIONS
+from schemas.vocabulary import DONE
+from stages.core.datasets.moment_rows import MomentRow
+from stages.core.index.index import Expression, Index
+from stages.core.index.table_paths import moments_folder
+from stages.core.media.spans import Span, merge_spans
+from stages.core.moment_formats.context import MomentContext, Timing
+from stages.core.moment_formats.registry import read_moments_file
+from stages.tools.describe.config import AUTO, DescribeConfig
+
+Key = tuple[str, str]
+SpansByReferent = Mapping[str | None, list[Span]]
+
+
+@dataclass(frozen=True)
+class MomentSet:
+    """Moments of the sentences of an index, by one source.
+
+    Attributes:
+        name: as tables and pages show it.
+        spans: of each sentence by referent (None: all together), sorted, apart from each other.
+        judged: sentences about which the source says something, be it that they are never true.
+        assumed: sentences without a target, which an index takes as never true.
+        sources: number of rows by the column `source`.
+        merged: rows that overlapped or touched another one of the same referent.
+        unknown: sentences that the index lacks, which are left out.
+    """
+
+    name: str
+    spans: Mapping[Key, SpansByReferent]
+    judged: frozenset[Key]
+    sources: Mapping[str, int]
+    merged: int = 0
+    unknown: tuple[Key, ...] = ()
+    assumed: frozenset[Key] = frozenset()
+
+    @cached_property
+    def known(self) -> frozenset[Key]:
+        """Sentences of which it is known when they are true."""
+        return self.judged | self.assumed
+
+    def tells_referents(self, key: Key) -> bool:
+        """Whether the sentence's spans are of single referents."""
+        return None not in self.spans.get(key, {})
+
+    def of(self, key: Key, anno_id: str | None) -> list[Span]:
+        """The spans of a referent of a sentence; None takes those of all referents together."""
+        found = self.spans.get(key, {})
+        if anno_id is not None:
+            return found.get(anno_id, [])
+        return merge_spans(span for spans in found.values() for span in spans)
+
+
+def own_moments(index: Index) -> MomentSet:
+    """The moments of the index itself; sentences without a target are never true."""
+    return read_moments(index.folder, index, DescribeConfig())
+
+
+def read_moments(path: Path, index: Index, config: DescribeConfig) -> MomentSet:
+    """Read moments of the sentences of `index`.
+
+    Args:
+        path: a moments file, a folder with a moments table, another index, or an annotator's
+            folder, whose finished sentences count, without those that were flagged.
+
+    Raises:
+        SchemaMismatch: another index with other lengths of videos.
+        CorruptInput: a span or a referent that does not fit the index.
+        TglError: as the format's reader raises them.
+    """
+    known_format = None if config.moments_format == AUTO else config.moments_format
+    rows = read_moments_file(path, known_format, _context(index, config))
+    found = moment_set(rows, index, name=str(path), where=path)
+    path = moments_folder(path)
+    if (path / ANNOTATIONS_TABLE).is_file():
+        return _with_finished(found, index, path / ANNOTATIONS_TABLE)
+    if (path / EXPRESSIONS_TABLE).is_file():
+        return _with_no_target(found, index, path)
+    return found
+
+
+def moment_set(rows: Iterable[MomentRow], index: Index, *, name: str, where: object) -> MomentSet:
+    """Sort rows by sentence and referent, and check them against the index.
+
+    Raises:
+        CorruptInput: a span or a referent that does not fit the index.
+    """
+    known = {expression.key: expression for expression in index.expressions}
+    grouped: dict[Key, dict[str | None, list[Span]]] = defaultdict(lambda: defaultdict(list))
+    sources: Counter[str] = Counter()
+    unknown: dict[Key, None] = {}
+    rows_of_index = 0
+    for row in rows:
+        expression = known.get(row.key)
+        if expression is None:
+            unknown[row.key] = None
+            continue
+        _check(row, expression, index.videos[row.video_id].num_frames, where)
+        grouped[row.key][row.anno_id].append(row.span)
+        sources[row.source] += 1
+        rows_of_index += 1
+    spans = {
+        key: {anno_id: merge_spans(found) for anno_id, found in by_anno.items()}
+        for key, by_anno in grouped.items()
+    }
+    kept = sum(len(found) for by_anno in spans.values() for found in by_anno.values())
+    return MomentSet(
+        name, spans, frozenset(spans), dict(sources), rows_of_index - kept, tuple(unknown)
+    )
+
+
+def _check(row: MomentRow, expression: Expression, frames: int, where: object) -> None:
+    place = f"video {row.video_id}, expression {row.expression_id}"
+    if row.anno_id is not None and row.anno_id not in expression.anno_ids:
+        raise CorruptInput(f"anno id {row.anno_id} is not a referent of {place}", where=where)
+    if not 0 <= row.start_frame < row.end_frame <= frames:
+        raise CorruptInput(
+            f"[{row.start_frame}, {row.end_frame}) is not a span of the {frames} frames of {place}",
+            where=where,
+        )
+
+
+def _with_finished(found: MomentSet, index: Index, path: Path) -> MomentSet:
+    """Add the finished sentences without a span to those that are judged."""
+    columns = ["video_id", "expression_id", "status", "flag"]
+    table = read_table(path, ANNOTATIONS, columns=columns)
+    rows = zip(*(table.column(name).to_pylist() for name in columns), strict=True)
+    known = {expression.key for expression in index.expressions}
+    finished = {(v, e) for v, e, status, flag in rows if status == DONE and not flag}
+    lost = (*found.unknown, *sorted(finished - known - set(found.unknown)))
+    return replace(found, judged=found.judged | (finished & known), unknown=lost)
+
+
+def _with_no_target(found: MomentSet, index: Index, path: Path) -> MomentSet:
+    """Assume that the sentences without a target, as an index tells them, are never true."""
+    other = index if path == index.folder else Index.open(path)
+    for video_id, video in other.videos.items():
+        own = index.videos.get(video_id)
+        if own is not None and own.num_frames != video.num_frames:
+            raise SchemaMismatch(
+                f"video {video_id} has {video.num_frames} frames, and {own.num_frames} in "
+                f"{index.folder}",
+                where=path,
+                hint="compare moments of the same frames",
+            )
+    known = {expression.key for expression in index.expressions}
+    return replace(found, assumed=(no_target_sentences(other) & known) - found.judged)
+
+
+def no_target_sentences(index: Index) -> frozenset[Key]:
+    """Sentences that refer to nothing; none in a test split, whose targets are not known."""
+    without = [e.key for e in index.expressions if not (e.object_ids or e.anno_ids)]
+    return frozenset(without) if len(without) < len(index.expressions) else frozenset()
+
+
+def _context(index: Index, config: DescribeConfig) -> MomentContext:
+    timings = {
+        video.video_id: Timing(
+            video.num_frames, video.fps or config.fps or None, video.height, video.width
+        )
+        for video in index.videos.values()
+    }
+    return MomentContext(tuple(index.expressions), timings, config.rounding)

@@ -1,0 +1,1 @@
+"""Commands that print figures: of data sets and of runs."""
