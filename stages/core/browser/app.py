@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
@@ -20,6 +21,7 @@ from stages.core.browser.pages import Page, page_files
 _BAD_REQUEST, _TOO_LARGE, _FAILED, _NOT_FOUND = 400, 413, 500, 404
 _FRAME_CACHE = "private, max-age=86400, immutable"
 _LONGEST_NUMBER = 9
+_KEY_BYTES = 4
 _T = TypeVar("_T")
 
 
@@ -30,9 +32,10 @@ def build_app(content: Content, token: str, cookie: str) -> App:
         token: without which nothing is answered.
         cookie: name of the cookie that keeps it.
     """
+    key = secrets.token_hex(_KEY_BYTES)  # browsers keep frames: another index has another key
     routes = [
         *_page_routes(page_files()),
-        _get("/api/session", lambda request: content.session()),
+        _get("/api/session", lambda request: {"key": key, **content.session()}),
         _get("/api/sentences", lambda request: content.sentences()),
         _get("/api/video/{video}", lambda request: content.video(_number(request, "video"))),
         Route("/api/video/{video}/frame/{frame}", _frame_endpoint(content)),

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from fnmatch import fnmatch
 from pathlib import Path
 
-from schemas.directories import locked
+from schemas.directories import PARTIAL, locked
 from schemas.errors import OutputBlocked, TglError
 from schemas.layouts import ANNOTATION_LOG
 from schemas.receipts import read_receipt
@@ -37,12 +38,12 @@ def own_folder(out: Path, annotator: str, inputs: Sequence[Path]) -> Iterator[Pa
     refuse_inputs(folder, inputs)
     _require_ours(out)
     real = Path(os.path.realpath(folder))
-    real.parent.mkdir(parents=True, exist_ok=True)
+    _make_folder(real.parent)
     with locked(real, named=folder):
         _require_annotator(folder)
-        if not real.is_dir():
-            real.mkdir()
-            sync_folder(real.parent)
+        _make_folder(real)
+        for path in real.glob(PARTIAL):  # of a kill while it was written
+            path.unlink()
         yield folder
 
 
@@ -82,6 +83,14 @@ def _option(mode: object) -> str:
     return "--adjudicate" if mode == "adjudicate" else "without --adjudicate"
 
 
+def _make_folder(folder: Path) -> None:
+    """Make a folder with those above it, so that a power loss leaves it with what it will hold."""
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in made:
+        sync_folder(path.parent)
+
+
 def _require_ours(out: Path) -> None:
     """Refuse an OUT that holds anything but annotators' folders."""
     if not os.path.lexists(out):
@@ -107,8 +116,11 @@ def _require_ours(out: Path) -> None:
 
 
 def _is_annotator(path: Path) -> bool:
-    """Whether a folder is an annotator's, or still empty after a kill."""
-    return path.is_dir() and ((path / ANNOTATION_LOG).is_file() or not any(path.iterdir()))
+    """Whether a folder is an annotator's, or one that a kill left without a log."""
+    if not path.is_dir():
+        return False
+    names = [found.name for found in path.iterdir() if not fnmatch(found.name, PARTIAL)]
+    return ANNOTATION_LOG in names or not names
 
 
 def _require_annotator(folder: Path) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 
-from schemas.errors import CorruptInput
+from schemas.errors import CorruptInput, TglError
 from schemas.layouts import ANNOTATION_LOG, ANNOTATIONS_TABLE
 from schemas.parquet import read_table
 from schemas.tables import ANNOTATIONS
@@ -25,6 +26,8 @@ from stages.tools.annotate.records import Replay, Sentences, lanes_of
 Spans = tuple[Span, ...]
 Lanes = tuple[Spans, ...]
 """Spans of each referent of a sentence, or of all together if it has none."""
+Lookup = Callable[[int], Lanes | None]
+"""From a sentence's number to its lanes; None if nothing is said about it."""
 PROPOSALS, ANNOTATOR, CHOICE = "proposals", "annotator", "choice"
 
 
@@ -42,12 +45,10 @@ class Source:
     id: str
     name: str
     kind: str
-    lanes: Callable[[int], Lanes | None]
+    lanes: Lookup
 
 
-def moment_lanes(
-    named: str, index: Index, sentences: Sentences, videos: Videos
-) -> Callable[[int], Lanes | None]:
+def moment_lanes(named: str, index: Index, sentences: Sentences, videos: Videos) -> Lookup:
     """The lanes of a moments file, or of the frames that show each referent.
 
     Args:
@@ -63,7 +64,7 @@ def moment_lanes(
     return _of_rows(rows, sentences, videos, named, _without_moments(path))
 
 
-def annotator_lanes(folder: Path, sentences: Sentences) -> Callable[[int], Lanes | None]:
+def annotator_lanes(folder: Path, sentences: Sentences) -> Lookup:
     """The lanes of sentences that another annotator has finished, as far as the log goes now.
 
     Raises:
@@ -81,7 +82,7 @@ def moment_context(index: Index) -> MomentContext:
     return MomentContext(tuple(index.expressions), timings)
 
 
-def _visible(sentences: Sentences, videos: Videos) -> Callable[[int], Lanes | None]:
+def _visible(sentences: Sentences, videos: Videos) -> Lookup:
     def lanes(number: int) -> Lanes | None:
         anno_ids = sentences.all[number].anno_ids
         return tuple(map(videos.visible, anno_ids)) if anno_ids else None
@@ -107,7 +108,7 @@ def _of_rows(
     videos: Videos,
     where: object,
     finished: set[tuple[str, str]],
-) -> Callable[[int], Lanes | None]:
+) -> Lookup:
     found: dict[int, dict[str | None, list[Span]]] = defaultdict(dict)
     for key in finished & sentences.numbers.keys():
         found[sentences.numbers[key]] = {}
@@ -162,9 +163,10 @@ class _AnnotatorLanes:
 
     def lanes(self, number: int) -> Lanes | None:
         """The spans of a finished sentence; None of others and of flagged ones."""
-        with self._lock:
+        with self._lock, suppress(TglError, OSError):  # of a log that was damaged since
             if self._state != self._found():
                 self._replay = self._read()
+        with self._lock:
             history = self._replay.histories.get(number)
         if history is None or not history.now.exported:
             return None

@@ -6,39 +6,24 @@ log alone, whenever a sentence is done and at every start and end.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from schemas.errors import ConfigError, system_errors
-from schemas.layouts import ANNOTATION_LOG, safe_name
-from schemas.vocabulary import STATUSES, VISIBILITY
-from stages.core.browser.choosing import choose
+from schemas.layouts import safe_name
+from schemas.vocabulary import VISIBILITY
 from stages.core.browser.server import open_port, serve
-from stages.core.browser.videos import Videos
 from stages.core.engine.progress import Progress
 from stages.core.index.index import Index
-from stages.core.media.spans import frame_iou
 from stages.tools.annotate.artifact import index_digests, write_artifact
 from stages.tools.annotate.config import AnnotateConfig, login_name
-from stages.tools.annotate.folder import annotators, open_log, own_folder
-from stages.tools.annotate.lanes import (
-    ANNOTATOR,
-    CHOICE,
-    PROPOSALS,
-    Source,
-    annotator_lanes,
-    moment_lanes,
-)
+from stages.tools.annotate.folder import open_log, own_folder
 from stages.tools.annotate.log import Log
-from stages.tools.annotate.marks import History
-from stages.tools.annotate.records import Sentences
 from stages.tools.annotate.saving import Saver
-from stages.tools.annotate.session import ADJUDICATE, ANNOTATE, Row, Session
-
-_FLAGGED = "flagged"
+from stages.tools.annotate.session import ADJUDICATE, ANNOTATE, Session
+from stages.tools.annotate.sources import Material, find_sources, ordered_rows
 
 
 @dataclass(frozen=True)
@@ -89,7 +74,8 @@ def workbench(
     Raises:
         TglError: as :func:`annotate`.
     """
-    name = safe_name(config.annotator or login_name(), where="--annotator")
+    given = config.annotator
+    name = safe_name(login_name() if given is None else given, where="--annotator")
     _check(config, inputs, out)
     index = Index.open(inputs.index)
     index.require_frames()
@@ -148,9 +134,15 @@ class Workbench:
     ) -> Workbench:
         """Read the log and the lanes, and write the artifact."""
         mode = ADJUDICATE if inputs.adjudicate else ANNOTATE
-        sentences = Sentences(index)
-        videos = Videos(list(index.videos.values()), index.masks if index.masks.has_rows else None)
-        sources = _sources(config, inputs, index, sentences, videos, folder)
+        material = Material.of(index)
+        sentences = material.sentences
+        sources = find_sources(
+            material,
+            proposals=config.proposals,
+            choices=inputs.adjudicate,
+            others=None if config.blind or inputs.adjudicate else folder,
+            progress=progress,
+        )
         settings = {"annotator": folder.name, "mode": mode}
         digests = index_digests(index.folder)
         log, replay = open_log(folder, sentences, folder.name, mode, progress)
@@ -162,8 +154,8 @@ class Workbench:
             "index": str(index.folder),
             "referents": index.masks.has_rows,
         }
-        rows = _rows(config, sentences, videos, histories, sources)
-        session = Session(about, sentences, videos, rows, histories, sources, log)
+        rows = ordered_rows(config.only, material, histories, sources)
+        session = Session(about, sentences, material.videos, rows, histories, sources, log)
 
         def write(session: Session) -> Mapping[str, int | float]:
             return write_artifact(folder, sentences, session.present(), settings, digests)
@@ -176,84 +168,3 @@ class Workbench:
             self.counts = self._saver.close()
         finally:
             self._log.close()
-
-
-def _sources(
-    config: AnnotateConfig,
-    inputs: AnnotateInputs,
-    index: Index,
-    sentences: Sentences,
-    videos: Videos,
-    folder: Path,
-) -> list[Source]:
-    """The lanes beside the annotator's own."""
-    named: list[tuple[str, str, Any]] = []
-    for path in inputs.adjudicate:
-        if (path / ANNOTATION_LOG).is_file():
-            lanes = annotator_lanes(path, sentences)
-        else:
-            lanes = moment_lanes(str(path), index, sentences, videos)
-        named.append((path.name, CHOICE, lanes))
-    if config.proposals is not None:
-        lanes = moment_lanes(config.proposals, index, sentences, videos)
-        named.append((_proposals_name(config.proposals), PROPOSALS, lanes))
-    if not config.blind and not inputs.adjudicate:
-        for other in annotators(folder.parent):
-            if other.name != folder.name:
-                named.append((other.name, ANNOTATOR, annotator_lanes(other, sentences)))
-    names = _distinct([name for name, _, _ in named], inputs.adjudicate)
-    return [
-        Source(f"s{n}", name, kind, lanes)
-        for n, (name, (_, kind, lanes)) in enumerate(zip(names, named, strict=True))
-    ]
-
-
-def _proposals_name(named: str) -> str:
-    return named if named == VISIBILITY else "proposals"
-
-
-def _distinct(names: Sequence[str], paths: Sequence[Path]) -> list[str]:
-    """The names, with the whole path where two to adjudicate are called the same."""
-    return [
-        str(paths[n]) if n < len(paths) and names.count(name) > 1 else name
-        for n, name in enumerate(names)
-    ]
-
-
-def _rows(
-    config: AnnotateConfig,
-    sentences: Sentences,
-    videos: Videos,
-    histories: Sequence[History],
-    sources: Sequence[Source],
-) -> list[Row]:
-    """The sentences to show: of two to adjudicate, the least agreed on first."""
-    keys = [expression.key for expression in sentences.all]
-    numbers = choose(config.only, keys, _groups(histories))
-    pair = [source for source in sources if source.kind == CHOICE]
-    if not pair:
-        return [Row(number) for number in numbers]
-    rows = [Row(n, _agreement(n, sentences, videos, pair)) for n in numbers]
-    return sorted(rows, key=lambda row: (row.agreement is None, row.agreement or 0.0))
-
-
-def _agreement(
-    number: int, sentences: Sentences, videos: Videos, pair: Sequence[Source]
-) -> float | None:
-    """The mean IoU of two lanes over the referents; None where one says nothing."""
-    one, other = (source.lanes(number) for source in pair)
-    if one is None or other is None:
-        return None
-    frames = videos.all[videos.numbers[sentences.all[number].video_id]].num_frames
-    values = [frame_iou(a, b, frames) for a, b in zip(one, other, strict=True)]
-    return sum(values) / len(values)
-
-
-def _groups(histories: Sequence[History]) -> dict[str, list[int]]:
-    """Words of --only for states of sentences, with the numbers of these."""
-    states = {
-        n: [history.now.status, *([_FLAGGED] if history.now.flag else [])]
-        for n, history in enumerate(histories)
-    }
-    words = (*STATUSES, _FLAGGED)
-    return {word: [n for n, found in states.items() if word in found] for word in words}

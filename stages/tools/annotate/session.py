@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from threading import RLock
 from typing import Any
 
@@ -14,16 +14,9 @@ from stages.tools.annotate.log import Log
 from stages.tools.annotate.marks import History
 from stages.tools.annotate.records import Sentences, lanes_of
 from stages.tools.annotate.requests import parse_action
+from stages.tools.annotate.sources import Row
 
 ANNOTATE, ADJUDICATE = "annotate", "adjudicate"
-
-
-@dataclass(frozen=True)
-class Row:
-    """A sentence to work on: its number, and the agreement that ordered it (None: no order)."""
-
-    number: int
-    agreement: float | None = None
 
 
 class Session:
