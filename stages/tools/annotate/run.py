@@ -6,12 +6,12 @@ log alone, whenever a sentence is done and at every start and end.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from schemas.errors import ConfigError, system_errors
+from schemas.errors import ConfigError, UnsafeName, system_errors
 from schemas.layouts import safe_name
 from schemas.vocabulary import VISIBILITY
 from stages.core.browser.server import open_port, serve
@@ -20,10 +20,11 @@ from stages.core.index.index import Index
 from stages.tools.annotate.artifact import index_digests, write_artifact
 from stages.tools.annotate.config import AnnotateConfig, login_name
 from stages.tools.annotate.folder import open_log, own_folder
+from stages.tools.annotate.lanes import Source
 from stages.tools.annotate.log import Log
 from stages.tools.annotate.saving import Saver
 from stages.tools.annotate.session import ADJUDICATE, ANNOTATE, Session
-from stages.tools.annotate.sources import Material, find_sources, ordered_rows
+from stages.tools.annotate.sources import Material, chosen_rows, find_sources, ordered_rows
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ def annotate(
     Raises:
         TglError: an input is missing or damaged, or OUT cannot be written.
     """
-    with workbench(config, inputs, out, progress) as bench, open_port(config.port) as port:
+    with open_port(config.port) as port, workbench(config, inputs, out, progress) as bench:
         serve(bench.session, port, ready)
     return bench.folder, bench.counts
 
@@ -74,23 +75,40 @@ def workbench(
     Raises:
         TglError: as :func:`annotate`.
     """
-    given = config.annotator
-    name = safe_name(login_name() if given is None else given, where="--annotator")
+    name = _name(config.annotator)
     _check(config, inputs, out)
     index = Index.open(inputs.index)
     index.require_frames()
+    material = Material.of(index)
+    sources = find_sources(
+        material,
+        proposals=config.proposals,
+        choices=inputs.adjudicate,
+        others=None if config.blind or inputs.adjudicate else out / name,
+        progress=progress,
+    )
+    chosen_rows(config.only, material)  # before any folder is made
     with system_errors(out), own_folder(out, name, inputs.paths(config.proposals)) as folder:
-        bench = Workbench.open(config, inputs, index, folder, progress)
+        bench = Workbench.open(config, inputs, material, sources, folder, progress)
         try:
             yield bench
         finally:
             bench.close()
 
 
+def _name(given: str | None) -> str:
+    """The annotator's name, which is that of a folder."""
+    try:
+        return safe_name(login_name() if given is None else given, where="--annotator")
+    except UnsafeName as error:
+        error.hint = "name another one"
+        raise
+
+
 def _check(config: AnnotateConfig, inputs: AnnotateInputs, out: Path) -> None:
     """Refuse options that contradict each other."""
     if inputs.adjudicate and config.blind:
-        raise ConfigError("--blind hides what --adjudicate compares", where="--blind")
+        raise ConfigError("hides what --adjudicate compares", where="--blind")
     if config.blind and config.proposals not in (None, VISIBILITY):
         proposals = Path(str(config.proposals)).resolve()
         if proposals.is_relative_to(out.resolve()):
@@ -128,21 +146,14 @@ class Workbench:
         cls,
         config: AnnotateConfig,
         inputs: AnnotateInputs,
-        index: Index,
+        material: Material,
+        sources: Sequence[Source],
         folder: Path,
         progress: Progress,
     ) -> Workbench:
-        """Read the log and the lanes, and write the artifact."""
+        """Read the log, and write the artifact."""
         mode = ADJUDICATE if inputs.adjudicate else ANNOTATE
-        material = Material.of(index)
-        sentences = material.sentences
-        sources = find_sources(
-            material,
-            proposals=config.proposals,
-            choices=inputs.adjudicate,
-            others=None if config.blind or inputs.adjudicate else folder,
-            progress=progress,
-        )
+        index, sentences = material.index, material.sentences
         settings = {"annotator": folder.name, "mode": mode}
         digests = index_digests(index.folder)
         log, replay = open_log(folder, sentences, folder.name, mode, progress)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from schemas.errors import TglError
+from schemas.errors import MissingInput, TglError
 from schemas.layouts import ANNOTATION_LOG
 from schemas.vocabulary import STATUSES, VISIBILITY
+from schemas.wording import suggestion
 from stages.core.browser.choosing import choose
 from stages.core.browser.videos import Videos
 from stages.core.engine.progress import Progress
@@ -53,7 +55,16 @@ class Material:
         return cls(index, Sentences(index), Videos(list(index.videos.values()), masks))
 
     def moments(self, named: str) -> Lookup:
-        """The lanes of moments that the user named; raises as :func:`moment_lanes`."""
+        """The lanes of moments that the user named.
+
+        Raises:
+            MissingInput: there are none of this name.
+            TglError: as :func:`moment_lanes`.
+        """
+        if named != VISIBILITY and not os.path.lexists(named):
+            near = suggestion(named, [VISIBILITY])
+            hint = near or f"name a moments file, OUT of tgl select-moments, or {VISIBILITY}"
+            raise MissingInput("no such moments file", where=named, hint=hint)
         return moment_lanes(named, self.index, self.sentences, self.videos)
 
     def frames(self, number: int) -> int:
@@ -129,13 +140,20 @@ def ordered_rows(
     Raises:
         MissingInput: a word names nothing.
     """
-    keys = [expression.key for expression in material.sentences.all]
-    numbers = choose(only, keys, _groups(histories))
+    numbers = chosen_rows(only, material, histories)
     pair = [source for source in sources if source.kind == CHOICE]
     if not pair:
         return [Row(number) for number in numbers]
     rows = [Row(n, _agreement(n, material, pair)) for n in numbers]
     return sorted(rows, key=lambda row: (row.agreement is None, row.agreement or 0.0))
+
+
+def chosen_rows(
+    only: Sequence[str], material: Material, histories: Sequence[History] = ()
+) -> list[int]:
+    """Numbers of the sentences that --only names; raises as :func:`ordered_rows`."""
+    keys = [expression.key for expression in material.sentences.all]
+    return choose(only, keys, _groups(histories))
 
 
 def _agreement(number: int, material: Material, pair: Sequence[Source]) -> float | None:
