@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 pytest.importorskip("starlette", reason="the extra tgl[browser] is not installed")
-from browsing import Served
 from command_line import run_tgl
 from index_mini import write_index
+from serving import Served
 
 from schemas.errors import MissingInput
 from schemas.parquet import read_table
