@@ -9,7 +9,7 @@ from typing import Any
 
 from schemas.errors import CorruptInput
 from stages.core.media.children import child
-from stages.core.media.ffmpeg import ffmpeg_binary, open_video
+from stages.core.media.ffmpeg import IN_ORDER, ffmpeg_binary, in_order, open_video
 from stages.extract_frames.config import ExtractConfig
 from stages.extract_frames.log import Log, damage, failure
 
@@ -69,7 +69,7 @@ def decoding_errors(video: Path, **timing: float) -> list[str]:
     Args:
         timing: options of the input, as of ffmpeg.
     """
-    output = open_video(video, **timing)["v:0"].output("-", f="null", fps_mode="passthrough")
+    output = in_order(open_video(video, **timing)["v:0"]).output("-", f="null", **IN_ORDER)
     command = output.global_args(*_GLOBAL).compile(cmd=ffmpeg_binary())
     return _run(command, Path.cwd(), Log())[0].damage
 
@@ -92,8 +92,8 @@ def _run(command: list[str], folder: Path, log: Log) -> tuple[Log, int]:
 
 def _command(video: Path, config: ExtractConfig, threads: int) -> list[str]:
     source = open_video(video, **_timing(config), **({"threads": threads} if threads else {}))
-    stream = _filtered(source["v:0"], config).filter("showinfo", checksum=0)
-    options: dict[str, object] = {"fps_mode": "passthrough", "start_number": 0, "f": "image2"}
+    stream = in_order(_filtered(source["v:0"], config).filter("showinfo", checksum=0))
+    options: dict[str, object] = {**IN_ORDER, "start_number": 0, "f": "image2"}
     if config.format == "jpg":
         # Optimal tables need every frame coded twice; the pixels are the same.
         tables = "optimal" if config.optimize else "default"

@@ -18,7 +18,7 @@ import numpy as np
 
 from schemas.errors import CorruptInput
 from stages.core.media.children import child
-from stages.core.media.ffmpeg import ffmpeg_binary, open_video
+from stages.core.media.ffmpeg import IN_ORDER, ffmpeg_binary, in_order, open_video
 from stages.core.media.frames import MAX_PIXELS, read_upright
 from stages.extract_frames.decoding import decoding_errors
 from stages.extract_frames.log import DAMAGE_HINT, FAILURE_HINT, Log, damage, failure
@@ -180,13 +180,9 @@ class VideoStream(_Numbered):
     def _command(self) -> list[str]:
         source = open_video(self._video)
         # PPM has the size of each frame after rotation, which the video's header has not.
-        output = (
-            source["v:0"]
-            .filter("showinfo", checksum=0)
-            .output(
-                "pipe:1", f="image2pipe", fps_mode="passthrough", pix_fmt="rgb24", **{"c:v": "ppm"}
-            )
-        )
+        stream = in_order(source["v:0"].filter("showinfo", checksum=0))
+        options = {"f": "image2pipe", "pix_fmt": "rgb24", "c:v": "ppm", **IN_ORDER}
+        output = stream.output("pipe:1", **options)
         errors = _KEEP_DAMAGED if self._keep_damaged else _STOP_AT_ERRORS
         return output.global_args(*_FLAGS, *errors).compile(cmd=ffmpeg_binary())
 

@@ -37,6 +37,10 @@ _AS_TIMED = {
     "bf": 0,  # reordered frames would make the file's length wrong where the gaps are uneven
 }
 
+_NUMBERS_PER_SECOND = 1000
+IN_ORDER = {"fps_mode": "passthrough", "enc_time_base": f"1:{_NUMBERS_PER_SECOND}"}
+"""Options of an output that gets every frame of :func:`in_order`, once."""
+
 
 @lru_cache(maxsize=1)
 def ffmpeg_binary() -> str:
@@ -86,6 +90,15 @@ def open_video(path: Path, **options: object) -> Any:
         format_whitelist=",".join(sorted(formats)),
         **options,
     )
+
+
+def in_order(stream: Any) -> Any:
+    """Number the frames of a stream, as the last filter before :data:`IN_ORDER`.
+
+    Encoders and muxers count in frames of the container's rate. With a variable rate two frames
+    fall on one count, and ffmpeg stops at the second; so it does at a time stamp that occurs twice.
+    """
+    return stream.filter("settb", f"1/{_NUMBERS_PER_SECOND}").filter("setpts", "N")
 
 
 @lru_cache(maxsize=1)

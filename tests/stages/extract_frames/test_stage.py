@@ -145,6 +145,41 @@ def test_exact_time_stamps_of_a_variable_frame_rate(
     assert seconds == exact  # a time base of 1/24000 holds them exactly
 
 
+_BURST = [*range(20), *range(21, 81, 3)]
+"""Frames of a video at 25 a second: most are further apart than the first ones, so that two of
+those fall on one count at the mean rate, which Matroska's header has after a copy."""
+
+
+@pytest.mark.parametrize(
+    ("name", "filters", "expected"),
+    [
+        ("variable.mp4", "select='lt(n,20)+not(mod(n,3))'", _BURST),
+        ("repeated.mkv", "setpts='floor(N/2)*2/25/TB'", [n // 2 * 2 for n in range(40)]),
+    ],
+)
+def test_every_frame_is_kept_whatever_its_time_stamp(
+    run_stage: Run,
+    make_video: MakeVideo,
+    tmp_path: Path,
+    name: str,
+    filters: str,
+    expected: list[int],
+) -> None:
+    timing = ("-fps_mode", "passthrough", "-enc_time_base", "1:12800")
+    options = (*timing, "-c:v", "libx264" if name.endswith("mp4") else "ffv1")
+    made = make_video(name, frames=40, rate="25", size="320x240", filters=filters, options=options)
+    video = made.with_name("copy.mkv")
+    copy = [ffmpeg_binary(), "-v", "error", "-i", str(made), "-c", "copy", str(video)]
+    subprocess.run(copy, check=True)
+    run_stage(STAGE, ExtractConfig(format="png"), ExtractInputs((video,)), tmp_path / "frames")
+    table = read_table(tmp_path / "frames" / FRAMES_TABLE, FRAMES)
+    assert table.column("pts_seconds").to_pylist() == [round(n / 25, 3) for n in expected]
+    frames = [read_frame(tmp_path / "frames" / name) for name in table.column("path").to_pylist()]
+    assert len({frame.tobytes() for frame in frames}) == len(expected)
+    streamed = [frame.tobytes() for frame in VideoStream(video)]
+    assert streamed == [frame.tobytes() for frame in frames]
+
+
 def test_audio_is_ignored(run_stage: Run, make_video: MakeVideo, tmp_path: Path) -> None:
     silent = make_video("a.mp4", frames=5)
     with_audio = tmp_path / "b.mp4"
