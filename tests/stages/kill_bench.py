@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import shutil
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from killing import Step, run_in_child
 from tiny_world import snapshot
+
+Point = tuple[int, bool]
+"""The number of a step, and whether it is over."""
+WRITE_NOTHING = ("decode_", "tqdm_monitor")
+"""Starts of the names of threads that read frames ahead or redraw a bar."""
 
 
 @dataclass
@@ -67,13 +74,52 @@ class Bench:
         """
         self.restore(state)
         self.run(kill_at, after=after)
+        return self._check(where)
+
+    def check_states(self, points: Collection[Point], state: Path | None = None) -> set[int]:
+        """The same for what a kill at each of the points would leave behind, from one run.
+
+        SIGKILL takes the process away and leaves the files as they are, so that a copy of them is
+        what a kill at that moment leaves. Points that leave the same share one rerun. For steps
+        beside which no other thread writes: the copy would not be of one moment.
+
+        Args:
+            state: what the folder holds before; by default the former outputs.
+
+        Returns:
+            how many outputs were new, in any of the cases.
+        """
+        kept = self.root / "kept"
+        kept.mkdir()
+        self.restore(state or self.start)
+
+        def keep(number: int, over: bool) -> None:
+            if (number, over) in points:
+                _require_one_thread()
+                shutil.copytree(self.place, kept / f"{number} {over:d}", symlinks=True)
+
+        steps = run_in_child(lambda: self.work(self.place), exchange=self.exchange, watch=keep)
+        found, met = set(), set()
+        for number, over in sorted(points):
+            left = kept / f"{number} {over:d}"
+            if (same := tuple(_exactly(left))) not in met:
+                met.add(same)
+                shutil.rmtree(self.place)
+                left.rename(self.place)
+                when = "after" if over else "before"
+                found.add(self._check(f"{when} step {number}, {' '.join(steps[number])}"))
+        shutil.rmtree(kept)
+        return found
+
+    def _check(self, where: str) -> int:
+        """Outputs are old or new, and a rerun ends as if nothing had been; how many are new."""
         left = snapshot(self.place)
         fresh = [self._is_new(left, name, where) for name in self.outputs]
         assert fresh == sorted(fresh, reverse=True), f"{where}: {fresh} of {self.outputs}"
         self.run()
         found = snapshot(self.place)
         found |= {name: self.new[name] for name in self.varying & found.keys()}
-        assert found == self.new, f"rerun after {where}: {_difference(found, self.new)}"
+        assert found == self.new, f"rerun, killed {where}: {_difference(found, self.new)}"
         return sum(fresh)
 
     def _is_new(self, left: dict[str, str], name: str, where: str) -> bool:
@@ -84,6 +130,21 @@ class Bench:
             allowed.append({})  # between two renames it waits under another name
         assert found in allowed, f"{where}: {_difference(found, new)}"
         return found == new
+
+
+def _require_one_thread() -> None:
+    beside = [thread.name for thread in threading.enumerate()[1:]]
+    assert all(name.startswith(WRITE_NOTHING) for name in beside), f"they may write: {beside}"
+
+
+def _exactly(root: Path) -> Iterator[object]:
+    """All that a rerun could see of a folder: names, kinds, contents, times and attributes."""
+    yield tuple(snapshot(root).items())
+    for path in sorted(root.rglob("*")):
+        status = path.lstat()
+        yield status.st_mode, status.st_mtime_ns
+        names = () if path.is_symlink() else os.listxattr(path)
+        yield tuple((name, os.getxattr(path, name)) for name in names)
 
 
 def _below(names: dict[str, str], top: str) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Work in a child process that is killed right before or after a chosen file-system step."""
+"""Work in a child process that is killed, or watched, at steps that change the file system."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import sys
+import threading
 import traceback
 from collections.abc import Callable
 from multiprocessing import forkserver, util
@@ -27,29 +28,48 @@ class Step(NamedTuple):
     target: str
 
 
-class _Counter:
-    """Counts the steps of this process and kills it at one of them."""
+Watch = Callable[[int, bool], None]
+"""Called before (False) and after (True) the step of a number; what it does itself is no step."""
 
-    def __init__(self, kill_at: int | None, after: bool):
+
+class _Counter:
+    """Counts the steps of this process, shows them to somebody and kills it at one of them."""
+
+    def __init__(self, kill_at: int | None, after: bool, watch: Watch | None):
         self.steps: list[Step] = []
         self._kill_at = kill_at
         self._after = after
+        self._watch = watch
+        self._watching: int | None = None
+        """The thread that watches, if one does."""
 
     def counted(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
         """`call` as a step."""
 
         def step(*given: Any, **more: Any) -> Any:
-            here = len(self.steps) == self._kill_at
+            if self._watching == threading.get_ident():
+                return call(*given, **more)
+            number = len(self.steps)
+            here = number == self._kill_at
             self.steps.append(Step(name, os.path.basename(str(given[0]))))  # noqa: PTH119
             if here and not self._after:
                 os.kill(os.getpid(), signal.SIGKILL)
+            self._show(number, after=False)
             try:
                 return call(*given, **more)
             finally:
                 if here:
                     os.kill(os.getpid(), signal.SIGKILL)
+                self._show(number, after=True)
 
         return step
+
+    def _show(self, number: int, *, after: bool) -> None:
+        """Let somebody look at the state before or after a step."""
+        if self._watch is not None:
+            self._watching = threading.get_ident()
+            self._watch(number, after)
+            self._watching = None
 
     def install(self, exchange: bool) -> None:
         """Replace the system's calls; the lock's file counts as it is created."""
@@ -73,6 +93,7 @@ def run_in_child(
     kill_at: int | None = None,
     after: bool = False,
     exchange: bool = True,
+    watch: Watch | None = None,
 ) -> list[Step]:
     """Do `work` in a forked child.
 
@@ -80,12 +101,13 @@ def run_in_child(
         kill_at: number of the step at which SIGKILL comes; None lets it finish.
         after: kill after the step, not before it.
         exchange: whether the system can let two folders change places.
+        watch: shown every step, in the child.
 
     Returns:
         the steps of a child that finished; none of one that was killed.
     """
     util.get_temp_dir()  # else the first child that starts workers has one step more
-    counter = _Counter(kill_at, after)
+    counter = _Counter(kill_at, after, watch)
 
     def counted() -> str:
         counter.install(exchange)

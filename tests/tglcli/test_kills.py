@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from kill_bench import Bench
+from kill_bench import Bench, Point
 from killing import Step
 from tiny_world import TinyWorld, tgl
 
@@ -24,8 +24,6 @@ LOADED = (
     *(f"stages.zero_shot.{name}.stage" for name in ("ground", "track", "assemble")),
     *("stages.tools.submit.writing", "stages.tools.export_moments.export"),
 )
-EARLY_POINTS = 2
-"""Steps of `segment` at which `make test` kills it, spread evenly, beside those that publish."""
 
 
 @dataclass(frozen=True)
@@ -156,7 +154,7 @@ def bench(tiny_world: TinyWorld, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 )
 def test_a_single_file_is_old_or_new(bench: MakeBench, note: frozenset[str], name: str) -> None:
     made = bench(FILES[name], note)
-    assert kill(made, publishing(made.steps)) == {0, 1}
+    assert made.check_states(points(publishing(made.steps))) == {0, 1}
     made.run()  # what a killed run left is still known as tgl's own
 
 
@@ -174,9 +172,9 @@ def test_a_single_file_at_every_step(bench: MakeBench, note: frozenset[str], nam
 )
 def test_outputs_of_segment_appear_one_after_the_other(bench: MakeBench, name: str) -> None:
     made = bench(SEGMENT[name])
-    points = publishing(made.steps)
-    early = range(0, points[0], points[0] // EARLY_POINTS)
-    assert kill(made, {*early, *points}) == {0, 1, 2, 3}
+    numbers = publishing(made.steps)
+    assert kill(made, [numbers[0] // 2]) == {0}
+    assert made.check_states(points(numbers)) == {0, 1, 2, 3}
 
 
 @pytest.mark.slow
@@ -184,6 +182,11 @@ def test_outputs_of_segment_appear_one_after_the_other(bench: MakeBench, name: s
 def test_outputs_of_segment_at_every_step(bench: MakeBench, name: str) -> None:
     made = bench(SEGMENT[name])
     assert kill(made, range(len(made.steps))) == {0, 1, 2, 3}
+
+
+def points(numbers: Iterable[int]) -> list[Point]:
+    """The moments before some steps."""
+    return [(number, False) for number in numbers]
 
 
 def publishing(steps: Sequence[Step]) -> list[int]:

@@ -72,11 +72,21 @@ def rows_by_key(out: Path) -> dict[tuple[str, str], list[dict[str, Any]]]:
 @pytest.fixture(scope="module")
 def reference(made_world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The artifact with annotated moments and default limits."""
+    return made(made_world, tmp_path_factory.mktemp("reference"), moments="annotated")
+
+
+@pytest.fixture(scope="module")
+def predicted(made_world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The artifact with predicted moments and default limits."""
+    return made(made_world, tmp_path_factory.mktemp("predicted"), moments="predicted")
+
+
+def made(world: Path, folder: Path, *, moments: str) -> Path:
+    """Run the stage on the miniature index."""
     torch.set_num_threads(1)
-    out = tmp_path_factory.mktemp("reference") / "out"
-    folders = (made_world / name for name in ("index", "text", "checkpoint"))
-    propagate(PropagateInputs(*folders), out)
-    return out
+    inputs = PropagateInputs(*(world / name for name in ("index", "text", "checkpoint")))
+    propagate(inputs, folder / "out", moments=moments)
+    return folder / "out"
 
 
 def test_the_receipt_says_threads(reference: Path) -> None:
@@ -140,15 +150,20 @@ def test_annotated_moments_route_the_frames(world: Any, reference: Path) -> None
 )
 @pytest.mark.parametrize("moments", ["annotated", "predicted"])
 def test_limits_change_no_mask(
-    world: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limits: Any, moments: str
+    world: Any,
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    limits: Any,
+    moments: str,
 ) -> None:
-    propagate(world.inputs, tmp_path / "plain", moments=moments)
+    unlimited = request.getfixturevalue("reference" if moments == "annotated" else "predicted")
     monkeypatch.setattr(budgets, "BLOCK_FRAMES", 4)
     monkeypatch.setattr(budgets, "BLOCK_BYTES", 0)
     monkeypatch.setattr(budgets, "LAYER_BYTES", 0)
     propagate(world.inputs, tmp_path / "limited", moments=moments, **limits)
-    assert pictures(tmp_path / "plain") == pictures(tmp_path / "limited")
-    plain, limited = rows_by_key(tmp_path / "plain"), rows_by_key(tmp_path / "limited")
+    assert pictures(unlimited) == pictures(tmp_path / "limited")
+    plain, limited = rows_by_key(unlimited), rows_by_key(tmp_path / "limited")
     for key, rows in plain.items():
         for one, other in zip(rows, limited[key], strict=True):
             assert one["route"] == other["route"]

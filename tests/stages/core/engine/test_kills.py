@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 from kill_bench import Bench
 from killing import Step
-from tiny_world import OUTPUTS, Job, TinyWorld, other_settings
+from tiny_world import OUTPUTS, Job, TinyWorld, other_settings, snapshot
 from toy_stage import COPY, CopyConfig, CopyInputs
 
 from schemas.layouts import RECEIPT_FILE
 
 EARLY_POINTS = 2
-"""Steps before the receipt at which a real stage is killed, spread evenly."""
+"""Parts of a real stage's work, at whose ends it is killed; `make test-slow` also kills it before
+its first step and after its last one, which leaves what the copying stage's steps leave."""
 
 
 def work_of(job: Job) -> Callable[[Path], object]:
@@ -48,26 +49,42 @@ at each of them by `make test-slow` alone."""
     [(True, True), (False, True), (False, False)],
     ids=["first run", "replacement by exchange", "replacement by two renames"],
 )
+@pytest.mark.parametrize(
+    "kill", [pytest.param(True, id="killed", marks=pytest.mark.slow), pytest.param(False, id="")]
+)
 def test_every_step_of_the_copying_stage(
-    tmp_path: Path, source: Path, first: bool, exchange: bool
+    tmp_path: Path, source: Path, first: bool, exchange: bool, kill: bool
 ) -> None:
+    """What a kill leaves is copied; `make test-slow` kills."""
     job, other = (Job(COPY, CopyConfig(times=times), CopyInputs(source)) for times in (1, 2))
     former = None if first else work_of(other)
     bench = Bench(tmp_path / "bench", work_of(job), former, exchange=exchange)
-    for number, step in enumerate(bench.steps):
-        moves = step.call in ("rename", "replace", "exchange")
-        for after in (False, True) if moves else (False,):
-            where = f"{'after' if after else 'before'} step {number}, {step.call} {step.target}"
-            bench.check_kill(bench.start, number, after=after, where=where)
+    points = [
+        (number, over)
+        for number, step in enumerate(bench.steps)
+        for over in ((False, True) if step.call in ("rename", "replace", "exchange") else (False,))
+    ]
+    if kill:
+        for number, over in points:
+            when = "after" if over else "before"
+            where = f"{when} step {number}, {' '.join(bench.steps[number])}"
+            bench.check_kill(bench.start, number, after=over, where=where)
+    else:
+        bench.check_states(points)
 
 
 @pytest.fixture
 def bench(tiny_world: TinyWorld, tmp_path: Path) -> Callable[[str], Bench]:
-    """`bench(stage)`: a real stage; its folders lie as deep as the world's own."""
+    """`bench(stage)`: a real stage that replaces a copy of its artifact in the world.
+
+    The folders lie as deep as the world's own.
+    """
 
     def make(stage: str) -> Bench:
-        job, former = tiny_world.job(stage), other_settings(tiny_world, stage)
-        return Bench(tmp_path / "bench", work_of(job), work_of(former))
+        def former(place: Path) -> None:
+            shutil.copytree(tiny_world.root / OUTPUTS[stage], place / "out", symlinks=True)
+
+        return Bench(tmp_path / "bench", work_of(other_settings(tiny_world, stage)), former)
 
     return make
 
@@ -75,25 +92,41 @@ def bench(tiny_world: TinyWorld, tmp_path: Path) -> Callable[[str], Bench]:
 @pytest.mark.usefixtures("stopped_clock")
 @pytest.mark.parametrize("stage", OUTPUTS)
 def test_each_stage(bench: Callable[[str], Bench], stage: str) -> None:
-    kill_everywhere(bench(stage), stride=STRIDE)
+    made = bench(stage)
+    last = _receipt_step(made.steps)
+    for number in range(last // EARLY_POINTS, last, last // EARLY_POINTS + 1):
+        made.check_kill(made.start, number, where=_where(made, number))
+    finished, steps = _finish(made, last)
+    made.check_states([(number, False) for number in list(_telling(steps))[::STRIDE]], finished)
 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("stopped_clock")
 @pytest.mark.parametrize("stage", OUTPUTS)
 def test_every_step_of_each_stage(bench: Callable[[str], Bench], stage: str) -> None:
-    kill_everywhere(bench(stage), stride=1)
-
-
-def kill_everywhere(made: Bench, stride: int) -> None:
-    """Kill a stage at some steps of its work, and at every `stride`-th that publishes."""
+    made = bench(stage)
     last = _receipt_step(made.steps)
     for number in range(0, last, max(1, last // EARLY_POINTS)):
-        made.check_kill(made.start, number, where=f"{made.steps[number]} ({number})")
+        made.check_kill(made.start, number, where=_where(made, number))
+    finished, steps = _finish(made, last)
+    for number in _telling(steps):
+        made.check_kill(finished, number, where=f"{steps[number]} ({number}, resumed)")
+
+
+def _where(made: Bench, number: int) -> str:
+    return f"{made.steps[number]} ({number})"
+
+
+def _finish(made: Bench, last: int) -> tuple[Path, list[Step]]:
+    """Kill a stage when all of its own work is done.
+
+    Returns:
+        What that leaves, and the steps of a run that goes on from there.
+    """
     made.restore(made.start)
     made.run(last)
     finished = made.root / "finished"
     shutil.copytree(made.place, finished, symlinks=True)
     steps = made.run()
-    for number in list(_telling(steps))[::stride]:
-        made.check_kill(finished, number, where=f"{steps[number]} ({number}, resumed)")
+    assert snapshot(made.place) == made.new
+    return finished, steps
