@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from importlib.util import find_spec
 
 import pytest
@@ -15,6 +16,7 @@ def test_a_port_that_is_taken() -> None:
     with open_port(0) as taken:
         address, number = taken.getsockname()
         assert address == HOST == "127.0.0.1"
+        assert taken.proto == socket.IPPROTO_TCP  # else asyncio sets no TCP_NODELAY
         with pytest.raises(ConfigError) as caught:
             open_port(number)
     assert str(caught.value) == (
