@@ -42,7 +42,7 @@ def write_artifact(
 
     Args:
         histories: of each sentence, by number.
-        config: annotator and mode.
+        config: the annotator's name.
         inputs: digests of the index's tables.
     """
     pairs = list(zip(sentences.all, histories, strict=True))

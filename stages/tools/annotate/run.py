@@ -154,7 +154,7 @@ class Workbench:
         """Read the log, and write the artifact."""
         mode = ADJUDICATE if inputs.adjudicate else ANNOTATE
         index, sentences = material.index, material.sentences
-        settings = {"annotator": folder.name, "mode": mode}
+        settings = {"annotator": folder.name}
         digests = index_digests(index.folder)
         log, replay = open_log(folder, sentences, folder.name, mode, progress)
         histories = replay.all()

@@ -281,10 +281,7 @@ def test_never_is_told_from_not_annotated_and_flags_are_left_out(
     }
     receipt = read_receipt(own)
     assert receipt is not None
-    assert (receipt.stage, receipt.config) == (
-        "annotate",
-        {"annotator": "anna", "mode": "annotate"},
-    )
+    assert (receipt.stage, receipt.config) == ("annotate", {"annotator": "anna"})
     code, error = refused(folder, "check", "out/anna")
     assert (code, error) == (0, "")
 
