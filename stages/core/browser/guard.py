@@ -24,7 +24,7 @@ _HOSTS = ("127.0.0.1", "localhost")
 _READING = ("GET", "HEAD")
 _JSON = "application/json"
 _TOO_LARGE, _FORBIDDEN, _SEE_OTHER, _NOT_JSON = 413, 403, 303, 415
-_BAD_METHOD = 405
+_MOST_FIELDS = 8
 
 HEADERS = {
     "Content-Security-Policy": (
@@ -102,7 +102,10 @@ class Guard:
 
     def _enter(self, scope: Scope) -> tuple[int, bytes, dict[str, str]]:
         """Turn the token of an address into a cookie, and remove it from the address."""
-        query = parse_qs(scope["query_string"].decode("latin-1"), max_num_fields=8)
+        try:
+            query = parse_qs(scope["query_string"].decode("latin-1"), max_num_fields=_MOST_FIELDS)
+        except ValueError:
+            query = {}
         given = query.get("token", [""])[0]
         if not secrets.compare_digest(given.encode(), self._token.encode()):
             return _refused(_FORBIDDEN, "wrong token: open the address that tgl printed last")

@@ -19,6 +19,7 @@ from stages.core.media.spans import Span, spans_of
 
 MOST_MASKS = 64
 """Frames of masks in one answer."""
+MOST_FRAME_BYTES = 1 << 26
 _BAD_REQUEST = 400
 _KEPT_RANGES = 4096
 """Referents whose visible frames are kept in memory."""
@@ -89,11 +90,15 @@ class Videos:
         Raises:
             Refused: no such frame.
             MissingInput: its file does not exist.
+            CorruptInput: it is larger than any image.
         """
         video = self.of(number)
         if frame >= video.num_frames:
             raise not_found("frame")
-        data = read_regular(video.frame_path(frame), missing="the frame is missing")
+        path = video.frame_path(frame)
+        if path.is_file() and path.stat().st_size > MOST_FRAME_BYTES:
+            raise CorruptInput(f"has more than {MOST_FRAME_BYTES:,} bytes", where=path)
+        data = read_regular(path, missing="the frame is missing")
         return data, _KINDS.get(video.frame_suffix.lower(), _JPEG)
 
     def visible(self, anno_id: str) -> tuple[Span, ...]:

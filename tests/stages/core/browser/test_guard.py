@@ -15,6 +15,7 @@ from starlette.testclient import TestClient
 from stages.core.browser.app import build_app
 from stages.core.browser.guard import HEADERS, MOST_BODY_BYTES, new_token
 from stages.core.browser.pages import page_files
+from stages.core.browser.videos import MOST_FRAME_BYTES
 from stages.tools.view.config import ViewConfig, ViewInputs
 from stages.tools.view.run import open_session
 
@@ -41,10 +42,16 @@ class Recorder:
         return {"n": number}
 
 
+@pytest.fixture(scope="module")
+def index(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small index."""
+    return write_index(tmp_path_factory.mktemp("guard") / "index")
+
+
 @pytest.fixture
-def content(tmp_path: Path) -> Recorder:
+def content(index: Path) -> Recorder:
     """The content of view, with actions."""
-    return Recorder(open_session(ViewConfig(), ViewInputs(write_index(tmp_path / "index"))))
+    return Recorder(open_session(ViewConfig(), ViewInputs(index)))
 
 
 @pytest.fixture
@@ -83,7 +90,9 @@ def test_nothing_without_the_token(client: TestClient, path: str, headers: dict[
 
 
 def test_a_wrong_token_in_the_address_is_refused(client: TestClient) -> None:
-    for query in ("token=wrong", "token=", "x=1", f"token=a&token={TOKEN}"):
+    many = "&".join(f"x{n}=1" for n in range(20))
+    queries = ("token=wrong", "token=", "x=1", f"token=a&token={TOKEN}", f"{many}&token={TOKEN}")
+    for query in (*queries, "token=%ff%00", "token=\u00e9"):
         answer = client.get(f"/?{query}")
         assert answer.status_code == 403
         assert "set-cookie" not in answer.headers
@@ -189,7 +198,7 @@ def test_every_answer_has_the_headers(client: TestClient) -> None:
         client.get("/", headers={"Sec-Fetch-Site": "cross-site"}),
         client.get("/api/session"),
         client.get("/api/sentences", headers=BEARER),
-        client.get("/api/video/0/frame/0", headers=BEARER),
+        client.get("/api/video/1/frame/0", headers=BEARER),
         client.get("/nothing", headers=BEARER),
         client.post("/api/session", json={}, headers=OWN),
     ]
@@ -199,21 +208,28 @@ def test_every_answer_has_the_headers(client: TestClient) -> None:
     assert HEADERS["Content-Security-Policy"].startswith("default-src 'self';")
 
 
-def test_frames_are_the_files(client: TestClient, tmp_path: Path) -> None:
-    answer = client.get("/api/video/1/frame/2", headers=BEARER)
-    assert answer.content == (tmp_path / "index-frames/b/00002.jpg").read_bytes()
+def test_frames_are_the_files(client: TestClient, index: Path) -> None:
+    answer = client.get("/api/video/1/frame/2?k=1", headers=BEARER)
+    assert answer.content == (index.parent / "index-frames/b/00002.jpg").read_bytes()
     assert answer.headers["content-type"] == "image/jpeg"
     assert answer.headers["cache-control"] == "private, max-age=86400, immutable"
-    (tmp_path / "index-frames/b/00002.jpg").unlink()
-    assert client.get("/api/video/1/frame/2", headers=BEARER).status_code == 404
 
 
-def test_a_damaged_frame_or_mask_is_one_line(client: TestClient, tmp_path: Path) -> None:
-    (tmp_path / "index-frames/a/00001.jpg").unlink()
-    (tmp_path / "index-frames/a/00001.jpg").mkdir()
-    answer = client.get("/api/video/0/frame/1", headers=BEARER)
-    assert answer.status_code == 500
-    assert answer.json()["error"].endswith("00001.jpg: is a folder, a regular file is needed")
+def test_a_frame_that_cannot_be_read_is_one_line(client: TestClient, index: Path) -> None:
+    lost, folder, huge = (index.parent / f"index-frames/a/0000{n}.jpg" for n in range(3))
+    lost.unlink()
+    folder.unlink()
+    folder.mkdir()
+    with huge.open("r+b") as file:
+        file.truncate(MOST_FRAME_BYTES + 1)
+    for frame, status, message in (
+        (0, 404, f"{lost.name}: the frame is missing"),
+        (1, 500, f"{folder.name}: is a folder, a regular file is needed"),
+        (2, 500, f"{huge.name}: has more than 67,108,864 bytes"),
+    ):
+        answer = client.get(f"/api/video/0/frame/{frame}", headers=BEARER)
+        assert answer.status_code == status
+        assert answer.json()["error"].endswith(f"index-frames/a/{message}")
 
 
 def test_the_page_has_no_inline_code_and_no_foreign_address(client: TestClient) -> None:

@@ -9,7 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+
+pytest.importorskip("starlette", reason="the extra tgl[browser] is not installed")
 from index_mini import HEIGHT, LENGTHS, SCRIPT, WIDTH, mask_of, write_frames, write_index
+from serving import Served
 
 from schemas.errors import ConfigError, CorruptInput, MissingInput
 from schemas.layouts import PROPAGATION_TABLE, SCORE_FRAMES_TABLE, SCORES_TABLE
@@ -200,3 +203,13 @@ def test_predictions_of_something_else_are_refused(
         session.sentence(0)
     with pytest.raises(CorruptInput, match="the mask is 4x4 pixels, the video 32x24"):
         session.prediction_masks(0, 0, 0, 1)
+
+
+def test_the_command_serves_until_ctrl_c(python: list[str], index: Path, preds: Path) -> None:
+    served = Served(python, index.parent, "view", index, "--preds", preds, "--only", "a/0")
+    session = served.get("/api/session")
+    assert (session["mode"], session["sentences"]) == ("view", 1)
+    assert served.get("/api/sentence/0/prediction/0/masks?start=0&end=9")["frames"].keys() == {
+        *"123"
+    }
+    assert served.end() == (0, "", "")
