@@ -115,8 +115,8 @@ class Visitor:
         )
 
     def stored(self) -> None:
-        """Wait until the server has everything."""
-        self.until("() => window.tgl.store.queue.length === 0")
+        """Wait until every key has had its effect and the server has everything."""
+        self.until("() => !window.tgl.working && window.tgl.store.queue.length === 0")
 
     def close(self) -> None:
         """Close the tab once everything is stored, before its server ends: it may still load."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from browsing import Server, Visitor
+from browsing import Server, Visitor, wait_until
 from page_world import Clip, Line, write_index
 
 CLIPS = (Clip("a", 40, ((0, 40), (5, 30))), Clip("b", 24, ((0, 24),), fps=None))
@@ -87,6 +87,11 @@ def test_keyboard_only_and_nothing_is_lost(
     page.press("f", "0")
     page.until("() => document.getElementById('saving').classList.contains('bad')")
     assert "2 actions not stored" in page.text("#saving")
+    dialogs: list[str] = []
+    page.tab.on("dialog", lambda dialog: (dialogs.append(dialog.type), dialog.dismiss()))
+    page.tab.close(run_before_unload=True)  # the browser asks, and the user stays
+    wait_until(lambda: page.tab.evaluate("1") and dialogs, "a question before the tab closes")
+    assert dialogs == ["beforeunload"]
     again = serve(*words, port=server.port)
     second = visit(again.address, beside=page)
     page.tab.bring_to_front()
@@ -98,8 +103,7 @@ def test_keyboard_only_and_nothing_is_lost(
     # The third has no referents; in the other tab the first is still as it was marked.
     page.until("() => window.tgl.store.state.n === 2")
     assert page.text("#about").startswith("b · sentence 0 · 24 frames, rate unknown")
-    page.go_to(23)
-    page.press("]", "Home", "[", "Enter")
+    page.press("End", "]", "Home", "[", "Enter")  # a mark waits for the frame that it is meant for
     assert page.lanes() == [[[0, 24]]]
     second.tab.evaluate("() => window.tgl.go(0)")
     second.until("() => window.tgl.store.state.n === 0")

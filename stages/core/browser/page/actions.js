@@ -34,11 +34,8 @@ export function buildActions(page) {
   };
 }
 
-function playing({ player, editor, timeline }) {
-  const step = (frames) => () => {
-    player.step(frames);
-    timeline.reveal(player.wanted);
-  };
+function playing({ player, editor }) {
+  const step = (frames) => () => player.step(frames);
   const speed = (direction) => () => {
     const at = SPEEDS.indexOf(player.speed) + direction;
     player.setSpeed(SPEEDS[Math.min(SPEEDS.length - 1, Math.max(0, at))]);
@@ -113,6 +110,11 @@ function moving(page) {
         editor.select(open);
         store.notice(`Referent ${open + 1} is not decided: mark it, accept its proposal (A), or 0 for never.`, true);
         return;
+      }
+      if (editor.pending) {
+        const { side, frame } = editor.pending;
+        const rest = side === 0 ? "] ends it" : "[ starts it";
+        return store.notice(`A span was begun at frame ${frame}: ${rest}, Esc drops it.`, true);
       }
       if (store.state.status !== "done") store.act({ kind: "status", value: "done" });
       move(1)();

@@ -109,13 +109,17 @@ export class Editor {
   /** Start to mark (or, if not `add`, to clear) every frame that is shown until endSweep. */
   startSweep(add) {
     if (this.sweep) return;
-    this.sweep = { from: this.frame, to: this.frame, add, referent: this.referent };
+    const { frame, referent } = this;
+    this.sweep = { from: frame, to: frame, last: frame, add, referent };
     this.changed();
   }
 
   /** To be called for every frame that is shown. */
   passed(frame) {
     if (!this.sweep) return;
+    const { direction } = this.player;
+    if ((frame - this.sweep.last) * direction < 0) return this.endSweep(); // a loop starts again
+    this.sweep.last = frame;
     this.sweep.from = Math.min(this.sweep.from, frame);
     this.sweep.to = Math.max(this.sweep.to, frame);
   }

@@ -39,7 +39,6 @@ export const COMMANDS = [
   { name: "acceptAllSecond", keys: ["Shift+B"], words: "pick B for all undecided referents", group: MARK, edits: true },
   { name: "undo", keys: ["Ctrl+Z"], words: "undo", group: MARK, edits: true },
   { name: "redo", keys: ["Ctrl+Shift+Z", "Ctrl+Y"], words: "redo", group: MARK, edits: true },
-  { name: "cancel", keys: ["Escape"], words: "leave what was begun; back to the video", group: MARK },
   { name: "referent", keys: ["1", "2", "3", "4", "5", "6", "7", "8", "9"], words: "referent 1 to 9", group: MOVE },
   { name: "previousReferent", keys: ["ArrowUp"], words: "referent above", group: MOVE },
   { name: "nextReferent", keys: ["ArrowDown"], words: "referent below", group: MOVE },
@@ -53,6 +52,7 @@ export const COMMANDS = [
   { name: "prediction", keys: ["P"], words: "next prediction", group: OTHER, views: true },
   { name: "zoomIn", keys: ["+", "="], words: "zoom the time axis in", group: OTHER },
   { name: "zoomOut", keys: ["-"], words: "zoom the time axis out", group: OTHER },
+  { name: "cancel", keys: ["Escape"], words: "leave what was begun; back to the video", group: OTHER },
   { name: "search", keys: ["/"], words: "search sentences", group: OTHER },
   { name: "help", keys: ["?"], words: "this help", group: OTHER },
 ];
@@ -83,6 +83,7 @@ export class Keyboard {
     this.run = run;
     this.commands = COMMANDS.filter((c) => (editable ? !c.views : !c.edits));
     this.byChord = new Map(this.commands.flatMap((c) => c.keys.map((key, i) => [key, [c, i]])));
+    this.marking = new Set(COMMANDS.filter((c) => c.group === MARK).map((c) => c.name));
     this.held = null; // {command, key} while a key that holds is down
     document.addEventListener("keydown", (event) => this.down(event));
     document.addEventListener("keyup", (event) => this.up(event));
@@ -118,8 +119,8 @@ function belongsToElement(event, command) {
   if (document.querySelector("dialog[open]")) return true;
   if (target.matches?.("input, textarea")) return command.name !== "cancel";
   if (target.matches?.("select")) return !["cancel", "search", "help"].includes(command.name);
-  const moves = event.key === "Tab" || event.key === "Enter" || event.key === " ";
-  return moves && target.matches?.("button, a, [role=listbox]");
+  if (target.matches?.("[role=listbox]")) return event.key === "Tab";
+  return ["Tab", "Enter", " "].includes(event.key) && target.matches?.("button, a");
 }
 
 /** Words for people: "Ctrl+Z", "Shift+←". */

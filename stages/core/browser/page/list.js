@@ -17,9 +17,10 @@ export class SentenceList {
    * @param root element with #search, #filters, #order, #count and #rows
    * @param store of sentences
    * @param go called with the number of a sentence to open
+   * @param pick the same, for a sentence that is to get the keys
    */
-  constructor(root, store, go) {
-    Object.assign(this, { root, store, go });
+  constructor(root, store, go, pick) {
+    Object.assign(this, { root, store, go, pick });
     this.filter = "all";
     this.words = [];
     this.shown = [];
@@ -147,15 +148,15 @@ export class SentenceList {
     this.root.querySelector("#empty").hidden = length > 0;
   }
 
-  /** Arrows go through the list, Enter in the search opens the first match. */
+  /** Arrows go through the list; Enter opens the first match of a search and leaves the list. */
   key(event) {
     const by = { ArrowDown: 1, ArrowUp: -1 }[event.key];
-    const first = event.key === "Enter" && event.currentTarget === this.search;
-    const target = by ? this.neighbour(by) : first ? this.shown[0] : null;
-    if (!by && !first) return;
+    if (!by && event.key !== "Enter") return;
     event.preventDefault();
     event.stopPropagation();
-    if (target) this.go(target.n);
+    const target = by ? this.neighbour(by) : event.currentTarget === this.search ? this.shown[0] : null;
+    if (by && target) this.go(target.n);
+    else if (!by) this.pick(target?.n ?? this.store.open);
   }
 
   listen() {
@@ -172,7 +173,7 @@ export class SentenceList {
     new ResizeObserver(() => this.draw()).observe(this.view);
     this.sheet.addEventListener("click", (event) => {
       const row = event.target.closest(".row");
-      if (row) this.go(Number(row.dataset.n));
+      if (row) this.pick(Number(row.dataset.n));
     });
   }
 }

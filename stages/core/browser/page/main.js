@@ -14,6 +14,7 @@ import { Store } from "./store.js";
 import { Timeline } from "./timeline/timeline.js";
 
 const ADDRESS_MS = 250;
+const LONGEST_WAIT_MS = 5000;
 const byId = (id) => document.getElementById(id);
 
 export class Page {
@@ -24,9 +25,11 @@ export class Page {
     this.editor = new Editor(this.store, this.player, () => this.refresh());
     this.overlay = new Overlay((start, end) => this.masksLoaded(start, end));
     this.timeline = new Timeline(byId("timeline"), this.store, this.player, this.editor);
-    this.list = new SentenceList(byId("sentences"), this.store, (n) => this.go(n));
+    this.list = new SentenceList(byId("sentences"), this.store, (n) => this.go(n), (n) => this.pick(n));
     this.panel = new Panel(this);
     this.opening = 0;
+    this.commands = []; // [name, argument] that wait for their turn
+    this.working = false;
     this.video = null;
     this.wasPlaying = false;
     this.videoNumber = null;
@@ -51,12 +54,46 @@ export class Page {
     return (sentences.find((sentence) => sentence.status !== "done") ?? sentences[0])?.n;
   }
 
-  /** Run a command of the table in keys.js. */
-  async run(name, argument) {
+  /** Run a command of the table in keys.js, after those that still wait. */
+  run(name, argument) {
+    this.commands.push([name, argument]);
+    if (!this.working) this.work();
+  }
+
+  async work() {
+    this.working = true;
+    try {
+      while (this.commands.length) await this.next();
+    } finally {
+      this.working = false;
+    }
+  }
+
+  async next() {
+    const [name, argument] = this.commands.shift();
+    const ready = this.ready(name) || (await this.becomesReady(name));
+    if (ready) this.perform(name, argument);
+    else this.store.notice(`Frame ${this.player.wanted} is still loading; nothing was marked.`, true);
+  }
+
+  perform(name, argument) {
     if (!this.store.state && name !== "search" && name !== "help") return;
-    if (this.store.undoing) await this.store.settled();
     this.panel.clearNotice();
     this.actions[name](argument);
+  }
+
+  /** Whether a command would mean what the user sees: marks are set in the frame that is shown. */
+  ready(name) {
+    const marks = this.keyboard.marking.has(name);
+    return !marks || (!this.store.undoing && this.player.arrived);
+  }
+
+  async becomesReady(name) {
+    const deadline = performance.now() + LONGEST_WAIT_MS;
+    while (!this.ready(name) && performance.now() < deadline) {
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+    return this.ready(name);
   }
 
   /** Open a sentence, and its video if that is another one. */
@@ -81,6 +118,12 @@ export class Page {
     } catch (error) {
       this.store.notice(`Sentence not opened: ${error.message}`, true);
     }
+  }
+
+  /** Open a sentence and give the keys to its video. */
+  pick(n) {
+    this.screen.canvas.focus();
+    if (n !== this.store.open) this.go(n);
   }
 
   leave() {

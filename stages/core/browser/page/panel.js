@@ -24,7 +24,8 @@ export class Panel {
   start() {
     const { session, editable } = this.store;
     document.title = session.title ? `tgl: ${session.title}` : "tgl";
-    byId("title").textContent = session.title ?? "tgl";
+    byId("title").textContent = session.index ? shortName(session.index, []) : (session.title ?? "tgl");
+    byId("title").title = session.index ?? "";
     byId("who").textContent = this.who(session);
     byId("edits").hidden = !editable;
     byId("progress").hidden = byId("progress-text").hidden = !editable;

@@ -76,13 +76,6 @@ export class Store extends EventTarget {
     return this.queue.some(({ action }) => action.kind === "undo" || action.kind === "redo");
   }
 
-  /** Resolve once no undo is on its way. */
-  async settled() {
-    while (this.undoing) {
-      await new Promise((resolve) => this.addEventListener("saving", resolve, { once: true }));
-    }
-  }
-
   /** Take an action on the open sentence: shown at once, and sent at once. */
   act(action) {
     if (!this.editable || !this.saved.has(this.open)) return;

@@ -5,7 +5,7 @@ import { getBlob } from "../api.js";
 const BYTES_PER_PIXEL = 4;
 const BUDGET = 384 * 2 ** 20;
 const MOST_AHEAD = 90;
-const LOADS_AT_ONCE = 6;
+const LOADS_AT_ONCE = 4; // of the 6 that browsers allow: actions and masks go past them
 const SHARE_BEHIND = 0.2;
 
 export class FrameCache {

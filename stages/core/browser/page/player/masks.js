@@ -5,7 +5,7 @@ import { boundingBox, loopsPath, traceLoops } from "./contours.js";
 import { decodeRuns } from "./rle.js";
 
 const CHUNK = 64;
-const MOST_CHUNKS = 96;
+const MOST_CHUNKS = 24;
 const MOST_SHAPES = 600;
 
 /** A mask of a frame that can be drawn: `runs`, `path` and `box` ([left, top, right, bottom]). */

@@ -40,6 +40,11 @@ export class Player {
     return this.direction !== 0;
   }
 
+  /** Whether the frame that was asked for is the one that is shown; in play they go together. */
+  get arrived() {
+    return this.playing || this.shown === this.wanted;
+  }
+
   /** Go to a frame; it is drawn at once if it is loaded, else as soon as it is. */
   seek(frame) {
     if (!this.count) return;

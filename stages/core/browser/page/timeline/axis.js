@@ -4,6 +4,7 @@ import { clamp } from "./spans.js";
 
 const LEAST_TICK_PIXELS = 64;
 const LEAST_FRAMES = 8;
+const SHARE_AHEAD = 0.1; // of the view, on the side that the cursor comes from
 const FRAME_STEPS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 20000, 50000];
 const SECOND_STEPS = [0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600];
 
@@ -50,12 +51,11 @@ export class Axis {
     this.place(this.from + frames, this.to - this.from);
   }
 
-  /** Bring a frame into view; say whether anything moved. */
+  /** Bring a frame into view. */
   reveal(frame) {
-    if (frame >= this.from && frame + 1 <= this.to) return false;
+    if (frame >= this.from && frame + 1 <= this.to) return;
     const length = this.to - this.from;
-    this.place(frame < this.from ? frame - length * 0.1 : frame - length * 0.1, length);
-    return true;
+    this.place(frame - length * (frame < this.from ? 1 - SHARE_AHEAD : SHARE_AHEAD), length);
   }
 
   place(from, length) {

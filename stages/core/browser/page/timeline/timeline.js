@@ -18,6 +18,7 @@ export class Timeline {
     this.labels = root.querySelector("#labels");
     this.axis = new Axis(1, null);
     this.rows = [];
+    this.painted = null; // the frame at the last painting: the view follows it when it changes
     this.preview = null; // {referent, spans} while an edge is dragged
     this.theme = readTheme();
     this.listen();
@@ -56,7 +57,8 @@ export class Timeline {
 
   paint() {
     if (!this.store.state) return;
-    if (this.player.playing && this.player.shown !== null) this.axis.reveal(this.player.shown);
+    if (this.player.shown !== this.painted) this.axis.reveal(this.player.shown ?? 0);
+    this.painted = this.player.shown;
     const axis = new Painter(this.axisCanvas, this.axis, this.theme);
     axis.ticks();
     axis.loop(this.player.loop);
@@ -69,10 +71,6 @@ export class Timeline {
   zoom(factor) {
     this.axis.zoom(factor, this.player.shown ?? 0);
     this.paint();
-  }
-
-  reveal(frame) {
-    if (this.axis.reveal(frame)) this.paint();
   }
 
   /** The row at a height on the canvas of the lanes, undefined between rows. */
