@@ -7,7 +7,7 @@ SEEDS ?= 3
 JOBS ?= $(shell nproc 2>/dev/null || echo 1)
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help install demo ablation test test-slow check format docs wheel-test clean
+.PHONY: help install demo ablation test test-slow check format docs screenshots wheel-test clean
 
 help:  ## List the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -47,6 +47,9 @@ format: $(READY)  ## Put the code in form.
 
 docs: $(READY)  ## Write docs/commands.md from the commands.
 	$(BIN)/python -m tglcli.reference > docs/commands.md
+
+screenshots: $(READY)  ## Take the screenshots of docs/annotate.md again; needs Chromium.
+	TGL_SCREENSHOTS=docs $(PYTEST) -m slow --timeout 1800 tests/browser/test_screenshots_page.py
 
 wheel-test: $(READY)  ## Build the wheel and run `tgl --help` from it in a clean environment.
 	rm -rf build dist .venv-wheel

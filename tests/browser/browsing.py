@@ -17,7 +17,7 @@ from page_world import BITS
 
 ROOT = Path(__file__).resolve().parents[2]
 _START_SECONDS = 60.0
-_WAIT_SECONDS = 15.0
+_WAIT_SECONDS = 60.0
 _READS_PIXELS = "willReadFrequently"
 """Of a warning that a test provokes by reading the canvas."""
 

@@ -15,8 +15,11 @@ export function buildActions(page) {
     ...playing(page),
     ...marking(editor),
     ...moving(page),
-    undo: () => store.state.undo || store.pending(store.open).length ? store.act({ kind: "undo" }) : store.notice("Nothing to undo."),
-    redo: () => store.state.redo ? store.act({ kind: "redo" }) : store.notice("Nothing to redo."),
+    undo: () =>
+      store.state.undo || store.pending(store.open).length
+        ? store.act({ kind: "undo" })
+        : store.notice("Nothing to undo."),
+    redo: () => (store.state.redo ? store.act({ kind: "redo" }) : store.notice("Nothing to redo.")),
     flag: () => store.act({ kind: "flag", value: !store.state.flag }),
     note: () => page.panel.openNote(),
     undone: () => store.state.status === "done" && store.act({ kind: "status", value: "todo" }),
@@ -95,7 +98,12 @@ function moving(page) {
   const move = (by) => () => {
     const next = page.list.neighbour(by);
     if (next) page.go(next.n);
-    else store.notice(by > 0 ? "This is the last sentence of the list." : "This is the first sentence of the list.");
+    else
+      store.notice(
+        by > 0
+          ? "This is the last sentence of the list."
+          : "This is the first sentence of the list.",
+      );
   };
   return {
     referent: (index) => editor.select(index),
@@ -108,7 +116,10 @@ function moving(page) {
       if (open >= 0 && store.state.flag) return move(1)(); // nothing to mark in a wrong sentence
       if (open >= 0) {
         editor.select(open);
-        store.notice(`Referent ${open + 1} is not decided: mark it, accept its proposal (A), or 0 for never.`, true);
+        store.notice(
+          `Referent ${open + 1} is not decided: mark it, accept its proposal (A), or 0 for never.`,
+          true,
+        );
         return;
       }
       if (editor.pending) {

@@ -70,7 +70,8 @@ export class Editor {
     const referent = this.state.referents[r];
     if (referent.decided && spans.equal(referent.spans, marked)) return;
     this.store.act({ kind: "spans", referent: r, spans: marked, from });
-    if (this.state.status === "done") this.store.notice("Changed after it was done; it stays done.");
+    if (this.state.status === "done")
+      this.store.notice("Changed after it was done; it stays done.");
   }
 
   /** Store an edit of what the lane shows; a proposal is accepted before it is edited. */
@@ -97,7 +98,8 @@ export class Editor {
   }
 
   closePending(frame) {
-    const [start, end] = this.pending.side === 0 ? [this.pending.frame, frame] : [frame, this.pending.frame];
+    const [start, end] =
+      this.pending.side === 0 ? [this.pending.frame, frame] : [frame, this.pending.frame];
     if (end < start) {
       return this.store.notice(`The end, frame ${end}, is before the start, frame ${start}.`, true);
     }
@@ -146,10 +148,15 @@ export class Editor {
   nextEdge(direction) {
     const list = spans.edges(this.lane().spans);
     if (!list.length) return this.store.notice("This lane has no spans.");
-    const selected = list.findIndex((e) => e.span === this.edge?.span && e.side === this.edge?.side);
+    const selected = list.findIndex(
+      (e) => e.span === this.edge?.span && e.side === this.edge?.side,
+    );
     let next = selected + direction;
     if (selected < 0 || list[selected].frame !== this.frame) {
-      const ahead = direction > 0 ? list.findIndex((e) => e.frame > this.frame) : list.findLastIndex((e) => e.frame < this.frame);
+      const ahead =
+        direction > 0
+          ? list.findIndex((e) => e.frame > this.frame)
+          : list.findLastIndex((e) => e.frame < this.frame);
       next = ahead >= 0 ? ahead : direction > 0 ? 0 : list.length - 1;
     }
     const { span, side, frame } = list[(next + list.length) % list.length];
@@ -189,7 +196,8 @@ export class Editor {
   /** A and B: take the spans of a source, for this referent or for all that are undecided. */
   accept(number, all) {
     const source = this.sources[number];
-    if (!source) return this.store.notice(number ? "There is no second source." : "There are no proposals.");
+    if (!source)
+      return this.store.notice(number ? "There is no second source." : "There are no proposals.");
     const open = this.state.referents.flatMap((referent, r) => (referent.decided ? [] : [r]));
     this.acceptFrom(source, all ? open : [this.referent]);
   }
@@ -198,7 +206,8 @@ export class Editor {
   acceptFrom(source, referents) {
     const lanes = this.state.lanes?.[source.id] ?? [];
     const having = referents.filter((r) => lanes[r]);
-    if (!having.length) return this.store.notice(`${source.name} says nothing about this; mark it yourself.`);
+    if (!having.length)
+      return this.store.notice(`${source.name} says nothing about this; mark it yourself.`);
     for (const r of having) this.put(r, lanes[r], source.id);
     this.edge = null;
     this.changed();
@@ -209,7 +218,10 @@ export class Editor {
     const span = spans.spanAt(lane, this.frame);
     if (span < 0) return this.store.notice(`No span at frame ${this.frame}.`);
     this.edge = null;
-    this.edit(this.referent, lane.filter((_, i) => i !== span));
+    this.edit(
+      this.referent,
+      lane.filter((_, i) => i !== span),
+    );
   }
 
   /** Position of the first referent without a decision, -1 if all have one. */

@@ -1,62 +1,77 @@
 // All commands: the keys that run them and the words of the help, from one table.
 
-const [PLAY, MARK, MOVE, OTHER] = ["Play", "Mark", "Sentence", "Page"];
+const [EDITS, VIEWS, HOLDS] = ["edits", "views", "holds"];
 
-/**
- * One row per command: name, keys, words, group; `edits` rows are missing where nothing can be
- * edited, `views` rows are only there; `holds` rows run once when the key goes down and once when it goes up.
- */
-export const COMMANDS = [
-  { name: "toggle", keys: ["Space"], words: "play, pause", group: PLAY },
-  { name: "backwards", keys: ["J"], words: "play backwards; again: faster", group: PLAY },
-  { name: "pause", keys: ["K"], words: "pause", group: PLAY },
-  { name: "forwards", keys: ["L"], words: "play forwards; again: faster", group: PLAY },
-  { name: "stepBack", keys: ["ArrowLeft"], words: "one frame back", group: PLAY },
-  { name: "stepOn", keys: ["ArrowRight"], words: "one frame on", group: PLAY },
-  { name: "leapBack", keys: ["Shift+ArrowLeft"], words: "ten frames back", group: PLAY },
-  { name: "leapOn", keys: ["Shift+ArrowRight"], words: "ten frames on", group: PLAY },
-  { name: "first", keys: ["Home"], words: "first frame", group: PLAY },
-  { name: "last", keys: ["End"], words: "last frame", group: PLAY },
-  { name: "slower", keys: [","], words: "slower", group: PLAY },
-  { name: "faster", keys: ["."], words: "faster", group: PLAY },
-  { name: "loop", keys: ["O"], words: "loop the span with a margin; again: end it", group: PLAY },
-  { name: "setStart", keys: ["["], words: "span starts at this frame", group: MARK, edits: true },
-  { name: "setEnd", keys: ["]"], words: "span ends with this frame", group: MARK, edits: true },
-  { name: "mark", keys: ["M"], words: "hold: mark the frames that pass", group: MARK, edits: true, holds: true },
-  { name: "unmark", keys: ["Shift+M"], words: "hold: clear the frames that pass", group: MARK, edits: true, holds: true },
-  { name: "nextEdge", keys: ["Tab"], words: "next edge", group: MARK },
-  { name: "previousEdge", keys: ["Shift+Tab"], words: "previous edge", group: MARK },
-  { name: "nudgeBack", keys: ["Alt+ArrowLeft"], words: "move the edge one frame back", group: MARK, edits: true },
-  { name: "nudgeOn", keys: ["Alt+ArrowRight"], words: "move the edge one frame on", group: MARK, edits: true },
-  { name: "leapEdgeBack", keys: ["Alt+Shift+ArrowLeft"], words: "move the edge ten frames back", group: MARK, edits: true },
-  { name: "leapEdgeOn", keys: ["Alt+Shift+ArrowRight"], words: "move the edge ten frames on", group: MARK, edits: true },
-  { name: "remove", keys: ["Delete", "Backspace"], words: "remove the span at this frame", group: MARK, edits: true },
-  { name: "never", keys: ["0"], words: "never true", group: MARK, edits: true },
-  { name: "whole", keys: ["W"], words: "the whole visible range", group: MARK, edits: true },
-  { name: "acceptFirst", keys: ["A"], words: "accept the proposal, or pick A", group: MARK, edits: true },
-  { name: "acceptSecond", keys: ["B"], words: "pick B, the second source", group: MARK, edits: true },
-  { name: "acceptAllFirst", keys: ["Shift+A"], words: "the same for all undecided referents", group: MARK, edits: true },
-  { name: "acceptAllSecond", keys: ["Shift+B"], words: "pick B for all undecided referents", group: MARK, edits: true },
-  { name: "undo", keys: ["Ctrl+Z"], words: "undo", group: MARK, edits: true },
-  { name: "redo", keys: ["Ctrl+Shift+Z", "Ctrl+Y"], words: "redo", group: MARK, edits: true },
-  { name: "referent", keys: ["1", "2", "3", "4", "5", "6", "7", "8", "9"], words: "referent 1 to 9", group: MOVE },
-  { name: "previousReferent", keys: ["ArrowUp"], words: "referent above", group: MOVE },
-  { name: "nextReferent", keys: ["ArrowDown"], words: "referent below", group: MOVE },
-  { name: "done", keys: ["Enter"], words: "done, next sentence", group: MOVE, edits: true },
-  { name: "skip", keys: ["PageDown"], words: "next sentence", group: MOVE },
-  { name: "back", keys: ["PageUp", "Shift+Enter"], words: "previous sentence", group: MOVE },
-  { name: "undone", keys: ["U"], words: "not done after all", group: MOVE, edits: true },
-  { name: "flag", keys: ["F"], words: "flag: mask or sentence is wrong, not exported", group: MOVE, edits: true },
-  { name: "note", keys: ["N"], words: "note", group: MOVE, edits: true },
-  { name: "masks", keys: ["V"], words: "masks: off, outline, dim", group: OTHER },
-  { name: "prediction", keys: ["P"], words: "next prediction", group: OTHER, views: true },
-  { name: "zoomIn", keys: ["+", "="], words: "zoom the time axis in", group: OTHER },
-  { name: "zoomOut", keys: ["-"], words: "zoom the time axis out", group: OTHER },
-  { name: "cancel", keys: ["Escape"], words: "leave what was begun; back to the video", group: OTHER },
-  { name: "search", keys: ["/"], words: "search sentences", group: OTHER },
-  { name: "help", keys: ["?"], words: "this help", group: OTHER },
-];
+// Name, keys, words for the help, and whether the command is only where something can be edited (EDITS),
+// only in the viewer (VIEWS), and whether it runs once as the key goes down and once as it goes up (HOLDS).
+const TABLE = {
+  Play: [
+    ["toggle", ["Space"], "play, pause"],
+    ["backwards", ["J"], "play backwards; again: faster"],
+    ["pause", ["K"], "pause"],
+    ["forwards", ["L"], "play forwards; again: faster"],
+    ["stepBack", ["ArrowLeft"], "one frame back"],
+    ["stepOn", ["ArrowRight"], "one frame on"],
+    ["leapBack", ["Shift+ArrowLeft"], "ten frames back"],
+    ["leapOn", ["Shift+ArrowRight"], "ten frames on"],
+    ["first", ["Home"], "first frame"],
+    ["last", ["End"], "last frame"],
+    ["slower", [","], "slower"],
+    ["faster", ["."], "faster"],
+    ["loop", ["O"], "loop the span with a margin; again: end it"],
+  ],
+  Mark: [
+    ["setStart", ["["], "span starts at this frame", EDITS],
+    ["setEnd", ["]"], "span ends with this frame", EDITS],
+    ["mark", ["M"], "hold: mark the frames that pass", EDITS, HOLDS],
+    ["unmark", ["Shift+M"], "hold: clear the frames that pass", EDITS, HOLDS],
+    ["nextEdge", ["Tab"], "next edge"],
+    ["previousEdge", ["Shift+Tab"], "previous edge"],
+    ["nudgeBack", ["Alt+ArrowLeft"], "move the edge one frame back", EDITS],
+    ["nudgeOn", ["Alt+ArrowRight"], "move the edge one frame on", EDITS],
+    ["leapEdgeBack", ["Alt+Shift+ArrowLeft"], "move the edge ten frames back", EDITS],
+    ["leapEdgeOn", ["Alt+Shift+ArrowRight"], "move the edge ten frames on", EDITS],
+    ["remove", ["Delete", "Backspace"], "remove the span at this frame", EDITS],
+    ["never", ["0"], "never true", EDITS],
+    ["whole", ["W"], "the whole visible range", EDITS],
+    ["acceptFirst", ["A"], "accept the proposal, or pick A", EDITS],
+    ["acceptSecond", ["B"], "pick B, the second source", EDITS],
+    ["acceptAllFirst", ["Shift+A"], "the same for all undecided referents", EDITS],
+    ["acceptAllSecond", ["Shift+B"], "pick B for all undecided referents", EDITS],
+    ["undo", ["Ctrl+Z"], "undo", EDITS],
+    ["redo", ["Ctrl+Shift+Z", "Ctrl+Y"], "redo", EDITS],
+  ],
+  Sentence: [
+    ["referent", ["1", "2", "3", "4", "5", "6", "7", "8", "9"], "referent 1 to 9"],
+    ["previousReferent", ["ArrowUp"], "referent above"],
+    ["nextReferent", ["ArrowDown"], "referent below"],
+    ["done", ["Enter"], "done, next sentence", EDITS],
+    ["skip", ["PageDown"], "next sentence"],
+    ["back", ["PageUp", "Shift+Enter"], "previous sentence"],
+    ["undone", ["U"], "not done after all", EDITS],
+    ["flag", ["F"], "flag: mask or sentence is wrong, not exported", EDITS],
+    ["note", ["N"], "note", EDITS],
+  ],
+  Page: [
+    ["masks", ["V"], "masks: off, outline, dim"],
+    ["prediction", ["P"], "next prediction", VIEWS],
+    ["zoomIn", ["+", "="], "zoom the time axis in"],
+    ["zoomOut", ["-"], "zoom the time axis out"],
+    ["cancel", ["Escape"], "leave what was begun; back to the video"],
+    ["search", ["/"], "search sentences"],
+    ["help", ["?"], "this help"],
+  ],
+};
 
+/** All commands: {name, keys, words, group, edits, views, holds}. */
+export const COMMANDS = Object.entries(TABLE).flatMap(([group, rows]) =>
+  rows.map(([name, keys, words, ...flags]) => {
+    const [edits, views, holds] = [EDITS, VIEWS, HOLDS].map((flag) => flags.includes(flag));
+    return { name, keys, words, group, edits, views, holds };
+  }),
+);
+
+const MARKING = "Mark";
 const GLYPHS = { ArrowLeft: "←", ArrowRight: "→", ArrowUp: "↑", ArrowDown: "↓", Escape: "Esc" };
 const HELD_ONLY = new Set(["Shift", "Control", "Alt", "Meta", "AltGraph", "CapsLock"]);
 
@@ -83,7 +98,7 @@ export class Keyboard {
     this.run = run;
     this.commands = COMMANDS.filter((c) => (editable ? !c.views : !c.edits));
     this.byChord = new Map(this.commands.flatMap((c) => c.keys.map((key, i) => [key, [c, i]])));
-    this.marking = new Set(COMMANDS.filter((c) => c.group === MARK).map((c) => c.name));
+    this.marking = new Set(COMMANDS.filter((c) => c.group === MARKING).map((c) => c.name));
     this.held = null; // {command, key} while a key that holds is down
     document.addEventListener("keydown", (event) => this.down(event));
     document.addEventListener("keyup", (event) => this.up(event));
@@ -125,17 +140,23 @@ function belongsToElement(event, command) {
 
 /** Words for people: "Ctrl+Z", "Shift+←". */
 export function keyName(key) {
-  return key === "+" ? key : key.split("+").map((part) => GLYPHS[part] ?? part).join("+");
+  return key === "+"
+    ? key
+    : key
+        .split("+")
+        .map((part) => GLYPHS[part] ?? part)
+        .join("+");
 }
 
 /** Fill the help with the commands of the keyboard, group by group. */
 export function writeHelp(root, commands) {
-  const groups = [PLAY, MARK, MOVE, OTHER].map((group) => {
+  const groups = Object.keys(TABLE).map((group) => {
     const section = document.createElement("section");
     const heading = document.createElement("h3");
     heading.textContent = group;
     const list = document.createElement("dl");
-    for (const command of commands.filter((c) => c.group === group)) list.append(...helpRow(command));
+    for (const command of commands.filter((c) => c.group === group))
+      list.append(...helpRow(command));
     section.append(heading, list);
     return section;
   });
@@ -144,7 +165,8 @@ export function writeHelp(root, commands) {
 
 function helpRow({ keys, words }) {
   const [term, description] = [document.createElement("dt"), document.createElement("dd")];
-  const names = keys.length > 3 ? [`${keyName(keys[0])} … ${keyName(keys.at(-1))}`] : keys.map(keyName);
+  const names =
+    keys.length > 3 ? [`${keyName(keys[0])} … ${keyName(keys.at(-1))}`] : keys.map(keyName);
   names.forEach((name, i) => {
     const key = document.createElement("kbd");
     key.textContent = name;

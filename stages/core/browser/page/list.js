@@ -38,7 +38,9 @@ export class SentenceList {
     const editable = this.store.editable;
     this.view.classList.toggle("viewing", !editable);
     this.root.querySelector("#filters").hidden = !editable;
-    this.root.querySelector("#ordering").hidden = !this.store.sentences.some((s) => s.order !== null);
+    this.root.querySelector("#ordering").hidden = !this.store.sentences.some(
+      (s) => s.order !== null,
+    );
     this.writeFilters();
     this.apply();
   }
@@ -73,7 +75,8 @@ export class SentenceList {
       const top = at * ROW_PIXELS;
       const { scrollTop, clientHeight } = this.view;
       if (top < scrollTop) this.view.scrollTop = top - ROW_PIXELS;
-      else if (top + ROW_PIXELS > scrollTop + clientHeight) this.view.scrollTop = top + 2 * ROW_PIXELS - clientHeight;
+      else if (top + ROW_PIXELS > scrollTop + clientHeight)
+        this.view.scrollTop = top + 2 * ROW_PIXELS - clientHeight;
     }
     this.draw();
   }
@@ -86,7 +89,8 @@ export class SentenceList {
     const rows = this.shown.slice(first, last).map((sentence, i) => this.row(sentence, first + i));
     this.sheet.replaceChildren(...rows);
     const open = this.position(this.store.open);
-    if (open >= first && open < last) this.view.setAttribute("aria-activedescendant", `sentence-${this.store.open}`);
+    if (open >= first && open < last)
+      this.view.setAttribute("aria-activedescendant", `sentence-${this.store.open}`);
     else this.view.removeAttribute("aria-activedescendant");
   }
 
@@ -101,7 +105,11 @@ export class SentenceList {
     row.setAttribute("aria-selected", String(open));
     row.setAttribute("aria-setsize", String(this.shown.length));
     row.setAttribute("aria-posinset", String(position + 1));
-    row.append(text("state", this.mark(sentence)), text("text", sentence.text), this.details(sentence));
+    row.append(
+      text("state", this.mark(sentence)),
+      text("text", sentence.text),
+      this.details(sentence),
+    );
     row.title = sentence.text;
     return row;
   }
@@ -113,8 +121,14 @@ export class SentenceList {
 
   details(sentence) {
     const marks = [sentence.flag ? "⚑ flagged" : "", sentence.note ? "✎ note" : ""];
-    const order = sentence.order === null ? "" : `${this.store.session.mode === "view" ? "J&F" : "agreement"} ${sentence.order.toFixed(2)}`;
-    return text("details", [`${sentence.videoName} · ${sentence.id}`, order, ...marks].filter(Boolean).join(" · "));
+    const order =
+      sentence.order === null
+        ? ""
+        : `${this.store.session.mode === "view" ? "J&F" : "agreement"} ${sentence.order.toFixed(2)}`;
+    return text(
+      "details",
+      [`${sentence.videoName} · ${sentence.id}`, order, ...marks].filter(Boolean).join(" · "),
+    );
   }
 
   writeFilters() {
@@ -144,7 +158,8 @@ export class SentenceList {
     }
     const { length } = this.shown;
     const all = length === sentences.length ? "" : ` of ${sentences.length}`;
-    this.root.querySelector("#count").textContent = `${length}${all} ${length === 1 && !all ? "sentence" : "sentences"}`;
+    this.root.querySelector("#count").textContent =
+      `${length}${all} ${length === 1 && !all ? "sentence" : "sentences"}`;
     this.root.querySelector("#empty").hidden = length > 0;
   }
 
@@ -154,7 +169,11 @@ export class SentenceList {
     if (!by && event.key !== "Enter") return;
     event.preventDefault();
     event.stopPropagation();
-    const target = by ? this.neighbour(by) : event.currentTarget === this.search ? this.shown[0] : null;
+    const target = by
+      ? this.neighbour(by)
+      : event.currentTarget === this.search
+        ? this.shown[0]
+        : null;
     if (by && target) this.go(target.n);
     else if (!by) this.pick(target?.n ?? this.store.open);
   }

@@ -21,11 +21,19 @@ export class Page {
   constructor() {
     this.store = new Store();
     this.screen = new Screen(byId("screen"));
-    this.player = new Player((frame) => this.show(frame), () => this.playChanged());
+    this.player = new Player(
+      (frame) => this.show(frame),
+      () => this.playChanged(),
+    );
     this.editor = new Editor(this.store, this.player, () => this.refresh());
     this.overlay = new Overlay((start, end) => this.masksLoaded(start, end));
     this.timeline = new Timeline(byId("timeline"), this.store, this.player, this.editor);
-    this.list = new SentenceList(byId("sentences"), this.store, (n) => this.go(n), (n) => this.pick(n));
+    this.list = new SentenceList(
+      byId("sentences"),
+      this.store,
+      (n) => this.go(n),
+      (n) => this.pick(n),
+    );
     this.panel = new Panel(this);
     this.opening = 0;
     this.commands = []; // [name, argument] that wait for their turn
@@ -73,7 +81,8 @@ export class Page {
     const [name, argument] = this.commands.shift();
     const ready = this.ready(name) || (await this.becomesReady(name));
     if (ready) this.perform(name, argument);
-    else this.store.notice(`Frame ${this.player.wanted} is still loading; nothing was marked.`, true);
+    else
+      this.store.notice(`Frame ${this.player.wanted} is still loading; nothing was marked.`, true);
   }
 
   perform(name, argument) {
@@ -194,7 +203,9 @@ export class Page {
   /** [number of the sentence, frame] of the address, as in #s=12&t=40; null where missing. */
   address() {
     const values = new URLSearchParams(location.hash.slice(1));
-    return ["s", "t"].map((name) => (/^\d+$/.test(values.get(name) ?? "") ? Number(values.get(name)) : null));
+    return ["s", "t"].map((name) =>
+      /^\d+$/.test(values.get(name) ?? "") ? Number(values.get(name)) : null,
+    );
   }
 
   /** Keep the address up to date, so that a reload comes back here; not for every frame that passes. */

@@ -24,7 +24,9 @@ export class Panel {
   start() {
     const { session, editable } = this.store;
     document.title = session.title ? `tgl: ${session.title}` : "tgl";
-    byId("title").textContent = session.index ? shortName(session.index, []) : (session.title ?? "tgl");
+    byId("title").textContent = session.index
+      ? shortName(session.index, [])
+      : (session.title ?? "tgl");
     byId("title").title = session.index ?? "";
     byId("who").textContent = this.who(session);
     byId("edits").hidden = !editable;
@@ -80,14 +82,19 @@ export class Panel {
 
   about(state) {
     const { video } = this.page;
-    const rate = video.fps ? `${round(video.fps)} fps` : `rate unknown, played at ${FALLBACK_RATE} fps`;
-    const parts = [`${video.name} · sentence ${state.expression_id} · ${video.frames} frames, ${rate}`];
+    const rate = video.fps
+      ? `${round(video.fps)} fps`
+      : `rate unknown, played at ${FALLBACK_RATE} fps`;
+    const parts = [
+      `${video.name} · sentence ${state.expression_id} · ${video.frames} frames, ${rate}`,
+    ];
     if (state.status === "done" && this.store.editable) parts.push("✓ done");
     if (state.flag) parts.push("⚑ flagged");
     if (state.note) parts.push(`✎ ${state.note}`);
     const scores = state.predictions?.[this.page.overlay.prediction]?.scores ?? {};
     const known = Object.entries(SCORES).filter(([name]) => typeof scores[name] === "number");
-    if (known.length) parts.push(known.map(([name, label]) => `${label} ${scores[name].toFixed(3)}`).join("  "));
+    if (known.length)
+      parts.push(known.map(([name, label]) => `${label} ${scores[name].toFixed(3)}`).join("  "));
     return parts.map((text) => element("span", text));
   }
 
@@ -117,7 +124,8 @@ export class Panel {
   writeTrouble() {
     const trouble = this.page.overlay.trouble(this.page.player.shown);
     byId("trouble").hidden = !trouble;
-    byId("trouble").textContent = trouble === "loading" ? "masks are loading" : `no masks: ${trouble}`;
+    byId("trouble").textContent =
+      trouble === "loading" ? "masks are loading" : `no masks: ${trouble}`;
   }
 
   writeProgress() {
@@ -141,12 +149,23 @@ export class Panel {
   writeLegend() {
     const { session } = this.store;
     const viewing = session.mode === "view";
-    const entries = [["visible", "visible"], ["own", "moment"]];
+    const entries = [
+      ["visible", "visible"],
+      ["own", "moment"],
+    ];
     if (session.sources.length && !viewing) entries.push(["proposal", "proposed"]);
     if (viewing) entries.push(["agreement", "agreement"], ["missed", "missed"], ["extra", "extra"]);
-    if (viewing) entries.push(["language", "route: language"], ["propagated", "propagated"], ["empty", "empty"]);
+    if (viewing)
+      entries.push(
+        ["language", "route: language"],
+        ["propagated", "propagated"],
+        ["empty", "empty"],
+      );
     byId("legend").replaceChildren(
-      ...entries.flatMap(([name, label]) => [element("span", "", `swatch ${name}`), element("span", label)]),
+      ...entries.flatMap(([name, label]) => [
+        element("span", "", `swatch ${name}`),
+        element("span", label),
+      ]),
     );
   }
 
@@ -229,7 +248,8 @@ export class Panel {
         button.setPointerCapture(event.pointerId);
         page.run(name, true);
       });
-      for (const type of ["pointerup", "pointercancel"]) button.addEventListener(type, () => page.run(name, false));
+      for (const type of ["pointerup", "pointercancel"])
+        button.addEventListener(type, () => page.run(name, false));
       return;
     }
     button.addEventListener("click", (event) => {
@@ -246,7 +266,8 @@ export class Panel {
     dialog.addEventListener("close", () => {
       const value = byId("note-text").value.trim();
       const { state } = this.store;
-      if (dialog.returnValue === "store" && value !== (state.note ?? "")) this.store.act({ kind: "note", value });
+      if (dialog.returnValue === "store" && value !== (state.note ?? ""))
+        this.store.act({ kind: "note", value });
     });
     byId("help").addEventListener("keydown", (event) => {
       if (event.key === "?") byId("help").close();

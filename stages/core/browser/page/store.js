@@ -126,7 +126,8 @@ export class Store extends EventTarget {
     const hopeless = error.status >= 400 && error.status < 500 && error.status !== 403;
     if (hopeless) return this.refused(item, error);
     item.tries += 1;
-    this.problem = error.status === 403 ? "the server was restarted: open its new address" : error.message;
+    this.problem =
+      error.status === 403 ? "the server was restarted: open its new address" : error.message;
     this.emit("saving");
     const wait = Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** (item.tries - 1));
     await new Promise((resolve) => {
@@ -144,7 +145,8 @@ export class Store extends EventTarget {
     const dropped = this.pending(item.n).length;
     this.queue = this.queue.filter(({ n }) => n !== item.n);
     this.take(current);
-    const actions = dropped === 1 ? "1 action of this tab was" : `${dropped} actions of this tab were`;
+    const actions =
+      dropped === 1 ? "1 action of this tab was" : `${dropped} actions of this tab were`;
     this.notice(`This sentence was changed in another tab; ${actions} not stored.`, true);
   }
 
@@ -238,7 +240,8 @@ function isUndo(action) {
 }
 
 function same(a, b) {
-  const alike = (x, r) => x.decided === b.referents[r].decided && equal(x.spans, b.referents[r].spans);
+  const alike = (x, r) =>
+    x.decided === b.referents[r].decided && equal(x.spans, b.referents[r].spans);
   const fields = ["status", "flag", "note"];
   return fields.every((field) => (a[field] || "") === (b[field] || "")) && a.referents.every(alike);
 }

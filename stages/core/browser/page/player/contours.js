@@ -59,7 +59,7 @@ function* columns(mask, height) {
   let x = -1;
   let spans = [];
   for (let i = 0; i < mask.length; i += 2) {
-    for (let start = mask[i]; start < mask[i + 1]; ) {
+    for (let start = mask[i]; start < mask[i + 1];) {
       const column = Math.floor(start / height);
       const end = Math.min(mask[i + 1], (column + 1) * height);
       if (column !== x) {

@@ -6,6 +6,7 @@ const BYTES_PER_PIXEL = 4;
 const BUDGET = 384 * 2 ** 20;
 const MOST_AHEAD = 90;
 const LOADS_AT_ONCE = 4; // of the 6 that browsers allow: actions and masks go past them
+const RETRY_MS = 2000;
 const SHARE_BEHIND = 0.2;
 
 export class FrameCache {
@@ -64,12 +65,6 @@ export class FrameCache {
     this.fill();
   }
 
-  /** Forget errors, so that the frames are tried again. */
-  retry() {
-    this.errors.clear();
-    this.fill();
-  }
-
   close() {
     this.closed = true;
     for (const load of this.loads.values()) load.abort();
@@ -81,8 +76,14 @@ export class FrameCache {
     if (this.closed) return;
     for (const frame of this.wanted) {
       if (this.loads.size >= LOADS_AT_ONCE) return;
-      if (!this.has(frame) && !this.loads.has(frame) && !this.errors.has(frame)) this.load(frame);
+      if (!this.has(frame) && !this.loads.has(frame) && !this.failed(frame)) this.load(frame);
     }
+  }
+
+  /** Whether a frame is not to be tried again yet. */
+  failed(frame) {
+    const error = this.errors.get(frame);
+    return error !== undefined && performance.now() - error.time < RETRY_MS;
   }
 
   async load(frame) {
@@ -94,7 +95,8 @@ export class FrameCache {
       if (this.closed) bitmap.close();
       else this.keep(frame, bitmap);
     } catch (error) {
-      if (!abort.signal.aborted) this.errors.set(frame, error);
+      if (!abort.signal.aborted)
+        this.errors.set(frame, Object.assign(error, { time: performance.now() }));
     }
     this.loads.delete(frame);
     if (this.closed) return;
@@ -103,6 +105,7 @@ export class FrameCache {
   }
 
   keep(frame, bitmap) {
+    this.errors.delete(frame);
     this.bitmaps.set(frame, bitmap);
     if (this.bitmaps.size <= this.fits) return;
     const wanted = new Set(this.wanted);

@@ -25,8 +25,12 @@ export class Overlay {
     this.video = video;
     const masks = (place) => (start, end) => `/api/${place}start=${start}&end=${end}`;
     const track = (place) => new MaskTrack(masks(place), video, this.redraw);
-    const known = state.referents.filter((referent) => referent.id !== null && referent.id !== undefined);
-    this.referents = known.map((_, r) => track(`video/${state.video}/mask/${r}?sentence=${state.n}&`));
+    const known = state.referents.filter(
+      (referent) => referent.id !== null && referent.id !== undefined,
+    );
+    this.referents = known.map((_, r) =>
+      track(`video/${state.video}/mask/${r}?sentence=${state.n}&`),
+    );
     const predicted = (one, p) => one && track(`sentence/${state.n}/prediction/${p}/masks?`);
     this.predictions = (state.predictions ?? []).map(predicted); // null without masks of this sentence
     this.prediction = Math.min(this.prediction, Math.max(0, this.predictions.length - 1));
@@ -75,13 +79,17 @@ export class Overlay {
       return;
     }
     const key = `${this.prediction} ${frame}`;
-    screen.drawComparison(remember(this.comparisons, key, () => this.compare(track, frame), MOST_COMPARISONS));
+    screen.drawComparison(
+      remember(this.comparisons, key, () => this.compare(track, frame), MOST_COMPARISONS),
+    );
   }
 
   /** Regions of a prediction against the masks of the referents that are meant in the frame. */
   compare(track, frame) {
     const { height } = this.video;
-    const meant = this.referents.filter((_, r) => contains(trueSpans(this.state.referents[r]), frame));
+    const meant = this.referents.filter((_, r) =>
+      contains(trueSpans(this.state.referents[r]), frame),
+    );
     const truth = unite(meant.map((t) => t.runs(frame) ?? new Int32Array()));
     const predicted = track.runs(frame) ?? new Int32Array();
     return {

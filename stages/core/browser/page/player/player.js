@@ -68,7 +68,8 @@ export class Player {
     if (!this.count) return;
     const [first, last] = this.range();
     const atEnd = direction > 0 ? this.wanted >= last : this.wanted <= first;
-    if (atEnd || this.wanted < first || this.wanted > last) this.wanted = direction > 0 ? first : last;
+    if (atEnd || this.wanted < first || this.wanted > last)
+      this.wanted = direction > 0 ? first : last;
     this.direction = direction;
     this.anchor();
     this.request();
@@ -91,7 +92,8 @@ export class Player {
 
   /** J and L: play in a direction, faster if it already plays that way. */
   shuttle(direction) {
-    if (this.direction === direction) this.setSpeed(SPEEDS.find((s) => s > this.speed) ?? this.speed);
+    if (this.direction === direction)
+      this.setSpeed(SPEEDS.find((s) => s > this.speed) ?? this.speed);
     else {
       this.setSpeed(1);
       this.play(direction);

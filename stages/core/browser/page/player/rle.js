@@ -12,7 +12,7 @@ const LARGEST_SHIFT = 30;
 /** Decode the counts string of a compressed COCO RLE to lengths of runs of zeros, ones, zeros, ... */
 export function decodeCounts(text) {
   const counts = [];
-  for (let at = 0; at < text.length; ) {
+  for (let at = 0; at < text.length;) {
     let value = 0;
     let shift = 0;
     let letter;
@@ -48,7 +48,7 @@ export function decodeRuns(text, size) {
 /** Pixels of a and b. */
 export function intersect(a, b) {
   const runs = [];
-  for (let i = 0, j = 0; i < a.length && j < b.length; ) {
+  for (let i = 0, j = 0; i < a.length && j < b.length;) {
     append(runs, Math.max(a[i], b[j]), Math.min(a[i + 1], b[j + 1]));
     if (a[i + 1] < b[j + 1]) i += 2;
     else j += 2;
@@ -76,18 +76,12 @@ export function subtract(a, b) {
 export function unite(masks) {
   if (masks.length === 1) return masks[0];
   const pairs = [];
-  for (const mask of masks) for (let i = 0; i < mask.length; i += 2) pairs.push([mask[i], mask[i + 1]]);
+  for (const mask of masks)
+    for (let i = 0; i < mask.length; i += 2) pairs.push([mask[i], mask[i + 1]]);
   pairs.sort((a, b) => a[0] - b[0]);
   const runs = [];
   for (const [start, end] of pairs) append(runs, start, end);
   return Int32Array.from(runs);
-}
-
-/** Number of pixels. */
-export function area(mask) {
-  let sum = 0;
-  for (let i = 0; i < mask.length; i += 2) sum += mask[i + 1] - mask[i];
-  return sum;
 }
 
 /** Append a run that does not start before the last one; runs that touch become one. */

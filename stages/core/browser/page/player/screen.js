@@ -25,7 +25,10 @@ export class Screen {
   /** Take the largest size of the video's proportions that the room has; say whether it changed. */
   fit() {
     const room = this.canvas.parentElement;
-    const scale = Math.min(room.clientWidth / this.video.width, room.clientHeight / this.video.height);
+    const scale = Math.min(
+      room.clientWidth / this.video.width,
+      room.clientHeight / this.video.height,
+    );
     const [width, height] = [this.video.width * scale, this.video.height * scale].map((side) =>
       Math.max(1, Math.floor(side)),
     );
@@ -52,7 +55,14 @@ export class Screen {
     context.imageSmoothingEnabled = !enlarged; // pixels of small frames stay as sharp as their masks
     context.imageSmoothingQuality = fast ? "low" : "high"; // twice the time without a GPU
     context.drawImage(bitmap, 0, 0, this.canvas.width, this.canvas.height);
-    context.setTransform(this.canvas.width / this.video.width, 0, 0, this.canvas.height / this.video.height, 0, 0);
+    context.setTransform(
+      this.canvas.width / this.video.width,
+      0,
+      0,
+      this.canvas.height / this.video.height,
+      0,
+      0,
+    );
   }
 
   drawError(text) {

@@ -42,7 +42,11 @@ export class Axis {
 
   /** Show more (factor > 1) or fewer frames, around one that stays in its place. */
   zoom(factor, around) {
-    const length = clamp((this.to - this.from) * factor, Math.min(LEAST_FRAMES, this.count), this.count);
+    const length = clamp(
+      (this.to - this.from) * factor,
+      Math.min(LEAST_FRAMES, this.count),
+      this.count,
+    );
     const share = (around - this.from) / (this.to - this.from);
     this.place(around - share * length, length);
   }
@@ -65,7 +69,8 @@ export class Axis {
 
   /** [[frame, label], ...] at round numbers of frames. */
   frameTicks() {
-    const step = FRAME_STEPS.find((s) => s * this.pixelsPerFrame >= LEAST_TICK_PIXELS) ?? this.count;
+    const step =
+      FRAME_STEPS.find((s) => s * this.pixelsPerFrame >= LEAST_TICK_PIXELS) ?? this.count;
     return this.ticks(step, (frame) => String(frame));
   }
 

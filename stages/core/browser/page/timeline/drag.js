@@ -29,7 +29,8 @@ export class Drag {
     if (event.button !== 0 || !this.timeline.store.state) return;
     event.currentTarget.setPointerCapture(event.pointerId);
     this.player.pause();
-    const row = event.currentTarget === this.timeline.lanesCanvas ? this.timeline.rowAt(event.offsetY) : null;
+    const row =
+      event.currentTarget === this.timeline.lanesCanvas ? this.timeline.rowAt(event.offsetY) : null;
     this.grabbed = this.grab(row, event);
     if (this.grabbed.kind === "scrub") this.player.seek(this.timeline.axis.frameAt(event.offsetX));
   }
@@ -37,7 +38,12 @@ export class Drag {
   /** Decide by the place of the pointer what moves with it. */
   grab(row, event) {
     const { axis, store } = this.timeline;
-    const grabbed = { kind: "scrub", x: event.offsetX, frame: axis.frameAt(event.offsetX), moved: false };
+    const grabbed = {
+      kind: "scrub",
+      x: event.offsetX,
+      frame: axis.frameAt(event.offsetX),
+      moved: false,
+    };
     if (row?.kind !== "lane") return grabbed;
     this.editor.select(row.referent);
     if (!store.editable || store.undoing) return grabbed;
@@ -87,7 +93,8 @@ export class Drag {
     this.cancel();
     if (!grabbed || grabbed.kind === "scrub") return;
     if (!grabbed.moved) this.player.seek(this.timeline.axis.frameAt(event.offsetX));
-    else if (preview && grabbed.n === this.timeline.store.open) this.editor.edit(grabbed.referent, preview.spans);
+    else if (preview && grabbed.n === this.timeline.store.open)
+      this.editor.edit(grabbed.referent, preview.spans);
   }
 
   cancel() {

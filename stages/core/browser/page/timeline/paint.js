@@ -11,8 +11,21 @@ const ROUTES = { language: "language", propagated: "propagated", prompted: "prom
 /** Colours of the page, read again when the theme changes. */
 export function readTheme() {
   const style = getComputedStyle(document.documentElement);
-  const names = ["text", "muted", "lane", "visible", "own", "proposal", "cursor", "rule", "current", "panel"];
-  return Object.fromEntries(names.map((name) => [name, style.getPropertyValue(`--${name}`).trim()]));
+  const names = [
+    "text",
+    "muted",
+    "lane",
+    "visible",
+    "own",
+    "proposal",
+    "cursor",
+    "rule",
+    "current",
+    "panel",
+  ];
+  return Object.fromEntries(
+    names.map((name) => [name, style.getPropertyValue(`--${name}`).trim()]),
+  );
 }
 
 /** Draws on one canvas with an axis; lengths are CSS pixels. */
@@ -45,7 +58,8 @@ export class Painter {
       context.strokeStyle = theme.rule;
       this.line(x, top + 3, x, bottom);
       context.fillStyle = colour;
-      if (x + 4 + context.measureText(label).width < axis.width) context.fillText(label, x + 4, bottom - 4);
+      if (x + 4 + context.measureText(label).width < axis.width)
+        context.fillText(label, x + 4, bottom - 4);
     }
   }
 
@@ -106,7 +120,8 @@ export class Painter {
       if (decided) this.fillSpan(span, row.top + 4, row.height - 8, theme.own);
       else this.hatchSpan(span, row.top + 4, row.height - 8, theme.proposal);
     }
-    if (row.before) for (const span of row.before) this.dashSpan(span, row.top + row.height - 2, theme.proposal);
+    if (row.before)
+      for (const span of row.before) this.dashSpan(span, row.top + row.height - 2, theme.proposal);
     if (!spans.length) this.note(row, mine ? "never" : row.empty);
     if (row.current) this.selection(row, editor, spans);
   }
@@ -140,7 +155,8 @@ export class Painter {
   strip(row) {
     const { theme } = this;
     for (const span of row.spans) {
-      if (row.kind === "source" || row.proposed) this.hatchSpan(span, row.top + 3, row.height - 6, theme.proposal);
+      if (row.kind === "source" || row.proposed)
+        this.hatchSpan(span, row.top + 3, row.height - 6, theme.proposal);
       else this.fillSpan(span, row.top + 4, row.height - 8, theme.muted);
     }
   }

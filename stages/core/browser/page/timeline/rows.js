@@ -27,7 +27,12 @@ export function buildRows(state, editor, session) {
   const truth = state.truth === false ? null : union(...state.referents.map(trueSpans));
   (state.predictions ?? []).forEach((prediction, p) => {
     const names = session.predictions.map((one) => one.name);
-    rows.push(...predictionRows(prediction, names[p], shortName(names[p], names), truth).map((row) => ({ ...row, prediction: p })));
+    rows.push(
+      ...predictionRows(prediction, names[p], shortName(names[p], names), truth).map((row) => ({
+        ...row,
+        prediction: p,
+      })),
+    );
   });
   let top = GAP;
   for (const row of rows) {
@@ -53,7 +58,8 @@ export function shortName(name, others) {
   const parts = name.split(/[/\\]/).filter(Boolean);
   const tail = (of, length) => of.split(/[/\\]/).filter(Boolean).slice(-length).join("/");
   let length = 1;
-  const taken = () => others.some((other) => other !== name && tail(other, length) === tail(name, length));
+  const taken = () =>
+    others.some((other) => other !== name && tail(other, length) === tail(name, length));
   while (length < parts.length && taken()) length += 1;
   return tail(name, length) || name;
 }
@@ -95,7 +101,8 @@ function laneWords(lane, viewing) {
 
 /** The proposal that a decided lane had, to be seen beside the decision. */
 function firstProposal(state, r, session) {
-  const only = session.mode === "annotate" && session.sources.length === 1 ? session.sources[0] : null;
+  const only =
+    session.mode === "annotate" && session.sources.length === 1 ? session.sources[0] : null;
   return only ? (state.lanes?.[only.id]?.[r] ?? null) : null;
 }
 
@@ -116,7 +123,9 @@ function sourceRows(state, r, session) {
 function predictionRows(prediction, name, label, truth) {
   if (!prediction) {
     const title = `${name}: no masks of this sentence`;
-    return [{ kind: "present", label, title, spans: [], truth: null, empty: "no masks of this sentence" }];
+    return [
+      { kind: "present", label, title, spans: [], truth: null, empty: "no masks of this sentence" },
+    ];
   }
   const { present, route, relevance, j } = prediction;
   const title = `${name}: a mask in ${describe(present)}`;

@@ -38,11 +38,6 @@ export function equal(a, b) {
   return a.length === b.length && a.every(([s, e], i) => s === b[i][0] && e === b[i][1]);
 }
 
-/** Number of frames in the spans. */
-export function total(spans) {
-  return spans.reduce((sum, [s, e]) => sum + e - s, 0);
-}
-
 /** Edges in order: {span, side: 0 start or 1 end, frame: the first or last frame inside}. */
 export function edges(spans) {
   return spans.flatMap(([s, e], span) => [

@@ -31,7 +31,9 @@ export class Timeline {
 
   /** Rebuild the rows of the open sentence. */
   refresh() {
-    this.rows = this.store.state ? buildRows(this.store.state, this.editor, this.store.session) : [];
+    this.rows = this.store.state
+      ? buildRows(this.store.state, this.editor, this.store.session)
+      : [];
     this.writeLabels();
     this.layout();
     this.scrollToCurrent();
@@ -49,7 +51,10 @@ export class Timeline {
   /** Adapt to the size of the window. */
   layout() {
     const height = heightOf(this.rows);
-    this.axis.width = Math.max(1, this.lanesCanvas.parentElement.clientWidth - this.labels.offsetWidth);
+    this.axis.width = Math.max(
+      1,
+      this.lanesCanvas.parentElement.clientWidth - this.labels.offsetWidth,
+    );
     resize(this.axisCanvas, this.axis.width, this.axisCanvas.parentElement.clientHeight);
     resize(this.lanesCanvas, this.axis.width, height);
     this.paint();
@@ -96,7 +101,8 @@ export class Timeline {
     const sideways = event.deltaX || (event.shiftKey ? event.deltaY : 0);
     const zooming = event.ctrlKey || event.currentTarget === this.axisCanvas;
     if (sideways && this.axis.zoomed) this.axis.pan(sideways / this.axis.pixelsPerFrame);
-    else if (zooming) this.axis.zoom(Math.exp(event.deltaY * WHEEL_ZOOM), this.axis.position(event.offsetX));
+    else if (zooming)
+      this.axis.zoom(Math.exp(event.deltaY * WHEEL_ZOOM), this.axis.position(event.offsetX));
     else return;
     event.preventDefault();
     this.paint();
@@ -153,7 +159,10 @@ function span(name, text) {
 
 function resize(canvas, width, height) {
   const ratio = window.devicePixelRatio || 1;
-  const [backingWidth, backingHeight] = [Math.round(width * ratio), Math.max(1, Math.round(height * ratio))];
+  const [backingWidth, backingHeight] = [
+    Math.round(width * ratio),
+    Math.max(1, Math.round(height * ratio)),
+  ];
   if (canvas.width !== backingWidth || canvas.height !== backingHeight) {
     [canvas.width, canvas.height] = [backingWidth, backingHeight];
     canvas.style.width = `${width}px`;
