@@ -34,6 +34,7 @@ test: $(READY)  ## Run the tests.
 
 test-slow: $(READY)  ## Run the tests that take minutes or gigabytes too.
 	$(PYTEST) -m slow --timeout 1800
+	TGL_FUZZ_EXAMPLES=200 $(PYTEST) --timeout 1800 $$(grep -lr "^from spoiling" tests --include=test_*.py)
 
 check: $(READY)  ## Format, lint, types and import direction.
 	$(BIN)/ruff format --check .

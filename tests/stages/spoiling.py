@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from schemas.errors import TglError
 
 QUICK = settings(
-    max_examples=int(os.environ.get("TGL_FUZZ_EXAMPLES", "40")),
+    max_examples=int(os.environ.get("TGL_FUZZ_EXAMPLES", "20")),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

@@ -71,8 +71,9 @@ NEVER = (inputs, parents, children)
 """Places that --force does not open."""
 OPENED = (others, foreign_folder, foreign_file)
 """Places that --force opens to an output of their kind."""
-QUICK = {(others, False), (foreign_folder, True), (foreign_file, True)}
-"""With these, and whether by a link, `make test` tries --force."""
+QUICK = ({(others, False), (foreign_file, True)}, {(foreign_folder, True), (foreign_file, False)})
+"""With these, and whether by a link, `make test` tries --force: the commands in turn, so that each
+replaces something once."""
 
 
 def link_to(target: Path, link: Path) -> Path:
@@ -117,16 +118,16 @@ def test_nothing_is_replaced(
 
 
 def cases() -> Iterator[object]:
-    """Places that --force opens, themselves and by a link."""
-    for place in OPENED:
-        for linked in (False, True):
-            slow = () if (place, linked) in QUICK else (pytest.mark.slow,)
-            shown = f"{place.__name__}-{'a link to it' if linked else 'itself'}"
-            yield pytest.param(place, linked, id=shown, marks=slow)
+    """Commands and places that --force opens, themselves and by a link."""
+    for row, name in enumerate(COMMANDS):
+        for place in OPENED:
+            for linked in (False, True):
+                slow = () if (place, linked) in QUICK[row % 2] else (pytest.mark.slow,)
+                shown = f"{name}-{place.__name__}-{'a link to it' if linked else 'itself'}"
+                yield pytest.param(name, place, linked, id=shown, marks=slow)
 
 
-@pytest.mark.parametrize(("place", "linked"), list(cases()))
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize(("name", "place", "linked"), list(cases()))
 def test_force_replaces_what_is_named_and_nothing_else(
     world: TinyWorld, before: States, tmp_path: Path, name: str, place: Place, linked: bool
 ) -> None:

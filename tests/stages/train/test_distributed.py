@@ -74,7 +74,7 @@ def test_two_processes_equal_one_with_a_doubled_batch(
     )
     halves = small(batch=2, **common)
     assert "2 steps" in launch(halves, inputs, tmp_path / "two", *python)
-    assert "up to date" in launch(halves, inputs, tmp_path / "two")
+    assert "up to date" in launch(halves, inputs, tmp_path / "two", *python)
     validated = ("valid_J", "valid_relevance_auc", "valid_relevance_ap_per_sentence")
     for name in ("loss", "mask", "dice", "relevance", "norm", "J", *validated):
         expected = pytest.approx(figures(tmp_path / "one", name), rel=TOLERANCE, abs=1e-6)
@@ -83,3 +83,11 @@ def test_two_processes_equal_one_with_a_doubled_batch(
     second = load_file(tmp_path / "two" / WEIGHTS_FILE)
     apart = max(float((first[key] - second[key]).abs().max()) for key in first)
     assert apart <= 2 * 2 * common["lr_new"]
+
+
+@pytest.mark.slow  # each of four interpreters loads torch
+def test_torchrun_itself_starts_them(inputs: TrainInputs, tmp_path: Path) -> None:
+    inputs = dataclasses.replace(inputs, valid=inputs.index)
+    config = small(batch=2, steps=2, mdp=False)
+    assert "2 steps" in launch(config, inputs, tmp_path / "out")
+    assert "up to date" in launch(config, inputs, tmp_path / "out")

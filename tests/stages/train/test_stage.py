@@ -294,16 +294,11 @@ def guided(monkeypatch: pytest.MonkeyPatch) -> list[torch.Tensor]:
 def test_without_mdp_no_frame_takes_the_agnostic_path(
     run_stage: Run, inputs: TrainInputs, tmp_path: Path, guided: list[torch.Tensor]
 ) -> None:
-    run_stage(STAGE, small(mdp=False), inputs, tmp_path / "out")
-    assert len(guided) == 4
-    assert all(batch.all() for batch in guided)
-
-
-def test_with_mdp_frames_outside_the_moment_take_it(
-    run_stage: Run, inputs: TrainInputs, tmp_path: Path, guided: list[torch.Tensor]
-) -> None:
-    run_stage(STAGE, small(), inputs, tmp_path / "out")
-    assert not all(batch.all() for batch in guided)
+    for mdp in (False, True):
+        guided.clear()
+        run_stage(STAGE, small(mdp=mdp, steps=2), inputs, tmp_path / str(mdp))
+        assert len(guided) == 2
+        assert all(batch.all() for batch in guided) == (not mdp)
 
 
 @pytest.mark.parametrize("switches", [BASE, {"sampling": "moment"}])
@@ -344,19 +339,20 @@ def test_a_killed_run_goes_on_to_identical_weights(
     assert_same_run(tmp_path / "whole", tmp_path / "killed")
 
 
-@pytest.mark.parametrize("after", [1, 3])
 def test_an_interrupted_run_goes_on_to_identical_weights(
-    run_stage: Run, inputs: TrainInputs, tmp_path: Path, after: int
+    run_stage: Run, inputs: TrainInputs, tmp_path: Path
 ) -> None:
     config = small(valid_every=2, valid_expressions=2)
     valid = dataclasses.replace(inputs, valid=inputs.index)
     run_stage(STAGE, config, valid, tmp_path / "whole")
-    with pytest.raises(KeyboardInterrupt):
-        run_stage(STAGE, config, valid, tmp_path / "cut", progress=Interrupting(after))
-    run_stage(STAGE, config, valid, tmp_path / "cut")
-    assert_same_run(tmp_path / "whole", tmp_path / "cut")
-    assert same(tmp_path / "whole" / "best", tmp_path / "cut" / "best")
-    assert len(list((tmp_path / "cut").rglob("best*"))) == 1
+    for after in (1, 3):
+        cut = tmp_path / f"cut after {after}"
+        with pytest.raises(KeyboardInterrupt):
+            run_stage(STAGE, config, valid, cut, progress=Interrupting(after))
+        run_stage(STAGE, config, valid, cut)
+        assert_same_run(tmp_path / "whole", cut)
+        assert same(tmp_path / "whole" / "best", cut / "best")
+        assert len(list(cut.rglob("best*"))) == 1
 
 
 def test_a_damaged_state_is_told_and_training_starts_again(

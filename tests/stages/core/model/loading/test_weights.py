@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -157,8 +156,9 @@ def absurd_copy(whole: Path, copy: Path, change: Callable[[dict[str, Any]], None
 
 
 def test_an_absurd_configuration_takes_neither_time_nor_memory(
-    checkpoint: Path, backbone: Backbone, tmp_path: Path
+    checkpoint: Path, backbone: Backbone, tmp_path: Path, python: list[str]
 ) -> None:
+    """In its own process, whose memory is measured."""
     (checkpoint / "receipt.json").unlink()
     backbone.sam.save_pretrained(tmp_path / "whole")
     folders = [
@@ -176,9 +176,7 @@ def test_an_absurd_configuration_takes_neither_time_nor_memory(
         )
         for number, (field, value, _) in enumerate(ABSURD_BACKBONES)
     ]
-    done = subprocess.run(
-        [sys.executable, "-c", _BOUNDED, *folders], capture_output=True, timeout=120
-    )
+    done = subprocess.run([*python, "-c", _BOUNDED, *folders], capture_output=True, timeout=120)
     assert done.returncode == 0, done.stderr.decode()
     *lines, grown, seconds = done.stdout.decode().splitlines()
     messages = [""] * len(ABSURD) + [message for _, _, message in ABSURD_BACKBONES]
