@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import shutil
 import subprocess
@@ -106,6 +107,20 @@ def test_a_video_becomes_an_overlay_masks_and_spans(
             assert (listed == saved).all()
             inside = any(start <= frame < end for start, end in entry["visible"])
             assert inside == saved.any()
+            assert entry["boxes"][frame] == box_of(saved)
+            assert (entry["confidence"][frame] is None) or 0 <= entry["confidence"][frame] <= 1
+        assert entry["objects"] == []  # a checkpoint tells no objects apart
+    assert document["seconds"] == [frame / 5 for frame in range(FRAMES)]
+    lines = table.read_text().splitlines()
+    assert [json.loads(line.rstrip(",")) for line in lines[2:-1]] == document["sentences"]
+
+
+def box_of(mask: np.ndarray) -> list[int] | None:
+    """The half-open box of a mask."""
+    rows, columns = np.nonzero(mask)
+    if not rows.size:
+        return None
+    return [int(n) for n in (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)]
 
 
 def test_an_overlay_keeps_the_times_of_a_variable_rate(checkpoint: Path, tmp_path: Path) -> None:
@@ -157,6 +172,7 @@ def test_a_folder_of_images_becomes_a_gif_and_a_table(
 ) -> None:
     options = ("--checkpoint", checkpoint, "--table", tmp_path / "found.parquet", "--fps", "4")
     succeed(images, tmp_path / "out.gif", *options)
+    succeed(images, tmp_path / "o.png", *options[:3], tmp_path / "found.csv")
     with Image.open(tmp_path / "out.gif") as image:
         assert image.n_frames == 3
         assert image.info["duration"] == 250
@@ -166,7 +182,15 @@ def test_a_folder_of_images_becomes_a_gif_and_a_table(
     for row in rows:
         rle = {"size": [row["height"], row["width"]], "counts": row["counts"]}
         assert coco.area(rle) == row["area"]
+        box = box_of(coco.decode(rle))
+        assert [row[name] for name in ("x0", "y0", "x1", "y1")] == (box or [None] * 4)
+        assert row["seconds"] is None  # images have no rate
     assert any(row["in_moment"] for row in rows)
+    with (tmp_path / "found.csv").open(newline="") as file:
+        text = list(csv.DictReader(file))
+    assert list(text[0]) == list(rows[0])
+    assert [row["counts"].encode() for row in text] == [row["counts"] for row in rows]
+    assert [row["x0"] for row in text] == ["" if r["x0"] is None else str(r["x0"]) for r in rows]
 
 
 def test_a_rotated_image_of_a_phone_is_shown_upright(checkpoint: Path, tmp_path: Path) -> None:
@@ -245,7 +269,7 @@ def test_strange_names_and_long_sentences_pass(
     ("options", "sentences", "message"),
     [
         (["-o", "out.avi"], SENTENCES, "'out.avi' does not end in .mp4, .gif or .png"),
-        (["--table", "x.csv"], SENTENCES, "'x.csv' does not end in .json or .parquet"),
+        (["--table", "x.txt"], SENTENCES, "'x.txt' does not end in .json, .csv, .parquet"),
         ([], ["  "], "SENTENCE: is empty"),
     ],
 )

@@ -5,9 +5,12 @@ from __future__ import annotations
 import signal
 import subprocess
 import threading
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 import pytest
 from click.testing import Result
@@ -90,11 +93,16 @@ def test_a_file_a_folder_and_a_pipe_give_the_same_masks(
     assert not left
 
 
-def test_tables_agree_with_the_masks(clip: Path, checkpoint: Path, tmp_path: Path) -> None:
-    masks, table = tmp_path / "masks", tmp_path / "found.parquet"
+@pytest.mark.parametrize("suffix", [".parquet", ".csv"])
+def test_tables_agree_with_the_masks(
+    clip: Path, checkpoint: Path, tmp_path: Path, suffix: str
+) -> None:
+    masks, table = tmp_path / "masks", tmp_path / f"found{suffix}"
     done = run(clip, checkpoint, tmp_path / "o.mp4", "--masks", masks, "--table", table)
     assert done.exit_code == 0, repr(done.exception)
-    rows = pq.read_table(table).to_pylist()
+    typed = pa_csv.ConvertOptions(column_types={"name": pa.string(), "counts": pa.binary()})
+    read = partial(pa_csv.read_csv, convert_options=typed)
+    rows = (pq.read_table if suffix == ".parquet" else read)(table).to_pylist()
     known = read_table(masks / PROPAGATION_TABLE, PROPAGATION).to_pylist()
     assert len(rows) == len(known) == FRAMES * len(SENTENCES)
     for row, other in zip(rows, known, strict=True):
@@ -105,7 +113,11 @@ def test_tables_agree_with_the_masks(clip: Path, checkpoint: Path, tmp_path: Pat
         assert np.array_equal(coco.decode(rle) > 0, mask)
         assert row["area"] == other["mask_area"] == mask.sum()
         assert (other["video_id"], other["expression_id"]) == ("clip", str(number))
-        assert (other["frame"], other["relevance"]) == (row["frame"], row["relevance"])
+        assert (other["frame"], other["relevance"]) == (
+            row["frame"],
+            pytest.approx(row["relevance"]),
+        )
+        assert row["seconds"] == pytest.approx(row["frame"] / FPS)
         assert row["in_moment"] == (other["route"] == "language")
 
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -86,6 +87,7 @@ def test_every_tier_gives_masks_of_every_sentence_and_frame(
         for mask, rle in zip(union, entry["masks"], strict=True):
             listed = np.zeros((HEIGHT, WIDTH)) if rle is None else coco.decode(rle)
             assert (mask == listed).all()
+        check_objects(entry, masks / "ObjectMasks" / "a" / str(number), own)
         line = next(x for x in output.splitlines() if x.startswith(f'"{SENTENCES[number]}": '))
         if not own:
             assert line.endswith(": nothing found")
@@ -98,6 +100,19 @@ def test_every_tier_gives_masks_of_every_sentence_and_frame(
     assert receipt is not None
     assert receipt.stage == "assemble"
     assert {path.name for path in tmp_path.iterdir()} == {"masks", "t.json", "o.mp4"}
+
+
+def check_objects(entry: dict[str, Any], images: Path, objects: list[dict[str, Any]]) -> None:
+    """The table has each object's own masks and score."""
+    found = {one["object"]: one for one in entry["objects"]}
+    assert found.keys() == {row["anno_id"] for row in objects}
+    for row in objects:
+        one = found[row["anno_id"]]
+        assert one["confidence"] == row["score"]
+        for frame, rle in enumerate(one["masks"]):
+            numbers = np.asarray(Image.open(images / f"{frame:05d}.png"))
+            listed = np.zeros((HEIGHT, WIDTH)) if rle is None else coco.decode(rle)
+            assert ((numbers == row["number"]) == listed).all()
 
 
 def check_masks(masks: Path, sentence: str, numbers: set[int]) -> np.ndarray:

@@ -9,7 +9,7 @@ from schemas.layouts import FRAMES_TABLE
 from stages.core.engine.execute import release
 from stages.tools.render.timestamps import FrameTimes
 from stages.tools.segment.frame_source import find_frame_source
-from stages.tools.segment.outputs.results import read_results, summary_line
+from stages.tools.segment.outputs.results import even_times, read_results, summary_line
 from stages.tools.segment.outputs.segments import write_segments
 from stages.tools.segment.pipeline import FRAMES
 from stages.tools.segment.request import SegmentResult
@@ -43,12 +43,13 @@ def segment_offline(run: SegmentRun) -> SegmentResult:
             video, results = read_results(artifacts.index, artifacts.masks.path)
             with system_errors(request.out):
                 shutil.copyfile(drawn, overlay)
-            if table is not None:
-                with system_errors(request.table):
-                    write_segments(table, video, results, artifacts.masks.path)
             times = FrameTimes(pipeline.work / FRAMES / FRAMES_TABLE).of_video(
                 video.video_id, video.frame_names
             )[1]
+            if table is not None:
+                seconds = times or even_times(video.num_frames, video.fps)
+                with system_errors(request.table):
+                    write_segments(table, video, results, artifacts.masks.path, seconds)
             if request.masks is None:
                 release(artifacts.masks)
         if request.masks is not None:  # right before the files

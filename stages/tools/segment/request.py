@@ -16,8 +16,8 @@ from stages.tools.segment.prompts.records import MaskImage, Prompt
 STDIN = "-"
 CHECKPOINT, PROMPTS, ZERO_SHOT = "checkpoint", "prompts", "zero-shot"
 """Ways from a video to masks: a trained model; prompts by hand and a tracker; public models."""
-JSON = ".json"
-TABLE_SUFFIXES = (JSON, ".parquet")
+JSON, CSV = ".json", ".csv"
+TABLE_SUFFIXES = (JSON, CSV, ".parquet")
 
 
 @dataclass(frozen=True)
@@ -108,10 +108,10 @@ class SegmentRequest:
 
 
 def check_suffix(table: Path) -> None:
-    """Raise ConfigError unless a table's name ends in .json or .parquet."""
+    """Raise ConfigError unless a table's name ends in .json, .csv or .parquet."""
     if table.suffix not in TABLE_SUFFIXES:
         raise ConfigError(
-            f"{table.name!r} does not end in {' or '.join(TABLE_SUFFIXES)}", where="--table"
+            f"{table.name!r} does not end in {', '.join(TABLE_SUFFIXES)}", where="--table"
         )
 
 

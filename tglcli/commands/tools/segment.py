@@ -101,7 +101,8 @@ _Masks = Annotated[
 _Table = Annotated[
     Path | None,
     typer.Option(
-        help="File for moments and masks (COCO RLE): .json, or .parquet also with --online."
+        help="File for moments, boxes and masks (COCO RLE) per frame: .json, .csv or .parquet; "
+        "with --online the last two."
     ),
 ]
 _Moments = Annotated[

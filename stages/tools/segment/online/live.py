@@ -26,7 +26,7 @@ from stages.propagate.stage import STAGE
 from stages.propagate.work import load_model
 from stages.tools.segment.frame_source import find_frame_source, image_names
 from stages.tools.segment.online.stream import MakeSegmenter, StreamOutputs, StreamRun
-from stages.tools.segment.request import SegmentRequest, SegmentResult, check_sentences
+from stages.tools.segment.request import JSON, SegmentRequest, SegmentResult, check_sentences
 from stages.tools.segment.run import SegmentRun
 from stages.tools.segment.trained import (
     checkpoint_of,
@@ -132,9 +132,10 @@ def _check_suffixes(request: SegmentRequest) -> None:
             f"{request.out.name!r} cannot be written frame by frame; --online writes an .mp4",
             where="--out",
         )
-    if request.table is not None and request.table.suffix != ".parquet":
+    if request.table is not None and request.table.suffix == JSON:
         raise ConfigError(
-            f"{request.table.name!r} cannot be written frame by frame; --online writes a .parquet",
+            f"{request.table.name!r} cannot be written frame by frame; --online writes .csv or "
+            ".parquet",
             where="--table",
         )
 

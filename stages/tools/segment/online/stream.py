@@ -46,7 +46,8 @@ MOST_MOMENTS = 20
 
 MakeSegmenter = Callable[[tuple[int, int]], OnlineSegmenter]
 """Makes the segmenter for frames of (H, W)."""
-Sink = Callable[[FrameResult], None]
+Sink = Callable[[FrameResult, float | None], None]
+"""Takes the result of a frame, and its time in seconds if it is known."""
 
 
 @dataclass(frozen=True)
@@ -214,9 +215,9 @@ class StreamRun:
             clock: makes times of their time stamps; None if they have none.
         """
         for image, stamp, result in segmented:
-            for sink in sinks:
-                sink(result)
             now = None if clock is None else clock.add(stamp)
+            for sink in sinks:
+                sink(result, now)
             self._count(result, now)
             task.advance()
             yield _SegmentedFrame(image, now, result)
@@ -236,7 +237,7 @@ class StreamRun:
             (root / self._name / name).mkdir(parents=True)
         table = stack.enter_context(propagation_table(root / PROPAGATION_TABLE))
 
-        def save(result: FrameResult) -> None:
+        def save(result: FrameResult, _: float | None) -> None:
             for name, mask in zip(names, result.masks, strict=True):
                 path = mask_path(root, self._name, name, self._stream.name(result.frame))
                 with system_errors(path):
@@ -251,9 +252,11 @@ class StreamRun:
             return
         table = stack.enter_context(segments_table(outputs.table))
 
-        def add(result: FrameResult) -> None:
+        def add(result: FrameResult, now: float | None) -> None:
+            if now is None and self._stream.fps:
+                now = result.frame / self._stream.fps
             name = self._stream.name(result.frame)
-            table.add(frame_segments(self._name, self._sentences, result, name))
+            table.add(frame_segments(self._name, self._sentences, result, name, now))
 
         yield add
 

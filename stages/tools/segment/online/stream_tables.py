@@ -13,7 +13,8 @@ from schemas.parquet import TableWriter
 from schemas.tables import PROPAGATION
 from schemas.vocabulary import LANGUAGE
 from stages.propagate.online.frame_result import FrameResult
-from stages.tools.segment.outputs.segments import segment_rows, segments_writer
+from stages.tools.segment.outputs.results import probability
+from stages.tools.segment.outputs.segments import SegmentRows, segments_writer
 
 FRAMES_PER_GROUP = 256
 """Frames whose rows are buffered and written together."""
@@ -57,7 +58,7 @@ def propagation_table(path: Path) -> Iterator[BufferedTable]:
 
 @contextmanager
 def segments_table(path: Path) -> Iterator[BufferedTable]:
-    """Open the table of `tgl segment --table x.parquet` for a stream."""
+    """Open the table of `tgl segment --table` for a stream."""
     with segments_writer(path) as writer:
         table = BufferedTable(path, writer.write_table)
         yield table
@@ -65,16 +66,22 @@ def segments_table(path: Path) -> Iterator[BufferedTable]:
 
 
 def frame_segments(
-    video_id: str, sentences: Sequence[str], result: FrameResult, name: str
+    video_id: str,
+    sentences: Sequence[str],
+    result: FrameResult,
+    name: str,
+    seconds: float | None,
 ) -> pa.Table:
     """Rows of one frame in the table of moments and masks."""
     count = len(sentences)
-    return segment_rows(
-        video_id,
+    return SegmentRows(
         sentences,
+        [None] * count,
         [result.frame] * count,
         [name] * count,
-        in_moment=[route == LANGUAGE for route in result.routes],
-        relevance=result.relevance,
-        masks=result.masks,
-    )
+        [seconds] * count,
+        [route == LANGUAGE for route in result.routes],
+        result.relevance,
+        [probability(float(score)) for score in result.scores],
+        result.masks,
+    ).table(video_id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,8 @@ from stages.core.media.spans import Span, spans_of
 from stages.core.media.timed_video import end_time
 
 Seconds = tuple[float, float]
+_LARGEST_LOGIT = 500.0
+"""Beyond it the probability is 0 or 1 in any case, and the exponential overflows."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,7 @@ class SentenceResult:
     Attributes:
         expression: the sentence.
         relevance: probability that the sentence is true in a frame, per frame.
+        confidence: probability that the object is in a frame, per frame; None without a track.
         moments: half-open spans of the frames on the language path.
         areas: pixels of the mask, per frame.
         prompted: it is an object that was prompted by hand, and has no moments.
@@ -34,6 +38,7 @@ class SentenceResult:
 
     expression: Expression
     relevance: tuple[float | None, ...]
+    confidence: tuple[float | None, ...]
     moments: tuple[Span, ...]
     areas: tuple[int, ...]
     prompted: bool = False
@@ -59,12 +64,20 @@ def read_results(index_folder: Path, preds: Path) -> tuple[Video, list[SentenceR
             SentenceResult(
                 expression,
                 tuple(row["relevance"] for row in own),
+                tuple(probability(row["object_score"]) for row in own),
                 tuple(spans_of([row["route"] == LANGUAGE for row in own])),
                 tuple(row["mask_area"] for row in own),
                 any(row["route"] == PROMPTED for row in own),
             )
         )
     return video, results
+
+
+def probability(score: float | None) -> float | None:
+    """The probability of a logit, an object score of SAM 2; None for None or NaN."""
+    if score is None or math.isnan(score):
+        return None
+    return 1 / (1 + math.exp(-max(-_LARGEST_LOGIT, min(score, _LARGEST_LOGIT))))
 
 
 def summary_line(
@@ -97,6 +110,11 @@ def summary_line(
 def even_seconds(spans: Sequence[Span], fps: float | None) -> list[Seconds]:
     """Start and end of spans of frames at a constant rate; empty if it is not known."""
     return [(start / fps, end / fps) for start, end in spans] if fps else []
+
+
+def even_times(frames: int, fps: float | None) -> list[float | None]:
+    """The time of each frame at a constant rate; None where it is not known."""
+    return [frame / fps if fps else None for frame in range(frames)]
 
 
 def describe_moments(

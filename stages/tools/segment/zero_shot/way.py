@@ -79,7 +79,8 @@ class ZeroShot:
         candidates = self._ground(pipeline, some)
         tracks = self._track(pipeline, some, candidates)
         moments = self._judge(pipeline, tracks)
-        objects = NO_OBJECTS if request.masks is None else PALETTE
+        wanted = request.masks is not None or request.table is not None
+        objects = PALETTE if wanted else NO_OBJECTS
         from stages.zero_shot.assemble.stage import STAGE
 
         made = between.run(
