@@ -97,6 +97,13 @@ def test_two_tabs(index: Path, tmp_path: Path, serve: Serve, visit: Visit) -> No
     assert "1 action of this tab was not stored" in second.text("#notice")
     second.press("0")
     assert second.lanes() == [[], None]
+    # An action that was stored but whose answer was lost is sent again, and is no conflict.
+    second.tab.route("**/actions", lambda route: (route.fetch(), route.abort()), times=1)
+    second.expected += ("ERR_FAILED",)
+    second.press("2", "w")
+    assert second.lanes() == [[], [[5, 30]]]
+    assert second.text("#notice") == ""
+    assert second.state("store.state.revision") == 3
 
 
 def test_mouse_and_touch(index: Path, tmp_path: Path, serve: Serve, visit: Visit) -> None:

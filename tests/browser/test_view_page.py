@@ -58,7 +58,7 @@ def test_prediction_against_truth(
     index: Path, predictions: Path, serve: Serve, visit: Visit
 ) -> None:
     server = serve("view", index, "--preds", predictions)
-    page = visit(f"{server.address}#s=0&t=6")
+    page = visit(f"{server.address}#s=a/0&t=6")  # as the report links
     assert page.state("player.shown") == 6
     assert page.drawn_number() == 6
     page.until("() => window.tgl.overlay.trouble(6) === null")

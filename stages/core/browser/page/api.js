@@ -11,7 +11,7 @@ export class ServerError extends Error {
 
 /** GET an address; return the decoded JSON. */
 export async function getJson(path) {
-  return (await request(path, {})).json();
+  return body(await request(path, {}));
 }
 
 /** GET an address; return the bytes. */
@@ -20,9 +20,10 @@ export async function getBlob(path, signal) {
 }
 
 /** POST a JSON body; return the decoded JSON of the answer. */
-export async function postJson(path, body) {
+export async function postJson(path, value) {
   const headers = { "Content-Type": "application/json" };
-  return (await request(path, { method: "POST", headers, body: JSON.stringify(body) })).json();
+  const options = { method: "POST", headers, body: JSON.stringify(value) };
+  return body(await request(path, options));
 }
 
 async function request(path, options) {
@@ -34,6 +35,16 @@ async function request(path, options) {
     throw new ServerError("the server does not answer", 0);
   }
   if (answer.ok) return answer;
-  const body = await answer.json().catch(() => null);
-  throw new ServerError(body?.error ?? `the server answers ${answer.status}`, answer.status, body);
+  const refusal = await answer.json().catch(() => null);
+  const reason = refusal?.error ?? `the server answers ${answer.status}`;
+  throw new ServerError(reason, answer.status, refusal);
+}
+
+/** The JSON of an answer; one that was cut off counts as none. */
+async function body(answer) {
+  try {
+    return await answer.json();
+  } catch {
+    throw new ServerError("the server's answer was cut off", 0);
+  }
 }

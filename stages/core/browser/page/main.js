@@ -52,7 +52,7 @@ export class Page {
     writeHelp(byId("help-keys"), this.keyboard.commands);
     this.listen();
     const [n, frame] = this.address();
-    const first = this.store.byNumber.has(n) ? n : this.firstOpen();
+    const first = n ?? this.firstOpen();
     if (first !== undefined) await this.go(first, frame);
   }
 
@@ -170,8 +170,8 @@ export class Page {
     if (bitmap) {
       this.screen.drawFrame(bitmap, this.player.playing);
       if (this.store.state) this.overlay.draw(this.screen, frame, this.editor.referent);
-    } else {
-      const reason = this.player.frames.error(frame)?.message ?? "dropped from memory";
+    } else if (this.player.frames.error(frame)) {
+      const reason = this.player.frames.error(frame).message;
       this.screen.drawError(`Frame ${frame} cannot be shown: ${reason}`);
     }
     this.panel.writeTrouble();
@@ -200,12 +200,15 @@ export class Page {
     this.paint();
   }
 
-  /** [number of the sentence, frame] of the address, as in #s=12&t=40; null where missing. */
+  /**
+   * [number of the sentence, frame] of the address, null where missing or unknown.
+   *
+   * The sentence is a number, or VIDEO/EXPRESSION as in the report: #s=12&t=40, #s=video/3&t=40.
+   */
   address() {
     const values = new URLSearchParams(location.hash.slice(1));
-    return ["s", "t"].map((name) =>
-      /^\d+$/.test(values.get(name) ?? "") ? Number(values.get(name)) : null,
-    );
+    const frame = values.get("t") ?? "";
+    return [this.store.find(values.get("s") ?? ""), /^\d+$/.test(frame) ? Number(frame) : null];
   }
 
   /** Keep the address up to date, so that a reload comes back here; not for every frame that passes. */
@@ -232,7 +235,7 @@ export class Page {
     });
     window.addEventListener("hashchange", () => {
       const [n, frame] = this.address();
-      if (store.byNumber.has(n)) this.go(n, frame);
+      if (n !== null) this.go(n, frame);
     });
     window.addEventListener("focus", () => store.wake());
     window.addEventListener("beforeunload", (event) => {

@@ -101,6 +101,7 @@ export class Panel {
   /** The number of the frame that is drawn, and whether it is in a moment. */
   writeFrame() {
     const { player, video, editor } = this.page;
+    if (player.shown === null) byId("frame").textContent = "loading";
     if (player.shown === null || !video) return;
     const time = video.fps ? ` · ${seconds(player.shown / video.fps, 2)}` : "";
     byId("frame").textContent = `frame ${player.shown} of 0–${video.frames - 1}${time}`;

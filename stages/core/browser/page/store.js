@@ -21,7 +21,8 @@ export class Store extends EventTarget {
     this.open = null; // number of the open sentence
     this.saved = new Map(); // number -> state as the server has it
     this.queue = []; // actions that are not stored yet: {n, action, seconds, tries}
-    this.problem = null;
+    this.problem = null; // why the first of them could not be stored
+    this.draining = false;
     this.watch = new Stopwatch();
     this.waking = null;
   }
@@ -33,6 +34,13 @@ export class Store extends EventTarget {
     this.sentences = rows.map((row) => sentenceOf(row, video));
     this.byNumber = new Map(this.sentences.map((sentence) => [sentence.n, sentence]));
     this.emit("list");
+  }
+
+  /** Number of a sentence given as a number or as VIDEO/EXPRESSION, null if there is none. */
+  find(text) {
+    if (/^\d+$/.test(text)) return this.byNumber.has(Number(text)) ? Number(text) : null;
+    const named = ({ videoName, id }) => `${videoName}/${id}` === text;
+    return this.sentences.find(named)?.n ?? null;
   }
 
   get editable() {
@@ -49,7 +57,9 @@ export class Store extends EventTarget {
   /** Make a sentence that was loaded the open one. */
   show(state) {
     const { n } = state;
-    if (!this.pending(n).length) this.saved.set(n, state);
+    const known = this.saved.get(n);
+    const newer = !known || state.revision >= known.revision; // else it was asked for before an action
+    if (newer && !this.pending(n).length) this.saved.set(n, state);
     for (const old of this.saved.keys()) {
       if (old !== n && !this.pending(old).length) this.saved.delete(old);
     }
@@ -94,8 +104,11 @@ export class Store extends EventTarget {
   async drain() {
     if (this.draining) return;
     this.draining = true;
-    while (this.queue.length) await this.sendFirst();
-    this.draining = false;
+    try {
+      while (this.queue.length) await this.sendFirst();
+    } finally {
+      this.draining = false;
+    }
   }
 
   async sendFirst() {
@@ -147,7 +160,9 @@ export class Store extends EventTarget {
     this.take(current);
     const actions =
       dropped === 1 ? "1 action of this tab was" : `${dropped} actions of this tab were`;
-    this.notice(`This sentence was changed in another tab; ${actions} not stored.`, true);
+    const { text } = this.byNumber.get(item.n) ?? current;
+    const which = item.n === this.open ? "This sentence" : `"${text}"`;
+    this.notice(`${which} was changed in another tab; ${actions} not stored.`, true);
   }
 
   async refused(item, error) {
