@@ -55,6 +55,14 @@ class ScoreConfig(Settings):
         low=NO_REPORT,
         high=500,
     )
+    row_images: int = setting(
+        1000,
+        "Number of rows of the report's table that show frames when opened, those of lowest J&F; "
+        "some 12 kB each.",
+        low=0,
+        high=100_000,
+        omit_default=True,
+    )
 
 
 @dataclass(frozen=True)

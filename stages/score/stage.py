@@ -147,6 +147,6 @@ def _write(
     if config.pictures != NO_REPORT:
         from stages.score.report.page import report_page  # loads Pillow
 
-        page = report_page(summary, videos, scores, frames, inputs.preds, config.pictures, runtime)
+        page = report_page(summary, videos, scores, frames, inputs, config, runtime)
         write_text_atomic(out.path / REPORT_FILE, page)
     return summary

@@ -100,6 +100,7 @@ def lines(
         axis: name of the position.
     """
     drawn = []
+    lowest = min((values[-1] for _, _, values in series if len(values)), default=0)
     for (name, positions, values), kind in zip(series, ("first", "second"), strict=False):
         points = [
             (_x(place), _y(value / top)) for place, value in zip(positions, values, strict=True)
@@ -108,8 +109,10 @@ def lines(
         last = points[-1] if points else (_LEFT, _base())
         drawn.append(f'<polyline class="line {kind}" points="{path}"/>')
         if name:
-            x = last[0] - (20 if kind == "first" else 4)
-            drawn.append(_text(x, last[1] - 6, name, "end", f"mark {kind}"))
+            below = len(series) > 1 and len(values) and values[-1] == lowest
+            drawn.append(
+                _text(last[0], last[1] + (16 if below else -6), name, "end", f"mark {kind}")
+            )
     ticks = "".join(
         _text(_LEFT - 6, _y(tick) + 4, _short(_PERCENT * top * tick), "end")
         + f'<line class="grid" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{_y(tick):.1f}" '

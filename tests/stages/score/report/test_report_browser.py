@@ -48,6 +48,25 @@ type("GREEN");
 note("filtered");
 type("");
 note("cleared");
+const button = document.querySelector("#scores tbody .open");
+button.click();
+const opened = document.querySelector("#scores tbody .detail");
+seen.opened = {
+  tiles: opened.querySelectorAll(".tile").length,
+  images: opened.querySelectorAll(".tile img").length,
+  worst: opened.querySelectorAll(".tile.worst").length,
+  bars: opened.querySelectorAll(".spark .bar").length,
+  text: opened.querySelector(".view").textContent,
+};
+button.click();
+seen.closed = document.querySelectorAll("#scores tbody .detail").length;
+document.getElementById("address").value = "http://127.0.0.1:8765/?token=x#s=1";
+button.click();
+seen.link = document.querySelector("#scores tbody .detail a").getAttribute("href");
+document.getElementById("address").value = "https://example.org/";
+button.click();
+button.click();
+seen.foreign = document.querySelectorAll("#scores tbody .detail a").length;
 const result = document.createElement("pre");
 result.id = "seen";
 result.textContent = JSON.stringify({place, ...seen});
@@ -72,6 +91,14 @@ def test_the_table_sorts_and_filters(mevis, predictions, run_stage, tmp_path):
     assert found is not None, done.stdout[-2000:]
     seen = json.loads(html.unescape(found[1]))
     place = seen.pop("place")
+    opened, link = seen.pop("opened"), seen.pop("link")
+    frames = opened.pop("bars")  # 3 of video b, 6 of video a
+    tiles = min(frames, 5)
+    assert frames in (3, 6)
+    assert (opened["tiles"], opened["images"], opened["worst"]) == (tiles, 2 * tiles, 1)
+    assert "tgl view INDEX --preds" in opened["text"]
+    assert (seen.pop("closed"), seen.pop("foreign")) == (0, 0)
+    assert re.fullmatch(r"http://127\.0\.0\.1:8765/\?token=x#s=[ab]/\d&t=\d", link)
     shares = {step: [float(row[place]) for row in state["rows"]] for step, state in seen.items()}
     assert len(set(shares["loaded"])) > 1
     assert shares["once"] == sorted(shares["loaded"])
