@@ -86,8 +86,7 @@ class TrainConfig(SegmenterConfig, ModelConfig, LossConfig):
     batch: int = setting(4, "Clips per batch and process.", low=1)
     sentences_per_clip: int = setting(
         1,
-        "Sentences that share the encoded frames of a clip. The relevance head learns from the "
-        "first, for which the frames are drawn.",
+        "Sentences of its video that each encoded clip serves.",
         low=1,
         omit_default=True,
     )

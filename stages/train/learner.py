@@ -36,7 +36,7 @@ class ClipBatch:
         guided: bool (E, T), frames of the language path.
         relevant: bool (E, T), labels of the relevance loss.
         targets: float (E, T, s, s), the share of each pixel that the target covers.
-        weight: float (E,) of each sentence in the relevance loss.
+        weight: float (E, T) of each frame in the relevance loss.
         hidden: bool (E, T, 6), neighbours that the adapter does not see.
     """
 

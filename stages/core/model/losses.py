@@ -33,7 +33,7 @@ def clip_losses(
         targets: bool or float (E, T, H', W') of any size, or (E, T, s, s) already resized.
         relevant: (E, T) bool for the relevance head; None leaves the term out.
         config: weights.
-        weight: (E,), see :func:`relevance_loss`.
+        weight: (E, T), see :func:`relevance_loss`.
 
     Returns:
         Scalars "mask", "dice", "iou", "object", "heatmap", "relevance" (unless left out), "total".
@@ -123,19 +123,19 @@ def _dice(overlap: Tensor, size: Tensor) -> Tensor:
 
 
 def relevance_loss(logits: Tensor, relevant: Tensor, weight: Tensor | None) -> Tensor:
-    """Cross-entropy of the relevance head, weighted by sentence.
+    """Cross-entropy of the relevance head, weighted by frame.
 
-    The sum is divided by the number of all sentences, so that one has the same effect whatever else
+    The sum is divided by the number of all frames, so that one has the same effect whatever else
     is in its batch, and batches that are split over processes have that of one batch.
 
     Args:
         logits: (E, T).
         relevant: (E, T) bool.
-        weight: (E,) of the sentences, 0 where a clip says nothing about relevance; None: 1.
+        weight: (E, T) of the frames, 0 where a clip says nothing about relevance; None: 1.
     """
     loss = F.binary_cross_entropy_with_logits(logits, relevant.to(logits.dtype), reduction="none")
     if weight is not None:
-        loss = loss * weight.unsqueeze(1)
+        loss = loss * weight
     return loss.mean()
 
 

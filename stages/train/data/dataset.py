@@ -24,6 +24,7 @@ from stages.core.model.backbones.preprocess import resize_frames
 from stages.train.config import SHIFT, TrainConfig
 from stages.train.data.augment import ColourChange, mirrored_sentence, names_colour
 from stages.train.data.clips import ClipRules, draw_run, move_borders, random_clip, sample_generator
+from stages.train.data.companions import CompanionBalance, VideoSentences, choose_companions
 from stages.train.data.law import ClipLaw
 from stages.train.data.stills import Drift
 from stages.train.data.stored_rows import StoredRows
@@ -71,7 +72,7 @@ class Sample:
         member: number of the index that the clip is from.
         still: whether its video has one frame. All of it is relevant then, which says nothing
             about telling moments from the rest: the relevance loss leaves such clips out.
-        weight: of the sentence in the relevance loss, see ``ClipDataset.clip``.
+        weight: float (T,) of the frames in the relevance loss, see ``ClipDataset.clip``.
     """
 
     video_id: str
@@ -85,9 +86,9 @@ class Sample:
     relevant: Tensor
     guided: Tensor
     hidden: Tensor
+    weight: Tensor
     member: int = 0
     still: bool = False
-    weight: float = 1.0
 
     @property
     def name(self) -> SentenceName:
@@ -139,7 +140,7 @@ class ClipDataset(Dataset[Sample]):
     def __getstate__(self) -> dict[str, object]:
         """The state without open files, for a worker's copy; the law is fitted before."""
         if self._config.sampling == "moment":
-            _ = self.law
+            _ = self.law, self._balance
         return {k: v for k, v in self.__dict__.items() if k not in ("index", "texts")}
 
     @cached_property
@@ -159,6 +160,23 @@ class ClipDataset(Dataset[Sample]):
             if self.index.videos[expression.video_id].num_frames > 1
         ]
         return ClipLaw.fit(moments, self._rules)
+
+    @cached_property
+    def _balance(self) -> CompanionBalance | None:
+        """Weights of the other sentences of a clip; None if there are none or no law."""
+        if self._config.sampling != "moment" or self._config.sentences_per_clip == 1:
+            return None
+        videos = [video for video in self.index.videos.values() if video.num_frames > 1]
+        sentences = [(video, self.index.expressions_of(video.video_id)) for video in videos]
+        known = [
+            VideoSentences(
+                np.stack([self._relevant(expression, video) for expression in found]),
+                np.array([bool(expression.anno_ids) for expression in found]),
+            )
+            for video, found in sentences
+            if found
+        ]
+        return CompanionBalance.fit(known, self.law, self._config.sentences_per_clip - 1)
 
     def expression(self, position: int) -> Expression:
         """The sentence of a clip; every epoch is a new permutation of the index's sentences.
@@ -181,14 +199,16 @@ class ClipDataset(Dataset[Sample]):
     def clip(self, number: int, position: int) -> tuple[Sample, ...]:
         """The sentences of the clip with a number in the run, which decides its random numbers.
 
-        The frames are drawn for the first one. Only with it, the timing of a clip says nothing
-        about relevance (see ``law``); with the others it does, so they are not judged by it.
+        The frames are drawn for the first one: with it, the timing of a clip says nothing about
+        relevance (see ``law``). With the others it would, but for the weights of their frames (see
+        ``companions``).
 
         Args:
             position: see :meth:`expression`.
 
         Returns:
-            as many as are configured; where the video has fewer that fit, they repeat.
+            as many as are configured; where the video has fewer that fit, they repeat, and
+            repeated ones have no weight.
         """
         rng = sample_generator(self._config.seed, _CLIP_STREAM, number)
         drawn = self.expression(position)
@@ -211,7 +231,12 @@ class ClipDataset(Dataset[Sample]):
                 else sample_generator(self._config.seed, _CLIP_STREAM, number, place)
             )
             sample = self._sample(expression, text, video, frames, flipped, drift, own)
-            samples.append(replace(sample, weight=0.0 if place else sample.weight * len(chosen)))
+            if expression in chosen[:place]:
+                sample = replace(sample, weight=torch.zeros_like(sample.weight))
+            elif place and self._balance is not None and not sample.still:
+                weight = self._balance.weights(frames, sample.relevant.numpy())
+                sample = replace(sample, weight=torch.from_numpy(weight))
+            samples.append(sample)
         samples[0] = replace(samples[0], pixels=pixels, rows=rows)
         return tuple(samples)
 
@@ -248,31 +273,24 @@ class ClipDataset(Dataset[Sample]):
             hidden=torch.from_numpy(
                 rng.random((len(frames), COMPARED)) < self._config.hidden_neighbours
             ),
+            weight=torch.full((len(frames),), 0.0 if still else 1.0),
             member=self._member,
             still=still,
-            weight=0.0 if still else 1.0,
         )
 
     def _companions(
         self, drawn: Expression, video: Video, frames: np.ndarray, number: int
     ) -> list[Expression]:
-        """Further sentences of a clip: of the same video, with a relevant frame in it or no target.
-
-        Without either, no frame would be guided, and nothing would be remembered.
-        """
+        """Further sentences of a clip, of the same video."""
         wanted = self._config.sentences_per_clip - 1
-        if not wanted:
-            return []
-        fitting = [
-            other
-            for other in self.index.expressions_of(video.video_id)
-            if other.key != drawn.key
-            and (not other.anno_ids or relevant_frames(self._moments(other, video), frames).any())
-        ]
+        others = [e for e in self.index.expressions_of(video.video_id) if e.key != drawn.key]
+        if not wanted or not others:
+            return [drawn] * wanted
+        fitting = [relevant_frames(self._moments(e, video), frames).any() for e in others]
+        targeted = [bool(e.anno_ids) for e in others]
         rng = sample_generator(self._config.seed, _COMPANION_STREAM, number)
-        places = rng.permutation(len(fitting))[:wanted]
-        chosen = [fitting[place] for place in places]
-        return list(islice(cycle([*chosen, drawn]), wanted))
+        chosen = choose_companions(np.array(fitting), np.array(targeted), wanted, rng)
+        return list(islice(cycle([*(others[place] for place in chosen), drawn]), wanted))
 
     def _moments(self, expression: Expression, video: Video) -> Mapping[str | None, Spans]:
         """Spans by referent; the whole video if they are unknown or must not be used."""

@@ -49,8 +49,8 @@ class ClipLaw:
         patterns: int64 (P, T), places of a clip's frames relative to its first.
         regular: bool (P,), patterns with one stride; the others have irregular gaps.
         weights: float64 (P, T), logits that each place adds to an offset where it is relevant.
-        imbalance: largest difference between the rate at which a place is relevant and the mean
-            rate.
+        imbalance: largest difference between the rate at which a place is relevant and `rate`.
+        rate: at which every place of every pattern is relevant.
     """
 
     rules: ClipRules
@@ -58,6 +58,7 @@ class ClipLaw:
     regular: np.ndarray
     weights: np.ndarray
     imbalance: float
+    rate: float
 
     @staticmethod
     def fit(moments: Sequence[np.ndarray], rules: ClipRules) -> ClipLaw:
@@ -70,9 +71,9 @@ class ClipLaw:
         patterns, regular = clip_patterns(rules)
         moments = _thinned([m for m in moments if len(m) >= rules.frames])
         if not moments:  # every clip repeats all frames of its video
-            return ClipLaw(rules, patterns[:1], regular[:1], np.zeros((1, rules.frames)), 0.0)
+            return ClipLaw(rules, patterns[:1], regular[:1], np.zeros((1, rules.frames)), 0.0, 0.0)
         fits = [_Fit.of(moments, pattern, rules) for pattern in patterns]
-        rate = fits[0].rates(np.zeros(rules.frames)).mean()
+        rate = float(fits[0].rates(np.zeros(rules.frames)).mean())
         solved = [fit.solve(rate) for fit in fits]
         kept = [row for row, (_, error) in enumerate(solved) if row == 0 or error <= TOLERANCE]
         return ClipLaw(
@@ -81,6 +82,7 @@ class ClipLaw:
             regular[kept],
             np.stack([solved[row][0] for row in kept]),
             max(solved[row][1] for row in kept),
+            rate,
         )
 
     def draw(self, relevant: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -96,11 +98,40 @@ class ClipLaw:
         if length < self.rules.frames:
             return stretch(np.arange(length), self.rules.frames)
         number = self._pattern(length, rng)
-        pattern = self.patterns[number]
-        offsets, labels, prior = _offsets(relevant, pattern, self.rules)
+        offsets, odds = self.odds(relevant, number)
+        summed = odds.cumsum()
+        offset = offsets[np.searchsorted(summed, rng.random() * summed[-1], side="right")]
+        return self.patterns[number] + offset
+
+    def odds(self, relevant: np.ndarray, number: int) -> tuple[np.ndarray, np.ndarray]:
+        """Offsets of a pattern in a video that it fits: int64 (O,), and their odds, float64 (O,).
+
+        Args:
+            relevant: as in :meth:`draw`.
+            number: of the pattern.
+        """
+        offsets, labels, prior = _offsets(relevant, self.patterns[number], self.rules)
         logits = prior + labels @ self.weights[number]
-        summed = np.exp(logits - logits.max()).cumsum()
-        return pattern + offsets[np.searchsorted(summed, rng.random() * summed[-1], side="right")]
+        return offsets, np.exp(logits - logits.max())
+
+    def pattern_chances(self, length: int) -> np.ndarray:
+        """Float64 (P,): the chance of each pattern in a video of `length` frames.
+
+        They sum to 1, or are 0 where the video is shorter than a clip.
+        """
+        fitting = _fits(self.patterns, length)
+        shares = {False: self.rules.spread, True: 1 - self.rules.spread}
+        kinds = {kind: fitting & (self.regular == kind) for kind in shares}
+        chances = np.zeros(len(fitting))
+        for kind, fits in kinds.items():
+            alone = not kinds[not kind].any()
+            chances[fits] = (1.0 if alone else shares[kind]) / max(1, fits.sum())
+        return chances
+
+    def pattern_of(self, frames: np.ndarray) -> int | None:
+        """The number of the pattern that drew `frames`; None if the video was too short for any."""
+        found = np.flatnonzero((self.patterns == frames - frames[0]).all(axis=1))
+        return int(found[0]) if len(found) else None
 
     def _pattern(self, length: int, rng: np.random.Generator) -> int:
         """Draw the number of a pattern for a video of some length."""

@@ -119,7 +119,7 @@ def _batches(
         guided=torch.from_numpy(np.tile(guided, (e, 1))),
         relevant=torch.zeros(e, t, dtype=torch.bool),
         targets=torch.zeros(e, t, masks, masks),
-        weight=torch.zeros(e),
+        weight=torch.zeros(e, t),
         hidden=torch.zeros(e, t, COMPARED, dtype=torch.bool),
         frames=frames.repeat_interleave(shape.sentences, dim=0),
     )

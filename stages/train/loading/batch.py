@@ -31,7 +31,7 @@ class LoadedClips:
         guided: bool (E, T), frames of the language path.
         relevant: bool (E, T), labels of the relevance loss.
         targets: uint8 (E, T, s, s), see ``Sample.targets``.
-        weight: float (E,) of each sentence in the relevance loss.
+        weight: float (E, T) of each frame in the relevance loss.
         hidden: bool (E, T, 6), neighbours that the adapter does not see.
     """
 
@@ -87,7 +87,7 @@ class LoadedClips:
             guided=torch.stack([sample.guided for sample in samples]),
             relevant=torch.stack([sample.relevant for sample in samples]),
             targets=torch.stack([sample.targets for sample in samples]),
-            weight=torch.tensor([sample.weight for sample in samples]),
+            weight=torch.stack([sample.weight for sample in samples]),
             hidden=torch.stack([sample.hidden for sample in samples]),
         )
 

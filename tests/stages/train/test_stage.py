@@ -173,7 +173,7 @@ def test_accumulated_batches_are_one_large_batch(
         assert one == pytest.approx(two, rel=1e-4), name
 
 
-def test_sentences_of_a_clip_learn_masks_and_leave_relevance_to_the_first(
+def test_all_sentences_of_a_clip_learn_masks_and_relevance(
     run_stage: Run, inputs: TrainInputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Clock, "waited", 0.5)
@@ -185,8 +185,8 @@ def test_sentences_of_a_clip_learn_masks_and_leave_relevance_to_the_first(
         line = progress.warnings[-1]
         assert line.startswith("the network waited for data 50% of the time: ")
         found[sentences] = {name: history(out, name)[0] for name in ("relevance", "mask", "dice")}
-    assert found[2]["relevance"] == pytest.approx(found[1]["relevance"], rel=1e-5)
-    assert found[2]["mask"] != pytest.approx(found[1]["mask"], rel=1e-3)
+    for name in ("relevance", "mask", "dice"):
+        assert found[2][name] != pytest.approx(found[1][name], rel=1e-4), name
 
 
 def test_windows_come_at_every_kth_step(

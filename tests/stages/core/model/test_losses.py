@@ -119,19 +119,23 @@ def test_negative_weights_are_refused() -> None:
         LossConfig(dice_weight=-1)
 
 
-def test_weights_decide_which_clips_the_relevance_loss_counts() -> None:
+def test_weights_decide_which_frames_the_relevance_loss_counts() -> None:
     torch.manual_seed(0)
     logits = torch.randn(4, 3, requires_grad=True)
     relevant = torch.rand(4, 3) > HALF
-    weight = torch.tensor([1.0, 0.0, 0.0, 2.0])
+    weight = torch.tensor([[1.0, 1.0, 0.5], [0.0] * 3, [0.0] * 3, [2.0, 0.0, 2.0]])
     counted = weight > 0
     loss = relevance_loss(logits, relevant, weight)
     loss.backward()
     assert logits.grad is not None
     assert (logits.grad[~counted] == 0).all()
     assert (logits.grad[counted] != 0).all()
-    each = [relevance_loss(logits[[i]], relevant[[i]], None).item() for i in range(4)]
-    assert loss.item() == pytest.approx((each[0] + 2 * each[3]) / 4)
+    each = [
+        [relevance_loss(logits[i, t], relevant[i, t], None).item() for t in range(3)]
+        for i in range(4)
+    ]
+    expected = each[0][0] + each[0][1] + each[0][2] / 2 + 2 * (each[3][0] + each[3][2])
+    assert loss.item() == pytest.approx(expected / 12)
     # Two halves of a batch, as two processes have them, count like the whole.
     halves = [
         relevance_loss(logits[i : i + 2], relevant[i : i + 2], weight[i : i + 2]) for i in (0, 2)
@@ -141,7 +145,7 @@ def test_weights_decide_which_clips_the_relevance_loss_counts() -> None:
 
 def test_the_relevance_loss_of_no_clip_has_a_gradient_of_zero() -> None:
     logits = torch.randn(2, 3, requires_grad=True)
-    relevance_loss(logits, torch.ones(2, 3).bool(), torch.zeros(2)).backward()
+    relevance_loss(logits, torch.ones(2, 3).bool(), torch.zeros(2, 3)).backward()
     assert logits.grad is not None
     assert not logits.grad.any()
 

@@ -154,15 +154,17 @@ def test_frames_come_at_the_training_size_and_masks_at_that_of_the_losses(
 def test_a_clip_shares_its_frames_among_sentences(inputs: TrainInputs) -> None:
     """The first is what it is alone; the others have labels and targets of their own."""
     alone, data = dataset(inputs, flip=0.0), dataset(inputs, flip=0.0, sentences_per_clip=3)
-    own = set()
+    own, distinct = set(), 0
     for number in range(MANY):
         first, *others = data.clip(number, number)
         single = alone[number]
         for name in ("pixels", "targets", "relevant", "guided", "hidden"):
             assert torch.equal(getattr(first, name), getattr(single, name)), name
         assert first.name == single.name
-        assert [first.weight, *(other.weight for other in others)] == [3.0, 0.0, 0.0]
-        assert len({sample.expression_id for sample in (first, *others)}) == 3
+        assert (first.weight == 1).all()
+        met = {sample.expression_id for sample in (first, *others)}
+        assert len(met) in (2, 3)  # one repeats where too few have a moment in the clip
+        distinct += len(met) == 3
         for other in others:
             assert other.pixels is None
             assert other.video_id == first.video_id
@@ -176,17 +178,21 @@ def test_a_clip_shares_its_frames_among_sentences(inputs: TrainInputs) -> None:
                     truth = FULL * expected_target(tuple(acting), frame)
                     assert (other.targets[place].numpy() == truth).all()
     assert own == {("0", True), ("1", True), ("2", False), ("3", True)}
+    assert distinct > MANY / 2
 
 
 def _text(sample: Sample) -> str:
     return SENTENCES[sample.expression_id][0]
 
 
-def test_sentences_repeat_where_a_video_has_too_few(inputs: TrainInputs) -> None:
+def test_sentences_repeat_without_weight_where_a_video_has_too_few(inputs: TrainInputs) -> None:
     for sample in (dataset(inputs, sentences_per_clip=7).clip(n, n) for n in range(8)):
         assert len(sample) == 7
-        assert 2 <= len({one.expression_id for one in sample}) <= 4
-        assert sum(one.weight for one in sample) == 7
+        met: set[str] = set()
+        for one in sample:
+            assert bool(one.weight.any()) == (one.expression_id not in met)
+            met.add(one.expression_id)
+        assert 2 <= len(met) <= 4
 
 
 def test_a_clip_is_mirrored_only_if_all_its_sentences_can_be(inputs: TrainInputs) -> None:
