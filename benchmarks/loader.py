@@ -14,11 +14,12 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import os
+import re
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import reduce
 from pathlib import Path
 
@@ -46,6 +47,13 @@ OVERLAP_STEPS = 80
 WARM_BATCHES = 16
 HALF = 0.5
 MEBIBYTE = 2**20
+REST_SECONDS = 2.0
+"""Workers that use no CPU time for so long have loaded all that they may."""
+PRIVATE, FORKED = "private", "its part of what it was forked with"
+MAPPED_TEXTS, FILES = "mapped texts", "libraries"
+MAPPING = r"^[0-9a-f]+-[0-9a-f]+ \S+ \S+ \S+ \d+ *(.*)$"
+"""The first line of a mapping in /proc/PID/smaps; its group is the file."""
+SHARED_TENSORS = ("/dev/shm", "/torch_")
 PARTS = ("cpu", "memory", "ranks", "overlap")
 
 
@@ -167,24 +175,74 @@ def dense_weights(source: int) -> np.ndarray:
 
 
 def measure_memory(root: Path, _: int) -> None:
-    """Memory of a worker beyond its batches, with texts mapped and copied."""
+    """Memory of workers beyond their batches, with texts mapped and copied.
+
+    At most while they load, with the frames of one clip, and at rest, by kind of memory.
+    """
     data = make_data(root / "memory", videos=1700, frames=60, sentences=14, words=14, files=2)
     print("memory of a worker beyond its batches (PSS without the shared memory of batches):")
     for name, mapped in (("copied", False), ("mapped", True)):
-        numbers = BatchNumbers(0, 24, 1, 0, 1)
+        numbers = BatchNumbers(0, 64, 1, 0, 1)
         batches = load_batches(clips_of(data, mapped=mapped), numbers, WORKERS, LoadedClips.of)
-        for _ in range(16):
+        for _ in range(WARM_BATCHES):
             next(batches)
-        found = [own_memory(child.pid) for child in multiprocessing.active_children() if child.pid]
-        print(f"  texts {name}: {', '.join(f'{value:.0f}' for value in sorted(found))} MiB")
+        workers = [child.pid for child in multiprocessing.active_children() if child.pid]
+        loading = loading_memory(batches, workers)
+        resting = [memory_by_kind(worker) for worker in workers]
         batches.close()
+        print(f"  texts {name}, MiB of each: {shown(loading)} at most while loading", end="")
+        print(f", {shown([sum(kinds.values()) for kinds in resting])} at rest, of it")
+        for kind in resting[0]:
+            print(f"    {shown([kinds[kind] for kinds in resting])} {kind}")
 
 
-def own_memory(process: int | None) -> float:
+def loading_memory(batches: Iterator[LoadedClips], workers: Sequence[int]) -> list[float]:
+    """Most MiB of each worker while it loads, until all have loaded ahead and rest."""
+    most = [0.0] * len(workers)
+    for _ in range(WARM_BATCHES):
+        next(batches)
+        most = [max(m, own_memory(w)) for m, w in zip(most, workers, strict=True)]
+    used = -1.0
+    while used != (used := sum(map(cpu_seconds, workers))):
+        most = [max(m, own_memory(w)) for m, w in zip(most, workers, strict=True)]
+        time.sleep(REST_SECONDS)
+    return most
+
+
+def cpu_seconds(process: int) -> float:
+    """CPU time of a process so far, in clock ticks."""
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return float(fields[11]) + float(fields[12])
+
+
+def own_memory(process: int) -> float:
     """MiB of a process: its own, and its part of what it shares, without shared tensors."""
     lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()[1:]
     values = {name: int(rest.split()[0]) for name, rest in (line.split(":") for line in lines)}
     return (values["Pss_Anon"] + values["Pss_File"]) * 1024 / MEBIBYTE
+
+
+def memory_by_kind(process: int) -> dict[str, float]:
+    """MiB of a process as :func:`own_memory`, by kind."""
+    kinds = dict.fromkeys((PRIVATE, FORKED, MAPPED_TEXTS, FILES), 0)
+    found = re.split(MAPPING, Path(f"/proc/{process}/smaps").read_text(), flags=re.MULTILINE)[1:]
+    for path, text in zip(found[::2], found[1::2], strict=True):
+        if path.startswith(SHARED_TENSORS):
+            continue
+        values = {key: int(value) for key, value in re.findall(r"^(\w+): +(\d+) kB", text, re.M)}
+        if path.endswith(MAPPED_SUFFIX):
+            kinds[MAPPED_TEXTS] += values["Pss"]
+        elif path.startswith("/"):
+            kinds[FILES] += values["Pss"]
+        else:
+            kinds[PRIVATE] += values["Private_Dirty"]
+            kinds[FORKED] += values["Pss"] - values["Private_Dirty"]
+    return {kind: value / 1024 for kind, value in kinds.items()}
+
+
+def shown(values: Sequence[float]) -> str:
+    """Numbers in ascending order."""
+    return ", ".join(f"{value:.0f}" for value in sorted(values))
 
 
 # --- many ranks -------------------------------------------------------------------------------

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import shlex
 import shutil
 import subprocess
+import sys
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import typer.main
-from mevis_mini import FRAMES, SENTENCES, write_mevis
+from mevis_mini import FRAMES, SENTENCES, MevisMini
+from real_models import save_roberta, save_sam2
 from refcoco_mini import RefcocoMini
 from safetensors.torch import load_file
 
 from schemas.layouts import WEIGHTS_FILE
 from schemas.receipts import read_receipt
+from stages.core.model.backbones.presets import sam21_preset
 from tglcli.main import app
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -34,14 +39,13 @@ torchrun() { printf '%s\\n' "torchrun $*"; }
 STAND_IN = """\
 #!/bin/sh
 case "$1" in
-precompute-text) set -- "$@" --encoder hash --dim 16 ;;
+precompute-text) set -- "$@" {encoding} ;;
 train)
-  case "$*" in *--init*) ;; *) set -- "$@" --backbone toy ;; esac
+  case "$*" in *--init*) ;; *) set -- "$@" --backbone {backbone} ;; esac
   set -- "$@" --clip-frames 2 --relevant-frames 1 --batch 1 --steps 2 --warmup 1 --track-steps 2 \\
-    --adapter-width 16 --adapter-heads 2 --valid-frames 2 --device cpu --workers 1 ;;
+    --valid-frames 2 --device cpu --workers 1 {sizes} ;;
 propagate) set -- "$@" --devices cpu ;;
 esac
-echo "$@" >> {log}
 exec {tgl} "$@"
 """
 LAUNCHER = """\
@@ -50,39 +54,63 @@ while [ "$1" != tglcli ]; do shift; done
 shift
 exec {bin}/tgl "$@"
 """
+MOST_BYTES = 12e9
+KIBIBYTE = 1024
 
 
-@pytest.fixture
-def downloads(tmp_path: Path) -> Path:
-    """A folder with the downloads, as the page wants them."""
-    write_mevis(tmp_path / "mevis")
+def write_downloads(folder: Path, mevis: MevisMini) -> Path:
+    """Write a folder with the downloads, as the page wants them."""
+    mevis.write(folder / "mevis")
     for name, by in (
         ("refcoco", ("unc", "google")),
         ("refcoco+", ("unc",)),
         ("refcocog", ("umd",)),
     ):
-        mini = RefcocoMini(tmp_path / name)
+        mini = RefcocoMini(folder / name)
         for person in by:
             mini.write(by=person)
-    (tmp_path / "coco").mkdir()
-    (tmp_path / "refcoco" / "train2014").rename(tmp_path / "coco" / "train2014")
+    (folder / "coco").mkdir()
+    (folder / "refcoco" / "train2014").rename(folder / "coco" / "train2014")
     for name in ("refcoco+", "refcocog"):
-        shutil.rmtree(tmp_path / name / "train2014")
-    return tmp_path
+        shutil.rmtree(folder / name / "train2014")
+    return folder
 
 
 @pytest.fixture
-def environment(tmp_path: Path, forked: str) -> dict[str, str]:
-    """Programs `tgl` and `torchrun` that take small settings; the commands go to `commands`."""
-    bin_folder = tmp_path / "bin"
+def downloads(tmp_path: Path) -> Path:
+    return write_downloads(tmp_path, MevisMini())
+
+
+def programs(folder: Path, tgl: str, **settings: str) -> dict[str, str]:
+    """Programs `tgl` and `torchrun` that take small settings.
+
+    Args:
+        tgl: the command that runs.
+        settings: what stands in STAND_IN for encoder, backbone and sizes.
+
+    Returns:
+        the environment in which they are found.
+    """
+    bin_folder = folder / "bin"
     bin_folder.mkdir()
-    tgl = STAND_IN.format(log=shlex.quote(str(tmp_path / "commands")), tgl=forked)
-    for name, text in (("tgl", tgl), ("torchrun", LAUNCHER.format(bin=bin_folder))):
+    stand_in = STAND_IN.format(tgl=tgl, **settings)
+    for name, text in (("tgl", stand_in), ("torchrun", LAUNCHER.format(bin=bin_folder))):
         (bin_folder / name).write_text(text)
         (bin_folder / name).chmod(0o755)
     path = f"{bin_folder}{os.pathsep}{os.environ['PATH']}"
     own = {"PATH": path, "PYTHONPATH": str(ROOT), "NO_COLOR": "1", "OMP_NUM_THREADS": "1"}
     return os.environ | own
+
+
+@pytest.fixture
+def environment(tmp_path: Path, forked: str) -> dict[str, str]:
+    return programs(
+        tmp_path,
+        forked,
+        encoding="--encoder hash --dim 16",
+        backbone="toy",
+        sizes="--adapter-width 16 --adapter-heads 2",
+    )
 
 
 def page_script() -> str:
@@ -111,11 +139,16 @@ def written(text: str) -> list[list[str]]:
     return [shlex.split(line) for line in lines if line.startswith(("tgl ", "torchrun "))]
 
 
-def check_zip(folder: Path) -> None:
+def check_zip(folder: Path, environment: dict[str, str], frames: int = FRAMES) -> None:
+    """The zip has every mask of the server's split, and nothing that the server refuses."""
     with zipfile.ZipFile(folder / "mevis-valid.zip") as archive:
-        names = set(archive.namelist())
-    frames = [f"{frame:05d}.png" for frame in range(FRAMES)]
-    assert names == {f"valid_0/{key}/{name}" for key in SENTENCES for name in frames}
+        names = archive.namelist()
+    masks = [f"{frame:05d}.png" for frame in range(frames)]
+    assert sorted(names) == sorted(f"valid_0/{key}/{name}" for key in SENTENCES for name in masks)
+    meta = "mevis/valid/meta_expressions.json"
+    command = ["tgl", "check", "mevis-valid.zip", "--meta", meta, "--json"]
+    report = json.loads(run(command, folder, environment))
+    assert report["faults"] == []
 
 
 needs_make = pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
@@ -145,7 +178,7 @@ def test_the_page_leads_to_the_zip_and_leaves_the_makefile_nothing_to_do(
     downloads: Path, environment: dict[str, str]
 ) -> None:
     printed = run(["bash", "-ec", page_script()], downloads, environment)
-    check_zip(downloads)
+    check_zip(downloads, environment)
     for run_name in ("valid_u-annotated", "valid_u-predicted"):
         assert run_name in printed.split("tgl table")[-1]
         summary = json.loads((downloads / "scores" / run_name / "summary.json").read_text())
@@ -161,13 +194,42 @@ def test_the_page_leads_to_the_zip_and_leaves_the_makefile_nothing_to_do(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(5400)
+def test_the_page_leads_to_the_zip_with_models_of_real_size(
+    tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
+    """SAM 2.1 base-plus at 1024 px and RoBERTa-base with random weights, and TGL's own sizes."""
+    mevis = MevisMini(frames=3, scale=8)
+    downloads = write_downloads(tmp_path, mevis)
+    sentences = [text for text, *_ in SENTENCES.values()]
+    environment = programs(
+        downloads,
+        f"{sys.executable} -m tglcli",
+        encoding=f"--encoder {save_roberta(tmp_path / 'roberta-base', sentences)} --device cpu",
+        backbone=str(save_sam2(tmp_path / "sam2.1-base-plus", "base-plus")),
+        sizes="",
+    )
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    printed = run(["bash", "-ec", page_script()], downloads, environment)
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    seconds = used.ru_utime + used.ru_stime - before.ru_utime - before.ru_stime
+    record_property("CPU seconds", round(seconds))
+    record_property("peak bytes of a process", used.ru_maxrss * KIBIBYTE)
+    assert used.ru_maxrss * KIBIBYTE < MOST_BYTES
+    check_zip(downloads, environment, mevis.frames)
+    assert all(name in printed for name in ("valid_u-annotated", "valid_u-predicted"))
+    config = json.loads((downloads / "checkpoint/tgl/config.json").read_text())
+    assert config["backbone"]["image_size"] == sam21_preset("base-plus").image_size
+
+
+@pytest.mark.slow
 @needs_make
 @pytest.mark.parametrize("more", [[], ["FREEZE=--freeze backbone.sam", "GPUS=1"]])
 def test_the_makefile_leads_to_the_zip(
     downloads: Path, environment: dict[str, str], more: list[str]
 ) -> None:
     run(["make", "-f", str(MAKEFILE), *more], downloads, environment)
-    check_zip(downloads)
+    check_zip(downloads, environment)
     receipt = read_receipt(downloads / "checkpoint/tgl")
     assert receipt is not None
     weights = load_file(downloads / "checkpoint/tgl" / WEIGHTS_FILE)

@@ -14,17 +14,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 from pycocotools import mask as coco
-from tokenizers import Tokenizer, models, pre_tokenizers, processors
-from transformers import PreTrainedTokenizerFast, RobertaConfig, RobertaModel
+from real_models import save_roberta, save_sam2
 
 from schemas.layouts import HISTORY_TABLE
 from schemas.parquet import read_table
 from schemas.tables import HISTORY, PROPAGATION
-from stages.core.model.backbones.families import build_backbone
-from stages.core.model.backbones.presets import sam21_preset
 
 pytestmark = pytest.mark.slow
 
@@ -63,22 +59,7 @@ def split(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def roberta(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """RoBERTa-base's own configuration, random weights, and a tokenizer of the sentence's words."""
-    folder = tmp_path_factory.mktemp("roberta-base")
-    special = ["<s>", "<pad>", "</s>", "<unk>"]
-    words = {word: number for number, word in enumerate([*special, *SENTENCE.split()])}
-    tokenizer = Tokenizer(models.WordLevel(words, unk_token="<unk>"))
-    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
-    )
-    marks = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>", "pad_token": "<pad>"}
-    PreTrainedTokenizerFast(tokenizer_object=tokenizer, **marks).save_pretrained(folder)
-    config = RobertaConfig(
-        vocab_size=50265, max_position_embeddings=514, type_vocab_size=1, layer_norm_eps=1e-5
-    )
-    RobertaModel(config, add_pooling_layer=False).save_pretrained(folder)
-    return folder
+    return save_roberta(tmp_path_factory.mktemp("roberta-base"), [SENTENCE])
 
 
 def tgl(*words: object) -> int:
@@ -101,9 +82,7 @@ def test_a_step_and_two_frames_fit(
     tmp_path: Path,
     record_property: Callable[[str, object], None],
 ) -> None:
-    torch.manual_seed(0)
-    backbone = tmp_path / f"sam2.1-{size}"
-    build_backbone(sam21_preset(size)).sam.save_pretrained(backbone)
+    backbone = save_sam2(tmp_path / f"sam2.1-{size}", size)
     index, text = tmp_path / "index", tmp_path / "text"
     checkpoint, masks = tmp_path / "checkpoint", tmp_path / "masks"
     tgl("build-moments", split, index)

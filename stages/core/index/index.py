@@ -96,6 +96,10 @@ class Index:
         for expression in expressions:
             self._by_video[expression.video_id].append(expression)
 
+    def __getstate__(self) -> dict[str, object]:
+        """The tables, for another process; it opens the masks for itself."""
+        return {name: value for name, value in self.__dict__.items() if name != "masks"}
+
     @classmethod
     def open(cls, folder: Path) -> Index:
         """Read the small tables of an index; masks stay on disk.

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils.data import get_worker_info
 
 from stages.core.model.text import TextBatch
 from stages.train.data.dataset import Sample, SentenceName
@@ -79,8 +80,8 @@ class LoadedClips:
             times=torch.stack([torch.from_numpy(sample.times) for sample in samples]),
             frames=np.stack([first.frames for first in firsts]),
             flipped=tuple(first.flipped for first in firsts),
-            pixels=torch.cat(list(pixels.values())) if pixels else None,
-            rows=torch.cat(list(rows.values())) if rows else None,
+            pixels=_joined(list(pixels.values())) if pixels else None,
+            rows=_joined(list(rows.values())) if rows else None,
             with_pixels=tuple(pixels),
             with_rows=tuple(rows),
             text=TextBatch.of([sample.text for sample in samples]),
@@ -111,3 +112,15 @@ class LoadedClips:
             return {n: function(v) for n, v in values.items() if isinstance(v, Tensor)}
 
         return replace(self, text=replace(self.text, **mapped(self.text)), **mapped(self))
+
+
+def _joined(parts: list[Tensor]) -> Tensor:
+    """Tensors of equal shapes (n, ...) as one, in shared memory if this is a worker process.
+
+    What a worker hands over is moved there anyway, by another copy of all frames.
+    """
+    first = parts[0]
+    joined = first.new_empty(len(parts) * len(first), *first.shape[1:])
+    if get_worker_info() is not None:
+        joined.share_memory_()
+    return torch.cat(parts, out=joined)

@@ -23,8 +23,14 @@ from stages.core.engine.workers.forkserver import end_with_parent, start_forkser
 Item = TypeVar("Item")
 Batch = TypeVar("Batch")
 
-WORKER_MODULES = ("stages.train.loading.loader", "stages.train.loading.batch")
-"""For :func:`stages.core.engine.workers.forkserver.start_forkserver`."""
+WORKER_MODULES = (
+    "stages.train.loading.loader",
+    "stages.train.loading.batch",
+    "stages.train.data.windows",
+    *("numpy.random", "numpy.ma", "PIL.JpegImagePlugin", "PIL.PngImagePlugin"),  # at first use
+)
+"""For :func:`stages.core.engine.workers.forkserver.start_forkserver`: what the datasets consist of,
+and what libraries load in the first clip, once instead of in every worker."""
 _TENSORS = 16
 """Most of a batch; each that comes from a worker keeps a file open while it exists."""
 _PREFETCHED = 2

@@ -12,6 +12,8 @@ from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import wait as wait_for
 from multiprocessing.context import ForkServerContext
 
+_LAST_MODULE = "stages.core.engine.workers.preloaded"
+
 
 def start_forkserver(modules: Sequence[str] = ()) -> ForkServerContext:
     """Start the process that workers are forked from, if it does not run, with Ctrl-C and SIGTERM
@@ -26,8 +28,7 @@ def start_forkserver(modules: Sequence[str] = ()) -> ForkServerContext:
         the context that starts workers; each should call :func:`end_with_parent`.
     """
     context = multiprocessing.get_context("forkserver")
-    if modules:
-        context.set_forkserver_preload(["__main__", *modules])
+    context.set_forkserver_preload(["__main__", *modules, _LAST_MODULE])
     resource_tracker.ensure_running()  # it would unblock the signals
     with uninterrupted():
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})

@@ -1,6 +1,7 @@
 """Samples: what a sentence's clip holds, and that only its number decides."""
 
 import dataclasses
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -203,6 +204,21 @@ def test_a_clip_is_mirrored_only_if_all_its_sentences_can_be(inputs: TrainInputs
         texts = [_text(sample) for sample in clip]
         can = not any("left" in text or "right" in text for text in texts)
         assert {sample.flipped for sample in clip} == {can}
+
+
+def test_a_copy_for_a_worker_reads_no_table_again(own: TrainInputs) -> None:
+    """Reading them leaves more memory behind in each worker than the index takes."""
+    data = dataset(own, sentences_per_clip=2)
+    assert data.index.masks.has_rows
+    copy = pickle.loads(pickle.dumps(data))
+    expected = [data.clip(number, number) for number in range(8)]
+    for table in ("videos", "expressions", "moments"):
+        (own.index / f"{table}.parquet").unlink()
+    for number, clip in enumerate(expected):
+        for one, other in zip(clip, copy.clip(number, number), strict=True):
+            assert one.name == other.name
+            for part in ("targets", "relevant", "guided", "hidden", "weight"):
+                assert torch.equal(getattr(one, part), getattr(other, part))
 
 
 @pytest.fixture

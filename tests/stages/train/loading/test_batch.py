@@ -9,6 +9,7 @@ from train_mini import SIZE, small
 
 from stages.train.config import TrainInputs
 from stages.train.data.dataset import ClipDataset, Sample
+from stages.train.loading import batch as batch_module
 from stages.train.loading.batch import LoadedClips
 
 T = 4
@@ -38,6 +39,21 @@ def test_sentences_are_rows_clip_after_clip(inputs: TrainInputs, sentences: int)
         assert batch.clip(number) == first.name
         assert batch.frames[number].tolist() == first.frames.tolist()
         assert torch.equal(batch.pixels[number * T : (number + 1) * T], first.pixels)
+
+
+def test_a_worker_stacks_frames_in_shared_memory(
+    inputs: TrainInputs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are handed over without another copy."""
+    made = clips(inputs)
+    here = LoadedClips.of(made).pixels
+    monkeypatch.setattr(batch_module, "get_worker_info", object)
+    there = LoadedClips.of(made).pixels
+    assert here is not None
+    assert there is not None
+    assert there.is_shared()
+    assert not here.is_shared()
+    assert torch.equal(here, there)
 
 
 def test_a_batch_moves_with_all_its_tensors(inputs: TrainInputs) -> None:
