@@ -25,13 +25,8 @@ _KEY_BYTES = 4
 _T = TypeVar("_T")
 
 
-def build_app(content: Content, token: str, cookie: str) -> App:
-    """Make the server's application.
-
-    Args:
-        token: without which nothing is answered.
-        cookie: name of the cookie that keeps it.
-    """
+def build_app(content: Content, token: str, ticket: str, cookie: str) -> App:
+    """Make the server's application; see :class:`Guard` for token, ticket and cookie."""
     key = secrets.token_hex(_KEY_BYTES)  # browsers keep frames: another index has another key
     routes = [
         *_page_routes(page_files()),
@@ -55,7 +50,7 @@ def build_app(content: Content, token: str, cookie: str) -> App:
         TglError: _on_failure,
         _NOT_FOUND: _on_not_found,
     }
-    return Guard(Starlette(routes=routes, exception_handlers=handlers), token, cookie)
+    return Guard(Starlette(routes=routes, exception_handlers=handlers), token, ticket, cookie)
 
 
 def _get(path: str, answer: Callable[[Request], Json]) -> Route:

@@ -58,12 +58,14 @@ class Guard:
 
     Args:
         token: as a query of `/`, which sets the cookie, or as `Authorization: Bearer`.
+        ticket: a token for one entry only, for an address that other users of the machine may see.
         cookie: its name; browsers send cookies to every port of a host.
     """
 
-    def __init__(self, app: App, token: str, cookie: str):
+    def __init__(self, app: App, token: str, ticket: str, cookie: str):
         self._app = app
         self._token = token
+        self._ticket = ticket
         self._cookie = cookie
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -107,7 +109,9 @@ class Guard:
         except ValueError:
             query = {}
         given = query.get("token", [""])[0]
-        if not secrets.compare_digest(given.encode(), self._token.encode()):
+        if self._ticket and _equal(given, self._ticket):
+            self._ticket = ""
+        elif not _equal(given, self._token):
             return _refused(_FORBIDDEN, "wrong token: open the address that tgl printed last")
         cookie = f"{self._cookie}={self._token}; HttpOnly; SameSite=Strict; Path=/"
         return _SEE_OTHER, b"", {"Location": "/", "Set-Cookie": cookie}
@@ -116,7 +120,12 @@ class Guard:
         given = _text(headers, "authorization").removeprefix("Bearer ")
         if not given:
             given = _cookie(_text(headers, "cookie"), self._cookie)
-        return secrets.compare_digest(given.encode(), self._token.encode())
+        return _equal(given, self._token)
+
+
+def _equal(given: str, secret: str) -> bool:
+    """Compare in a time that tells nothing about the secret."""
+    return secrets.compare_digest(given.encode(), secret.encode())
 
 
 def _check_body(headers: dict[str, bytes]) -> tuple[int, bytes, dict[str, str]] | None:

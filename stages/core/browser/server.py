@@ -6,6 +6,7 @@ import contextlib
 import errno
 import socket
 from collections.abc import Callable
+from dataclasses import dataclass
 from importlib.util import find_spec
 
 from schemas.errors import ConfigError, MissingInput
@@ -74,21 +75,35 @@ def _bound(port: int) -> socket.socket:
     return taken
 
 
-def serve(content: Content, port: socket.socket, ready: Callable[[str], None]) -> None:
+@dataclass(frozen=True)
+class Address:
+    """The address of a server.
+
+    Attributes:
+        url: with the token, to be printed.
+        once: with a token that is good for a single entry: every user of the machine can see the
+            arguments of the browser's process.
+    """
+
+    url: str
+    once: str
+
+
+def serve(content: Content, port: socket.socket, ready: Callable[[Address], None]) -> None:
     """Answer requests until Ctrl-C; SIGTERM ends it too, and is raised after that.
 
     Args:
         port: of :func:`open_port`.
-        ready: receives the address with its token, once it is answered.
+        ready: receives the address as soon as it is answered.
     """
     import uvicorn
 
     from stages.core.browser.app import build_app
 
     number = port.getsockname()[1]
-    token = new_token()
+    token, ticket = new_token(), new_token()
     config = uvicorn.Config(
-        build_app(content, token, cookie=f"tgl_{number}"),
+        build_app(content, token, ticket, cookie=f"tgl_{number}"),
         http="h11",
         ws="none",
         loop="asyncio",
@@ -99,14 +114,14 @@ def serve(content: Content, port: socket.socket, ready: Callable[[str], None]) -
         server_header=False,
         timeout_graceful_shutdown=_CLOSING_SECONDS,
     )
-    address = f"http://{HOST}:{number}/?token={token}"
+    home = f"http://{HOST}:{number}/?token="
 
     class Server(uvicorn.Server):
         """Tells its address when it answers."""
 
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
-            ready(address)
+            ready(Address(home + token, home + ticket))
 
     server = Server(config)
     with contextlib.suppress(KeyboardInterrupt):

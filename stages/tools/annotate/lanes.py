@@ -10,6 +10,7 @@ from pathlib import Path
 from threading import Lock
 
 from schemas.errors import CorruptInput, TglError
+from schemas.files import open_regular
 from schemas.layouts import ANNOTATION_LOG, ANNOTATIONS_TABLE
 from schemas.parquet import read_table
 from schemas.tables import ANNOTATIONS
@@ -20,7 +21,7 @@ from stages.core.index.index import Expression, Index
 from stages.core.media.spans import Span, span_mask, spans_of
 from stages.core.moment_formats.context import MomentContext, Timing
 from stages.core.moment_formats.registry import read_moments_file
-from stages.tools.annotate.log import read_log
+from stages.tools.annotate.log import parse_lines, read_log
 from stages.tools.annotate.records import Replay, Sentences, lanes_of
 
 Spans = tuple[Span, ...]
@@ -152,34 +153,39 @@ def _length(videos: Videos, video_id: str) -> int:
 
 
 class _AnnotatorLanes:
-    """The marks of another annotator, read again when their log has grown."""
+    """The marks of another annotator; what their log has gained since is read at each look."""
 
     def __init__(self, path: Path, sentences: Sentences):
         self._path = path
         self._sentences = sentences
         self._lock = Lock()
-        self._state: tuple[int, int] | None = None
-        self._replay = self._read()
+        self._read()
 
     def lanes(self, number: int) -> Lanes | None:
         """The spans of a finished sentence; None of others and of flagged ones."""
-        with self._lock, suppress(TglError, OSError):  # of a log that was damaged since
-            if self._state != self._found():
-                self._replay = self._read()
         with self._lock:
+            with suppress(TglError, OSError):  # of a log that was damaged or removed since
+                self._follow()
             history = self._replay.histories.get(number)
         if history is None or not history.now.exported:
             return None
         return tuple(() if lane is None else lane.spans for lane in history.now.lanes)
 
-    def _found(self) -> tuple[int, int]:
-        status = self._path.stat()
-        return status.st_size, status.st_mtime_ns
-
-    def _read(self) -> Replay:
-        self._state = self._found()
+    def _read(self) -> None:
+        """Read the whole log."""
         content = read_log(self._path)
         header, *lines = content.lines
         replay = Replay(self._sentences, self._path, header.record.get("index", ""))
         replay.extend(lines)
-        return replay
+        self._replay, self._size, self._count = replay, content.size, len(content.lines)
+
+    def _follow(self) -> None:
+        """Read what was added."""
+        if self._path.stat().st_size == self._size:
+            return
+        with open_regular(self._path) as file:
+            file.seek(self._size)
+            lines, size = parse_lines(file.read(), self._path, self._count + 1)
+        self._replay.extend(lines)
+        self._size += size
+        self._count += len(lines)

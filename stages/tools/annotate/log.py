@@ -77,16 +77,7 @@ def read_log(path: Path) -> Content:
 
 def parse_log(data: bytes, path: Path) -> Content:
     """Parse the bytes of a log; raises as :func:`read_log`."""
-    lines: list[Line] = []
-    size = 0
-    for number, (text, end) in enumerate(_complete_lines(data), start=1):
-        record = _parse_line(text, number)
-        if record is None:
-            if end == len(data) and number > 1:
-                break  # the last line: of its blocks, a power loss may keep only some
-            raise CorruptInput("is damaged", where=f"{path}, line {number}", hint=_RESTORE)
-        lines.append(Line(number, record))
-        size = end
+    lines, size = parse_lines(data, path, 1)
     if not lines or lines[0].record.get("format") != FORMAT:
         raise CorruptInput("is not a log of tgl annotate", where=path, hint=_RESTORE)
     if lines[0].record.get("version") != VERSION:
@@ -94,6 +85,31 @@ def parse_log(data: bytes, path: Path) -> Content:
             f"log of version {lines[0].record.get('version')}, this tgl reads {VERSION}", where=path
         )
     return Content(tuple(lines), size, len(data) - size)
+
+
+def parse_lines(data: bytes, path: Path, first: int) -> tuple[list[Line], int]:
+    """Parse the end of a log.
+
+    Args:
+        first: number of the first line in `data`.
+
+    Returns:
+        the lines, and their bytes, after which there may be those of a torn line.
+
+    Raises:
+        CorruptInput: a line before the last one is damaged.
+    """
+    lines: list[Line] = []
+    size = 0
+    for number, (text, end) in enumerate(_complete_lines(data), start=first):
+        record = _parse_line(text, number)
+        if record is None:
+            if end == len(data) and number > 1:
+                break  # the last line: of its blocks, a power loss may keep only some
+            raise CorruptInput("is damaged", where=f"{path}, line {number}", hint=_RESTORE)
+        lines.append(Line(number, record))
+        size = end
+    return lines, size
 
 
 def _complete_lines(data: bytes) -> Iterator[tuple[bytes, int]]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from schemas.errors import ConfigError, UnsafeName, system_errors
 from schemas.layouts import safe_name
 from schemas.vocabulary import VISIBILITY
-from stages.core.browser.server import open_port, serve
+from stages.core.browser.server import Address, open_port, serve
 from stages.core.engine.progress import Progress
 from stages.core.index.index import Index
 from stages.tools.annotate.artifact import index_digests, write_artifact
@@ -50,7 +50,7 @@ def annotate(
     inputs: AnnotateInputs,
     out: Path,
     *,
-    ready: Callable[[str], None],
+    ready: Callable[[Address], None],
     progress: Progress,
 ) -> tuple[Path, Mapping[str, int | float]]:
     """Serve the page until Ctrl-C; returns the annotator's folder and counts.

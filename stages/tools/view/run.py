@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from stages.core.browser.choosing import choose
-from stages.core.browser.server import open_port, serve
+from stages.core.browser.server import Address, open_port, serve
 from stages.core.engine.digest import require_folder
 from stages.tools.view.config import ViewConfig, ViewInputs
 from stages.tools.view.predictions import Prediction
@@ -14,7 +14,7 @@ from stages.tools.view.session import ViewSession
 from stages.tools.view.source import open_frames, open_index
 
 
-def view(config: ViewConfig, inputs: ViewInputs, *, ready: Callable[[str], None]) -> None:
+def view(config: ViewConfig, inputs: ViewInputs, *, ready: Callable[[Address], None]) -> None:
     """Serve the page until Ctrl-C.
 
     Args:

@@ -19,7 +19,7 @@ from stages.core.browser.videos import MOST_FRAME_BYTES
 from stages.tools.view.config import ViewConfig, ViewInputs
 from stages.tools.view.run import open_session
 
-TOKEN = new_token()
+TOKEN, TICKET = new_token(), new_token()
 HOME = "http://127.0.0.1:8765"
 COOKIE = "tgl_8765"
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
@@ -57,7 +57,7 @@ def content(index: Path) -> Recorder:
 @pytest.fixture
 def client(content: Recorder) -> Iterator[TestClient]:
     """A client without token; redirects are not followed."""
-    app = build_app(content, TOKEN, COOKIE)
+    app = build_app(content, TOKEN, TICKET, COOKIE)
     with TestClient(app, base_url=HOME, follow_redirects=False) as found:
         yield found
 
@@ -77,6 +77,7 @@ def test_the_token_of_the_address_becomes_a_cookie(client: TestClient) -> None:
         {},
         {"Authorization": "Bearer "},
         {"Authorization": f"Bearer {TOKEN[:-1]}"},
+        {"Authorization": f"Bearer {TICKET}"},
         {"Cookie": f"{COOKIE}="},
         {"Cookie": f"{COOKIE}=wrong"},
         {"Cookie": f"other={TOKEN}"},
@@ -87,6 +88,17 @@ def test_the_token_of_the_address_becomes_a_cookie(client: TestClient) -> None:
 @pytest.mark.parametrize("path", ["/", "/api/session", "/api/video/0/frame/0", "/page/index.html"])
 def test_nothing_without_the_token(client: TestClient, path: str, headers: dict[str, str]) -> None:
     assert client.get(path, headers=headers).status_code == 403
+
+
+def test_a_ticket_is_good_for_one_entry(client: TestClient) -> None:
+    entered = client.get(f"/?token={TICKET}")
+    assert entered.status_code == 303
+    assert TICKET not in entered.headers["set-cookie"]
+    assert client.get("/api/session").status_code == 200
+    client.cookies.clear()
+    assert client.get(f"/?token={TICKET}").status_code == 403
+    assert client.get("/?token=").status_code == 403
+    assert client.get("/api/session", headers={"Authorization": "Bearer "}).status_code == 403
 
 
 def test_a_wrong_token_in_the_address_is_refused(client: TestClient) -> None:
