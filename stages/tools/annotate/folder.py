@@ -14,7 +14,7 @@ from schemas.layouts import ANNOTATION_LOG
 from schemas.receipts import read_receipt
 from stages.core.engine.outputs import ANOTHER, refuse_inputs
 from stages.core.engine.progress import Progress
-from stages.tools.annotate.log import Log, read_log, sync_folder
+from stages.tools.annotate.log import Log, Reader, sync_folder
 from stages.tools.annotate.records import Replay, Sentences
 
 _FOREIGN = "contains files that tgl annotate did not write"
@@ -61,22 +61,21 @@ def open_log(
     if not path.is_file():
         header = {"annotator": annotator, "mode": mode, "index": str(sentences.folder)}
         return Log.create(path, header), Replay(sentences, path)
-    content = read_log(path)
-    first, *lines = content.lines
-    if first.record.get("mode") != mode:
+    reader = Reader(path)
+    if reader.header.get("mode") != mode:
         raise OutputBlocked(
-            f"was begun with tgl annotate {_option(first.record.get('mode'))}",
+            f"was begun with tgl annotate {_option(reader.header.get('mode'))}",
             where=folder,
             hint="name another --annotator",
         )
-    replay = Replay(sentences, path, first.record.get("index", ""))
-    replay.extend(lines)
-    if content.torn:
+    replay = Replay(sentences, path, reader.header.get("index", ""))
+    replay.extend(reader.follow())
+    if reader.torn:
         progress.warn(
-            f"{path}: cut off {content.torn} bytes of an action that was not written completely; "
-            f"the {len(lines)} before it are kept"
+            f"{path}: cut off {reader.torn} bytes of an action that was not written completely; "
+            f"the {reader.count - 1} before it are kept"
         )
-    return Log(path, content), replay
+    return Log(path, reader), replay
 
 
 def _option(mode: object) -> str:

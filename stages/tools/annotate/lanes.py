@@ -10,7 +10,6 @@ from pathlib import Path
 from threading import Lock
 
 from schemas.errors import CorruptInput, TglError
-from schemas.files import open_regular
 from schemas.layouts import ANNOTATION_LOG, ANNOTATIONS_TABLE
 from schemas.parquet import read_table
 from schemas.tables import ANNOTATIONS
@@ -21,7 +20,7 @@ from stages.core.index.index import Expression, Index
 from stages.core.media.spans import Span, span_mask, spans_of
 from stages.core.moment_formats.context import MomentContext, Timing
 from stages.core.moment_formats.registry import read_moments_file
-from stages.tools.annotate.log import parse_lines, read_log
+from stages.tools.annotate.log import Reader
 from stages.tools.annotate.records import Replay, Sentences, lanes_of
 
 Spans = tuple[Span, ...]
@@ -156,36 +155,17 @@ class _AnnotatorLanes:
     """The marks of another annotator; what their log has gained since is read at each look."""
 
     def __init__(self, path: Path, sentences: Sentences):
-        self._path = path
-        self._sentences = sentences
         self._lock = Lock()
-        self._read()
+        self._reader = Reader(path)
+        self._replay = Replay(sentences, path, self._reader.header.get("index", ""))
+        self._replay.extend(self._reader.follow())
 
     def lanes(self, number: int) -> Lanes | None:
         """The spans of a finished sentence; None of others and of flagged ones."""
         with self._lock:
             with suppress(TglError, OSError):  # of a log that was damaged or removed since
-                self._follow()
+                self._replay.extend(self._reader.follow())
             history = self._replay.histories.get(number)
         if history is None or not history.now.exported:
             return None
         return tuple(() if lane is None else lane.spans for lane in history.now.lanes)
-
-    def _read(self) -> None:
-        """Read the whole log."""
-        content = read_log(self._path)
-        header, *lines = content.lines
-        replay = Replay(self._sentences, self._path, header.record.get("index", ""))
-        replay.extend(lines)
-        self._replay, self._size, self._count = replay, content.size, len(content.lines)
-
-    def _follow(self) -> None:
-        """Read what was added."""
-        if self._path.stat().st_size == self._size:
-            return
-        with open_regular(self._path) as file:
-            file.seek(self._size)
-            lines, size = parse_lines(file.read(), self._path, self._count + 1)
-        self._replay.extend(lines)
-        self._size += size
-        self._count += len(lines)

@@ -13,19 +13,21 @@ import os
 import re
 import zlib
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from schemas.directories import write_bytes_atomic
 from schemas.errors import CorruptInput, OutputBlocked, SchemaMismatch, system_errors
-from schemas.files import read_regular
+from schemas.files import open_regular
 
 FORMAT = "tgl-annotation-log"
 VERSION = 1
 _CHECKSUM = re.compile(rb',"crc":"([0-9a-f]{8})"\}')
 _CHECKSUM_BYTES = len(b',"crc":"00000000"}')
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+_LONGEST_HEADER = 1 << 20
 _RESTORE = "restore the file from a copy"
 
 
@@ -42,21 +44,6 @@ class Line:
     record: Mapping[str, Any]
 
 
-@dataclass(frozen=True)
-class Content:
-    """The readable part of a log.
-
-    Attributes:
-        lines: the header first.
-        size: bytes of these lines.
-        torn: bytes after them, of a line that was not written completely.
-    """
-
-    lines: tuple[Line, ...]
-    size: int
-    torn: int
-
-
 def encode_line(number: int, record: Mapping[str, Any]) -> bytes:
     """A record as the line with this number."""
     numbered = {"line": number, **record}
@@ -64,52 +51,65 @@ def encode_line(number: int, record: Mapping[str, Any]) -> bytes:
     return body + b',"crc":"%08x"}\n' % zlib.crc32(body)
 
 
-def read_log(path: Path) -> Content:
-    """Read a log, which another process may be writing.
+class Reader:
+    """Reads a log once, and again what it has gained since: another process may be writing it.
+
+    Attributes:
+        header: the record of the first line.
+        count: of lines read so far, the header included.
+        size: of these lines in bytes.
+        torn: bytes after them, of a line that was not written completely.
 
     Raises:
         MissingInput: no such file.
-        CorruptInput: a line before the last one is damaged, or the file is not a log.
+        CorruptInput: the file is not a log, or its header is damaged.
         SchemaMismatch: a log of another version.
     """
-    return parse_log(read_regular(path), path)
 
+    def __init__(self, path: Path):
+        self._path = path
+        with open_regular(path) as file:
+            text = file.readline(_LONGEST_HEADER)
+        if not text.endswith(b"\n"):
+            raise CorruptInput("is not a log of tgl annotate", where=path, hint=_RESTORE)
+        self.header = self._record(text[:-1], 1)
+        self.count, self.size, self.torn = 1, len(text), 0
+        if self.header.get("format") != FORMAT:
+            raise CorruptInput("is not a log of tgl annotate", where=path, hint=_RESTORE)
+        version = self.header.get("version")
+        if version != VERSION:
+            raise SchemaMismatch(f"log of version {version}, this tgl reads {VERSION}", where=path)
 
-def parse_log(data: bytes, path: Path) -> Content:
-    """Parse the bytes of a log; raises as :func:`read_log`."""
-    lines, size = parse_lines(data, path, 1)
-    if not lines or lines[0].record.get("format") != FORMAT:
-        raise CorruptInput("is not a log of tgl annotate", where=path, hint=_RESTORE)
-    if lines[0].record.get("version") != VERSION:
-        raise SchemaMismatch(
-            f"log of version {lines[0].record.get('version')}, this tgl reads {VERSION}", where=path
-        )
-    return Content(tuple(lines), size, len(data) - size)
+    def follow(self) -> Iterator[Line]:
+        """Yield the lines that were not yet read.
 
-
-def parse_lines(data: bytes, path: Path, first: int) -> tuple[list[Line], int]:
-    """Parse the end of a log.
-
-    Args:
-        first: number of the first line in `data`.
-
-    Returns:
-        the lines, and their bytes, after which there may be those of a torn line.
-
-    Raises:
-        CorruptInput: a line before the last one is damaged.
-    """
-    lines: list[Line] = []
-    size = 0
-    for number, (text, end) in enumerate(_complete_lines(data), start=first):
-        record = _parse_line(text, number)
-        if record is None:
-            if end == len(data) and number > 1:
+        Raises:
+            CorruptInput: a line before the last one is damaged.
+        """
+        with open_regular(self._path) as file:
+            start = file.seek(self.size)
+            data = file.read()
+        for text, end in _complete_lines(data):
+            number = self.count + 1
+            try:
+                record = self._record(text, number)
+            except CorruptInput:
+                if end < len(data):
+                    raise
                 break  # the last line: of its blocks, a power loss may keep only some
-            raise CorruptInput("is damaged", where=f"{path}, line {number}", hint=_RESTORE)
-        lines.append(Line(number, record))
-        size = end
-    return lines, size
+            self.count, self.size = number, start + end
+            yield Line(number, record)
+        self.torn = start + len(data) - self.size
+
+    def _record(self, text: bytes, number: int) -> Mapping[str, Any]:
+        """The record of a line; raises CorruptInput if it is damaged."""
+        body, mark = text[:-_CHECKSUM_BYTES], _CHECKSUM.fullmatch(text[-_CHECKSUM_BYTES:])
+        with suppress(ValueError, RecursionError):
+            record = json.loads(body + b"}")
+            intact = mark is not None and int(mark[1], 16) == zlib.crc32(body)
+            if intact and isinstance(record, dict) and record.pop("line", None) == number:
+                return record
+        raise CorruptInput("is damaged", where=f"{self._path}, line {number}", hint=_RESTORE)
 
 
 def _complete_lines(data: bytes) -> Iterator[tuple[bytes, int]]:
@@ -120,35 +120,21 @@ def _complete_lines(data: bytes) -> Iterator[tuple[bytes, int]]:
         start = end + 1
 
 
-def _parse_line(text: bytes, number: int) -> Mapping[str, Any] | None:
-    """The record of a line; None if it is damaged."""
-    body, mark = text[:-_CHECKSUM_BYTES], _CHECKSUM.fullmatch(text[-_CHECKSUM_BYTES:])
-    if mark is None or int(mark[1], 16) != zlib.crc32(body):
-        return None
-    try:
-        record = json.loads(body + b"}")
-    except (ValueError, RecursionError):
-        return None
-    if not isinstance(record, dict) or record.pop("line", None) != number:
-        return None
-    return record
-
-
 class Log:
     """A log that this process writes; its folder is locked by the caller.
 
     Args:
         path: of an existing log.
-        content: what :func:`read_log` found in it; what is torn is cut off.
+        read: its reader, which has read all of it; what is torn is cut off.
     """
 
-    def __init__(self, path: Path, content: Content):
+    def __init__(self, path: Path, read: Reader):
         self._path = path
-        self._count = len(content.lines)
-        self._size = content.size
+        self._count = read.count
+        self._size = read.size
         self._failed = False
         self._descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
-        if content.torn:
+        if read.torn:
             os.ftruncate(self._descriptor, self._size)
             os.fsync(self._descriptor)
 
@@ -158,7 +144,7 @@ class Log:
         line = encode_line(1, {"format": FORMAT, "version": VERSION, **header})
         write_bytes_atomic(path, line)
         sync_folder(path.parent)
-        return cls(path, parse_log(line, path))
+        return cls(path, Reader(path))
 
     def append(self, record: Mapping[str, Any]) -> None:
         """Append a record; it is on disk when this returns.

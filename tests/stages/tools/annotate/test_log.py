@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.errors import CorruptInput, DiskFull, OutputBlocked, SchemaMismatch, SystemRefused
-from stages.tools.annotate.log import VERSION, Log, encode_line, parse_log, read_log
+from stages.tools.annotate.log import VERSION, Log, Reader, encode_line
 
 HEADER = {"annotator": "anna", "mode": "annotate", "index": "index"}
 RECORDS: list[dict[str, Any]] = [
@@ -38,18 +38,19 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     return written(tmp_path_factory.mktemp("whole") / "log.jsonl")
 
 
-def records_in(data: bytes) -> list[Any]:
-    return [line.record for line in parse_log(data, Path("log.jsonl")).lines[1:]]
+def records_in(path: Path) -> list[Any]:
+    return [line.record for line in Reader(path).follow()]
 
 
 def test_what_is_appended_is_read(tmp_path: Path) -> None:
     path = tmp_path / "log.jsonl"
     data = written(path)
-    found = read_log(path)
-    assert [line.number for line in found.lines] == [1, 2, 3, 4, 5]
-    assert found.lines[0].record == {"format": "tgl-annotation-log", "version": VERSION, **HEADER}
-    assert [line.record for line in found.lines[1:]] == RECORDS
-    assert (found.size, found.torn) == (len(data), 0)
+    reader = Reader(path)
+    assert reader.header == {"format": "tgl-annotation-log", "version": VERSION, **HEADER}
+    lines = list(reader.follow())
+    assert [line.number for line in lines] == [2, 3, 4, 5]
+    assert [line.record for line in lines] == RECORDS
+    assert (reader.count, reader.size, reader.torn) == (5, len(data), 0)
     assert data.count(b"\n") == 5
 
 
@@ -65,42 +66,65 @@ def test_a_log_cut_at_any_byte_is_a_prefix(
     path = folder / "log.jsonl"
     path.write_bytes(whole[:end] + tail)
     kept = whole[:end].count(b"\n") - 1
-    content = read_log(path)
-    assert [line.record for line in content.lines[1:]] == RECORDS[:kept]
-    assert content.torn == end + len(tail) - content.size
-    again = Log(path, content)  # and work goes on from there
+    reader = Reader(path)
+    assert [line.record for line in reader.follow()] == RECORDS[:kept]
+    assert reader.torn == end + len(tail) - reader.size
+    again = Log(path, reader)  # and work goes on from there
     again.append({"kind": "redo"})
     again.close()
-    assert records_in(path.read_bytes()) == [*RECORDS[:kept], {"kind": "redo"}]
+    assert records_in(path) == [*RECORDS[:kept], {"kind": "redo"}]
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.data())
-def test_any_changed_byte_before_the_last_line_is_named(whole: bytes, data: st.DataObject) -> None:
+def test_any_changed_byte_before_the_last_line_is_named(
+    tmp_path_factory: Any, whole: bytes, data: st.DataObject
+) -> None:
     last = whole[:-1].rindex(b"\n")
     place = data.draw(st.integers(0, last - 1))
     value = data.draw(st.integers(0, 255).filter(lambda byte: byte != whole[place]))
     spoilt = whole[:place] + bytes([value]) + whole[place + 1 :]
     line = whole[:place].count(b"\n") + 1
+    path = tmp_path_factory.mktemp("spoilt") / "log.jsonl"
+    path.write_bytes(spoilt)
     with pytest.raises(CorruptInput, match=rf"log\.jsonl, line {line}: is damaged; restore"):
-        parse_log(spoilt, Path("log.jsonl"))
+        records_in(path)
 
 
-def test_a_lost_or_repeated_line_is_named() -> None:
+def test_a_lost_or_repeated_line_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
     lines = [encode_line(1, {"format": "tgl-annotation-log", "version": VERSION})]
     lines += [encode_line(number, {"kind": "undo"}) for number in (2, 3, 4)]
     for order, wrong in (((0, 2, 3), 2), ((0, 1, 1, 2), 3), ((0, 2, 1, 3), 2), ((1, 2), 1)):
+        path.write_bytes(b"".join(lines[n] for n in order))
         with pytest.raises(CorruptInput, match=f"line {wrong}: is damaged"):
-            parse_log(b"".join(lines[n] for n in order), Path("log.jsonl"))
+            records_in(path)
 
 
-def test_another_file_or_version_is_refused() -> None:
+def test_another_file_or_version_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
     for data in (b"", b"{}", encode_line(1, {"format": "tgl-moments"})):
+        path.write_bytes(data)
         with pytest.raises(CorruptInput, match="is not a log of tgl annotate"):
-            parse_log(data, Path("log.jsonl"))
-    line = encode_line(1, {"format": "tgl-annotation-log", "version": 9})
+            Reader(path)
+    path.write_bytes(encode_line(1, {"format": "tgl-annotation-log", "version": 9}))
     with pytest.raises(SchemaMismatch, match=f"log of version 9, this tgl reads {VERSION}"):
-        parse_log(line, Path("log.jsonl"))
+        Reader(path)
+
+
+def test_a_log_that_grows_is_followed(tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    log = Log.create(path, HEADER)
+    reader = Reader(path)
+    assert list(reader.follow()) == []
+    for record in RECORDS:
+        log.append(record)
+        assert [line.record for line in reader.follow()] == [record]
+    with path.open("ab") as file:  # a line that is being written
+        file.write(b'{"line":6')
+    assert list(reader.follow()) == []
+    assert reader.torn == 9
+    log.close()
 
 
 def test_every_record_is_synced_before_append_returns(
@@ -137,7 +161,7 @@ def test_a_full_disk_leaves_the_log_as_it_was(
     assert path.read_bytes() == before
     log.append(RECORDS[2])
     log.close()
-    assert records_in(path.read_bytes()) == [RECORDS[0], RECORDS[2]]
+    assert records_in(path) == [RECORDS[0], RECORDS[2]]
 
 
 def test_after_a_failed_sync_nothing_more_is_written(
@@ -156,4 +180,4 @@ def test_after_a_failed_sync_nothing_more_is_written(
     with pytest.raises(OutputBlocked, match="start tgl annotate again"):
         log.append(RECORDS[0])
     log.close()
-    assert records_in(path.read_bytes()) == []
+    assert records_in(path) == []

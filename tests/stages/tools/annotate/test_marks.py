@@ -14,7 +14,7 @@ from schemas.errors import CorruptInput, MissingInput
 from schemas.vocabulary import DONE, TODO
 from stages.core.browser.content import Refused
 from stages.core.index.index import Index
-from stages.tools.annotate.log import Line, encode_line, parse_log
+from stages.tools.annotate.log import Line, Reader, encode_line
 from stages.tools.annotate.marks import Action, History, Lane, Marks, empty_marks
 from stages.tools.annotate.records import Replay, Sentences
 from stages.tools.annotate.requests import parse_action
@@ -29,6 +29,12 @@ BOTH = 1
 def sentences(tmp_path_factory: pytest.TempPathFactory) -> Sentences:
     """The sentences of a small index."""
     return Sentences(Index.open(write_index(tmp_path_factory.mktemp("marks") / "index")))
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of a log."""
+    return tmp_path_factory.mktemp("marks") / "log.jsonl"
 
 
 spans = st.lists(
@@ -56,7 +62,7 @@ requests = st.one_of(
 @settings(max_examples=150, deadline=None)
 @given(st.lists(st.tuples(requests, st.floats(0, 100)), max_size=25))
 def test_a_log_leads_to_the_state_that_the_actions_made(
-    sentences: Sentences, actions: list[tuple[dict[str, Any], float]]
+    path: Path, sentences: Sentences, actions: list[tuple[dict[str, Any], float]]
 ) -> None:
     """The model is a list of states and a place in it."""
     history, lines = sentences.new_history(BOTH), [encode_line(1, HEADER)]
@@ -81,7 +87,8 @@ def test_a_log_leads_to_the_state_that_the_actions_made(
         assert (bool(history.past), bool(history.future)) == (place > 0, place < len(states) - 1)
     assert impossible <= {"undo", "redo", "status"}
     replay = Replay(sentences, "log.jsonl")
-    replay.extend(parse_log(b"".join(lines), Path("log.jsonl")).lines[1:])
+    path.write_bytes(b"".join(lines))
+    replay.extend(Reader(path).follow())
     found = replay.histories.get(BOTH) or sentences.new_history(BOTH)
     assert found.now == history.now
     assert (found.past, found.future) == (history.past, history.future)
