@@ -11,6 +11,18 @@ const byId = (id) => document.getElementById(id);
 const SCORES = { J: "J", F: "F", JF: "J&F" };
 const NOTICE_MS = 8000;
 
+/** Label of each swatch, by its class in the style sheet. */
+const LEGEND = { visible: "visible", own: "moment" };
+const LEGEND_OF_PREDICTIONS = {
+  agreement: "agreement",
+  missed: "missed",
+  extra: "extra",
+  outside: "not meant here",
+  language: "route: language",
+  propagated: "propagated",
+  empty: "empty",
+};
+
 export class Panel {
   constructor(page) {
     this.page = page;
@@ -150,20 +162,11 @@ export class Panel {
   writeLegend() {
     const { session } = this.store;
     const viewing = session.mode === "view";
-    const entries = [
-      ["visible", "visible"],
-      ["own", "moment"],
-    ];
-    if (session.sources.length && !viewing) entries.push(["proposal", "proposed"]);
-    if (viewing) entries.push(["agreement", "agreement"], ["missed", "missed"], ["extra", "extra"]);
-    if (viewing)
-      entries.push(
-        ["language", "route: language"],
-        ["propagated", "propagated"],
-        ["empty", "empty"],
-      );
+    const entries = { ...LEGEND };
+    if (session.sources.length && !viewing) entries.proposal = "proposed";
+    if (session.predictions.length) Object.assign(entries, LEGEND_OF_PREDICTIONS);
     byId("legend").replaceChildren(
-      ...entries.flatMap(([name, label]) => [
+      ...Object.entries(entries).flatMap(([name, label]) => [
         element("span", "", `swatch ${name}`),
         element("span", label),
       ]),
