@@ -84,6 +84,20 @@ def test_prediction_against_truth(
     assert not page.tab.is_visible("#edits")
 
 
+def test_a_link_in_a_file_leads_to_its_sentence(
+    index: Path, serve: Serve, visit: Visit, tmp_path: Path
+) -> None:
+    server = serve("view", index)
+    report = tmp_path / "report.html"
+    report.write_text(f'<a href="{server.address}#s=a/1&t=6">the worst one</a>')
+    page = visit()
+    page.expected = (*page.expected, report.as_uri())
+    page.tab.goto(report.as_uri())
+    page.tab.click("a")
+    page.tab.wait_for_url("**/#s=1&t=6")
+    page.until("() => window.tgl.player.shown === 6 && window.tgl.store.state.n === 1")
+
+
 def test_bare_frames(predictions: Path, index: Path, serve: Serve, visit: Visit) -> None:
     server = serve("view", index / "frames", "--preds", predictions)
     page = visit(server.address)

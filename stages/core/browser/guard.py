@@ -39,9 +39,10 @@ HEADERS = {
 }
 """Of every answer."""
 
-_COME_BACK = b'<!doctype html><meta http-equiv="refresh" content="0;url=/"><title>tgl</title>'
+_COME_BACK = b'<!doctype html><title>tgl</title><script src="/page/return.js"></script>'
 """Sends a browser that followed another site's link to `/` once more, now from this site: with
-that request it sends the cookie, which SameSite=Strict kept back before."""
+that request it sends the cookie, which SameSite=Strict kept back before. Unlike a redirect, a
+script keeps the fragment of the address, which names a sentence."""
 
 
 class BodyTooLarge(Exception):

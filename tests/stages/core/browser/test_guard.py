@@ -113,7 +113,9 @@ def test_a_wrong_token_in_the_address_is_refused(client: TestClient) -> None:
 def test_a_link_on_another_site_comes_back_from_this_one(client: TestClient) -> None:
     answer = client.get("/", headers={"Sec-Fetch-Site": "cross-site"})
     assert answer.status_code == 200
-    assert 'content="0;url=/"' in answer.text
+    assert '<script src="/page/return.js"></script>' in answer.text
+    script = client.get("/page/return.js", headers=BEARER)
+    assert "location.reload()" in script.text
     assert client.get("/", headers={"Sec-Fetch-Site": "same-origin"}).status_code == 403
 
 
