@@ -86,7 +86,7 @@ def test_keyboard_only_and_nothing_is_lost(
     page.expected += ("ERR_CONNECTION_REFUSED", "403")
     page.press("f", "0")
     page.until("() => document.getElementById('saving').classList.contains('bad')")
-    assert "2 actions not stored" in page.text("#saving")
+    assert "2 actions not saved" in page.text("#saving")
     dialogs: list[str] = []
     page.tab.on("dialog", lambda dialog: (dialogs.append(dialog.type), dialog.dismiss()))
     page.tab.close(run_before_unload=True)  # the browser asks, and the user stays
@@ -96,7 +96,7 @@ def test_keyboard_only_and_nothing_is_lost(
     second = visit(again.address, beside=page)
     page.tab.bring_to_front()
     page.stored()
-    assert page.text("#saving") == "all stored"
+    assert page.text("#saving") == "all saved"
     assert page.state("store.state.flag") is True
     assert page.lanes() == [[]]
     page.press("f", "Enter")

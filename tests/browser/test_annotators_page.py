@@ -94,7 +94,7 @@ def test_two_tabs(index: Path, tmp_path: Path, serve: Serve, visit: Visit) -> No
     second.press("0")
     second.until("() => document.getElementById('notice').textContent.includes('another tab')")
     assert second.lanes() == [[[0, 40]], None]
-    assert "1 action of this tab was not stored" in second.text("#notice")
+    assert "1 action of this tab was not saved" in second.text("#notice")
     second.press("0")
     assert second.lanes() == [[], None]
     # An action that was stored but whose answer was lost is sent again, and is no conflict.
@@ -147,7 +147,7 @@ def test_mouse_and_touch(index: Path, tmp_path: Path, serve: Serve, visit: Visit
     page.tab.click("[data-command=whole]")
     page.tab.click("#note")
     page.tab.keyboard.type("leaves behind the wall")
-    page.tab.click("#note-dialog [value=store]")
+    page.tab.click("#note-dialog [value=save]")
     page.tab.click("#flag")
     page.stored()
     assert page.state("store.state.note") == "leaves behind the wall"

@@ -155,8 +155,8 @@ export class Panel {
     const count = queue.length === 1 ? "1 action" : `${queue.length} actions`;
     saving.className = problem ? "bad" : queue.length ? "busy" : "";
     saving.setAttribute("role", problem ? "alert" : "status");
-    if (problem) saving.textContent = `${count} not stored, trying again: ${problem}`;
-    else saving.textContent = queue.length ? `storing ${count}` : "all stored";
+    if (problem) saving.textContent = `${count} not saved, trying again: ${problem}`;
+    else saving.textContent = queue.length ? `saving ${count}` : "all saved";
   }
 
   writeLegend() {
@@ -265,12 +265,12 @@ export class Panel {
   listenToDialogs() {
     const dialog = byId("note-dialog");
     byId("note-text").addEventListener("keydown", (event) => {
-      if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) dialog.close("store");
+      if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) dialog.close("save");
     });
     dialog.addEventListener("close", () => {
       const value = byId("note-text").value.trim();
       const { state } = this.store;
-      if (dialog.returnValue === "store" && value !== (state.note ?? ""))
+      if (dialog.returnValue === "save" && value !== (state.note ?? ""))
         this.store.act({ kind: "note", value });
     });
     byId("help").addEventListener("keydown", (event) => {

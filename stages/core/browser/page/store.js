@@ -162,12 +162,12 @@ export class Store extends EventTarget {
       dropped === 1 ? "1 action of this tab was" : `${dropped} actions of this tab were`;
     const { text } = this.byNumber.get(item.n) ?? current;
     const which = item.n === this.open ? "This sentence" : `"${text}"`;
-    this.notice(`${which} was changed in another tab; ${actions} not stored.`, true);
+    this.notice(`${which} was changed in another tab; ${actions} not saved.`, true);
   }
 
   async refused(item, error) {
     this.queue = this.queue.filter(({ n }) => n !== item.n);
-    this.notice(`Not stored: ${error.message}`, true);
+    this.notice(`Not saved: ${error.message}`, true);
     try {
       this.take(await getJson(`/api/sentence/${item.n}`));
     } catch (failure) {
