@@ -17,6 +17,7 @@ from schemas.vocabulary import DONE, VISIBILITY
 from stages.core.browser.videos import Videos
 from stages.core.datasets.moment_rows import MomentRow
 from stages.core.index.index import Expression, Index
+from stages.core.index.table_paths import moments_folder
 from stages.core.media.spans import Span, span_mask, spans_of
 from stages.core.moment_formats.context import MomentContext, Timing
 from stages.core.moment_formats.registry import read_moments_file
@@ -59,7 +60,7 @@ def moment_lanes(named: str, index: Index, sentences: Sentences, videos: Videos)
     """
     if named == VISIBILITY:
         return _visible(sentences, videos)
-    path = Path(named)
+    path = moments_folder(Path(named))
     rows = read_moments_file(path, None, moment_context(index))
     return _of_rows(rows, sentences, videos, named, _without_moments(path))
 

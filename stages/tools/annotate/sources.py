@@ -15,6 +15,7 @@ from stages.core.browser.choosing import choose
 from stages.core.browser.videos import Videos
 from stages.core.engine.progress import Progress
 from stages.core.index.index import Index
+from stages.core.index.table_paths import moments_folder
 from stages.core.media.spans import frame_iou
 from stages.tools.annotate.folder import annotators
 from stages.tools.annotate.lanes import (
@@ -91,6 +92,7 @@ def find_sources(
         TglError: proposals or choices cannot be read, or do not fit the index.
     """
     named: list[tuple[str, str, Lookup]] = []
+    choices = [moments_folder(path) for path in choices]
     for path, name in zip(choices, _distinct(choices), strict=True):
         if (path / ANNOTATION_LOG).is_file():
             named.append((name, CHOICE, annotator_lanes(path, material.sentences)))

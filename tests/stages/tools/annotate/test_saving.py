@@ -58,13 +58,13 @@ def test_the_moments_follow_what_is_done(tmp_path: Path) -> None:
 
 
 def test_many_changes_are_written_together(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(saving, "_DELAY_SECONDS", 0.2)
+    monkeypatch.setattr(saving, "_DELAY_SECONDS", 0.5)
     written: list[int] = []
     saver = Saver(lambda: written.append(1) or {}, pytest.fail)
     for _ in range(50):
         saver.changed()
     wait_until(lambda: len(written) == 1)
-    time.sleep(0.3)
+    time.sleep(0.7)
     assert len(written) == 1
     assert saver.close() == {}
     assert len(written) == 2

@@ -99,6 +99,22 @@ def test_what_an_annotator_finished_counts_without_the_log(index: Path, tmp_path
     assert [lanes(n) for n in range(6)] == [((),), None, None, None, None, None]
 
 
+def test_out_of_one_annotator_is_a_choice(index: Path, tmp_path: Path) -> None:
+    for name in ("anna", "ben"):
+        config = AnnotateConfig(annotator=name)
+        with workbench(
+            config, AnnotateInputs(index), tmp_path / f"of-{name}", SilentProgress()
+        ) as b:
+            b.session.act(0, {"kind": "spans", "revision": 0, "referent": 0, "spans": []})
+            b.session.act(0, {"kind": "status", "revision": 1, "value": "done"})
+    pair = AnnotateInputs(index, (tmp_path / "of-anna", tmp_path / "of-ben/ben"))
+    config = AnnotateConfig(annotator="judge")
+    with workbench(config, pair, tmp_path / "decided", SilentProgress()) as bench:
+        assert [found["name"] for found in bench.session.session()["sources"]] == ["anna", "ben"]
+        assert bench.session.sentence(0)["lanes"] == {"s0": ((),), "s1": ((),)}
+        assert bench.session.sentences()["rows"][0][6:] == [1.0, 0]
+
+
 def test_another_log_that_is_damaged_stops_nobody(index: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     for name in ("anna", "ben"):
