@@ -268,6 +268,7 @@ SCORES = TableSpec(
     schema=_schema(
         video_id=_ID,
         expression_id=_ID,
+        expression=_nullable(pa.string()),
         J=pa.float64(),
         F=pa.float64(),
         JF=pa.float64(),

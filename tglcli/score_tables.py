@@ -22,6 +22,7 @@ from schemas.tables import SCORES
 from schemas.wording import amount
 
 _WORST = 10
+_LISTED = 3
 _PERCENT = 100
 _MOMENT_NAMES = {
     "presence_tiou": "presence tIoU",
@@ -41,11 +42,17 @@ def print_json(artifact: Path, difference: Mapping[str, Any] | None = None) -> N
 
 
 def print_difference(difference: Mapping[str, Any]) -> None:
-    """Print this run minus another one, with confidence intervals of the means."""
+    """Print this run minus another one, with confidence intervals of the means.
+
+    Args:
+        difference: of two runs, with their names as `this` and `other`.
+    """
     console = Console(highlight=False)
+    this, other = (escape(printable(difference[key])) for key in ("this", "other"))
     console.print(
-        f"[italic]Difference to the other run, {difference['expressions']:,} expressions of "
-        f"{difference['videos']:,} videos[/]"
+        f"[italic]{this} minus {other}: + if {this} is better; "
+        f"{amount(difference['expressions'], 'expressions')} of "
+        f"{amount(difference['videos'], 'videos')}[/]"
     )
     table = Table()
     for name in ("", "mean", "95 % interval", "better", "worse"):
@@ -72,6 +79,9 @@ def print_scores(artifact: Path) -> None:
     ):
         if titled is not None and titled[1].row_count:
             _print_titled(console, *titled)
+    mistaken = mistaken_line(scores)
+    if mistaken:
+        console.print(escape(mistaken))
     faults = summary["faults"]
     if faults["frames"]:
         kinds = ", ".join(f"{count}: {kind}" for kind, count in faults["by_kind"].items())
@@ -153,21 +163,44 @@ def moments_table(summary: Mapping[str, Any]) -> Titled | None:
 
 
 def worst_table(scores: pa.Table) -> Titled:
-    """Make the table of the expressions with the lowest J&F."""
+    """Make the table of the expressions with the lowest J&F, of those that have a target.
+
+    Those without one score 0 on every frame with a mask; see :func:`mistaken_line`.
+    """
+    found = scores.filter(pc.greater(scores["referents"], 0))
+    texts = found["expression"].null_count < found.num_rows
     table = Table()
-    for name in ("video", "expression"):
+    for name in ("expression", *(["sentence"] if texts else [])):
         table.add_column(name, overflow="fold")  # an id that is cut short finds nothing
     for name in ("J&F", "J", "F", "frames"):
-        table.add_column(name, justify="right")
-    order = pc.sort_indices(
-        scores,
-        sort_keys=[("JF", "ascending"), ("video_id", "ascending"), ("expression_id", "ascending")],
-    )
-    for row in scores.take(order[:_WORST]).to_pylist():
+        table.add_column(name, justify="right", no_wrap=True)
+    for row in found.take(_order(found, "JF", "ascending")[:_WORST]).to_pylist():
         figures = [percent(row[key]) for key in ("JF", "J", "F")]
-        names = (escape(printable(row[key])) for key in ("video_id", "expression_id"))
-        table.add_row(*names, *figures, str(row["frames"]))
+        words = [f"{row['video_id']}/{row['expression_id']}"]
+        words += [row["expression"] or ""] if texts else []
+        table.add_row(*(escape(printable(word)) for word in words), *figures, str(row["frames"]))
     return "Worst expressions", table
+
+
+def mistaken_line(scores: pa.Table) -> str | None:
+    """List the expressions without a target that have a mask; None without any."""
+    without = scores.filter(pc.equal(scores["referents"], 0))
+    found = without.filter(pc.greater(pc.fill_null(without["predicted_frames"], 0), 0))
+    if not found.num_rows:
+        return None
+    rows = found.take(_order(found, "predicted_frames", "descending")).to_pylist()
+    names = [printable(f"{row['video_id']}/{row['expression_id']}") for row in rows]
+    more = ", ..." if len(names) > _LISTED else ""
+    return (
+        f"{len(names):,} of {amount(without.num_rows, 'expressions')} without a target have a mask, "
+        f"in most frames {', '.join(names[:_LISTED])}{more}"
+    )
+
+
+def _order(scores: pa.Table, key: str, way: str) -> pa.Array:
+    """Positions of the rows sorted by a column, then by their names."""
+    names = [("video_id", "ascending"), ("expression_id", "ascending")]
+    return pc.sort_indices(scores, sort_keys=[(key, way), *names])
 
 
 def percent(value: float | None) -> str:

@@ -56,6 +56,7 @@ def test_names_and_versions_are_pinned() -> None:
         "videos": (1, 8, ("video_id",)),
         "expressions": (1, 5, ("video_id", "expression_id")),
         "moments": (1, 7, ("video_id", "expression_id", "anno_id", "start_frame")),
+        "annotations": (1, 10, ("video_id", "expression_id")),
         "masks": (1, 6, ("anno_id", "frame")),
         "texts": (1, 7, ("text_id",)),
         "texts_bf16": (1, 7, ("text_id",)),
@@ -63,8 +64,9 @@ def test_names_and_versions_are_pinned() -> None:
         "tracks": (1, 8, ("video_id", "expression_id", "anno_id")),
         "objects": (1, 6, ("video_id", "expression_id", "anno_id")),
         "propagation": (1, 7, ("video_id", "expression_id", "frame")),
-        "scores": (1, 22, ("video_id", "expression_id")),
+        "scores": (1, 23, ("video_id", "expression_id")),
         "score_frames": (1, 15, ("video_id", "expression_id", "frame")),
+        "agreement": (1, 21, ("one", "other", "video_id", "expression_id")),
         "history": (1, 3, ("step", "name")),
     }
 

@@ -56,6 +56,7 @@ def test_out_report_json_and_compare(trees, tmp_path):
     )
     summary = json.loads(done.stdout)
     assert summary["JF"] == json.loads((tmp_path / "kept" / "summary.json").read_text())["JF"]
+    assert (summary["difference"]["this"], summary["difference"]["other"]) == ("preds", "kept")
     assert summary["difference"]["JF"] == {
         "mean": 0.0,
         "low": 0.0,
@@ -64,7 +65,8 @@ def test_out_report_json_and_compare(trees, tmp_path):
         "worse": 0,
     }
     done = tgl("score", "gt", "gt", "--compare", "kept", "--workers", "1", cwd=tmp_path)
-    assert "Difference to the other run, 4 expressions of 2 videos" in done.stdout
+    line = "gt minus kept: + if gt is better; 4 expressions of 2 videos"
+    assert line in " ".join(done.stdout.split())
 
 
 def test_a_fault_is_one_line_and_an_exit_code(trees, tmp_path):

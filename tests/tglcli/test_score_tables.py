@@ -34,6 +34,9 @@ ROWS = pa.table(
     {
         "video_id": ["[red]v[/red]", LONG],
         "expression_id": ["0", "a-long-expression-id-too"],
+        "expression": ["the dog [b]that[/b] jumps", "every one of the three that follow another"],
+        "referents": [1, 2],
+        "predicted_frames": [7, 0],
         **{name: [0.5, 0.25] for name in ("JF", "J", "F")},
         "frames": [100, 10_000],
     }
@@ -67,7 +70,33 @@ def test_no_heading_and_no_figure_is_cut(titled, words, width):
 def test_long_ids_go_on_in_the_next_line():
     lines = printed(score_tables.worst_table(ROWS), 80).splitlines()
     cells = [line.split("│")[1].strip() for line in lines if line.startswith("│")]
-    assert LONG in "".join(cells)
+    assert f"{LONG}/a-long-expression-id-too" in "".join(cells)
+
+
+def test_the_worst_list_shows_sentences_where_there_are_any():
+    text = printed(score_tables.worst_table(ROWS), 200)
+    assert "the dog [b]that[/b] jumps" in text
+    nameless = ROWS.set_column(2, "expression", pa.array([None, None], pa.string()))
+    assert "sentence" not in printed(score_tables.worst_table(nameless), 200)
+
+
+def test_sentences_without_a_target_are_told_apart():
+    rows = {name: [column[0]] * 4 for name, column in ROWS.to_pydict().items()}
+    rows |= {
+        "expression_id": ["0", "1", "2", "3"],
+        "referents": [1, 0, 0, 0],
+        "predicted_frames": [9, 3, 0, 5],
+        "JF": [0.5, 0.0, 1.0, 0.0],
+    }
+    scores = pa.table(rows)
+    text = printed(score_tables.worst_table(scores), 120)
+    assert ("[red]v[/red]/0" in text, "[red]v[/red]/1" in text) == (True, False)
+    line = score_tables.mistaken_line(scores)
+    assert line == (
+        "2 of 3 expressions without a target have a mask, "
+        "in most frames [red]v[/red]/3, [red]v[/red]/1"
+    )
+    assert score_tables.mistaken_line(ROWS) is None
 
 
 def test_tables_that_do_not_apply_are_left_out():

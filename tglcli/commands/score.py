@@ -15,6 +15,7 @@ from schemas.layouts import REPORT_FILE, SCORES_TABLE
 from stages.core.engine.digest import require_files
 from stages.score.config import NO_REPORT, ScoreConfig, ScoreInputs
 from tglcli.options import RunOptions, stage_command
+from tglcli.summary import shown
 
 if TYPE_CHECKING:
     from stages.core.engine.execute import Outcome
@@ -81,7 +82,7 @@ def score(
         if page is not None:
             with system_errors(report):
                 shutil.copyfile(outcome.path / REPORT_FILE, page)
-        _print(outcome.path, compare, as_json=as_json, quiet=run.quiet)
+        _print(outcome.path, preds, compare, as_json=as_json, quiet=run.quiet)
     if out is not None and not as_json:
         run.finish("score", outcome)
 
@@ -104,11 +105,14 @@ def _execute(config: ScoreConfig, inputs: ScoreInputs, out: Path, run: RunOption
     return run.compute(STAGE, config, inputs, out)
 
 
-def _print(artifact: Path, other: Path | None, *, as_json: bool, quiet: bool) -> None:
+def _print(artifact: Path, preds: Path, other: Path | None, *, as_json: bool, quiet: bool) -> None:
     from stages.score.results.compare import compare_runs
     from tglcli.score_tables import print_difference, print_json, print_scores
 
-    difference = None if other is None else compare_runs(artifact, other)
+    difference = None
+    if other is not None:
+        names = {"this": shown(preds), "other": shown(other)}
+        difference = {**names, **compare_runs(artifact, other)}
     if as_json:
         print_json(artifact, difference)
     elif not quiet:

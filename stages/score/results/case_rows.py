@@ -47,6 +47,7 @@ def _case_row(case: Case, columns: dict[str, np.ndarray], faulty: np.ndarray) ->
     row: dict[str, Any] = {
         "video_id": case.video_id,
         "expression_id": case.expression_id,
+        "expression": case.text or None,
         "J": mean(j),
         "F": mean(f),
         "JF": (mean(j) + mean(f)) / 2,
