@@ -8,30 +8,21 @@ sentences run as one batch.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import partial
-from typing import Any, TypeVar
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
 
 from stages.core.model.backbones.features import FrameFeatures, ItemFeatures, repeat_rows
 from stages.core.model.backbones.preprocess import normalise
 from stages.core.model.backbones.records import Decoded, MemoryTokens, Prompts
-from stages.core.model.backbones.steps.attention import (
-    EAGER,
-    LayerSteps,
-    attend_ragged,
-    attend_shared,
-)
+from stages.core.model.backbones.steps.attention import attend_ragged, attend_shared
 from stages.core.model.backbones.steps.layers import is_compiled
 from stages.core.model.backbones.steps.mask_decoder import decode_masks
 from stages.core.model.backbones.steps.memory_encoder import encode_memory
-from stages.core.model.backbones.wrapped import VideoModel, kept_table
-
-T = TypeVar("T")
+from stages.core.model.backbones.steps.tables import kept_table
+from stages.core.model.backbones.wrapped import VideoModel
 
 NO_OBJECT = -1024.0
 """The mask logit of frames whose object score says that the object is absent."""
@@ -57,38 +48,6 @@ class Backbone(VideoModel):
     Raises:
         ConfigError: its image encoder does not give three feature levels.
     """
-
-    def __init__(self, sam: Any):
-        super().__init__(sam)
-        self.layer_steps = EAGER
-        self.compiled: dict[str, Any] | None = None
-        """Options of :meth:`compile_parts`; None before it."""
-
-    def compile_parts(self, **options: Any) -> None:
-        """Compile the parts that have no graph breaks, each alone.
-
-        In eval mode, items that share memories go around the module of memory attention; the steps
-        of its layers are compiled for them.
-
-        Args:
-            options: of ``torch.compile``.
-        """
-        for name in self.compiled_parts:
-            module = self.sam.get_submodule(name)
-            if not is_compiled(module):  # as is an image encoder that two backbones share
-                module.compile(**options)
-        self.layer_steps = LayerSteps.compiled(**options)
-        self.compiled = options
-
-    def recompute_activations(self) -> None:
-        """From now on, recompute activations in the backward pass instead of keeping them.
-
-        Those of one layer of memory attention, of the mask decoder or of the memory encoder exist
-        at a time.
-        """
-        sam = self.sam
-        for module in (*sam.memory_attention.layers, sam.mask_decoder, sam.memory_encoder):
-            module.forward = partial(_recomputed, module.forward)
 
     def encode_frames(self, frames: Tensor) -> FrameFeatures:
         """Features of frames as they were decoded and resized.
@@ -405,13 +364,6 @@ class Backbone(VideoModel):
         return self.sam.temporal_positional_encoding_projection_layer(
             sine_encoding(offsets, self.channels)
         )
-
-
-def _recomputed(forward: Callable[..., T], *args: Any, **named: Any) -> T:
-    """The result of a module's forward, whose activations are not kept."""
-    if not torch.is_grad_enabled():
-        return forward(*args, **named)
-    return checkpoint(forward, *args, use_reentrant=False, **named)
 
 
 def sine_encoding(positions: Tensor, width: int) -> Tensor:

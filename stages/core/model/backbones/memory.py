@@ -16,7 +16,7 @@ from torch import Tensor
 
 from stages.core.model.backbones.backbone import Backbone
 from stages.core.model.backbones.records import MemoryTokens
-from stages.core.model.backbones.wrapped import kept_table
+from stages.core.model.backbones.steps.tables import kept_table
 
 PROMPTED_SLOT = -1
 """Temporal code of frames that a user prompted; it is the last one of SAM 2's table."""

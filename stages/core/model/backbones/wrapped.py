@@ -1,19 +1,24 @@
-"""A video model of transformers: its sizes, its parts, and its configuration."""
+"""A video model of transformers: its sizes, its parts and how they run, its configuration."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar
-from weakref import WeakKeyDictionary
+from typing import Any, ClassVar, TypeVar
 
 import torch
-from torch import Tensor, nn
+from torch import nn
+from torch.utils.checkpoint import checkpoint
 
 from schemas.errors import ConfigError
 from stages.core.model.backbones.preprocess import IMAGENET_MEAN, IMAGENET_STD
+from stages.core.model.backbones.steps.attention import EAGER, LayerSteps
+from stages.core.model.backbones.steps.layers import is_compiled
 from stages.core.model.loading.names import NAME_FIELD, public_name
+
+T = TypeVar("T")
 
 NUM_LEVELS = 3
 LEVEL_SCALES = (4, 2, 1)
@@ -22,8 +27,6 @@ COARSEST_STRIDE = 32
 """Of the last stage of a hierarchical image encoder, whose output is enlarged by two."""
 FIRST_STRIDE = 4
 """Of its first stage."""
-
-_KEPT: WeakKeyDictionary[nn.Module, dict[Hashable, Tensor]] = WeakKeyDictionary()
 
 
 class VideoModel(nn.Module):
@@ -82,6 +85,9 @@ class VideoModel(nn.Module):
         super().__init__()
         self._check_levels(sam.config.vision_config)
         self.sam = sam
+        self.layer_steps = EAGER
+        self.compiled: dict[str, Any] | None = None
+        """Options of :meth:`compile_parts`; None before it."""
 
     @staticmethod
     def _check_levels(vision: Any) -> None:
@@ -96,6 +102,32 @@ class VideoModel(nn.Module):
         """
         document = self.sam.config.to_dict()
         return document | {NAME_FIELD: public_name(document.get(NAME_FIELD, ""))}
+
+    def compile_parts(self, **options: Any) -> None:
+        """Compile the parts that have no graph breaks, each alone.
+
+        In eval mode, items that share memories go around the module of memory attention; the steps
+        of its layers are compiled for them.
+
+        Args:
+            options: of ``torch.compile``.
+        """
+        for name in self.compiled_parts:
+            module = self.sam.get_submodule(name)
+            if not is_compiled(module):  # as is an image encoder that two backbones share
+                module.compile(**options)
+        self.layer_steps = LayerSteps.compiled(**options)
+        self.compiled = options
+
+    def recompute_activations(self) -> None:
+        """From now on, recompute activations in the backward pass instead of keeping them.
+
+        Those of one layer of memory attention, of the mask decoder or of the memory encoder exist
+        at a time.
+        """
+        sam = self.sam
+        for module in (*sam.memory_attention.layers, sam.mask_decoder, sam.memory_encoder):
+            module.forward = partial(_recomputed, module.forward)
 
     def share_point_embedding(self) -> None:
         """Give the image and the prompts one random matrix for positions.
@@ -210,19 +242,8 @@ class VideoModel(nn.Module):
             config.vision_config.backbone_config.image_size = [size, size]
 
 
-def kept_table(module: nn.Module, key: Hashable, build: Callable[[], Tensor]) -> Tensor:
-    """A table of positions that depends on a module's configuration alone, computed once.
-
-    transformers keeps the last such table of each class, and levels of different shapes push each
-    other out.
-
-    Args:
-        module: the table is dropped with it.
-        key: tells its tables apart: name, device and type.
-        build: computes the table; called outside inference mode, since training may use it too.
-    """
-    tables = _KEPT.setdefault(module, {})
-    if key not in tables:
-        with torch.inference_mode(False), torch.no_grad():
-            tables[key] = build()
-    return tables[key]
+def _recomputed(forward: Callable[..., T], *args: Any, **named: Any) -> T:
+    """The result of a module's forward, whose activations are not kept."""
+    if not torch.is_grad_enabled():
+        return forward(*args, **named)
+    return checkpoint(forward, *args, use_reentrant=False, **named)

@@ -51,7 +51,7 @@ def test_recomputed_activations_give_the_same_gradients(one_thread: None) -> Non
 def test_nothing_is_recomputed_without_gradients(monkeypatch: pytest.MonkeyPatch) -> None:
     backbone = random_backbone()
     backbone.recompute_activations()
-    module = "stages.core.model.backbones.backbone.checkpoint"
+    module = "stages.core.model.backbones.wrapped.checkpoint"
     monkeypatch.setattr(module, lambda *_, **__: pytest.fail("recomputed"))
     with torch.no_grad():
         backbone.remember(

@@ -21,7 +21,7 @@ from torch import Tensor
 from stages.core.model.backbones.features import repeat_rows
 from stages.core.model.backbones.records import MemoryTokens
 from stages.core.model.backbones.steps.layers import join_heads, split_heads
-from stages.core.model.backbones.wrapped import kept_table
+from stages.core.model.backbones.steps.tables import kept_table
 
 POSITION_SHARE = 0.1
 """Weight of the position encoding that SAM 2 adds to the queries."""
