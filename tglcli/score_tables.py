@@ -192,8 +192,8 @@ def mistaken_line(scores: pa.Table) -> str | None:
     names = [printable(f"{row['video_id']}/{row['expression_id']}") for row in rows]
     more = ", ..." if len(names) > _LISTED else ""
     return (
-        f"{len(names):,} of {amount(without.num_rows, 'expressions')} without a target have a mask, "
-        f"in most frames {', '.join(names[:_LISTED])}{more}"
+        f"{len(names):,} of {amount(without.num_rows, 'expressions')} without a target have "
+        f"a mask, in most frames {', '.join(names[:_LISTED])}{more}"
     )
 
 

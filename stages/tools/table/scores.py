@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from schemas.documents import load_object
 from schemas.errors import CorruptInput
-from schemas.layouts import SUMMARY_FILE
+from schemas.layouts import SUMMARY_FILE, natural_key
+
+_LEVELS = ("*", "*/*")
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,36 @@ class RunScores:
     several: float | None
     none: float | None
     expressions: int
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run by the name that tables show."""
+
+    name: str
+    folder: Path
+    scores: RunScores
+
+
+def find_runs(folders: Sequence[Path]) -> list[Run]:
+    """Read the runs in folders that `tgl score --out` wrote, or in folders of such folders.
+
+    Runs are named by their folders, or by their whole paths if two folders have the same name.
+
+    Raises:
+        TglError: as :func:`read_scores`; a folder without any run has no summary.
+    """
+    found = list(dict.fromkeys(run for folder in folders for run in _runs_in(folder)))
+    distinct = len({run.name for run in found}) == len(found)
+    return [Run(run.name if distinct else str(run), run, read_scores(run)) for run in found]
+
+
+def _runs_in(folder: Path) -> list[Path]:
+    """The folder itself if it is a run, else those up to two levels below, in natural order."""
+    if (folder / SUMMARY_FILE).is_file():
+        return [folder]
+    below = [path.parent for level in _LEVELS for path in folder.glob(f"{level}/{SUMMARY_FILE}")]
+    return sorted(below, key=lambda path: natural_key(str(path))) or [folder]
 
 
 def read_scores(folder: Path) -> RunScores:
