@@ -58,12 +58,11 @@ def test_keyboard_only_and_nothing_is_lost(
     page.go_to(19)
     page.tab.keyboard.up("m")
     assert page.lanes() == [[[4, 12]], [[8, 20]]]
-    page.press("Enter")
-    # The second: markup in a sentence is text; whole visible range, then a piece removed.
-    page.until("() => window.tgl.store.state.n === 1")
-    assert page.text("#text") == LINES[1].text
-    page.press("w")
+    # The second: keys wait until it is open; markup in a sentence is text.
+    page.press("Enter", "w")
     assert page.lanes() == [[[5, 30]]]
+    assert page.state("store.state.n") == 1
+    assert page.text("#text") == LINES[1].text
     page.go_to(10)
     page.tab.keyboard.down("Shift")
     page.tab.keyboard.down("M")

@@ -71,7 +71,7 @@ export const COMMANDS = Object.entries(TABLE).flatMap(([group, rows]) =>
   }),
 );
 
-const MARKING = "Mark";
+const [MARKING, MOVING] = ["Mark", "Sentence"];
 const GLYPHS = { ArrowLeft: "←", ArrowRight: "→", ArrowUp: "↑", ArrowDown: "↓", Escape: "Esc" };
 const HELD_ONLY = new Set(["Shift", "Control", "Alt", "Meta", "AltGraph", "CapsLock"]);
 
@@ -98,7 +98,8 @@ export class Keyboard {
     this.run = run;
     this.commands = COMMANDS.filter((c) => (editable ? !c.views : !c.edits));
     this.byChord = new Map(this.commands.flatMap((c) => c.keys.map((key, i) => [key, [c, i]])));
-    this.marking = new Set(COMMANDS.filter((c) => c.group === MARKING).map((c) => c.name));
+    this.marking = namesOf(MARKING);
+    this.moving = namesOf(MOVING);
     this.held = null; // {command, key} while a key that holds is down
     document.addEventListener("keydown", (event) => this.down(event));
     document.addEventListener("keyup", (event) => this.up(event));
@@ -126,6 +127,10 @@ export class Keyboard {
     this.held = null;
     if (held) this.run(held.command.name, false);
   }
+}
+
+function namesOf(group) {
+  return new Set(TABLE[group].map(([name]) => name));
 }
 
 /** Whether a key is for the element that has the focus: text, a dialog, a button that it presses. */

@@ -111,6 +111,7 @@ export class SentenceList {
       this.details(sentence),
     );
     row.title = sentence.text;
+    row.querySelector(".text").dir = "auto";
     return row;
   }
 

@@ -35,7 +35,8 @@ export class Page {
       (n) => this.pick(n),
     );
     this.panel = new Panel(this);
-    this.opening = 0;
+    this.opening = 0; // number of the last sentence that was asked for, to drop earlier answers
+    this.going = 0; // sentences that are being opened
     this.commands = []; // [name, argument] that wait for their turn
     this.working = false;
     this.video = null;
@@ -80,9 +81,9 @@ export class Page {
   async next() {
     const [name, argument] = this.commands.shift();
     const ready = this.ready(name) || (await this.becomesReady(name));
+    const what = this.going ? "The sentence" : `Frame ${this.player.wanted}`;
     if (ready) this.perform(name, argument);
-    else
-      this.store.notice(`Frame ${this.player.wanted} is still loading; nothing was marked.`, true);
+    else this.store.notice(`${what} is still loading; the key had no effect.`, true);
   }
 
   perform(name, argument) {
@@ -91,10 +92,11 @@ export class Page {
     this.actions[name](argument);
   }
 
-  /** Whether a command would mean what the user sees: marks are set in the frame that is shown. */
+  /** Whether a command would act on the sentence and in the frame that the user means. */
   ready(name) {
-    const marks = this.keyboard.marking.has(name);
-    return !marks || (!this.store.undoing && this.player.arrived);
+    const { marking, moving } = this.keyboard;
+    if (this.going && (marking.has(name) || moving.has(name))) return false;
+    return !marking.has(name) || (!this.store.undoing && this.player.arrived);
   }
 
   async becomesReady(name) {
@@ -108,6 +110,7 @@ export class Page {
   /** Open a sentence, and its video if that is another one. */
   async go(n, frame = null) {
     const number = ++this.opening;
+    this.going += 1;
     try {
       const state = await this.store.load(n);
       const known = state.video === this.videoNumber;
@@ -126,6 +129,8 @@ export class Page {
       this.writeAddressNow();
     } catch (error) {
       this.store.notice(`Sentence not opened: ${error.message}`, true);
+    } finally {
+      this.going -= 1;
     }
   }
 
