@@ -69,8 +69,10 @@ def test_prediction_against_truth(
     assert extra[0] > extra[2] + 40  # vermilion over grey
     assert both[2] > 60
     assert abs(outside[0] - outside[2]) < 12
-    labels = [row["label"] for row in page.state("timeline.rows")]
-    assert labels == ["object 0_0", "masks"]
+    lane, compared = page.state("timeline.rows")
+    assert (lane["label"], compared["label"]) == ("object 0_0", "masks")
+    # As the scorer: masks are compared inside and outside of the moment.
+    assert compared["truth"] == lane["visible"] != lane["spans"]
     # The other sentence has no prediction; its lanes are the truth. Nothing can be edited.
     page.press("PageDown")
     page.until("() => window.tgl.store.state.n === 1")

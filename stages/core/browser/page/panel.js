@@ -17,7 +17,6 @@ const LEGEND_OF_PREDICTIONS = {
   agreement: "agreement",
   missed: "missed",
   extra: "extra",
-  outside: "not meant here",
   language: "route: language",
   propagated: "propagated",
   empty: "empty",

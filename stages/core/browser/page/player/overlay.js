@@ -1,7 +1,5 @@
 // The masks over the frames of the open sentence: which ones are loaded, and what is drawn of them.
 
-import { contains } from "../timeline/spans.js";
-import { trueSpans } from "../timeline/rows.js";
 import { MaskTrack, remember, Shape } from "./masks.js";
 import { intersect, subtract, unite } from "./rle.js";
 
@@ -78,26 +76,16 @@ export class Overlay {
       if (shape) screen.drawPlain(shape);
       return;
     }
-    this.referents.forEach((truth, r) => {
-      const shape = this.meant(r, frame) ? null : truth.shape(frame);
-      if (shape) screen.drawOutsideMoment(shape, r);
-    });
     const key = `${this.prediction} ${frame}`;
     screen.drawComparison(
       remember(this.comparisons, key, () => this.compare(track, frame), MOST_COMPARISONS),
     );
   }
 
-  /** Whether the sentence means a referent in a frame. */
-  meant(referent, frame) {
-    return contains(trueSpans(this.state.referents[referent]), frame);
-  }
-
-  /** Regions of a prediction against the masks of the referents that are meant in the frame. */
+  /** Regions of a prediction against the masks of all referents, as the scorer compares them. */
   compare(track, frame) {
     const { height } = this.video;
-    const meant = this.referents.filter((_, r) => this.meant(r, frame));
-    const truth = unite(meant.map((t) => t.runs(frame) ?? new Int32Array()));
+    const truth = unite(this.referents.map((one) => one.runs(frame) ?? new Int32Array()));
     const predicted = track.runs(frame) ?? new Int32Array();
     return {
       agreement: new Shape(intersect(predicted, truth), height),

@@ -3,7 +3,6 @@
 import { AGREEMENT, DARK, EXTRA, LIGHT, MISSED, PLAIN, referentColour } from "./colours.js";
 
 const HATCH_PIXELS = 7;
-const DASH_PIXELS = 5;
 const DIMMED = "rgba(0, 0, 0, 0.5)";
 const FILL_OPACITY = 0.5;
 const TAG_PIXELS = 13;
@@ -104,13 +103,6 @@ export class Screen {
     this.hatch(missed, MISSED);
     this.fill(extra, EXTRA);
     this.outline(extra, EXTRA, 1);
-  }
-
-  /** A referent that is visible, but not meant in this frame: only a dashed outline. */
-  drawOutsideMoment(shape, referent) {
-    this.context.setLineDash([this.pixels(DASH_PIXELS), this.pixels(DASH_PIXELS)]);
-    this.outline(shape, referentColour(referent), 1.25);
-    this.context.setLineDash([]);
   }
 
   drawPlain(shape) {

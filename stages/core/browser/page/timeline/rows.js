@@ -24,7 +24,9 @@ export function buildRows(state, editor, session) {
     rows.push(laneRow(state, r, lanes[r], editor.referent === r, session));
     rows.push(...sourceRows(state, r, session));
   });
-  const truth = state.truth === false ? null : union(...state.referents.map(trueSpans));
+  // As the scorer compares: the masks of all referents, inside and outside of their moments.
+  const truth =
+    state.truth === false ? null : union(...state.referents.map((one) => one.visible ?? []));
   (state.predictions ?? []).forEach((prediction, p) => {
     const names = session.predictions.map((one) => one.name);
     rows.push(
@@ -46,11 +48,6 @@ export function buildRows(state, editor, session) {
 /** Height of the rows in pixels. */
 export function heightOf(rows) {
   return rows.length ? rows.at(-1).top + rows.at(-1).height + GAP : 0;
-}
-
-/** Frames in which a referent is meant: its moments, or where these are unknown all with a mask. */
-export function trueSpans(referent) {
-  return referent.decided ? referent.spans : (referent.visible ?? []);
 }
 
 /** The end of a path that tells it from the others, for a narrow column. */
