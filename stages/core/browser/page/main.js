@@ -55,6 +55,7 @@ export class Page {
     const [n, frame] = this.address();
     const first = n ?? this.firstOpen();
     if (first !== undefined) await this.go(first, frame);
+    else this.store.notice("There are no sentences to show.");
   }
 
   /** Where to begin: the first sentence that is to do, else the first one. */
@@ -94,6 +95,7 @@ export class Page {
 
   /** Whether a command would act on the sentence and in the frame that the user means. */
   ready(name) {
+    if (!this.store.state) return true; // nothing is open: no command does anything
     const { marking, moving } = this.keyboard;
     if (this.going && (marking.has(name) || moving.has(name))) return false;
     return !marking.has(name) || (!this.store.undoing && this.player.arrived);
