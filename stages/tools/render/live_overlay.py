@@ -44,7 +44,11 @@ class LiveOverlay:
         self._opacity = config.opacity
         self._colours = [sentence_colour(number) for number in range(len(sentences))]
         self._relevant: deque[tuple[bool, ...]] = deque(maxlen=HISTORY)
-        captions = tuple(map(LegendEntry, sentences, self._colours))
+        several = len(sentences) > 1
+        captions = tuple(
+            LegendEntry(f"{number}: {sentence}" if several else sentence, colour)
+            for number, (sentence, colour) in enumerate(zip(sentences, self._colours, strict=True))
+        )
         content = PanelContent(
             captions, self._timelines(), (), f"{note} (the last {HISTORY} frames)"
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +33,7 @@ from stages.tools.render.mask_layers import (
     resize_image,
     resize_mask,
 )
-from stages.tools.render.panel import LegendEntry, Panel, PanelContent, Timeline
+from stages.tools.render.panel import Curve, LegendEntry, Panel, PanelContent, Timeline
 from stages.tools.render.source import PredictedExpression, RenderVideo
 from stages.tools.render.text import Face
 
@@ -43,6 +44,7 @@ _SIDE_OF_CELL = 256
 _CELL_GAP = 6
 _PIXELS_PER_LABEL_POINT = 16
 _SMALLEST_LABEL = 12
+_TICKS = 6
 
 
 @dataclass(frozen=True)
@@ -103,22 +105,68 @@ class Overlay:
         return panel.compose(sheet, chosen)
 
     def _content(self) -> PanelContent:
-        note = self.video.video_id
+        note, ticks = self.video.video_id, time_ticks(self.video)
         if self.against_truth:
             expression = self.expressions[0]
             return PanelContent(
-                (expression.sentence,),
+                (_caption(expression),),
                 _truth_timelines(expression),
                 _LEGEND,
                 f"{note} / {self.file_stem}",
+                _curves((expression,), [SPAN]),
+                ticks,
             )
-        captions = [
-            LegendEntry(expression.sentence, sentence_colour(number))
-            for number, expression in enumerate(self.expressions)
-        ]
-        single = len(self.video.frames) == 1
-        timelines = () if single else _sentence_timelines(self.expressions, captions)
-        return PanelContent(tuple(captions), timelines, (), note)
+        colours = [sentence_colour(number) for number in range(len(self.expressions))]
+        numbered = len(self.expressions) > 1
+        captions = tuple(
+            LegendEntry(_caption(expression, numbered=numbered), colour)
+            for expression, colour in zip(self.expressions, colours, strict=True)
+        )
+        if len(self.video.frames) == 1:
+            return PanelContent(captions, (), (), note)
+        timelines = _sentence_timelines(self.expressions, captions)
+        return PanelContent(
+            captions, timelines, (), note, _curves(self.expressions, colours), ticks
+        )
+
+
+def _caption(expression: PredictedExpression, *, numbered: bool = False) -> str:
+    """The sentence; with its number if that stands beside its bar, and if nothing was found."""
+    number = f"{expression.expression_id}: " if numbered else ""
+    return f"{number}{expression.sentence}{' (nothing found)' if expression.found is False else ''}"
+
+
+def _curves(
+    expressions: Sequence[PredictedExpression], colours: Sequence[Colour]
+) -> tuple[Curve, ...]:
+    return tuple(
+        Curve(expression.relevance, colour)
+        for expression, colour in zip(expressions, colours, strict=True)
+        if expression.relevance is not None and len(expression.relevance) > 1
+    )
+
+
+def time_ticks(video: RenderVideo) -> tuple[tuple[float, str], ...]:
+    """Ticks of the time axis of a video: in seconds if they are known, else in frames."""
+    frames = len(video.frames)
+    if video.times is not None:
+        start = video.times[0]
+        seconds = [time - start for time in video.times]
+        marks = _round_steps(seconds[-1])
+        places = np.interp(marks, seconds, np.arange(frames))
+        return tuple((float(x), f"{t:g} s") for x, t in zip(places, marks, strict=True))
+    if video.fps:
+        return tuple((t * video.fps, f"{t:g} s") for t in _round_steps((frames - 1) / video.fps))
+    return tuple((t, f"{t:g}") for t in _round_steps(frames - 1) if t == int(t))
+
+
+def _round_steps(last: float) -> list[float]:
+    """About five round numbers from 0 to `last`."""
+    if last <= 0:
+        return [0.0]
+    power = 10.0 ** math.floor(math.log10(last / _TICKS))
+    step = next(k * power for k in (1, 2, 5, 10) if last / (k * power) <= _TICKS)
+    return [round(step * k, 9) for k in range(int(last / step + 1e-9) + 1)]
 
 
 _LEGEND = (

@@ -5,8 +5,10 @@ The parts that do not change from frame to frame are drawn once.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +24,8 @@ _NARROWEST = 320
 _LABEL_SHARE = 0.3
 _CAPTION_LINES = 3
 _SENTENCE_LINES = 2
+_CURVE_LINES = 2
+_CURVE_LABEL = "relevance"
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,14 @@ class Timeline:
 
 
 @dataclass(frozen=True)
+class Curve:
+    """A value from 0 to 1 per frame, NaN where it is not known."""
+
+    values: np.ndarray
+    colour: Colour
+
+
+@dataclass(frozen=True)
 class PanelContent:
     """Texts, bars and colours of a panel.
 
@@ -57,6 +69,8 @@ class PanelContent:
         captions: sentences; with a colour where each is drawn in its own.
         timelines: all of the same number of frames.
         legend: meaning of the masks' colours.
+        curves: drawn over each other above the timelines, of as many frames.
+        ticks: of the time axis below the timelines: positions in frames, and their labels.
         note: text at the end of the legend, such as the video's name.
     """
 
@@ -64,6 +78,8 @@ class PanelContent:
     timelines: tuple[Timeline, ...]
     legend: tuple[LegendEntry, ...]
     note: str = ""
+    curves: tuple[Curve, ...] = ()
+    ticks: tuple[tuple[float, str], ...] = ()
 
 
 class Panel:
@@ -145,9 +161,13 @@ class Panel:
         caption_lines = sum(map(len, self._texts))
         captions = caption_lines * self._face.line_height
         self._image_top = captions + 2 * self._gap if caption_lines else 0
-        self._timelines_top = self._image_top + self._image_size[0] + self._gap
+        self._curves_top = self._image_top + self._image_size[0] + self._gap
+        curves = _CURVE_LINES * self._small.line_height if self._content.curves else 0
+        self._timelines_top = self._curves_top + curves
         timelines = len(self._content.timelines) * self._timeline_height
-        self._legend_top = self._timelines_top + timelines + (self._gap // 2 if timelines else 0)
+        self._axis_top = self._timelines_top + timelines
+        axis = self._small.line_height if timelines and self._content.ticks else 0
+        self._legend_top = self._axis_top + axis + (self._gap // 2 if timelines else 0)
         rows = self._legend_rows()
         height = self._legend_top + len(rows) * self._small.line_height + self._gap
         canvas = Image.new("RGB", (_even(self._inner), _even(height)), BACKGROUND)
@@ -155,6 +175,10 @@ class Panel:
         self._draw_captions(draw)
         for row, timeline in enumerate(self._content.timelines):
             self._draw_timeline(draw, timeline, self._timelines_top + row * self._timeline_height)
+        if curves:
+            self._draw_curves(draw, curves)
+        if axis:
+            self._draw_axis(draw)
         self._draw_legend(draw, rows)
         return canvas
 
@@ -174,6 +198,40 @@ class Panel:
         label = self._small.shorten(timeline.label, left - 2 * self._gap)
         draw.text((self._gap, y), label, timeline.label_colour or MUTED, self._small.font)
         self._draw_spans(draw, timeline, y)
+
+    def _draw_curves(self, draw: ImageDraw.ImageDraw, height: int) -> None:
+        """Draw the curves between 0, at the bottom, and 1."""
+        left, right = self._columns
+        top, bottom = self._curves_top, self._curves_top + height - self._gap
+        label = self._small.shorten(_CURVE_LABEL, left - 2 * self._gap)
+        middle = (top + bottom - self._small.line_height) // 2
+        draw.text((self._gap, middle), label, MUTED, self._small.font)
+        for y in (top, bottom):
+            draw.line((left, y, right - 1, y), TRACK)
+        for curve in self._content.curves:
+            frames = len(curve.values)
+            points = [
+                ((self._column(frame, frames) + self._column(frame + 1, frames)) // 2, value)
+                for frame, value in enumerate(curve.values.tolist())
+            ]
+            for (x, value), (next_x, next_value) in pairwise(points):
+                if not math.isnan(value + next_value):
+                    ends = [round(bottom - (bottom - top) * v) for v in (value, next_value)]
+                    draw.line((x, ends[0], next_x, ends[1]), curve.colour, max(1, self._gap // 4))
+
+    def _draw_axis(self, draw: ImageDraw.ImageDraw) -> None:
+        """Draw ticks and their labels; a label that would run into the one before is left out."""
+        left, right = self._columns
+        frames = len(self._content.timelines[0].colours)
+        end = 0
+        for frame, label in self._content.ticks:
+            x = left + round((right - left) * frame / frames)
+            draw.line((x, self._axis_top, x, self._axis_top + self._gap // 2), MUTED)
+            width = self._small.width(label)
+            start = min(max(x - width // 2, left), right - width)
+            if start > end:
+                draw.text((start, self._axis_top + self._gap // 4), label, MUTED, self._small.font)
+                end = start + width + self._gap
 
     def _draw_spans(self, draw: ImageDraw.ImageDraw, timeline: Timeline, y: int) -> None:
         left, right = self._columns

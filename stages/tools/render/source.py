@@ -37,8 +37,11 @@ class PredictedExpression:
         masks: folder of its PNGs.
         annotated: bool (T,), the frames of its moments; None where none are known.
         routed: bool (T,), the frames on the language path; None where it is not recorded.
+        relevance: float (T,), the probability that the sentence is true in a frame, NaN where it is
+            not known; None where none is recorded.
         prompted: it is an object that was prompted by hand; `routed` are the frames in which it
             is visible.
+        found: whether a mask of it has a pixel; None where that is not recorded.
         anno_ids: its referents' tracks in the masks table.
     """
 
@@ -47,7 +50,9 @@ class PredictedExpression:
     masks: Path
     annotated: np.ndarray | None = None
     routed: np.ndarray | None = None
+    relevance: np.ndarray | None = None
     prompted: bool = False
+    found: bool | None = None
     anno_ids: tuple[str, ...] = ()
 
 
@@ -151,7 +156,9 @@ def _indexed_expression(
         masks=routes.preds / expression.video_id / expression.expression_id,
         annotated=annotated,
         routed=routes.routed(*expression.key, index.videos[expression.video_id].num_frames),
+        relevance=routes.relevance(*expression.key, index.videos[expression.video_id].num_frames),
         prompted=routes.prompted(*expression.key),
+        found=routes.found(*expression.key),
         anno_ids=expression.anno_ids,
     )
 
@@ -195,6 +202,8 @@ def _from_folder(root: Path, present: dict[str, list[str]], routes: _Routes) -> 
                 sentence=f"expression {name}",
                 masks=routes.preds / video_id / name,
                 routed=routes.routed(video_id, name, len(frames)),
+                relevance=routes.relevance(video_id, name, len(frames)),
+                found=routes.found(video_id, name),
             )
             for name in names
         )
@@ -204,7 +213,7 @@ def _from_folder(root: Path, present: dict[str, list[str]], routes: _Routes) -> 
 
 
 class _Routes:
-    """Frames on the language path, from propagation.parquet if it exists."""
+    """Routes, relevance and areas of masks, from propagation.parquet if it exists."""
 
     def __init__(self, path: Path):
         self.preds = path.parent
@@ -212,17 +221,24 @@ class _Routes:
         self._frames: dict[tuple[str, str], list[int]] = {}
         self._known: set[tuple[str, str]] = set()
         self._prompted: set[tuple[str, str]] = set()
+        self._relevance: dict[tuple[str, str], list[tuple[int, float]]] = {}
+        self._found: set[tuple[str, str]] = set()
         if not os.path.lexists(path):
             return
-        columns = ["video_id", "expression_id", "frame", "route"]
+        columns = ["video_id", "expression_id", "frame", "route", "relevance", "mask_area"]
         table = read_table(path, PROPAGATION, columns=columns)
         self._known = _distinct_pairs(table)
         prompted = pc.equal(table["route"], PROMPTED)
         self._prompted = _distinct_pairs(table.filter(prompted))
         self._add(table.filter(pc.equal(table["route"], LANGUAGE)))
+        seen = table.filter(pc.greater(table["mask_area"], 0))
+        self._found = _distinct_pairs(seen)
         if self._prompted:
-            areas = read_table(path, PROPAGATION, columns=[*columns[:3], "mask_area"])
-            self._add(areas.filter(pc.greater(areas["mask_area"], 0)), only=self._prompted)
+            self._add(seen, only=self._prompted)
+        rated = table.filter(pc.is_valid(table["relevance"]))
+        frames, values = (rated[name].to_pylist() for name in ("frame", "relevance"))
+        for pair, frame, value in zip(_pairs(rated), frames, values, strict=True):
+            self._relevance.setdefault(pair, []).append((frame, value))
 
     def _add(self, rows: pa.Table, only: set[tuple[str, str]] | None = None) -> None:
         """Add the frames of rows, of some expressions or of all."""
@@ -233,6 +249,22 @@ class _Routes:
     def prompted(self, video_id: str, expression_id: str) -> bool:
         """Whether an expression is an object that was prompted by hand."""
         return (video_id, expression_id) in self._prompted
+
+    def found(self, video_id: str, expression_id: str) -> bool | None:
+        """Whether a mask of an expression has a pixel; None where that is not recorded."""
+        pair = video_id, expression_id
+        return pair in self._found if pair in self._known else None
+
+    def relevance(self, video_id: str, expression_id: str, num_frames: int) -> np.ndarray | None:
+        """Relevance of the frames for an expression, float (T,) with NaN; None where unknown."""
+        rated = self._relevance.get((video_id, expression_id))
+        if rated is None:
+            return None
+        found = np.full(num_frames, np.nan)
+        for frame, value in rated:
+            if frame < num_frames:  # `routed` refuses predictions of a longer video
+                found[frame] = value
+        return found
 
     def routed(self, video_id: str, expression_id: str, num_frames: int) -> np.ndarray | None:
         """Frames of an expression on the language path, bool (T,); None where not recorded.

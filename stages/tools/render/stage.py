@@ -90,7 +90,7 @@ def run(
     return Result(_counts(plan, done, len(failures)), tuple(map(str, failures)))
 
 
-STAGE = Stage("render", 2, RenderConfig, RenderInputs, run)
+STAGE = Stage("render", 3, RenderConfig, RenderInputs, run)
 
 
 def _counts(plan: RenderPlan, tables: Sequence[pa.Table], failed: int) -> dict[str, int]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from stages.core.media.palette import BACKGROUND, MARKER, TRACK
-from stages.tools.render.panel import LegendEntry, Panel, PanelContent, Timeline, colour_runs
+from stages.tools.render.panel import Curve, LegendEntry, Panel, PanelContent, Timeline, colour_runs
 
 RED, GREEN = (250, 10, 10), (10, 250, 10)
 HEIGHT, WIDTH, FRAMES = 100, 400, 10
@@ -94,3 +96,17 @@ def test_a_hatched_colour_is_striped_in_its_timeline() -> None:
     whole = panel.compose(np.zeros((HEIGHT, WIDTH, 3), np.uint8), ())
     striped, even = pixels_of(whole, RED).sum(), pixels_of(whole, GREEN).sum()
     assert striped == pytest.approx(even / 2, rel=0.1)
+
+
+def test_curves_and_axis_stand_beside_the_timelines_and_gaps_stay_open() -> None:
+    plain = Panel(content(), HEIGHT, WIDTH)
+    values = np.array([0, 0, 1, 1, np.nan, np.nan, 0.5, 0.5, 0.5, 0.5])
+    more = replace(content(), curves=(Curve(values, GREEN),), ticks=((0, "0 s"), (5, "1 s")))
+    panel = Panel(replace(more, legend=()), HEIGHT, WIDTH)
+    assert panel.size[0] > plain.size[0]
+    whole = panel.compose(np.zeros((HEIGHT, WIDTH, 3), np.uint8), ())
+    rows, columns = np.nonzero(pixels_of(whole, GREEN))
+    bar, _ = np.nonzero(pixels_of(whole, RED))
+    assert rows.max() < bar.min()  # above the bars
+    assert np.ptp(rows) > 10
+    assert np.diff(np.unique(columns)).max() > 2 * (WIDTH / FRAMES) / 2  # nothing at the gap
