@@ -36,6 +36,7 @@ def own(world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "own"
     for name in ("index", "frames", "preds", "text", "ck", "toy/valid"):
         shutil.copytree(world / name, folder / name)
+    shutil.copy(world / "m.csv", tmp_path)
     monkeypatch.chdir(folder)
     return folder
 
@@ -77,6 +78,7 @@ def test_expressions_of_an_index(own: Path, said, planted: str, column: str) -> 
     plant(own / "index" / EXPRESSIONS_TABLE, EXPRESSIONS, column, planted)
     for words in (
         ("check", "index"),
+        ("describe", "index", "--against", str(own.parent / "m.csv")),
         ("propagate", "index", "text", "ck", "out"),
         ("score", "preds", "index", "--workers", "1", "--images", "-1"),
         ("render", "preds", "index", "out", "--workers", "1", "--format", "sheet", "--limit", "1"),
@@ -89,6 +91,7 @@ def test_expressions_of_an_index(own: Path, said, planted: str, column: str) -> 
 def test_moments_of_an_index(own: Path, said, planted: str, column: str) -> None:
     plant(own / "index" / MOMENTS_TABLE, MOMENTS, column, planted)
     said("check", "index")
+    said("describe", "index", "--against", str(own.parent / "m.csv"))
     said("export-moments", "index", "m.csv", "--moments-format", "csv")
 
 

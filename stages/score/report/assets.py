@@ -10,8 +10,8 @@ STYLE = """
 .case .words { margin-top: 8px; overflow-wrap: anywhere; }
 .case .figures { overflow-wrap: anywhere; }
 .key { display: inline-block; width: 14px; height: 14px; border-radius: 3px;
-  margin: 0 4px 0 14px; vertical-align: -2px; border: 1px solid var(--soft); }
-.key:first-child { margin-left: 0; }
+  margin-right: 4px; vertical-align: -2px; border: 1px solid var(--soft); }
+.legend { white-space: nowrap; margin-right: 10px; }
 .key.agreement { background: var(--agreement); } .key.extra { background: var(--extra); }
 .key.missed { background: repeating-linear-gradient(135deg, var(--missed) 0 3px, #969696 3px 6px); }
 .key.moment { background: var(--moment); height: 6px; vertical-align: 2px; }

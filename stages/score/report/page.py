@@ -40,9 +40,9 @@ _COLUMNS = (
     Column("fault_frames", "faults", "number"),
 )
 _ALWAYS = {"video_id", "expression_id", "JF", "J", "F", "frames"}
-_KEYS = (
-    '<span class="key agreement"></span>agreement<span class="key missed"></span>missed'
-    '<span class="key extra"></span>extra'
+_KEYS = " ".join(
+    f'<span class="legend"><span class="key {word}"></span>{word}</span>'
+    for word in ("agreement", "missed", "extra")
 )
 
 
@@ -153,14 +153,15 @@ def _about_mistaken(summary: Mapping[str, Any], found: Sequence[Shown]) -> str:
     if not part:
         return ""
     count = amount(part["expressions"], "expressions")
-    return f"{len(found):,} of {count} without a target have a mask, the largest first. "
+    return f"{len(found):,} of {count} without a target have a mask, the largest first."
 
 
 def _gallery(name: str, about: str, items: Sequence[Shown], drawn: Drawn) -> str:
     html = "".join(_card(item, drawn) for item in items)
     return (
-        f"<h2>{name}</h2><p>{html_text(about)}{_KEYS}; bars: J of each frame, that of the image "
-        f'stressed; <span class="key moment"></span>relevant frames</p>'
+        f"<h2>{name}</h2><p>{html_text(about)}{'<br>' if about else ''}{_KEYS} bars: J of each "
+        'frame, that of the image stressed <span class="legend"><span class="key moment"></span>'
+        "relevant frames</span></p>"
         f'<div class="cases">{html}</div>'
     )
 
@@ -211,7 +212,7 @@ def _table(
     hint = "Filter by video, id or sentence"
     table = data_table(columns, rows, order="JF", noun="expressions", hint=hint, more=more)
     return (
-        f"<h2>All expressions</h2><p>A click on a row shows its frames: {_KEYS}.</p>"
+        f"<h2>All expressions</h2><p>A click on a row shows its frames: {_KEYS}</p>"
         '<div class="view"><label>To open rows in <code>tgl view</code>, paste the address that it '
         'prints: <input id="address" type="url" placeholder="http://127.0.0.1:8765/?token=...">'
         f"</label></div>{table}"
