@@ -16,8 +16,8 @@ install: $(READY)  ## Set up the virtual environment with pinned versions.
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
-	-$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-deps --upgrade \
+	$(BIN)/python -m pip install --quiet $(PIP_FLAGS) --constraint constraints.txt --editable '.[dev]'
+	-$(BIN)/python -m pip install --quiet $(PIP_FLAGS) --constraint constraints.txt --no-deps --upgrade \
 	  --target $(VENV)/torchvision torchvision timm  # aside: tests/stages/torchvision_operators.py
 	@touch $@
 

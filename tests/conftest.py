@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import gc
 import importlib
 import os
+import shlex
 import shutil
 import sys
+import tempfile
 from collections.abc import Iterator, Sequence
 from multiprocessing import forkserver
 from pathlib import Path
@@ -18,7 +21,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 sys.path.insert(0, str(Path(__file__).parent / "stages"))  # for what tests share: spoiling
 
 import pytest
-from forked_python import MODELS, WORKERS_LOAD, forked_python
+from forked_python import ADDRESS, MODELS, WORKERS_LOAD, forked_python
 from hypothesis import settings
 
 from stages.core.engine.progress import SilentProgress
@@ -27,6 +30,15 @@ from stages.core.engine.runtime import Runtime
 # The same examples in every run, but for somebody who fuzzes (see tests/stages/spoiling.py).
 settings.register_profile("tgl", derandomize="TGL_FUZZ_EXAMPLES" not in os.environ)
 settings.load_profile("tgl")
+
+
+def _fsync(file: int | Any) -> None:
+    """Do what fsync does but for waiting for the disk, milliseconds each time: no test cuts the
+    power."""
+    os.fstat(file if isinstance(file, int) else file.fileno())
+
+
+os.fsync = _fsync
 
 ROOT = Path(__file__).resolve().parents[1]
 IN_PARALLEL = "PYTEST_XDIST_WORKER" in os.environ
@@ -45,6 +57,19 @@ if IN_PARALLEL:
 
     forkserver.set_forkserver_preload = preload
     preload(["__main__"])
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Fork the processes that share the tests from one that has loaded the libraries; tests fork
+    theirs from it too."""
+    if IN_PARALLEL or set(config.getoption("tx", None) or ()) != {"popen"}:
+        return
+    kept = contextlib.ExitStack()
+    config.add_cleanup(kept.close)
+    folder = Path(kept.enter_context(tempfile.TemporaryDirectory()))
+    words = kept.enter_context(forked_python(folder, ROOT))
+    os.environ[ADDRESS] = words[-1]
+    config.option.tx = [f"popen//python={shlex.join(words)}"] * len(config.option.tx)
 
 
 def pytest_collection_finish() -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torchvision_operators
+from forked_python import ADDRESS
 
 TESTS = Path(__file__).parent
 SECONDS = 280
@@ -27,9 +28,10 @@ def run_with(packages: Sequence[str], modules: Sequence[Path], *options: str) ->
     if reason is not None:
         pytest.skip(reason)
     folders = [TESTS.parent, TESTS / "stages", *torchvision_operators.folders(packages)]
+    known = {name: value for name, value in os.environ.items() if name != ADDRESS}
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-n0", "-p", "torchvision_operators", *options, *modules],
-        env=os.environ
+        env=known
         | {
             "PYTHONPATH": os.pathsep.join(map(str, folders)),
             torchvision_operators.VARIABLE: "1",

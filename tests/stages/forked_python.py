@@ -62,6 +62,8 @@ WORKERS_LOAD = (
 """What worker processes of all stages need; loading it starts no threads."""
 PID_FILE = "FORKED_PYTHON_PID_FILE"
 """Variable of the environment: where the child notes its number, for a test that signals it."""
+ADDRESS = "FORKED_PYTHON_ADDRESS"
+"""Variable of the environment: where a process of this run's serves already."""
 OWN_WORKERS = "FORKED_PYTHON_OWN_WORKERS"
 """Variable of the environment: worker processes belong to the child's group, and start slower."""
 _LONGEST_WORDS = 1 << 20
@@ -77,6 +79,9 @@ def forked_python(folder: Path, root: Path) -> Iterator[list[str]]:
         folder: a place for the socket; all who give the same one share the process.
         root: of the repository.
     """
+    if ADDRESS in os.environ:
+        yield _words(os.environ[ADDRESS])
+        return
     address = folder / "python.sock"
     with (folder / "python.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -87,7 +92,11 @@ def forked_python(folder: Path, root: Path) -> Iterator[list[str]]:
             staying = _stay(address)
     assert staying is not None
     with staying:
-        yield [sys.executable, "-S", "-E", __file__, str(address)]
+        yield _words(str(address))
+
+
+def _words(address: str) -> list[str]:
+    return [sys.executable, "-S", "-E", __file__, address]
 
 
 def _stay(address: Path) -> socket.socket | None:
@@ -119,7 +128,7 @@ def start(address: str) -> None:
         gc.collect()
         gc.freeze()  # else the first collection in a child would copy all of the memory
         _serve(listening)
-        Path(address).unlink()
+        Path(address).unlink(missing_ok=True)
     os._exit(0)
 
 
@@ -169,7 +178,8 @@ def _answer(caller: socket.socket, streams: list[int], given: list[object]) -> N
 
     def end_with_caller() -> None:
         select.select([caller], [], [])  # it says no more: it was killed
-        os.kill(child, signal.SIGKILL)
+        with suppress(ProcessLookupError):  # it has ended since
+            os.kill(child, signal.SIGKILL)
 
     threading.Thread(target=end_with_caller, daemon=True).start()
     _, status = os.waitpid(child, 0)
@@ -201,6 +211,8 @@ def _run_as(streams: list[int], words: list[str], folder: str, environment: dict
 
 def _run(words: list[str]) -> int:
     """Run `python WORDS` in this process; its exit code."""
+    if words[0] == "-u":  # whoever asks for it writes to the descriptors
+        words = words[1:]
     try:
         if words[0] == "-m":
             sys.argv = words[1:]

@@ -8,11 +8,19 @@ from pathlib import Path
 import pytest
 import torch
 
+from stages.core.model.tgl import TglModel
 from stages.train.config import TrainInputs
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from train_mini import SENTENCES, SIZE, CountingEncoder, write_index, write_texts
+from train_mini import (
+    SENTENCES,
+    SIZE,
+    CountingEncoder,
+    loaded_model,
+    write_index,
+    write_texts,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -32,10 +40,16 @@ def backbone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def shared_model(backbone: Path) -> TglModel:
+    """A model on that backbone; to be read only."""
+    return loaded_model(backbone)
+
+
 @pytest.fixture
-def encoder(backbone: Path) -> CountingEncoder:
-    """The encoder of a model on that backbone."""
-    return CountingEncoder(backbone)
+def encoder(shared_model: TglModel) -> CountingEncoder:
+    """The encoder of that model, which counts from 0."""
+    return CountingEncoder(shared_model)
 
 
 @pytest.fixture(scope="session")

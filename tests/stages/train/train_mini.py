@@ -63,11 +63,16 @@ class Interrupting(SilentProgress):
             raise KeyboardInterrupt
 
 
+def loaded_model(backbone: Path) -> TglModel:
+    """A model on the backbone of a folder."""
+    return TglModel(ModelConfig(), load_backbone(backbone), WIDTH).eval()
+
+
 class CountingEncoder:
     """The model's encoder, with a count of the frames that it was shown."""
 
-    def __init__(self, folder: Path):
-        self.model = TglModel(ModelConfig(), load_backbone(folder), 16).eval()
+    def __init__(self, model: TglModel):
+        self.model = model
         self.frames = 0
 
     def __call__(self, frames: Tensor) -> FrameFeatures:

@@ -1,7 +1,7 @@
 """Disks that fill up: the old artifact stays whole, one line says why, and a rerun with room ends.
 
 The disks are real: tmpfs of ten sizes for each stage, half of them short of bytes, half of inodes;
-`make test` takes four of them.
+`make test` takes two of them, by turns.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -22,17 +22,28 @@ from schemas.errors import OutputBlocked
 PAGE = 4096
 PLENTY = (1 << 16, 1 << 16)
 """Pages and inodes that no stage here needs."""
-SHARES = (0.0, 0.25, 0.5, 0.75, 0.95)
-"""Of the room that a stage needs beside the old artifact."""
-QUICK = (0.25, 0.95)
+Shares = tuple[tuple[float, ...], tuple[float, ...]]
+"""Of the bytes, and of the inodes, that a stage needs beside the old artifact."""
+SHARES: Shares = ((0.0, 0.25, 0.5, 0.75, 0.95),) * 2
+QUICK: tuple[Shares, Shares] = (((0.25,), (0.95,)), ((0.95,), (0.25,)))
 RERUN = (0.5, 0.95)
 """After these the stage runs again with room."""
 _WATCH_SECONDS = 0.0005
 
-each_share = pytest.mark.parametrize(
-    "shares",
-    [pytest.param(QUICK, id="four disks"), pytest.param(SHARES, id="ten", marks=pytest.mark.slow)],
-)
+
+def with_disks(cases: Sequence[tuple[object, ...]]) -> list[object]:
+    """Each case with two disks, by turns, for `make test`; with all by `make test-slow`."""
+    return [
+        pytest.param(
+            *case, shares, id=f"{' '.join(map(str, case)).strip(' {}')}-{name}", marks=marks
+        )
+        for number, case in enumerate(cases)
+        for shares, name, marks in (
+            (QUICK[number % 2], "two disks", ()),
+            (SHARES, "ten", pytest.mark.slow),
+        )
+    ]
+
 
 CASES: list[tuple[str, dict[str, object]]] = [
     *((stage, {}) for stage in OUTPUTS),
@@ -96,18 +107,15 @@ def disk(tmp_path: Path) -> Iterator[Disk]:
     made.close()
 
 
-@each_share
 @pytest.mark.usefixtures("stopped_clock")
-@pytest.mark.parametrize(
-    ("stage", "changes"), CASES, ids=[f"{s} {c}".strip(" {}") for s, c in CASES]
-)
+@pytest.mark.parametrize(("stage", "changes", "shares"), with_disks(CASES))
 def test_small_disks_for_each_stage(
     tiny_world: TinyWorld,
     disk: Disk,
     tmp_path: Path,
     stage: str,
     changes: dict[str, object],
-    shares: tuple[float, ...],
+    shares: Shares,
 ) -> None:
     out = disk.folder / "out"
 
@@ -146,10 +154,9 @@ def files_of(world: TinyWorld, name: str, out: Path, new: bool) -> list[object]:
 FILES = ["submit", "export-moments", "score --report", "segment", "segment --online"]
 
 
-@each_share
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize(("name", "shares"), with_disks([(name,) for name in FILES]))
 def test_small_disks_for_each_command(
-    tiny_world: TinyWorld, disk: Disk, tmp_path: Path, name: str, shares: tuple[float, ...]
+    tiny_world: TinyWorld, disk: Disk, tmp_path: Path, name: str, shares: Shares
 ) -> None:
     out = disk.folder / "out"
 
@@ -163,35 +170,35 @@ def test_small_disks_for_each_command(
 
 
 def check_small_disks(
-    disk: Disk, tmp_path: Path, run: Callable[[], str | None], shares: tuple[float, ...]
+    disk: Disk, tmp_path: Path, run: Callable[[], str | None], shares: Shares
 ) -> None:
     """Run on disks that are too small, and again with room.
 
     Args:
         run: replaces everything on the disk; gives the line that says why it failed.
-        shares: of the room that the run needs; none of them is enough.
+        shares: of the bytes and of the inodes that the run needs; none of them is enough.
     """
     old, (pages, inodes) = snapshot(disk.folder), disk.used()
     full = tuple(f"{path}: the disk is full; free some space" for path in disk.folder.iterdir())
     shutil.copytree(disk.folder, tmp_path / "old")
     more_pages, more_inodes = _most_used(disk, run)
     new = snapshot(disk.folder)
-    for share in shares:
-        for limits in (
-            (pages + int(share * (more_pages - pages)), PLENTY[1]),
-            (PLENTY[0], inodes + int(share * (more_inodes - inodes))),
-        ):
-            disk.renew(*limits, tmp_path / "old")
-            said = run()
-            assert said is not None
-            assert said.startswith(full)
-            assert said.strip().count("\n") == 0
-            left = snapshot(disk.folder)
-            assert {name: left.get(name) for name in old} == old
-            if share in RERUN:
-                disk.make_room()
-                assert run() is None
-                assert snapshot(disk.folder) == new
+    limits = [
+        *((share, pages + int(share * (more_pages - pages)), PLENTY[1]) for share in shares[0]),
+        *((share, PLENTY[0], inodes + int(share * (more_inodes - inodes))) for share in shares[1]),
+    ]
+    for share, most_pages, most_inodes in limits:
+        disk.renew(most_pages, most_inodes, tmp_path / "old")
+        said = run()
+        assert said is not None
+        assert said.startswith(full)
+        assert said.strip().count("\n") == 0
+        left = snapshot(disk.folder)
+        assert {name: left.get(name) for name in old} == old
+        if share in RERUN:
+            disk.make_room()
+            assert run() is None
+            assert snapshot(disk.folder) == new
 
 
 def _most_used(disk: Disk, run: Callable[[], object]) -> tuple[int, int]:

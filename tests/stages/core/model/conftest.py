@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import sys
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -34,19 +36,30 @@ def backbone() -> Backbone:
 
 @pytest.fixture
 def make_model() -> Callable[..., TglModel]:
-    """A function of settings of both configs that gives a random model in eval mode."""
+    """A function of settings of both configs that gives a random model in eval mode.
+
+    It is the caller's own, a copy of the one that was built first, as in :func:`random_backbone`.
+    """
 
     def make(*, trained: bool = True, kind: str = "sam2", **fields: object) -> TglModel:
-        torch.manual_seed(0)
-        own = {name: fields.pop(name) for name in settings_of(SegmenterConfig) if name in fields}
-        config = ModelConfig(adapter_width=16, adapter_heads=2, **fields)  # type: ignore[arg-type]
-        segmenter = SegmenterConfig(**own)  # type: ignore[arg-type]
-        model = TglModel(config, random_backbone(kind=kind), TEXT_DIM, segmenter)
-        if trained:
-            randomise(model.adapter, 3)
-        return model.eval()
+        model, state = _built(trained, kind, **fields)
+        torch.set_rng_state(state)
+        return copy.deepcopy(model)
 
     return make
+
+
+@cache
+def _built(trained: bool, kind: str, **fields: object) -> tuple[TglModel, torch.Tensor]:
+    """The model, and the state of the generator once it is built."""
+    torch.manual_seed(0)
+    own = {name: fields.pop(name) for name in settings_of(SegmenterConfig) if name in fields}
+    config = ModelConfig(adapter_width=16, adapter_heads=2, **fields)  # type: ignore[arg-type]
+    segmenter = SegmenterConfig(**own)  # type: ignore[arg-type]
+    model = TglModel(config, random_backbone(kind=kind), TEXT_DIM, segmenter)
+    if trained:
+        randomise(model.adapter, 3)
+    return model.eval(), torch.get_rng_state()
 
 
 @pytest.fixture

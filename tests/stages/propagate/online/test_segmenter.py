@@ -27,6 +27,8 @@ from stages.propagate.online.segmenter import OnlineSegmenter
 SIZE = (20, 30)
 FRAMES = 11
 DELAYS = (0, 1, 4, 9)
+SHORTER = ((4, "every frame"), (0, "many moments"))
+"""Between and below delays with which the same route is tried for growth by `make test`."""
 
 
 @dataclass(frozen=True)
@@ -175,8 +177,16 @@ def _stored(segmenter: OnlineSegmenter) -> Iterator[int]:
         yield level.untyped_storage().nbytes() // level[0].nbytes
 
 
-@pytest.mark.parametrize("delay", [0, 4, 9])
-@pytest.mark.parametrize("route", ["every frame", "many moments"])
+@pytest.mark.parametrize(
+    ("delay", "route"),
+    [
+        (0, "every frame"),
+        (9, "every frame"),
+        (4, "many moments"),
+        (9, "many moments"),
+        *(pytest.param(*case, marks=pytest.mark.slow) for case in SHORTER),
+    ],
+)
 def test_nothing_grows_with_the_stream(setup: Setup, delay: int, route: str) -> None:
     long = 66  # half of it is more than the delay and the memories together
     known = np.ones(long, bool) if route == "every frame" else np.arange(long) % 3 == 0

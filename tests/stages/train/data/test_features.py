@@ -10,6 +10,7 @@ from train_mini import FRAMES, SIZE, VIDEO_IDS, CountingEncoder, small
 
 from stages.core.index.index import Index
 from stages.core.model.backbones.features import FrameFeatures
+from stages.core.model.tgl import TglModel
 from stages.train.config import TrainInputs
 from stages.train.data.dataset import ClipDataset
 from stages.train.data.features import CachedFeatures, ClipFeatures
@@ -24,9 +25,9 @@ CLIPS = 6
 
 
 @pytest.fixture(scope="module")
-def row(inputs: TrainInputs) -> int:
+def row(shared_model: TglModel) -> int:
     """Bytes of a frame."""
-    encoder = CountingEncoder(inputs.backbone)  # type: ignore[arg-type]
+    encoder = CountingEncoder(shared_model)
     return encoder(torch.zeros(1, 3, SIZE, SIZE, dtype=torch.uint8)).nbytes // 2
 
 

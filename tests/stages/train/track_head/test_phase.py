@@ -28,9 +28,20 @@ def train(inputs: TrainInputs, out: Path, **changes: object) -> dict[str, int | 
     return receipt.counts
 
 
-def test_the_checkpoint_has_a_fitted_head(inputs: TrainInputs, tmp_path: Path) -> None:
-    counts = train(inputs, tmp_path / "out")
-    model = load_checkpoint(tmp_path / "out")
+@pytest.fixture(scope="module")
+def whole(inputs: TrainInputs, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The undisturbed run; to be read only."""
+    torch.set_num_threads(1)
+    out = tmp_path_factory.mktemp("whole") / "out"
+    train(inputs, out)
+    return out
+
+
+def test_the_checkpoint_has_a_fitted_head(inputs: TrainInputs, whole: Path, tmp_path: Path) -> None:
+    receipt = read_receipt(whole)
+    assert receipt is not None
+    counts = receipt.counts
+    model = load_checkpoint(whole)
     assert model.track_head is not None
     assert model.config.track_width == 8
     assert model.thresholds.no_target == counts["no-target threshold"]
@@ -62,10 +73,11 @@ def test_a_held_out_index_calibrates_the_head(inputs: TrainInputs, tmp_path: Pat
     assert best.track_head is None  # it was saved before the head was fitted
 
 
-def test_cached_features_give_the_same_head(inputs: TrainInputs, tmp_path: Path) -> None:
-    train(inputs, tmp_path / "live")
+def test_cached_features_give_the_same_head(
+    inputs: TrainInputs, whole: Path, tmp_path: Path
+) -> None:
     train(inputs, tmp_path / "cached", cache_features=1.0)
-    one, other = (load_checkpoint(tmp_path / name).track_head for name in ("live", "cached"))
+    one, other = (load_checkpoint(out).track_head for out in (whole, tmp_path / "cached"))
     assert one is not None
     assert other is not None
     for a, b in zip(one.parameters(), other.parameters(), strict=True):
@@ -73,9 +85,8 @@ def test_cached_features_give_the_same_head(inputs: TrainInputs, tmp_path: Path)
 
 
 def test_an_interrupted_phase_resumes(
-    inputs: TrainInputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    inputs: TrainInputs, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    train(inputs, tmp_path / "whole")
     gathered, original = [], phase.Gatherer.examples
 
     def count(*given: object, **more: object) -> object:
@@ -93,12 +104,10 @@ def test_an_interrupted_phase_resumes(
     assert len(gathered) == 2
     train(inputs, tmp_path / "parts")
     assert len(gathered) == 2  # read again, not gathered again
-    whole, parts = (load_checkpoint(tmp_path / name) for name in ("whole", "parts"))
-    for (name, a), (_, b) in zip(
-        whole.state_dict().items(), parts.state_dict().items(), strict=True
-    ):
+    one, other = (load_checkpoint(out) for out in (whole, tmp_path / "parts"))
+    for (name, a), (_, b) in zip(one.state_dict().items(), other.state_dict().items(), strict=True):
         assert torch.equal(a, b), name
-    assert whole.thresholds == parts.thresholds
+    assert one.thresholds == other.thresholds
 
 
 def test_without_a_track_to_learn_from_the_head_is_left_out(

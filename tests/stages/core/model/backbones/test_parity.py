@@ -23,17 +23,29 @@ PROMPTED = [([0], False), ([5], True), ([2], False), ([2], True), ([1, 4], False
 def clips() -> list[object]:
     """Backbone, objects, prompted frames, reverse: all of each family, the ends of the others.
 
-    One object is tracked from one frame only; from several by `make test-slow` alone.
+    One object, a batch of one, is tracked from one frame in each direction; from others by
+    `make test-slow` alone.
     """
     return [
-        pytest.param(kind, objects, frames, reverse, marks=slow(objects == 1 and len(frames) > 1))
+        pytest.param(
+            kind, objects, frames, reverse, marks=slow(objects == 1 and frames[0] not in (0, 5))
+        )
         for kind in KINDS
         for objects in (1, 3)
         for frames, reverse in (PROMPTED if kind in FAMILIES else PROMPTED[:2])
     ]
 
 
-def slow(marked: bool) -> tuple[pytest.MarkDecorator, ...]:
+def corrections() -> list[object]:
+    """Family and kind of prompt: `make test` has masks, and two of the others in turn."""
+    return [
+        pytest.param(family, make, marks=slow(make in CLICKS and (row + place) % 2))
+        for row, family in enumerate(FAMILIES)
+        for place, make in enumerate([*CLICKS, masks_at])
+    ]
+
+
+def slow(marked: object) -> tuple[pytest.MarkDecorator, ...]:
     """Marks of a case that `make test` leaves out."""
     return (pytest.mark.slow,) if marked else ()
 
@@ -197,8 +209,7 @@ def test_where_the_model_limits_the_prompted_frames_the_same_ones_are_read(
     check_tracks(backbone, pixels, prompts, reverse=reverse)
 
 
-@pytest.mark.parametrize("make", [*CLICKS, masks_at])
-@pytest.mark.parametrize("backbone", FAMILIES, indirect=True)
+@pytest.mark.parametrize(("backbone", "make"), corrections(), indirect=["backbone"])
 @torch.no_grad()
 def test_a_correction_reads_the_memory_and_is_remembered_as_in_the_session(
     backbone: Backbone, pixels: Tensor, make: MakePrompts
