@@ -83,7 +83,7 @@ class RenderInputs(Inputs):
         preds: `<video>/<expression id>/<frame>.png`, as propagate writes them.
         frames: an index, or a bare folder of frames (an artifact of extract-frames,
             `<video>/<frame>.jpg`, or the frames of a single video).
-        font: a TrueType or OpenType file for scripts that the built-in Latin font lacks.
+        font: a TrueType or OpenType file for scripts that the default font lacks.
     """
 
     preds: Path

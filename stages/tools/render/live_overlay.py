@@ -26,7 +26,7 @@ class LiveOverlay:
         height, width: of the frames.
         config: size and opacity.
         note: text at the end of the legend, such as the video's name.
-        font: for scripts that the built-in Latin font lacks.
+        font: for scripts that the default font lacks.
     """
 
     def __init__(

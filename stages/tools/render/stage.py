@@ -200,7 +200,7 @@ def _warn_of_missing_characters(
     sentences = [expression.sentence for video in videos for expression in video.expressions]
     missing = sum(map(face.missing, sentences))
     if missing:
-        named = font or "the built-in font"
+        named = font or "the default font"
         progress.warn(
             f"{named} lacks {amount(missing, 'characters of the sentences')}, drawn as ?; "
             "name a font that has them with --font"

@@ -6,14 +6,16 @@ import unicodedata
 from bisect import bisect_right
 from collections.abc import Iterator
 from functools import lru_cache
+from importlib.util import find_spec
 from pathlib import Path
 
 from PIL import ImageFont
 
-from schemas.errors import CorruptInput
+from schemas.errors import CorruptInput, MissingInput
 from schemas.files import require_regular
 
 ELLIPSIS = "..."
+_FONT_PACKAGE, _FONT_FILE = "font_source_sans_pro", "SourceSansPro-Regular.ttf"
 _NO_CHARACTER = "\uffff"
 _REPLACEMENT = "?"
 # Characters that NFKD does not decompose, in ASCII: dashes, quotation marks, ligatures.
@@ -45,7 +47,8 @@ class Face:
     """A font at one size.
 
     Args:
-        path: a TrueType or OpenType file; None takes the Latin font built into Pillow.
+        path: a TrueType or OpenType file; None takes Source Sans, which has Latin with all accents,
+            Greek and Cyrillic.
 
     Attributes:
         line_height: pixels from one line to the next.
@@ -137,13 +140,24 @@ def _glyph(font: ImageFont.FreeTypeFont, char: str) -> tuple[tuple[int, int], by
     return drawn.size, bytes(drawn)
 
 
+def _default_font() -> Path:
+    """The font in the package font-source-sans-pro, which is not executed.
+
+    Raises:
+        MissingInput: it is not installed.
+    """
+    package = find_spec(_FONT_PACKAGE)
+    if package is None or package.origin is None:
+        raise MissingInput(
+            "the default font is missing",
+            hint="pip install font-source-sans-pro, or name a font with --font",
+        )
+    return Path(package.origin).with_name("files") / _FONT_FILE
+
+
 @lru_cache(maxsize=16)
 def _load(path: Path | None, size: int) -> ImageFont.FreeTypeFont:
-    if path is None:
-        font = ImageFont.load_default(size)
-        if not isinstance(font, ImageFont.FreeTypeFont):
-            raise CorruptInput("this Pillow was built without FreeType", hint="pip install pillow")
-        return font
+    path = path or _default_font()
     require_regular(path, missing="no such font")
     try:
         return ImageFont.truetype(str(path), size)

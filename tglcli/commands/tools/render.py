@@ -31,8 +31,8 @@ def render(
     font: Annotated[
         Path | None,
         typer.Option(
-            help="TrueType or OpenType font, for sentences in other than Latin script.",
-            show_default="Pillow's",
+            help="TrueType or OpenType font, for scripts other than Latin, Greek and Cyrillic.",
+            show_default="Source Sans",
         ),
     ] = None,
 ) -> None:

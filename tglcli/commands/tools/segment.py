@@ -142,8 +142,8 @@ _Size = Annotated[
 _Font = Annotated[
     Path | None,
     typer.Option(
-        help="TrueType or OpenType font, for sentences in other than Latin script.",
-        show_default="Pillow's",
+        help="TrueType or OpenType font, for scripts other than Latin, Greek and Cyrillic.",
+        show_default="Source Sans",
     ),
 ]
 _Work = Annotated[

@@ -55,9 +55,17 @@ def test_no_width_at_all_still_ends(face: Face) -> None:
     assert face.wrap("abc", 1, 2)[-1].endswith(ELLIPSIS)
 
 
-def test_accents_are_dropped_and_other_scripts_counted(face: Face) -> None:
-    assert face.transliterate("Kühe, naïve \u2013 straße") == "Kuhe, naive - strasse"
-    assert face.missing("Kühe") == 0
+@pytest.mark.parametrize(
+    "text",
+    ["Kühe, naïve \u2013 straße", "pies, który skacze", "chó đang chạy", "σκύλος", "жёлтый"],
+)
+def test_latin_with_accents_greek_and_cyrillic_are_drawn_as_they_are(text: str, face: Face) -> None:
+    assert face.transliterate(text) == text
+    assert face.missing(text) == 0
+
+
+def test_compatible_forms_are_decomposed_and_other_scripts_counted(face: Face) -> None:
+    assert face.transliterate("\uff4b\uff4f") == "ko"  # full width
     assert face.transliterate("牛 why?") == "? why?"
     assert face.missing("牛が why?") == 2
 
