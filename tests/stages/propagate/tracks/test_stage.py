@@ -22,7 +22,7 @@ from stages.core.media.frames import read_frame
 from stages.core.media.rle import encode
 from stages.core.model.checkpoint import load_checkpoint, save_checkpoint
 from stages.core.model.tgl import TglModel
-from stages.propagate.config import tracks_index
+from stages.propagate.config import PropagateInputs, tracks_index
 from stages.propagate.tracks import runner
 
 OWN = {
@@ -33,6 +33,16 @@ OWN = {
     "track_frames": 16,
 }
 GIVEN = {"tracks": "file", "choose": "vote", "object_gate": False, "vote_threshold": 0.05}
+
+
+@pytest.fixture(scope="module")
+def whole(made_world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The artifact of own tracks; to be read only."""
+    torch.set_num_threads(1)
+    out = tmp_path_factory.mktemp("whole") / "out"
+    inputs = PropagateInputs(*(made_world / name for name in ("index", "text", "checkpoint")))
+    propagate(inputs, out, **OWN)
+    return out
 
 
 def test_a_mask_is_the_union_of_the_chosen_tracks(world: Any, tmp_path: Path) -> None:
@@ -93,12 +103,13 @@ def test_own_tracks_are_named_and_counted(world: Any, tmp_path: Path) -> None:
     assert bool(without) == any("no track fits the masks" in line for line in warnings)
 
 
-def test_more_sentences_per_batch_do_not_change_the_tracks(world: Any, tmp_path: Path) -> None:
-    propagate(world.inputs, tmp_path / "whole", **OWN)
+def test_more_sentences_per_batch_do_not_change_the_tracks(
+    world: Any, whole: Path, tmp_path: Path
+) -> None:
     propagate(world.inputs, tmp_path / "single", **OWN, expressions_per_batch=1)
-    whole, single = (content(tmp_path / name) for name in ("whole", "single"))
-    whole.pop(PROPAGATION_TABLE), single.pop(PROPAGATION_TABLE)  # last bits of relevances
-    assert whole == single
+    many, single = (content(out) for out in (whole, tmp_path / "single"))
+    many.pop(PROPAGATION_TABLE), single.pop(PROPAGATION_TABLE)  # last bits of relevances
+    assert many == single
 
 
 def test_objects_beyond_the_limit_are_told(world: Any, tmp_path: Path) -> None:
@@ -111,10 +122,9 @@ def test_objects_beyond_the_limit_are_told(world: Any, tmp_path: Path) -> None:
 
 
 def test_a_video_is_finished_as_a_whole(
-    world: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    world: Any, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The tracks of a video depend on all of its sentences."""
-    propagate(world.inputs, tmp_path / "whole", **OWN)
     original = runner.write_chosen
 
     def stop(job: Any, *rest: Any) -> np.ndarray:
@@ -131,7 +141,7 @@ def test_a_video_is_finished_as_a_whole(
     outcome, _ = propagate(world.inputs, out, **OWN)
     assert outcome.counts["videos finished before"] == 1
     assert outcome.counts["expressions finished before"] == 3
-    assert content(out) == content(tmp_path / "whole")
+    assert content(out) == content(whole)
     assert propagate(world.inputs, out, **OWN)[0].skipped
     assert not propagate(world.inputs, out, **OWN, vote_share=0.5)[0].skipped
 
