@@ -9,7 +9,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))  # for what tests share: index_mini
 
 import pytest
-from index_mini import Row, moment_dicts, write_index
+from describe_mini import Row, moment_dicts, write_index
 
 from schemas.parquet import rows_of, write_table
 from schemas.tables import MOMENTS

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from describe_mini import SPANS
 from hypothesis import given
 from hypothesis import strategies as st
-from index_mini import SPANS
 from spoiling import QUICK
 
 from schemas.errors import ConfigError

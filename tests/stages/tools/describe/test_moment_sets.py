@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from index_mini import SPANS, VIDEO_FRAMES, write_index
+from describe_mini import SPANS, VIDEO_FRAMES, write_index
 
 from schemas.errors import CorruptInput, SchemaMismatch
 from schemas.layouts import ANNOTATIONS_TABLE, MOMENTS_TABLE, VIDEOS_TABLE
@@ -72,7 +72,7 @@ def test_an_annotator_judges_finished_sentences(index: Path, tmp_path: Path) -> 
         )
     ]
     write_table(folder / ANNOTATIONS_TABLE, rows_of(annotations, ANNOTATIONS), ANNOTATIONS)
-    from index_mini import moment_dicts
+    from describe_mini import moment_dicts
 
     from schemas.tables import MOMENTS
 

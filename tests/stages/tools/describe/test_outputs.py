@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from index_mini import SENTENCES, SPANS, write_index
+from describe_mini import SENTENCES, SPANS, write_index
 
 from schemas.errors import ConfigError
 from schemas.parquet import read_table

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from index_mini import SENTENCES, write_index
+from describe_mini import SENTENCES, write_index
 
 from stages.core.media.spans import span_mask
 from stages.tools.describe.config import DescribeConfig
