@@ -7,8 +7,15 @@ r"""Speed of `tgl propagate` against the plain loop and against transformers' ow
         --height 1080 --width 1920 --device cuda --precision bf16      # and the GPU's peak memory
 
 The plain loop works as public code does: for every sentence the frames are decoded and encoded
-again, one at a time. Weights are random, which does not affect the time. Half of the frames are
-relevant for each sentence. The session tracks one object per sentence from a mask, without text.
+again, one at a time. It is measured twice. "plain loop" runs the modules of tgl, whose steps were
+made faster too; "published modules" runs the mask decoder and the memory encoder of transformers as
+they are published, attention to text without folded projections, and Pillow's PNG, as a script
+would that is written around the published model. Both use transformers' memory attention. Masks
+differ by rounding only. GFLOP are of products of matrices and convolutions: they bound the ratio,
+since every sentence pays for its adapter, memory attention and decoder either way.
+
+Weights are random, which does not affect the time. Half of the frames are relevant for each
+sentence. The session tracks one object per sentence from a mask, without text.
 """
 
 from __future__ import annotations
@@ -28,6 +35,7 @@ from unittest import mock
 import numpy as np
 import torch
 from PIL import Image
+from torch.utils.flop_counter import FlopCounterMode
 from transformers import Sam2VideoInferenceSession
 
 from stages.core.engine.runtime import Runtime
@@ -37,6 +45,8 @@ from stages.core.index.mask_writer import WRITERS, MaskWriter
 from stages.core.index.texts import TextEmbedding
 from stages.core.media.frames import read_frame
 from stages.core.model import budgets, video_features
+from stages.core.model.adapter import layers
+from stages.core.model.backbones import backbone
 from stages.core.model.backbones.families import build_backbone
 from stages.core.model.backbones.preprocess import preprocess
 from stages.core.model.backbones.presets import PUBLISHED, sam21_preset, toy_preset
@@ -146,6 +156,15 @@ class Bench:
             for expression, known in zip(self.job.expressions, self.job.known, strict=True):
                 self._run(Job(self.job.video, [expression], [known]), chunk_frames=1)
 
+    def published(self) -> None:
+        """Run the plain loop with modules as they are published; see the script's docstring."""
+        with (
+            mock.patch.object(backbone, "is_compiled", return_value=True),  # the module itself
+            mock.patch.object(layers.Attention, "_folds", return_value=False),
+            mock.patch.object(mask_writer, "_write", write_by_pillow),
+        ):
+            self.plain()
+
     def session(self) -> float:
         """Seconds of transformers' session, which runs E objects one by one."""
         sam, size = self.model.backbone.sam, self.model.backbone.image_size
@@ -182,6 +201,18 @@ class Bench:
             pass
 
 
+def write_by_pillow(path: Path, bits: np.ndarray, width: int) -> None:
+    """Write a packed mask as public code does."""
+    Image.fromarray(np.unpackbits(bits, axis=1)[:, :width] * np.uint8(255)).save(path)
+
+
+def gigaflops(function: Callable[[], object]) -> float:
+    """Count the arithmetic of products of matrices and convolutions."""
+    with FlopCounterMode(display=False) as counter:
+        function()
+    return float(counter.get_total_flops()) / 1e9
+
+
 @contextmanager
 def timed_parts(model: TglModel, device: torch.device) -> Iterator[Counter[str]]:
     """Measure the seconds spent in each part."""
@@ -199,16 +230,16 @@ def timed_parts(model: TglModel, device: torch.device) -> Iterator[Counter[str]]
 
         return call
 
-    backbone, adapter = model.backbone, model.adapter
+    own, adapter = model.backbone, model.adapter
     parts = [
         (video_features, "read_resized", "decode and resize frames"),
-        (backbone, "encode", "image encoder"),
+        (own, "encode", "image encoder"),
         (adapter, "embed_frames", "adapter"),
         (adapter, "fuse_text", "adapter"),
         (adapter, "guide", "adapter"),
-        (backbone, "attend", "memory attention"),
-        (backbone, "decode", "mask decoder"),
-        (backbone, "remember", "memory encoder"),
+        (own, "attend", "memory attention"),
+        (own, "decode", "mask decoder"),
+        (own, "remember", "memory encoder"),
         (mask_assembler, "packed_masks", "enlarge and pack masks"),
         (mask_writer, "_write", "PNG"),
     ]
@@ -261,6 +292,7 @@ def main() -> None:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--precision", default="fp32")
     parser.add_argument("--repeats", type=int, default=2)
+    parser.add_argument("--flops", action="store_true", help="count the arithmetic too")
     parser.add_argument("--threads", type=int, default=0, help="0 lets torch choose")
     options = parser.parse_args()
     if options.threads:
@@ -284,6 +316,7 @@ def report(bench: Bench, device: torch.device, options: argparse.Namespace) -> N
         peak = torch.cuda.max_memory_allocated(device) / 1e9
         print(f"peak of the GPU's memory {peak:.1f} GB")
     plain = measure(bench.plain, device, options.repeats)
+    published = measure(bench.published, device, options.repeats)
     session = Times(bench.session(), math.nan)
     print(
         f"{options.model}, {options.size} px, {options.frames} frames of "
@@ -291,10 +324,21 @@ def report(bench: Bench, device: torch.device, options: argparse.Namespace) -> N
         f"{options.precision}, {torch.get_num_threads()} threads"
     )
     print("                               s      CPU s   frames x sentences / s   ratio   of CPU s")
-    rows = (("tgl propagate", together), ("plain loop", plain), ("session, mask prompt", session))
+    rows = (
+        ("tgl propagate", together),
+        ("plain loop", plain),
+        ("published modules", published),
+        ("session, mask prompt", session),
+    )
     for name, (wall, cpu) in rows:
         print(f"  {name:22} {wall:8.2f}   {cpu:8.2f}   {work / wall:22.1f}", end="")
         print(f"   {wall / together.wall:5.2f}   {cpu / together.cpu:8.2f}")
+    if options.flops:
+        ours, theirs = gigaflops(bench.together), gigaflops(bench.plain)
+        print(
+            f"  arithmetic: tgl {ours:.0f} GFLOP, {ours / together.cpu:.0f} per CPU s; "
+            f"plain loop {theirs:.0f}, {theirs / plain.cpu:.0f}; {theirs / ours:.2f} times"
+        )
     with timed_parts(bench.model, device) as seconds_of:
         start = time.perf_counter()
         bench.together()

@@ -45,6 +45,9 @@ HOST_SHARE = 1 / 2
 """Of the free host memory, for the features of the videos on all of its GPUs."""
 MOST_EXPRESSIONS = 16
 """Sentences of a video that run as one batch, unless a run says otherwise."""
+ENCODED_PIXELS = 1024 * 1024
+"""Of the frames that a CPU encodes as one batch: beyond it a frame takes a fifth more time, since
+layers outgrow what the allocator keeps for the next one."""
 FEWEST_CHUNKS = 2
 """Chunks of features that are kept whatever the budget: a chunk's neighbours are needed next."""
 RECENT_CHUNKS = 4
@@ -79,6 +82,11 @@ def enlarged_masks(height: int, width: int, device: torch.device) -> int:
     """Return the number of masks of a video's size that are enlarged together."""
     limit = share_of_gpu(device, RESIZED_SHARE) or RESIZED_BYTES
     return max(1, limit // (height * width * FLOAT_BYTES))
+
+
+def encoded_frames(size: int, device: torch.device) -> int | None:
+    """Return the most frames of side `size` that are encoded as one batch; None without a limit."""
+    return max(1, ENCODED_PIXELS // size**2) if device.type == "cpu" else None
 
 
 def item_bytes(*, tokens: int, memories: int, channels: int, memory_channels: int) -> int:

@@ -106,7 +106,7 @@ class VideoFeatures:
         self._chunk = chunk
         self._decoders = decoders
         self._hidden = hidden
-        self._together = BatchSize(chunk)
+        self._together = BatchSize(min(chunk, budgets.encoded_frames(size, device) or chunk))
         self._kept: OrderedDict[int, FrameFeatures] = OrderedDict()
         self._store = FeatureStore(store, decoders)
         self._ahead: dict[int, Ahead] = {}

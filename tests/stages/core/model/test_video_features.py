@@ -12,10 +12,10 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from stages.core.index.index import Video
-from stages.core.model import video_features
+from stages.core.model import budgets, video_features
 from stages.core.model.backbones.features import FrameFeatures
 from stages.core.model.hidden_states import HiddenStates
-from stages.core.model.video_features import VideoFeatures
+from stages.core.model.video_features import Encode, VideoFeatures
 
 FRAMES, CHUNK, SIZE = 20, 4, 16
 ONE_CHUNK = 1.0
@@ -69,13 +69,18 @@ class TwoSteps:
 
 
 def make(
-    decoders: ThreadPoolExecutor, budget: float, hidden: HiddenStates | None = None
+    decoders: ThreadPoolExecutor,
+    budget: float,
+    hidden: HiddenStates | None = None,
+    *,
+    size: int = SIZE,
+    encoder: Encode = encode,
 ) -> VideoFeatures:
     names = tuple(f"{frame:05d}" for frame in range(FRAMES))
     return VideoFeatures(
         Video("v", FRAMES, SIZE, SIZE, None, names, ".jpg", Path()),
-        encode,
-        size=SIZE,
+        encoder,
+        size=size,
         device=torch.device("cpu"),
         budget=budget,
         chunk=CHUNK,
@@ -135,3 +140,19 @@ def test_frames_with_hidden_states_are_neither_decoded_nor_encoded(
     assert sorted(decoded) == rest
     assert encoder.frames == CHUNK - 2  # a chunk without any known frame is encoded as ever
     assert (features.encoded, features.finished) == (len(rest), len(known))
+
+
+@pytest.mark.parametrize(("size", "sizes"), [(SIZE, [4, 4]), (1024, [1] * 8), (640, [2] * 4)])
+def test_a_cpu_encodes_large_frames_in_small_batches(
+    decoded: list[int], decoders: ThreadPoolExecutor, size: int, sizes: list[int]
+) -> None:
+    batches: list[int] = []
+
+    def counted(frames: Tensor) -> FrameFeatures:
+        batches.append(len(frames))
+        return encode(frames)
+
+    features = make(decoders, 1e9, size=size, encoder=counted)
+    features.of(range(2 * CHUNK))
+    assert batches == sizes
+    assert budgets.encoded_frames(size, torch.device("meta")) is None
