@@ -6,34 +6,13 @@ import contextlib
 import os
 import sys
 from functools import cache
+from importlib import import_module
 from typing import Annotated, Any
 
 import typer
 
 from schemas.errors import ConfigError, MissingInput, OutputBlocked, TglError, system_errors
 from schemas.printable import printable
-from tglcli.commands.build_moments import build_moments
-from tglcli.commands.extract_frames import extract_frames
-from tglcli.commands.figures.describe import describe
-from tglcli.commands.figures.table import table
-from tglcli.commands.precompute_text import precompute_text
-from tglcli.commands.propagate import propagate
-from tglcli.commands.score import score
-from tglcli.commands.tools.annotate import annotate
-from tglcli.commands.tools.check import check
-from tglcli.commands.tools.export_masks import export_masks
-from tglcli.commands.tools.export_moments import export_moments
-from tglcli.commands.tools.references import references
-from tglcli.commands.tools.render import render
-from tglcli.commands.tools.segment import segment
-from tglcli.commands.tools.select_moments import select_moments
-from tglcli.commands.tools.submit import submit
-from tglcli.commands.tools.toy import toy
-from tglcli.commands.tools.view import view
-from tglcli.commands.train import train
-from tglcli.commands.zero_shot.assemble import assemble
-from tglcli.commands.zero_shot.ground import ground
-from tglcli.commands.zero_shot.track import track
 from tglcli.help import styled
 from tglcli.parsing import Command, Group, name_values, present_names
 from tglcli.settings_files.options import with_settings_file
@@ -57,52 +36,80 @@ _STAGE = 40
 
 COMMANDS = {
     "Stages, in order": (
-        extract_frames,
-        build_moments,
-        precompute_text,
-        train,
-        propagate,
-        score,
+        "extract_frames",
+        "build_moments",
+        "precompute_text",
+        "train",
+        "propagate",
+        "score",
     ),
-    "Without training": (ground, track, assemble),
+    "Without training": ("zero_shot.ground", "zero_shot.track", "zero_shot.assemble"),
     "Tools": (
-        segment,
-        select_moments,
-        annotate,
-        view,
-        render,
-        submit,
-        check,
-        describe,
-        export_moments,
-        export_masks,
-        references,
-        table,
-        toy,
+        "tools.segment",
+        "tools.select_moments",
+        "tools.annotate",
+        "tools.view",
+        "tools.render",
+        "tools.submit",
+        "tools.check",
+        "figures.describe",
+        "tools.export_moments",
+        "tools.export_masks",
+        "tools.references",
+        "figures.table",
+        "tools.toy",
     ),
 }
-app = typer.Typer(
-    name="tgl",
-    cls=Group,
-    help="""Referring video object segmentation: segment objects in videos by sentences.
+"""Modules below tglcli.commands by heading; the last part is the function's name too."""
+_HELP = """Referring video object segmentation: segment objects in videos by sentences.
 
-    Each stage reads artifacts, writes one, and is skipped if it is up to date.
+Each stage reads artifacts, writes one, and is skipped if it is up to date.
 
-    Examples:
-        tgl help train
-        tgl segment video.mp4 "the dog that jumps" -o overlay.mp4
-    """,
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-)
-for _heading, _functions in COMMANDS.items():
-    for _function in _functions:
-        _name = _function.__name__.replace("_", "-")
-        app.command(_name, cls=Command, rich_help_panel=_heading)(
-            name_values(with_settings_file(_function))
-        )
+Examples:
+    tgl help train
+    tgl segment video.mp4 "the dog that jumps" -o overlay.mp4
+"""
+
+
+@cache
+def command_app(only: str | None = None) -> typer.Typer:
+    """Make the app of all commands, or of one: importing the others takes time.
+
+    Args:
+        only: name of a command, as typed.
+    """
+    made = typer.Typer(
+        name="tgl",
+        cls=Group,
+        help=_HELP,
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+    )
+    made.callback()(_options)
+    for heading, modules in COMMANDS.items():
+        for module in modules:
+            name = _command_name(module)
+            if only in (None, name):
+                function = getattr(import_module(f"tglcli.commands.{module}"), _last(module))
+                own = name_values(with_settings_file(function))
+                made.command(name, cls=Command, rich_help_panel=heading)(own)
+    return made
+
+
+def __getattr__(name: str) -> Any:
+    if name == "app":  # of all commands
+        return command_app()
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def _last(module: str) -> str:
+    return module.rpartition(".")[2]
+
+
+def _command_name(module: str) -> str:
+    return _last(module).replace("_", "-")
 
 
 def _print_version(wanted: bool) -> None:
@@ -113,7 +120,6 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def _options(
     version: Annotated[
         bool,
@@ -199,7 +205,7 @@ def _invoke(words: list[str]) -> None:
         raise ConfigError(
             f"argument {words.index('') + 1} is empty", hint="is it an unset variable?"
         )
-    command = _command()
+    command = _command(words)
     try:
         with command.make_context("tgl", list(words)) as context:
             command.invoke(context)
@@ -211,10 +217,16 @@ def _invoke(words: list[str]) -> None:
         raise usage_error(error, typed) from None
 
 
+def _command(words: list[str]) -> Any:
+    """Build the commands of click: of one alone if it is named, for `tgl help NAME` too."""
+    name = next(iter(words[1:] if words[:1] == ["help"] else words), None)
+    known = {_command_name(module) for modules in COMMANDS.values() for module in modules}
+    return _built(name if name in known else None)
+
+
 @cache
-def _command() -> Any:
-    """Build the commands of click."""
-    return typer.main.get_command(app)
+def _built(only: str | None) -> Any:
+    return typer.main.get_command(command_app(only))
 
 
 def _print_line(line: str, *, error: bool = False) -> None:
