@@ -38,7 +38,7 @@ MODELS = tuple(f"transformers.models.{name}.modeling_{name}" for name in ("sam2_
 BROWSER = find_spec("starlette") is not None and find_spec("uvicorn") is not None
 """Whether the extra tgl[browser] is installed."""
 LOADED = (
-    "tglcli.main",
+    "tglcli.reference",  # imports every command
     "torch.distributed.launcher.api",
     *(
         f"stages.{name}.stage"
@@ -56,8 +56,7 @@ LOADED = (
 WORKERS_LOAD = (
     "stages.train.loading.batch",
     "stages.train.loading.loader",
-    *("stages.score.scorer", "stages.score.masks.png_unfilter", "stages.score.masks.rle_runs"),
-    "stages.score.report.thumbnails",
+    *("stages.score.scorer", "stages.score.report.thumbnails"),
 )
 """What worker processes of all stages need; loading it starts no threads."""
 PID_FILE = "FORKED_PYTHON_PID_FILE"

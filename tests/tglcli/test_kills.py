@@ -19,7 +19,7 @@ from schemas.layouts import RECEIPT_FILE
 
 MOVES = ("exchange", "rename", "replace")
 LOADED = (
-    *("tglcli.main", "stages.tools.segment.offline", "stages.tools.segment.online.live"),
+    *("tglcli.reference", "stages.tools.segment.offline", "stages.tools.segment.online.live"),
     *("stages.tools.segment.prompts.stage", "stages.tools.select_moments.stage"),
     *(f"stages.zero_shot.{name}.stage" for name in ("ground", "track", "assemble")),
     *("stages.tools.submit.writing", "stages.tools.export_moments.export"),

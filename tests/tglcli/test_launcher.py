@@ -54,5 +54,5 @@ def test_commands_with_devices_have_a_scheduler_too() -> None:
     }
     networks = {"assemble", "ground", "precompute-text", "propagate", "select-moments", "track"}
     assert {name for name, own in options.items() if "devices" in own} == networks
-    others = {"extract-frames", "render", "score"}
+    others = {"export-masks", "extract-frames", "render", "score"}
     assert {name for name, own in options.items() if "scheduler" in own} == networks | others
