@@ -23,9 +23,11 @@ from stages.core.engine.stage import Inputs, Result, Stage
 from stages.core.engine.workspace import Workspace
 
 STAGES = Path(__file__).resolve().parents[4] / "stages"
-# Writes tables for others to read, which no run of a stage made.
+# Writes tables for others to read, which no run of a stage made; those of annotate name annotate.
 FREE_TABLES = {
     "core/moment_formats/tables.py",
+    "tools/annotate/artifact.py",
+    "tools/describe/rows.py",
     "tools/segment/online/stream_tables.py",
     "tools/segment/trained.py",
 }
