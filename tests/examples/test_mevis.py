@@ -209,6 +209,7 @@ def test_the_page_leads_to_the_zip_with_models_of_real_size(
         backbone=str(save_sam2(tmp_path / "sam2.1-base-plus", "base-plus")),
         sizes="",
     )
+    environment["OMP_NUM_THREADS"] = str(os.cpu_count())
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     printed = run(["bash", "-ec", page_script()], downloads, environment)
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
