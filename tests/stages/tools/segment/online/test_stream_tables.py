@@ -16,11 +16,11 @@ COUNTS = b"a mask's runs"
 
 def test_a_changed_byte_is_noticed_by_the_checksum_of_its_page(tmp_path: Path) -> None:
     path = tmp_path / "x.parquet"
-    texts = {name: ["it"] for name in ("video_id", "sentence", "name")}
-    numbers = {name: [1] for name in ("frame", "area", "height", "width")}
+    texts = dict.fromkeys(("video_id", "sentence", "name"), "it")
+    numbers = dict.fromkeys(("frame", "area", "height", "width"), 1)
+    row = texts | numbers | {"in_moment": True, "relevance": 0.5, "counts": COUNTS}
     with segments_table(path) as table:
-        row = texts | numbers | {"in_moment": [True], "relevance": [0.5], "counts": [COUNTS]}
-        table.add(pa.table(row, schema=SCHEMA))
+        table.add(pa.Table.from_pylist([row], schema=SCHEMA))  # the others may be null
     content = path.read_bytes()
     assert pq.read_table(path, page_checksum_verification=True)["counts"][0].as_py() == COUNTS
     place = content.index(COUNTS)  # in its page, before the footer repeats it
