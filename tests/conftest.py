@@ -41,6 +41,9 @@ def _fsync(file: int | Any) -> None:
 os.fsync = _fsync
 
 ROOT = Path(__file__).resolve().parents[1]
+LONGEST = ("test_torchvision.py", "examples")
+"""Tests of half a minute, below this folder. They come first: at the end, one process would wait
+for the other."""
 IN_PARALLEL = "PYTEST_XDIST_WORKER" in os.environ
 """Whether this is one of several processes that share the tests."""
 if IN_PARALLEL:
@@ -123,3 +126,9 @@ def tiny_world(common: Path) -> Any:
         importlib.import_module(module)
     importlib.import_module("stages.core.engine.workers.forkserver").start_forkserver(WORKERS_LOAD)
     return TinyWorld(common / "tiny")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the longest tests first."""
+    here = Path(__file__).parent
+    items.sort(key=lambda item: item.path.relative_to(here).parts[0] not in LONGEST)
