@@ -13,6 +13,8 @@ from stages.core.media.ffmpeg import IN_ORDER, ffmpeg_binary, in_order, open_vid
 from stages.extract_frames.config import ExtractConfig
 from stages.extract_frames.log import Log, damage, failure
 
+_TRIES = 5
+"""Runs of ffmpeg until no message stands within another one."""
 _GLOBAL = (
     # Decoding goes on after an error, so that all of them are counted.
     *("-hide_banner", "-nostats", "-nostdin", "-loglevel", "repeat+level+info"),
@@ -71,7 +73,11 @@ def decoding_errors(video: Path, **timing: float) -> list[str]:
     """
     output = in_order(open_video(video, **timing)["v:0"]).output("-", f="null", **IN_ORDER)
     command = output.global_args(*_GLOBAL).compile(cmd=ffmpeg_binary())
-    return _run(command, Path.cwd(), Log())[0].damage
+    for _ in range(_TRIES):
+        log, _ = _run(command, Path.cwd(), Log())
+        if log.damage or not log.mixed:
+            break
+    return log.damage
 
 
 def _run(command: list[str], folder: Path, log: Log) -> tuple[Log, int]:

@@ -31,6 +31,10 @@ _HARMLESS = ("co located POCs unavailable", "mmco: unref short failure", "SEI ty
 _NOISE = ("Task finished", "Terminating thread", "Conversion failed", "Error while")
 _DECODING = "Stream mapping:"
 """Logged between the header and the first frame; errors before it are repeated later."""
+# The description of the output is written piece by piece as well, while the decoder runs: a message
+# in it stands without its level, and what follows begins in the middle of a line.
+_UNNAMED = re.compile(r"\[info\] (.*)")
+_BEGINNINGS = (_DECODING, "  ", "Input #", "Output #", "Press [q]", "frame=", "size=", "video:")
 _NO_VIDEO = "matches no streams"
 
 
@@ -90,6 +94,8 @@ class Log:
             elif found := _CONCEALED.search(line):
                 self.damage.append(found[1].strip())
             else:
+                found = _UNNAMED.match(line) if self._decoding else None
+                self.mixed |= found is not None and not found[1].startswith(_BEGINNINGS)
                 self._read_header(line)
         return self
 

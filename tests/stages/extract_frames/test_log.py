@@ -69,6 +69,28 @@ def test_a_message_within_another_is_noticed(lines: list[str], mixed: bool, erro
     assert (len(log.stamps), log.mixed, len(log.damage)) == (1, mixed, errors)
 
 
+OUTPUT = [
+    "[info] Output #0, image2, to '%05d.jpg':",
+    "[info]   Metadata:",
+    "[info]     encoder         : Lavf63.1.102",
+    "[info]   Stream #0:0: Video: mjpeg, yuv444p(pc, progressive), 64x48, 5 fps, 1k tbn",
+    "[info] frame=   10 fps=0.0 q=2.0 Lsize=N/A time=00:00:00.00 bitrate=N/A speed=   0x",
+]
+
+
+@pytest.mark.parametrize(
+    ("line", "before"),
+    [(0, " image2"), (1, ":"), (2, "Lavf"), (3, ": Video"), (3, ", 64x48"), (3, ", 1k")],
+)
+def test_a_message_within_the_description_of_the_output_is_noticed(line: int, before: str) -> None:
+    place = OUTPUT[line].index(before)
+    assert not Log().read(["[info] Stream mapping:", *OUTPUT, FRAME, COLOUR]).mixed
+    start, rest = OUTPUT[line][:place], OUTPUT[line][place:]
+    cut = [*OUTPUT[:line], f"{start}slice CRC mismatch E4EF812!at 0.8 seconds", f"[info] {rest}"]
+    log = Log().read(["[info] Stream mapping:", *cut, *OUTPUT[line + 1 :], FRAME, COLOUR])
+    assert (log.mixed, log.damage) == (True, [])
+
+
 @pytest.mark.parametrize(
     ("settings", "frames"),
     [({}, 250), ({"stride": 4}, 62), ({"fps": 5.0}, 50), ({"start": 4.0}, 150), ({"end": 2.0}, 50),
