@@ -107,7 +107,7 @@ def _execute(config: ScoreConfig, inputs: ScoreInputs, out: Path, run: RunOption
 
 def _print(artifact: Path, preds: Path, other: Path | None, *, as_json: bool, quiet: bool) -> None:
     from stages.score.results.compare import compare_runs
-    from tglcli.score_tables import print_difference, print_json, print_scores
+    from tglcli.tables.scores import print_difference, print_json, print_scores
 
     difference = None
     if other is not None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
 import pyarrow as pa
 
+from schemas.errors import CorruptInput
 from schemas.parquet import rows_of
 from schemas.tables import MOMENTS
 from schemas.vocabulary import ANNOTATED
@@ -33,6 +34,28 @@ class MomentRow(NamedTuple):
     def span(self) -> Span:
         """Half-open span of frames."""
         return self.start_frame, self.end_frame
+
+
+def check_moment_row(
+    row: MomentRow, referents: Collection[str], frames: int, where: object
+) -> None:
+    """Check that a row is of a referent of its expression, and within its video.
+
+    Args:
+        referents: anno ids of the expression.
+        frames: length of the video.
+
+    Raises:
+        CorruptInput: it is not.
+    """
+    place = f"video {row.video_id}, expression {row.expression_id}"
+    if row.anno_id is not None and row.anno_id not in referents:
+        raise CorruptInput(f"anno id {row.anno_id} is not a referent of {place}", where=where)
+    if not 0 <= row.start_frame < row.end_frame <= frames:
+        raise CorruptInput(
+            f"[{row.start_frame}, {row.end_frame}) is not a span of the {frames} frames of {place}",
+            where=where,
+        )
 
 
 def moments_table(rows: Iterable[MomentRow]) -> pa.Table:

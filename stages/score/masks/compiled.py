@@ -113,7 +113,7 @@ def load_loops() -> Loops:
 
 
 def cached() -> tuple[bytes, Symbols] | None:
-    """Return the machine code and its symbols from the cache; None if it is not there."""
+    """Return the machine code and its symbols from the cache; None if it is missing."""
     return next(filter(None, map(_read, _cache_files())), None)
 
 

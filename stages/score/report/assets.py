@@ -56,20 +56,20 @@ function opens(line, row) {
 }
 function detail(row) {
   const line = element("tr", "detail"), cell = element("td");
-  const [video, pictures, scores, relevant] = row.slice(extras);
+  const [video, images, scores, relevant] = row.slice(extras);
   cell.colSpan = extras;
-  if (pictures.length) {
-    cell.append(strip(video, pictures), spark(scores, relevant, pictures));
+  if (images.length) {
+    cell.append(strip(video, images), spark(scores, relevant, images));
   } else {
     cell.append(element("div", "figures", data.without));
   }
-  cell.append(viewer(row, pictures));
+  cell.append(viewer(row, images));
   line.append(cell);
   return line;
 }
-function strip(video, pictures) {
+function strip(video, images) {
   const all = element("div", "strip");
-  for (const [place, name, j, inside, worst, masks] of pictures) {
+  for (const [place, name, j, inside, worst, masks] of images) {
     const tile = element("div", worst ? "tile worst" : "tile"), stack = element("div", "stack");
     for (const source of masks ? [jpeg + data.frames[video + ":" + place], png + masks] : []) {
       const image = element("img");
@@ -86,14 +86,14 @@ function strip(video, pictures) {
   }
   return all;
 }
-function spark(scores, relevant, pictures) {
+function spark(scores, relevant, images) {
   const width = 1150, height = 34, strip = 5, space = "http://www.w3.org/2000/svg";
   const plot = document.createElementNS(space, "svg");
   plot.setAttribute("class", "spark");
   plot.setAttribute("viewBox", `0 0 ${width} ${height}`);
   plot.setAttribute("preserveAspectRatio", "none");
   const step = width / scores.length;
-  const shown = new Set(pictures.map(picture => picture[6]));
+  const shown = new Set(images.map(image => image[6]));
   function box(kind, x, y, wide, high) {
     const made = document.createElementNS(space, "rect");
     const places = {x, y, width: wide, height: high};
@@ -108,8 +108,8 @@ function spark(scores, relevant, pictures) {
   });
   return plot;
 }
-function viewer(row, pictures) {
-  const worst = pictures.find(picture => picture[4]) ?? pictures[0];
+function viewer(row, images) {
+  const worst = images.find(image => image[4]) ?? images[0];
   const key = data.key.map(i => encodeURIComponent(row[i])).join("/");
   const fragment = "#s=" + key + (worst ? "&t=" + worst[0] : "");
   const line = element("div", "view");

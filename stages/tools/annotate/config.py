@@ -6,6 +6,7 @@ import getpass
 import re
 from dataclasses import dataclass
 
+from stages.core.browser.settings import port_setting
 from stages.core.engine.settings import Settings, setting
 
 _NOBODY = "annotator"
@@ -38,11 +39,4 @@ class AnnotateConfig(Settings):
         "Show only these sentences: VIDEO, VIDEO/EXPRESSION, or those that are todo, done or "
         "flagged at the start; may be repeated.",
     )
-    port: int | None = setting(
-        None,
-        "Port of the local server; 0 takes any free one. By default 8765, or a free one if that is "
-        "taken.",
-        low=0,
-        high=65535,
-        affects_result=False,
-    )
+    port: int | None = port_setting()

@@ -15,8 +15,8 @@ from schemas.parquet import read_table
 from schemas.tables import ANNOTATIONS
 from schemas.vocabulary import DONE, VISIBILITY
 from stages.core.browser.videos import Videos
-from stages.core.datasets.moment_rows import MomentRow
-from stages.core.index.index import Expression, Index
+from stages.core.datasets.moment_rows import MomentRow, check_moment_row
+from stages.core.index.index import Index
 from stages.core.index.table_paths import moments_folder
 from stages.core.media.spans import Span, span_mask, spans_of
 from stages.core.moment_formats.context import MomentContext, Timing
@@ -121,7 +121,8 @@ def _of_rows(
                 "index lacks",
                 where=where,
             )
-        _check_row(row, sentences.all[number], _length(videos, row.video_id), where)
+        referents = sentences.all[number].anno_ids
+        check_moment_row(row, referents, _length(videos, row.video_id), where)
         found[number].setdefault(row.anno_id, []).append(row.span)
 
     def lanes(number: int) -> Lanes | None:
@@ -135,17 +136,6 @@ def _of_rows(
         )
 
     return lanes
-
-
-def _check_row(row: MomentRow, expression: Expression, frames: int, where: object) -> None:
-    place = f"video {row.video_id}, expression {row.expression_id}"
-    if row.anno_id is not None and row.anno_id not in expression.anno_ids:
-        raise CorruptInput(f"anno id {row.anno_id} is not a referent of {place}", where=where)
-    if not 0 <= row.start_frame < row.end_frame <= frames:
-        raise CorruptInput(
-            f"[{row.start_frame}, {row.end_frame}) is not a span of the {frames} frames of {place}",
-            where=where,
-        )
 
 
 def _length(videos: Videos, video_id: str) -> int:

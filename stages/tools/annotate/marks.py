@@ -105,7 +105,7 @@ class History:
 
 
 def empty_marks(lanes: int) -> Marks:
-    """The marks of a sentence with so many lanes before the first action."""
+    """The marks of a sentence with a number of lanes before the first action."""
     return Marks((None,) * lanes)
 
 

@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from schemas.errors import CorruptInput, SchemaMismatch
+from schemas.errors import SchemaMismatch
 from schemas.layouts import ANNOTATIONS_TABLE, EXPRESSIONS_TABLE
 from schemas.parquet import read_table
 from schemas.tables import ANNOTATIONS
 from schemas.vocabulary import DONE
-from stages.core.datasets.moment_rows import MomentRow
-from stages.core.index.index import Expression, Index
+from stages.core.datasets.moment_rows import MomentRow, check_moment_row
+from stages.core.index.index import Index
 from stages.core.index.table_paths import moments_folder
 from stages.core.media.spans import Span, merge_spans
 from stages.core.moment_formats.context import MomentContext, Timing
@@ -108,7 +108,7 @@ def moment_set(rows: Iterable[MomentRow], index: Index, *, name: str, where: obj
         if expression is None:
             unknown[row.key] = None
             continue
-        _check(row, expression, index.videos[row.video_id].num_frames, where)
+        check_moment_row(row, expression.anno_ids, index.videos[row.video_id].num_frames, where)
         grouped[row.key][row.anno_id].append(row.span)
         sources[row.source] += 1
         rows_of_index += 1
@@ -120,17 +120,6 @@ def moment_set(rows: Iterable[MomentRow], index: Index, *, name: str, where: obj
     return MomentSet(
         name, spans, frozenset(spans), dict(sources), rows_of_index - kept, tuple(unknown)
     )
-
-
-def _check(row: MomentRow, expression: Expression, frames: int, where: object) -> None:
-    place = f"video {row.video_id}, expression {row.expression_id}"
-    if row.anno_id is not None and row.anno_id not in expression.anno_ids:
-        raise CorruptInput(f"anno id {row.anno_id} is not a referent of {place}", where=where)
-    if not 0 <= row.start_frame < row.end_frame <= frames:
-        raise CorruptInput(
-            f"[{row.start_frame}, {row.end_frame}) is not a span of the {frames} frames of {place}",
-            where=where,
-        )
 
 
 def _with_finished(found: MomentSet, index: Index, path: Path) -> MomentSet:

@@ -86,6 +86,11 @@ class MaskRow(NamedTuple):
     lost: int = 0
     counts: bytes = b""
 
+    @property
+    def box(self) -> list[int]:
+        """Left, top, width and height."""
+        return [self.x, self.y, self.width, self.height]
+
 
 class MaskFormat(Protocol):
     """A format of masks.

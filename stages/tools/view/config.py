@@ -7,6 +7,7 @@ from pathlib import Path
 
 from schemas.errors import ConfigError
 from schemas.layouts import VIDEOS_TABLE
+from stages.core.browser.settings import port_setting
 from stages.core.engine.settings import Settings, setting
 
 MOST_PREDICTIONS = 2
@@ -19,14 +20,7 @@ class ViewConfig(Settings):
     only: tuple[str, ...] = setting(
         (), "Show only this VIDEO or VIDEO/EXPRESSION; may be repeated.", affects_result=False
     )
-    port: int | None = setting(
-        None,
-        "Port of the local server; 0 takes any free one. By default 8765, or a free one if that is "
-        "taken.",
-        low=0,
-        high=65535,
-        affects_result=False,
-    )
+    port: int | None = port_setting()
 
 
 @dataclass(frozen=True)

@@ -64,7 +64,7 @@ def describe(
     from stages.core.engine.outputs import output_files
     from stages.tools.describe.describe import describe as make_description
     from stages.tools.describe.outputs import check_outputs, write_outputs
-    from tglcli.describe_tables import print_description
+    from tglcli.tables.describe import print_description
 
     printed = as_json == _STDOUT
     document = None if printed or as_json is None else Path(as_json)

@@ -8,7 +8,6 @@ annotations.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -17,11 +16,11 @@ import numpy as np
 from schemas.directories import write_text_atomic
 from stages.core.index.masks import Track
 from stages.core.media.rle import decode
-from stages.tools.export_masks.formats.rows import mask_row
+from stages.tools.export_masks.formats.rows import FilePerVideo, mask_row
 from stages.tools.export_masks.records import ExportVideo, MaskRow
 
 
-class Cvat:
+class Cvat(FilePerVideo):
     """A file per video."""
 
     lost = ""
@@ -57,15 +56,6 @@ class Cvat:
         text = ElementTree.tostring(document, encoding="unicode", xml_declaration=False)
         write_text_atomic(path, f'<?xml version="1.0" encoding="utf-8"?>\n{text}\n')
         return sorted(rows), [path]
-
-    def write_whole(
-        self,
-        videos: list[ExportVideo],
-        rows: Iterator[list[MaskRow]],
-        root: Path,
-        labels: list[str],
-    ) -> None:
-        """Write nothing: every file is of one video."""
 
 
 def _task(video: ExportVideo) -> ElementTree.Element:

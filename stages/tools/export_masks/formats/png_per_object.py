@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +10,11 @@ from schemas.layouts import MASK_SUFFIX, safe_name
 from stages.core.index.masks import Track
 from stages.core.media.mask_png import encode_mask
 from stages.core.media.rle import decode
-from stages.tools.export_masks.formats.rows import mask_row
+from stages.tools.export_masks.formats.rows import FilePerVideo, mask_row
 from stages.tools.export_masks.records import ExportVideo, MaskRow
 
 
-class PngPerObject:
+class PngPerObject(FilePerVideo):
     """A folder per object."""
 
     lost = ""
@@ -39,15 +38,6 @@ class PngPerObject:
                 path.write_bytes(content)
                 files.append(path)
         return rows, files
-
-    def write_whole(
-        self,
-        videos: list[ExportVideo],
-        rows: Iterator[list[MaskRow]],
-        root: Path,
-        labels: list[str],
-    ) -> None:
-        """Write nothing: every file is of one video."""
 
 
 FORMAT = PngPerObject()

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 from rich.console import Console
 
-from tglcli import score_tables
+from tglcli.tables import scores as score_tables
 
 SCORES = {"JF": 0.5, "J": 0.625, "F": 0.375}
 PARTS = {"expressions": 7, **SCORES}

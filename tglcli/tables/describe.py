@@ -21,7 +21,7 @@ from stages.tools.describe.names import (
     figure,
     interval,
 )
-from tglcli.score_tables import percent
+from tglcli.tables.scores import percent
 
 _LONGEST_NAME = 60
 
