@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from schemas.errors import CorruptInput, TglError
+from schemas.errors import CorruptInput, MissingInput, TglError
 from schemas.layouts import EXPRESSIONS_TABLE, MASKS_TABLE, MOMENTS_TABLE, VIDEOS_TABLE
 from schemas.parquet import check_pages, read_table
 from schemas.tables import EXPRESSIONS, MASKS, MOMENTS, VIDEOS, TableSpec
@@ -66,7 +67,7 @@ def check_index(
     if config.deep:
         _check_digests(folder, findings, progress)
     if config.images:
-        jobs = [_images(folder, row) for row in videos]
+        jobs = _images(folder, videos, findings.part("frames"))
         with progress.task("frames", findings.counts["frames"], "frame") as task:
             check_images(jobs, runtime, findings.part("frames"), task)
 
@@ -93,10 +94,18 @@ def _rows(path: Path, spec: TableSpec, faults: Faults) -> list[_Row]:
         return []
 
 
-def _images(folder: Path, row: _Row) -> VideoImages:
-    root = folder / row["frames_dir"]
-    paths = tuple(root / f"{name}{row['frame_suffix']}" for name in row["frame_names"])
-    return VideoImages(row["video_id"], paths, row["height"], row["width"])
+def _images(folder: Path, videos: list[_Row], faults: Faults) -> list[VideoImages]:
+    """List the frames of the videos; a missing folder is one fault, not one for each frame."""
+    jobs = []
+    for row in videos:
+        root = Path(os.path.normpath(folder.resolve() / row["frames_dir"]))
+        if root.is_dir():
+            paths = tuple(root / f"{name}{row['frame_suffix']}" for name in row["frame_names"])
+            jobs.append(VideoImages(row["video_id"], paths, row["height"], row["width"]))
+        else:
+            what = "there is no such folder of frames; rebuild the index with --frames FOLDER"
+            faults(MissingInput(what, where=root))
+    return jobs
 
 
 def _check_moments(

@@ -174,6 +174,17 @@ def test_faults_of_an_index(index: Path) -> None:
         assert words in found, found
 
 
+def test_an_index_that_was_moved_without_its_frames(index: Path, tmp_path: Path) -> None:
+    videos = read_table(index / "videos.parquet", VIDEOS).to_pylist()
+    (tmp_path / "elsewhere").mkdir()
+    moved = index.rename(tmp_path / "elsewhere" / "index")
+    report = _check(moved, deep=True)
+    assert len(report.faults) == len(videos), _messages(report)
+    for fault in report.faults:
+        assert "there is no such folder of frames; rebuild the index with" in str(fault)
+        assert ".." not in str(fault).split(":")[0]
+
+
 def _rewrite(path: Path, rows: list[dict], spec) -> None:
     import pyarrow as pa
 
