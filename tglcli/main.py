@@ -14,6 +14,7 @@ import typer
 from schemas.errors import ConfigError, MissingInput, OutputBlocked, TglError, system_errors
 from schemas.printable import printable
 from tglcli.help import styled
+from tglcli.libraries import quiet_libraries
 from tglcli.parsing import Command, Group, name_values, present_names
 from tglcli.settings_files.options import with_settings_file
 from tglcli.termination import (
@@ -152,11 +153,8 @@ def main() -> None:
     # With several processes on few cores, spinning OpenMP threads would block each other.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     open_closed_streams()
-    if not sys.stderr.isatty() or {"-q", "--quiet"} & set(sys.argv):
-        # For the bars of transformers and of the hub's client, which read it when they are loaded.
-        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     try:
-        with terminated_by_signal():
+        with terminated_by_signal(), quiet_libraries(_warn):
             code = _run(sys.argv[1:])
     except KeyboardInterrupt:
         die_at_next_signal()
@@ -227,6 +225,13 @@ def _command(words: list[str]) -> Any:
 @cache
 def _built(only: str | None) -> Any:
     return typer.main.get_command(command_app(only))
+
+
+def _warn(line: str) -> None:
+    """Print a warning above the bars, if there are any."""
+    from tglcli.progress import TerminalProgress
+
+    TerminalProgress().warn(line)
 
 
 def _print_line(line: str, *, error: bool = False) -> None:

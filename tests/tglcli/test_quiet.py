@@ -11,10 +11,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from output_commands import COMMANDS, add_foreign
 from tiny_detectors import save_detector
 from tiny_encoder import save_encoder
 from tiny_selectors import save_answerer, save_selector
 from tiny_world import TinyWorld
+
+from tglcli.libraries import ENVIRONMENT
 
 ROOT = Path(__file__).resolve().parents[2]
 ALL_IN_ONE = """
@@ -46,7 +49,7 @@ def printed(commands: list[tuple[str, ...]], folder: Path, twice: int) -> tuple[
         The exit code, what came to the pipe, what came to the terminal.
     """
     ours, theirs = pty.openpty()
-    known = {k: v for k, v in os.environ.items() if k != "HF_HUB_DISABLE_PROGRESS_BARS"}
+    known = {k: v for k, v in os.environ.items() if k not in ENVIRONMENT}
     with subprocess.Popen(
         [sys.executable, "-c", ALL_IN_ONE, json.dumps(commands), str(twice)],
         cwd=folder,
@@ -73,30 +76,75 @@ def drained(terminal: int) -> str:
     return b"".join(blocks).decode()
 
 
-def test_real_models_are_loaded_without_a_word(world: Path, tmp_path: Path) -> None:
-    encoder = save_encoder(tmp_path / "encoder")
-    selector = save_selector("clip", tmp_path / "selector")
-    detectors = ("grounding-dino", "mm-grounding-dino", "owlv2")
-    for name in detectors:
-        save_detector(name, tmp_path / name)
-    index = str(world / "index")
-    photo = str(world / "photo.jpg")
-    tracks = ("--model", str(tmp_path / "owlv2"), "--tracker", "toy")
-    judge = ("--judge", str(save_answerer("llava", tmp_path / "judge")))
-    commands = [
-        ("precompute-text", index, "text", "-q", "--encoder", str(encoder)),
-        ("select-moments", index, "moments", "-q", "--model", str(selector)),
-        ("segment", photo, "the left one", "-q", "-o", "o.png", *tracks, *judge),
-        *(
-            ("ground", index, f"{name}-out", "-q", "--model", str(tmp_path / name))
-            for name in detectors
-        ),
-    ]
-    once_more = len(commands) - len(detectors)  # `segment` has one of the detectors
-    assert printed(commands, tmp_path, once_more) == (0, "", "")
+WARNINGS = {
+    "train": (
+        "--warmup 100 is not shorter than the training: the full learning rate is never reached",
+        "the moments of INDEX lie too much alike: with clips of 3 frames, the share of relevant "
+        "frames differs by up to 50% between the places of a clip; fewer --clip-frames help",
+    ),
+    "track": ("no tracks in 2 videos (a, b)",),
+    "segment --model -o": (
+        "no tracks in 1 video (source)",
+        "no track is accepted for 1 of 1 sentence: their masks are empty",
+    ),
+}
+"""All that the commands say, of random models and a training of one step."""
+SUFFIXES = {
+    "score --report": ".html",
+    "submit": ".zip",
+    "describe --html": ".html",
+    "describe --json": ".json",
+    "export-moments": ".csv",
+}
+ONCE = ("--masks", "--table", "--work")
+"""Outputs of `tgl segment`: it runs once for its overlay."""
+
+
+def test_every_command_says_what_it_warns_of_and_nothing_else(
+    tiny_world: TinyWorld, tmp_path: Path
+) -> None:
+    world = tiny_world.copy(tmp_path / "world")
+    add_foreign(world)
+    commands, twice = with_other_models(world, tmp_path)
+    expected = []
+    for number, (name, command) in enumerate(COMMANDS.items()):
+        if name.endswith(ONCE):
+            continue
+        out = tmp_path / f"{number}{SUFFIXES.get(name, command.suffix)}"
+        commands.append((*map(str, command.arguments(world, out)), "-q"))
+        expected += [line.replace("INDEX", str(world.index)) for line in WARNINGS.get(name, ())]
+    code, piped, shown = printed(commands, tmp_path, twice)
+    assert shown.splitlines() == [f"warning: {line}" for line in expected]
+    assert (code, piped) == (0, "")
     assert (tmp_path / "text/receipt.json").is_file()
     assert (tmp_path / "moments/receipt.json").is_file()
     assert (tmp_path / "o.png").is_file()
+
+
+def with_other_models(world: TinyWorld, folder: Path) -> tuple[list[tuple[str, ...]], int]:
+    """Commands with models of further families; those that --force shall run again come first.
+
+    Returns:
+        The commands, and how many of them to run twice.
+    """
+    encoder = save_encoder(folder / "encoder")
+    selector = save_selector("siglip", folder / "selector")
+    detectors = ("grounding-dino", "mm-grounding-dino")
+    for name in detectors:
+        save_detector(name, folder / name)
+    index = str(world.index)
+    photo = str(world.frames / "JPEGImages" / "a" / "00000.jpg")
+    tracks = ("--model", str(world.detector), "--tracker", "toy")
+    judge = ("--judge", str(save_answerer("llava", folder / "judge")))
+    twice = [
+        ("precompute-text", index, "text", "-q", "--encoder", str(encoder)),
+        ("select-moments", index, "moments", "-q", "--model", str(selector)),
+        ("segment", photo, "the left one", "-q", "-o", "o.png", *tracks, *judge),
+    ]
+    once = [
+        ("ground", index, f"{name}-out", "-q", "--model", str(folder / name)) for name in detectors
+    ]
+    return [*twice, *once], len(twice)
 
 
 @pytest.mark.slow  # loads the libraries again

@@ -51,6 +51,7 @@ def export_moments(
         bool,
         typer.Option("--force", help="Replace files that tgl did not write or that were edited."),
     ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print no summary.")] = False,
 ) -> None:
     """Export the moments of an index to a format of another tool.
 
@@ -73,4 +74,5 @@ def export_moments(
         fps=fps,
         force=force,
     )
-    typer.echo(f"export-moments: {counts_text(counts)} -> {shown(out)}")
+    if not quiet:
+        typer.echo(f"export-moments: {counts_text(counts)} -> {shown(out)}")
