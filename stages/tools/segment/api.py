@@ -24,7 +24,7 @@ from stages.tools.render.config import RenderConfig
 from stages.tools.segment.config import SegmentConfig
 from stages.tools.segment.frame_source import find_frame_source
 from stages.tools.segment.outputs.results import SentenceResult, read_results
-from stages.tools.segment.pipeline import Artifacts
+from stages.tools.segment.pipeline import Artifacts, Clip
 from stages.tools.segment.prompts.records import Prompt
 from stages.tools.segment.request import SegmentRequest
 from stages.tools.segment.run import SegmentRun
@@ -195,9 +195,10 @@ def _segment(run: SegmentRun) -> tuple[Video, list[SentenceResult], Artifacts]:
     run.check_folders(way.masks_stage)
     way.prepare(source)
     with run.pipeline() as pipeline:
-        artifacts = way.masks(pipeline, pipeline.frames(source, keep_damaged=False))
-        video, results = read_results(artifacts.index, artifacts.masks.path)
-    return video, results, artifacts
+        frames = pipeline.frames(source, keep_damaged=False)
+        artifacts = way.masks(pipeline, [Clip(frames, run.request.sentences)])
+        (found,) = read_results(artifacts.index, artifacts.masks.path)
+    return *found, artifacts
 
 
 def _sentence(video: Video, result: SentenceResult, artifacts: Artifacts) -> SegmentedSentence:

@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -177,15 +177,23 @@ def image_names(source: FrameSource) -> list[str]:
 
 
 def write_sentences(
-    dataset: Path, video_id: str, frames: Sequence[str], sentences: Sequence[str]
+    dataset: Path, videos: Iterable[tuple[str, Sequence[str], Sequence[str]]]
 ) -> None:
-    """Write the video and its sentences as a split of MeViS, for build-moments.
+    """Write videos and their sentences as a split of MeViS, for build-moments.
 
     A file with the same content is left alone, so that later stages are not rerun.
+
+    Args:
+        videos: id, names of the frames and sentences of each.
     """
-    expressions = {str(number): {"exp": text} for number, text in enumerate(sentences)}
-    videos = {video_id: {"frames": list(frames), "expressions": expressions}}
-    text = json.dumps({"videos": videos}, indent=1) + "\n"
+    listed = {
+        video_id: {
+            "frames": list(frames),
+            "expressions": {str(number): {"exp": text} for number, text in enumerate(sentences)},
+        }
+        for video_id, frames, sentences in videos
+    }
+    text = json.dumps({"videos": listed}, indent=1) + "\n"
     path = dataset / MEVIS_EXPRESSIONS
     if path.is_file() and read_regular(path) == text.encode():
         return

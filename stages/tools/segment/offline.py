@@ -11,7 +11,7 @@ from stages.tools.render.timestamps import FrameTimes
 from stages.tools.segment.frame_source import find_frame_source
 from stages.tools.segment.outputs.results import even_times, read_results, summary_line
 from stages.tools.segment.outputs.segments import write_segments
-from stages.tools.segment.pipeline import FRAMES
+from stages.tools.segment.pipeline import FRAMES, Clip, overlay_of
 from stages.tools.segment.request import SegmentResult
 from stages.tools.segment.run import SegmentRun
 from stages.tools.segment.ways import way_of
@@ -38,11 +38,11 @@ def segment_offline(run: SegmentRun) -> SegmentResult:
         way.prepare(source)
         with run.pipeline() as pipeline:
             frames = pipeline.frames(source, keep_damaged=request.keep_damaged)
-            artifacts = way.masks(pipeline, frames)
+            artifacts = way.masks(pipeline, [Clip(frames, request.sentences)])
             drawn = pipeline.render(artifacts, request)
-            video, results = read_results(artifacts.index, artifacts.masks.path)
+            ((video, results),) = read_results(artifacts.index, artifacts.masks.path)
             with system_errors(request.out):
-                shutil.copyfile(drawn, overlay)
+                shutil.copyfile(overlay_of(drawn, video.video_id), overlay)
             times = FrameTimes(pipeline.work / FRAMES / FRAMES_TABLE).of_video(
                 video.video_id, video.frame_names
             )[1]
@@ -60,7 +60,7 @@ def segment_offline(run: SegmentRun) -> SegmentResult:
             video,
             result,
             times,
-            None if objects is None else objects.get(result.expression.expression_id, 0),
+            None if objects is None else objects.get(result.expression.key, 0),
         )
         for result in results
     )

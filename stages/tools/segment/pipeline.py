@@ -7,16 +7,16 @@ new sentences about the same video reuse its frames.
 from __future__ import annotations
 
 import glob
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from schemas.errors import IncompleteRun
 from schemas.layouts import FRAMES_FOLDER, FRAMES_TABLE
 from stages.build_moments.config import IndexConfig, IndexInputs
 from stages.core.engine.progress import Progress
 from stages.core.engine.runtime import Runtime
-from stages.core.index.index import Index
 from stages.core.media.frames import frame_size
 from stages.extract_frames.config import ExtractConfig, ExtractInputs
 from stages.tools.render.config import RenderInputs
@@ -45,16 +45,16 @@ class Artifacts:
     """The pipeline's artifacts.
 
     Attributes:
-        index: of the video with its sentences.
+        index: of the videos with their sentences.
         masks: outcome of the stage that made the masks, published with the other outputs.
-        objects: number of objects by sentence, where they are told apart.
+        objects: number of objects by video and sentence, where they are told apart.
         tracks: index whose masks are those of the objects, of the tracked frames.
         moments: artifact of the judge, with the moments of each object.
     """
 
     index: Path
     masks: Outcome
-    objects: Mapping[str, int] | None = None
+    objects: Mapping[tuple[str, str], int] | None = None
     tracks: Path | None = None
     moments: Path | None = None
 
@@ -74,6 +74,35 @@ class Frames:
     names: tuple[str, ...]
     size: tuple[int, int]
     extracted: Path | None
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A video, and what to segment in it.
+
+    Attributes:
+        sentences: or names of the objects that are prompted.
+    """
+
+    frames: Frames
+    sentences: tuple[str, ...]
+
+    @property
+    def video_id(self) -> str:
+        """Name of the video."""
+        return self.frames.video_id
+
+
+class VideosFailed(IncompleteRun):
+    """A stage could not work on some of several videos.
+
+    Attributes:
+        failures: its lines, one for each of them.
+    """
+
+    def __init__(self, failures: Sequence[str]):
+        super().__init__("; ".join(failures))
+        self.failures = tuple(failures)
 
 
 @dataclass(frozen=True)
@@ -97,49 +126,78 @@ class Pipeline:
             keep_damaged: keep the frames of a video with decoding errors.
         """
         if source.video is None:
-            linked = link_images(source, self._dataset)
-            folder = self._dataset / FRAMES_FOLDER / source.video_id
-            size = frame_size(next(folder.glob(f"{glob.escape(linked[0])}.*")))
-            return Frames(source.video_id, tuple(linked), size, None)
+            return self.images(source)
+        (frames,) = self.extract([source], keep_damaged=keep_damaged)
+        return frames
+
+    def images(self, source: FrameSource) -> Frames:
+        """Link images."""
+        linked = link_images(source, self._dataset)
+        folder = self._dataset / FRAMES_FOLDER / source.video_id
+        size = frame_size(next(folder.glob(f"{glob.escape(linked[0])}.*")))
+        return Frames(source.video_id, tuple(linked), size, None)
+
+    def extract(self, sources: Sequence[FrameSource], *, keep_damaged: bool) -> list[Frames]:
+        """Decode videos.
+
+        Raises:
+            VideosFailed: some of them cannot be decoded.
+        """
         from stages.extract_frames.stage import STAGE
 
-        video = link_video(source, self.work / "source")
+        videos = tuple(link_video(source, self.work / "source") for source in sources)
         config = ExtractConfig(keep_damaged=keep_damaged)
-        self.run(STAGE, config, ExtractInputs((video,)), self.work / FRAMES)
-        names, size = _extracted(self.work / FRAMES)
-        return Frames(source.video_id, names, size, self.work / FRAMES)
+        self.run(STAGE, config, ExtractInputs(videos), self.work / FRAMES)
+        return list(_extracted(self.work / FRAMES, [source.video_id for source in sources]))
 
-    def index(self, frames: Frames, sentences: Sequence[str]) -> Path:
-        """Index the video with its sentences."""
+    def index(self, clips: Sequence[Clip]) -> Path:
+        """Index videos with their sentences."""
+        images = [clip for clip in clips if clip.frames.extracted is None]
+        if len(images) in (0, len(clips)):
+            return self._index(clips, self._dataset, "index")
+        from stages.tools.segment.many.joining import STAGE, JoinConfig, JoinInputs
+
+        videos = [clip for clip in clips if clip.frames.extracted is not None]
+        parts = (
+            self._index(videos, self.work / "dataset-videos", "index-videos"),
+            self._index(images, self._dataset, "index-images"),
+        )
+        self.run(STAGE, JoinConfig(), JoinInputs(parts), self.work / "index")
+        return self.work / "index"
+
+    def _index(self, clips: Sequence[Clip], dataset: Path, name: str) -> Path:
+        """Index videos that are all extracted, or all folders of images."""
         from stages.build_moments.stage import STAGE
 
-        write_sentences(self._dataset, frames.video_id, frames.names, sentences)
-        inputs = IndexInputs(self._dataset, frames=frames.extracted)
-        self.run(STAGE, IndexConfig(layout="mevis"), inputs, self.work / "index")
-        return self.work / "index"
+        videos = ((clip.video_id, clip.frames.names, clip.sentences) for clip in clips)
+        write_sentences(dataset, videos)
+        inputs = IndexInputs(dataset, frames=clips[0].frames.extracted)
+        self.run(STAGE, IndexConfig(layout="mevis"), inputs, self.work / name)
+        return self.work / name
 
     @property
     def _dataset(self) -> Path:
         return self.work / "dataset"
 
     def render(self, artifacts: Artifacts, request: SegmentRequest) -> Path:
-        """Draw the masks over the video; the overlay's file."""
+        """Draw the masks over the videos; the folder with the overlay of each."""
         from stages.tools.render.stage import STAGE
 
         inputs = RenderInputs(artifacts.masks.path, artifacts.index, request.font)
-        out = self.work / OVERLAYS
-        self.run(STAGE, request.rendering, inputs, out)
-        (video,) = Index.open(artifacts.index).videos
-        (overlay,) = (out / video).iterdir()
-        return overlay
+        self.run(STAGE, request.rendering, inputs, self.work / OVERLAYS)
+        return self.work / OVERLAYS
 
     def run(
         self, stage: Stage[Any, Any], config: Any, inputs: Any, out: Path, *, hold: bool = False
     ) -> Outcome:
-        """Execute a stage; the failure of the only video ends the run with its own exit code."""
+        """Execute a stage; the failure of the only video ends the run with its own exit code.
+
+        Raises:
+            VideosFailed: some of several videos failed.
+        """
         from stages.core.engine.execute import execute
 
-        return execute(
+        outcome = execute(
             stage,
             config,
             inputs,
@@ -149,13 +207,28 @@ class Pipeline:
             force=self.force,
             hold=hold,
         )
+        if outcome.failures:
+            raise VideosFailed(outcome.failures)
+        return outcome
 
 
-def _extracted(frames: Path) -> tuple[tuple[str, ...], tuple[int, int]]:
-    """Names of the frames of an artifact of extract-frames with one video, and (height, width)."""
+def overlay_of(overlays: Path, video_id: str) -> Path:
+    """The file of a video, all of whose sentences are drawn together, in render's artifact."""
+    (overlay,) = (overlays / video_id).iterdir()
+    return overlay
+
+
+def _extracted(frames: Path, videos: Sequence[str]) -> Iterator[Frames]:
+    """The frames of videos in an artifact of extract-frames."""
     from schemas.parquet import read_table
     from schemas.tables import FRAMES
 
     columns = ["video_id", "frame", "name", "height", "width"]
-    rows = read_table(frames / FRAMES_TABLE, FRAMES, columns=columns).sort_by("frame").to_pylist()
-    return tuple(row["name"] for row in rows), (rows[0]["height"], rows[0]["width"])
+    table = read_table(frames / FRAMES_TABLE, FRAMES, columns=columns).sort_by("frame")
+    rows: dict[str, list[dict[str, Any]]] = {}
+    for row in table.to_pylist():
+        rows.setdefault(row["video_id"], []).append(row)
+    for video in videos:
+        own = rows[video]
+        size = own[0]["height"], own[0]["width"]
+        yield Frames(video, tuple(row["name"] for row in own), size, frames)

@@ -98,6 +98,14 @@ class SegmentRequest:
         if self.masks is not None:
             replaceable(self.masks, masks_stage, force=force)
 
+    def check_sentences(self) -> None:
+        """Raise ConfigError for an empty sentence, none, or more than one overlay can show."""
+        check_sentences(self.sentences)
+
+    def owner(self, path: Path) -> Path | None:
+        """The user's file that a file in the work folder was made of; None if it is not known."""
+        return self.source
+
     def protected(self) -> list[Path]:
         """Inputs, and the folders of masks and of work, which may not contain other outputs."""
         return [*self.inputs(), *(path for path in (self.masks, self.work) if path is not None)]
@@ -115,13 +123,18 @@ def check_suffix(table: Path) -> None:
         )
 
 
-def check_sentences(sentences: Sequence[str]) -> None:
-    """Raise ConfigError for an empty sentence, none, or more than one overlay can show."""
+def check_sentences(sentences: Sequence[str], *, of: str = "") -> None:
+    """Raise ConfigError for an empty sentence, none, or more than one overlay can show.
+
+    Args:
+        of: the video, where there are several.
+    """
     if not sentences or not all(sentence.strip() for sentence in sentences):
         raise ConfigError("is empty", where="SENTENCE", hint="describe what to segment")
     if len(sentences) > MOST_TOGETHER:
         raise ConfigError(
-            f"{amount(len(sentences), 'sentences')} are more than {MOST_TOGETHER}",
+            f"{amount(len(sentences), 'sentences')}{of and f' of {of}'} are more than "
+            f"{MOST_TOGETHER}",
             where="SENTENCE",
             hint="run the command several times with the same --work",
         )

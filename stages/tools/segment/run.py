@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,11 +59,14 @@ class SegmentRun:
         return output_files(self.request.protected(), force=self.force)
 
     @contextmanager
-    def pipeline(self) -> Iterator[Pipeline]:
+    def pipeline(self, keep: Callable[[], bool] = lambda: False) -> Iterator[Pipeline]:
         """Let the stages work in the work folder; errors in it name the user's own file.
 
         A folder that the user did not name is removed at the end, and after an error unless it
         contains a finished artifact.
+
+        Args:
+            keep: whether the next run is to resume although this one comes to its end.
 
         Raises:
             OutputBlocked: the folder is or contains an input, or files that tgl did not write.
@@ -83,7 +86,7 @@ class SegmentRun:
             self._name_users_path(error)
             raise
         else:
-            if temporary:
+            if temporary and not keep():
                 discard(folder, folder)
         finally:
             if temporary and folder.is_dir() and not any(folder.rglob(RECEIPT_FILE)):
@@ -125,6 +128,8 @@ class SegmentRun:
         if not target.is_relative_to(os.path.realpath(folder)):
             error.relocate(target)
         elif not isinstance(error, (OutputBlocked, SystemRefused)):
-            error.relocate(self.request.source)
+            owner = self.request.owner(Path(error.where).relative_to(folder))
+            if owner is not None:
+                error.relocate(owner)
         elif self.request.work is None:
             error.relocate(self.request.out)

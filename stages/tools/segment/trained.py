@@ -15,8 +15,7 @@ from stages.precompute_text.config import TextConfig, text_inputs
 from stages.propagate.config import PropagateInputs
 from stages.tools.segment.config import NEEDS_CHECKPOINT, OF_A_TRACKER
 from stages.tools.segment.frame_source import FrameSource
-from stages.tools.segment.pipeline import MASKS, Artifacts, Frames, Pipeline
-from stages.tools.segment.request import check_sentences
+from stages.tools.segment.pipeline import MASKS, Artifacts, Clip, Pipeline
 from stages.tools.segment.run import SegmentRun
 
 
@@ -37,15 +36,15 @@ class Trained:
 
     def prepare(self, source: FrameSource) -> None:
         """See ``ways.Way``."""
-        check_sentences(self.run.request.sentences)
+        self.run.request.check_sentences()
         self._text()
 
-    def masks(self, pipeline: Pipeline, frames: Frames) -> Artifacts:
+    def masks(self, pipeline: Pipeline, clips: Sequence[Clip]) -> Artifacts:
         """See ``ways.Way``: the sentences are encoded, then propagated."""
         from stages.propagate.stage import STAGE
 
         request = self.run.request
-        index = pipeline.index(frames, request.sentences)
+        index = pipeline.index(clips)
         texts = encode_texts(pipeline, index, self._text())
         inputs = PropagateInputs(index, texts, self._checkpoint())
         out = request.masks or pipeline.work / MASKS

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from stages.tools.segment.frame_source import FrameSource
-from stages.tools.segment.pipeline import Artifacts, Frames, Pipeline
+from stages.tools.segment.pipeline import Artifacts, Clip, Pipeline
 from stages.tools.segment.prompts.way import Prompted
 from stages.tools.segment.request import CHECKPOINT, PROMPTS
 from stages.tools.segment.run import SegmentRun
@@ -27,8 +28,8 @@ class Way(Protocol):
             MissingInput: a model does not exist, or cannot be fetched.
         """
 
-    def masks(self, pipeline: Pipeline, frames: Frames) -> Artifacts:
-        """Index the video and compute its masks.
+    def masks(self, pipeline: Pipeline, clips: Sequence[Clip]) -> Artifacts:
+        """Index the videos and compute their masks.
 
         Raises:
             TglError: as the stages raise it.

@@ -1,4 +1,4 @@
-"""The stage that makes an index of some of a video's frames."""
+"""The stage that makes an index of some of the frames of videos."""
 
 from __future__ import annotations
 
@@ -34,12 +34,15 @@ def nearest_known(total: int, known: Sequence[int]) -> np.ndarray:
 class ChoiceConfig(Settings):
     """The frames to keep."""
 
-    frames: tuple[str, ...] = setting((), "Numbers of the frames, ascending.")
+    frames: tuple[str, ...] = setting((), "Numbers of the frames of one video, ascending.")
+    every: int = setting(
+        0, "Of each video instead every N-th frame, and the last one.", low=0, omit_default=True
+    )
 
 
 @dataclass(frozen=True)
 class ChoiceInputs(Inputs):
-    """An index of one video, without masks and moments."""
+    """An index without masks and moments."""
 
     index: Path
 
@@ -60,22 +63,25 @@ def run(
     runtime: Runtime,
     progress: Progress,
 ) -> Result:
-    """Write the tables of the video with these frames alone."""
-    (row,) = read_table(inputs.index / VIDEOS_TABLE, VIDEOS).to_pylist()
-    frames = [int(frame) for frame in config.frames]
-    folder = (inputs.index / row["frames_dir"]).resolve()
-    row |= {
-        "num_frames": len(frames),
-        "frame_names": [row["frame_names"][frame] for frame in frames],
-        "frames_dir": os.path.relpath(folder, out.path.resolve()),
-        "fps": None,  # the last frame may be nearer than the others
-    }
-    out.write_table(VIDEOS_TABLE, rows_of([row], VIDEOS), VIDEOS)
+    """Write the tables of the videos with these frames alone."""
+    rows = read_table(inputs.index / VIDEOS_TABLE, VIDEOS).to_pylist()
+    for row in rows:
+        frames = [int(frame) for frame in config.frames]
+        if config.every:
+            frames = chosen_frames(row["num_frames"], config.every)
+        folder = (inputs.index / row["frames_dir"]).resolve()
+        row |= {
+            "num_frames": len(frames),
+            "frame_names": [row["frame_names"][frame] for frame in frames],
+            "frames_dir": os.path.relpath(folder, out.path.resolve()),
+            "fps": None,  # the last frame may be nearer than the others
+        }
+    out.write_table(VIDEOS_TABLE, rows_of(rows, VIDEOS), VIDEOS)
     expressions = read_table(inputs.index / EXPRESSIONS_TABLE, EXPRESSIONS)
     out.write_table(EXPRESSIONS_TABLE, expressions, EXPRESSIONS)
     for name, spec in ((MOMENTS_TABLE, MOMENTS), (MASKS_TABLE, MASKS)):
         out.write_table(name, rows_of([], spec), spec)
-    return Result({"videos": 1, "frames": len(frames)})
+    return Result({"videos": len(rows), "frames": sum(row["num_frames"] for row in rows)})
 
 
 STAGE = Stage("choose-frames", 1, ChoiceConfig, ChoiceInputs, run)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
@@ -17,7 +17,7 @@ from schemas.parquet import concatenate, read_table, rows_of
 from schemas.tables import OBJECTS, PROPAGATION
 from schemas.vocabulary import PROMPTED, PROPAGATED
 from stages.core.engine.digest import artifact_digest
-from stages.core.engine.progress import Progress
+from stages.core.engine.progress import Progress, Task
 from stages.core.engine.runtime import Runtime
 from stages.core.engine.settings import Settings, setting
 from stages.core.engine.stage import Inputs, Result, Stage
@@ -50,7 +50,7 @@ class FillInputs(Inputs):
     """Inputs of the stage.
 
     Attributes:
-        index: of one video with all of its frames.
+        index: of videos with all of their frames.
         some: an index of some of these frames.
         masks: of the same sentences on those frames.
         tracks: index of the tracks that these masks are made of, each of which is then filled
@@ -81,41 +81,49 @@ def run(
     progress: Progress,
 ) -> Result:
     """Write a mask for every sentence and frame: the known ones, and others between them."""
-    index = Index.open(inputs.index)
-    (video,) = index.videos.values()
-    (some,) = Index.open(inputs.some).videos.values()
-    number = {name: frame for frame, name in enumerate(video.frame_names)}
-    known = [number[name] for name in some.frame_names]
+    index, some = Index.open(inputs.index), Index.open(inputs.some)
     rows = _rows_of(inputs.masks)
-    objects = None if inputs.tracks is None else _Objects(config, inputs, out, video, known)
-    parts = []
-    with (
-        progress.task("fill", len(index.expressions) * video.num_frames, "mask") as task,
-        ThreadPoolExecutor(1) as writers,
-    ):
-        writer = MaskWriter(out.path, writers)
-        for expression in index.expressions:
-            areas = np.zeros(video.num_frames, np.int64)
-            masks = (
-                _masks(inputs.masks, video, expression, known)
-                if objects is None
-                else objects.write(expression)
-            )
-            for frame, mask in enumerate(masks):
-                areas[frame] = mask.sum()
-                writer.write(video, expression, frame, mask)
-                task.advance()
-            parts.append(_table(video, expression, known, rows[expression.expression_id], areas))
-        writer.wait()
+    objects = None if inputs.tracks is None else _Objects(config, inputs, out)
+    total = sum(index.videos[one.video_id].num_frames for one in index.expressions)
+    parts, between = [], 0
+    with progress.task("fill", total, "mask") as task:
+        for video in index.videos.values():
+            number = {name: frame for frame, name in enumerate(video.frame_names)}
+            known = [number[name] for name in some.videos[video.video_id].frame_names]
+            expressions = index.expressions_of(video.video_id)
+            for expression in expressions:
+                masks = (
+                    _masks(inputs.masks, video, expression, known)
+                    if objects is None
+                    else objects.write(video, expression, known)
+                )
+                areas = _write(out, video, expression, masks, task)
+                parts.append(_table(video, expression, known, rows[expression.key], areas))
+            between += (video.num_frames - len(known)) * len(expressions)
     table = concatenate(parts, PROPAGATION)
     out.write_table(PROPAGATION_TABLE, table, PROPAGATION)
     if objects is not None:
         out.write_table(OBJECTS_TABLE, rows_of(objects.rows, OBJECTS), OBJECTS)
-    between = (video.num_frames - len(known)) * len(index.expressions)
-    return Result({"videos": 1, "masks": table.num_rows, "interpolated masks": between})
+    counts = {"videos": len(index.videos), "masks": table.num_rows, "interpolated masks": between}
+    return Result(counts)
 
 
 STAGE = Stage("segment", 1, FillConfig, FillInputs, run)
+
+
+def _write(
+    out: Workspace, video: Video, expression: Expression, masks: Iterable[np.ndarray], task: Task
+) -> np.ndarray:
+    """Write the masks of a sentence; returns the area of each."""
+    areas = np.zeros(video.num_frames, np.int64)
+    with ThreadPoolExecutor(1) as writers:
+        writer = MaskWriter(out.path, writers)
+        for frame, mask in enumerate(masks):
+            areas[frame] = mask.sum()
+            writer.write(video, expression, frame, mask)
+            task.advance()
+        writer.wait()
+    return areas
 
 
 class _Objects:
@@ -125,40 +133,33 @@ class _Objects:
         rows: of the objects table, for the sentences that are written.
     """
 
-    def __init__(
-        self,
-        config: FillConfig,
-        inputs: FillInputs,
-        out: Workspace,
-        video: Video,
-        known: Sequence[int],
-    ):
+    def __init__(self, config: FillConfig, inputs: FillInputs, out: Workspace):
         assert inputs.tracks is not None
         self.rows: list[dict[str, Any]] = []
         self._images = config.objects == PALETTE
         self._out = out
-        self._video = video
-        self._known = known
         self._tracks = Index.open(inputs.tracks)
         self._objects = read_objects(inputs.masks)
 
-    def write(self, expression: Expression) -> Iterator[np.ndarray]:
+    def write(
+        self, video: Video, expression: Expression, known: Sequence[int]
+    ) -> Iterator[np.ndarray]:
         """Write what belongs to the objects of a sentence; yields their union, bool (H, W)."""
-        own = self._objects.get(expression.expression_id, [])
+        own = self._objects.get(expression.key, [])
         visible = [0] * len(own)
-        streams = [object_masks(self._tracks, o.anno_id, self._video, self._known) for o in own]
-        for frame in range(self._video.num_frames):
+        streams = [object_masks(self._tracks, one.anno_id, video, known) for one in own]
+        for frame in range(video.num_frames):
             masks = [next(stream) for stream in streams]
             if self._images:
-                self._write_image(expression, frame, masks, [one.score for one in own])
-            union = np.zeros((self._video.height, self._video.width), bool)
+                self._write_image(video, expression, frame, masks, [one.score for one in own])
+            union = np.zeros((video.height, video.width), bool)
             for place, mask in enumerate(masks):
                 visible[place] += bool(mask.any())
                 union |= mask
             yield union
         self.rows += [
             {
-                "video_id": self._video.video_id,
+                "video_id": video.video_id,
                 "expression_id": expression.expression_id,
                 **vars(one),
                 "visible_frames": frames,
@@ -168,12 +169,13 @@ class _Objects:
 
     def _write_image(
         self,
+        video: Video,
         expression: Expression,
         frame: int,
         masks: Sequence[np.ndarray],
         scores: Sequence[float | None],
     ) -> None:
-        video, name = self._video, expression.expression_id
+        name = expression.expression_id
         path = object_mask_path(self._out.path, video.video_id, name, video.frame_names[frame])
         path.parent.mkdir(parents=True, exist_ok=True)
         path.unlink(missing_ok=True)  # it may be a hard link into the present artifact
@@ -182,11 +184,11 @@ class _Objects:
         path.write_bytes(scored_palette_png(masks, scores, size, where=named))
 
 
-def _rows_of(masks: Path) -> dict[str, list[dict[str, Any]]]:
-    """Rows of the propagation table by sentence, in order of time."""
-    found: dict[str, list[dict[str, Any]]] = {}
+def _rows_of(masks: Path) -> dict[tuple[str, str], list[dict[str, Any]]]:
+    """Rows of the propagation table by video and sentence, in order of time."""
+    found: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for row in read_table(masks / PROPAGATION_TABLE, PROPAGATION).sort_by("frame").to_pylist():
-        found.setdefault(row["expression_id"], []).append(row)
+        found.setdefault((row["video_id"], row["expression_id"]), []).append(row)
     return found
 
 

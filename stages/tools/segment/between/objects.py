@@ -31,12 +31,12 @@ class NumberedObject:
     score: float | None
 
 
-def read_objects(masks: Path) -> dict[str, list[NumberedObject]]:
-    """The objects of each sentence by number, from an artifact of tgl assemble with one video."""
-    found: dict[str, list[NumberedObject]] = {}
+def read_objects(masks: Path) -> dict[tuple[str, str], list[NumberedObject]]:
+    """The objects of each video and sentence by number, from an artifact of tgl assemble."""
+    found: dict[tuple[str, str], list[NumberedObject]] = {}
     for row in read_table(masks / OBJECTS_TABLE, OBJECTS).sort_by("number").to_pylist():
         one = NumberedObject(row["anno_id"], row["number"], row["score"])
-        found.setdefault(row["expression_id"], []).append(one)
+        found.setdefault((row["video_id"], row["expression_id"]), []).append(one)
     return found
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ from stages.tools.segment.between.choosing import (
     ChoiceInputs,
     chosen_frames,
 )
-from stages.tools.segment.pipeline import MASKS, Pipeline
+from stages.tools.segment.pipeline import MASKS, Frames, Pipeline
 from stages.zero_shot.assemble.config import NO_OBJECTS
 
 if TYPE_CHECKING:
@@ -37,18 +37,20 @@ class Between:
     pipeline: Pipeline
     every: int
 
-    def choose(self, index: Path, total: int, needed: Iterable[int] = ()) -> Path:
+    def choose(self, index: Path, videos: Sequence[Frames], needed: Iterable[int] = ()) -> Path:
         """An index of the frames to track: `index` itself where that is each one.
 
         Args:
-            total: number of frames.
-            needed: frames to track in any case.
+            videos: of the index.
+            needed: frames to track in any case, if there is one video.
         """
         if self.every == 1:
             return index
-        frames = tuple(map(str, self.frames(total, needed)))
+        config = ChoiceConfig(every=self.every)
+        if len(videos) == 1:
+            config = ChoiceConfig(tuple(map(str, self.frames(len(videos[0].names), needed))))
         out = self.pipeline.work / SOME
-        self.pipeline.run(CHOOSE, ChoiceConfig(frames), ChoiceInputs(index), out)
+        self.pipeline.run(CHOOSE, config, ChoiceInputs(index), out)
         return out
 
     def frames(self, total: int, needed: Iterable[int] = ()) -> list[int]:

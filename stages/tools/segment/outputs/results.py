@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from schemas.layouts import PROPAGATION_TABLE
 from schemas.parquet import read_table
@@ -49,16 +52,24 @@ class SentenceResult:
         return tuple(spans_of([area > 0 for area in self.areas]))
 
 
-def read_results(index_folder: Path, preds: Path) -> tuple[Video, list[SentenceResult]]:
-    """Read the only video of an index, and the results of its sentences in propagate's artifact."""
+def read_results(
+    index_folder: Path, preds: Path
+) -> Iterator[tuple[Video, list[SentenceResult]]]:
+    """Yield each video of an index, and the results of its sentences in propagate's artifact."""
     index = Index.open(index_folder)
-    (video,) = index.videos.values()
-    table = read_table(preds / PROPAGATION_TABLE, PROPAGATION).sort_by("frame")
+    table = read_table(preds / PROPAGATION_TABLE, PROPAGATION)
+    for video in index.videos.values():
+        own = table.filter(pc.equal(table["video_id"], video.video_id))
+        yield video, _results(index.expressions_of(video.video_id), own)
+
+
+def _results(expressions: Sequence[Expression], table: pa.Table) -> list[SentenceResult]:
+    """The results of the sentences of one video from its rows."""
     rows: dict[str, list[dict[str, Any]]] = {}
-    for row in table.to_pylist():
+    for row in table.sort_by("frame").to_pylist():
         rows.setdefault(row["expression_id"], []).append(row)
     results = []
-    for expression in index.expressions:
+    for expression in expressions:
         own = rows[expression.expression_id]
         results.append(
             SentenceResult(
@@ -70,7 +81,7 @@ def read_results(index_folder: Path, preds: Path) -> tuple[Video, list[SentenceR
                 any(row["route"] == PROMPTED for row in own),
             )
         )
-    return video, results
+    return results
 
 
 def probability(score: float | None) -> float | None:

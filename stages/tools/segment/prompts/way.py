@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from stages.tools.segment.config import NEEDS_CHECKPOINT, OF_A_CHECKPOINT
 from stages.tools.segment.frame_source import FrameSource
 from stages.tools.segment.models import TRACKER_OPTION, model_folders, tracker_name
 from stages.tools.segment.pace import paced
-from stages.tools.segment.pipeline import Artifacts, Frames, Pipeline
+from stages.tools.segment.pipeline import Artifacts, Clip, Pipeline
 from stages.tools.segment.prompts.checking import prompted_objects, renumbered
 from stages.tools.segment.prompts.config import PromptConfig, PromptInputs
 from stages.tools.segment.run import SegmentRun
@@ -54,22 +55,23 @@ class Prompted:
         if size is not None:
             prompted_objects(request.prompts, size)
 
-    def masks(self, pipeline: Pipeline, frames: Frames) -> Artifacts:
+    def masks(self, pipeline: Pipeline, clips: Sequence[Clip]) -> Artifacts:
         """See ``ways.Way``: the prompts are checked, then their objects tracked."""
         from stages.tools.segment.prompts.stage import STAGE
 
         run = self.run
         pipeline = paced(pipeline, run.config, sentences=False)
+        frames = clips[0].frames  # prompts are of one video
         objects = prompted_objects(run.request.prompts, frames.size, len(frames.names))
         config = PromptConfig(
             image_size=run.config.image_size,
             feature_memory=run.config.feature_memory,
             chunk_frames=run.config.chunk_frames,
         )
-        index = pipeline.index(frames, [one.name for one in objects])
+        index = pipeline.index([Clip(frames, tuple(one.name for one in objects))])
         between = Between(pipeline, run.config.every)
         prompted = [frame for one in objects for frame in one.frames]
-        some = between.choose(index, len(frames.names), prompted)
+        some = between.choose(index, [frames], prompted)
         if some != index:
             objects = renumbered(objects, between.frames(len(frames.names), prompted))
         inputs = PromptInputs(some, self._tracker(), objects)

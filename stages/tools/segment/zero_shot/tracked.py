@@ -43,7 +43,7 @@ def accepted_objects(
         moments: artifact of the judge.
     """
     index = Index.open(tracks)
-    (some,) = index.videos.values()
+    some = index.videos[video.video_id]
     number = {name: frame for frame, name in enumerate(video.frame_names)}
     known = [number[name] for name in some.frame_names]
     nearest = nearest_known(video.num_frames, known)

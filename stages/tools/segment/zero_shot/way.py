@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,8 +21,7 @@ from stages.tools.segment.config import NEEDS_CHECKPOINT, OF_A_CHECKPOINT
 from stages.tools.segment.frame_source import FrameSource
 from stages.tools.segment.models import TRACKER_OPTION, model_folders, tracker_name
 from stages.tools.segment.pace import paced
-from stages.tools.segment.pipeline import Artifacts, Frames, Pipeline
-from stages.tools.segment.request import check_sentences
+from stages.tools.segment.pipeline import Artifacts, Clip, Pipeline
 from stages.tools.segment.run import SegmentRun
 from stages.tools.segment.trained import encode_texts, text_config
 from stages.tools.select_moments.config import (
@@ -63,19 +63,19 @@ class ZeroShot:
     def prepare(self, source: FrameSource) -> None:
         """See ``ways.Way``."""
         request, config = self.run.request, self.run.config
-        check_sentences(request.sentences)
+        request.check_sentences()
         if request.encoder is not None:
             raise ConfigError(NEEDS_CHECKPOINT, where="--encoder")
         config.refuse(OF_A_CHECKPOINT, NEEDS_CHECKPOINT)
         self._fetch()
 
-    def masks(self, pipeline: Pipeline, frames: Frames) -> Artifacts:
+    def masks(self, pipeline: Pipeline, clips: Sequence[Clip]) -> Artifacts:
         """See ``ways.Way``: each stage in turn."""
         request, config = self.run.request, self.run.config
         pipeline = paced(pipeline, config, sentences=True)
-        index = pipeline.index(frames, request.sentences)
+        index = pipeline.index(clips)
         between = Between(pipeline, config.every)
-        some = between.choose(index, len(frames.names))
+        some = between.choose(index, [clip.frames for clip in clips])
         candidates = self._ground(pipeline, some)
         tracks = self._track(pipeline, some, candidates)
         moments = self._judge(pipeline, tracks)
@@ -185,7 +185,8 @@ def _judge_config(judge: str, every: int) -> SelectConfig:
     )
 
 
-def _objects_of(masks: Path) -> dict[str, int]:
+def _objects_of(masks: Path) -> dict[tuple[str, str], int]:
     """Number of objects that the masks of each sentence with one are made of."""
-    rows = read_table(masks / OBJECTS_TABLE, OBJECTS, columns=["expression_id"])
-    return dict(Counter(rows.column("expression_id").to_pylist()))
+    columns = ["video_id", "expression_id"]
+    rows = read_table(masks / OBJECTS_TABLE, OBJECTS, columns=columns)
+    return dict(Counter(zip(*(rows.column(name).to_pylist() for name in columns), strict=True)))

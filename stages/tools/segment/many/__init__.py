@@ -1,0 +1,1 @@
+"""`tgl segment` for several videos: the videos, their sentences, one run, an overlay of each."""
