@@ -21,12 +21,13 @@ class _Bar:
 
     def __init__(self, bar: tqdm):
         self._bar = bar
+        self._figures: dict[str, float | str] = {}
 
     def advance(self, n: int = 1, **figures: float | str) -> None:
-        """Advance the bar and show figures beside it."""
+        """Advance the bar and show figures beside it, with earlier ones of other names."""
         if figures:
-            shown = {name: _figure(value) for name, value in figures.items()}
-            self._bar.set_postfix(shown, refresh=False)
+            self._figures |= {name: _figure(value) for name, value in figures.items()}
+            self._bar.set_postfix(self._figures, refresh=False)
         self._bar.update(n)
 
     def expect(self, total: int) -> None:

@@ -16,7 +16,7 @@ from schemas.parquet import concatenate, rows_of
 from schemas.tables import FRAMES
 from schemas.wording import amount
 from stages.core.engine.failures import input_failure, nothing_done
-from stages.core.engine.progress import Progress, Task
+from stages.core.engine.progress import Progress, Task, counted
 from stages.core.engine.runtime import Runtime
 from stages.core.engine.stage import Result, Stage
 from stages.core.engine.workers.pool import map_jobs
@@ -136,7 +136,8 @@ def _work(
         # Frames that another machine writes are counted when their video is done.
         remote = runtime.scheduler is not None
         extract = _extract if remote else partial(_extract, task=task, estimate=estimate)
-        for job, rows in map_jobs(extract, jobs, runtime=runtime, kind="thread"):
+        results = map_jobs(extract, jobs, runtime=runtime, kind="thread")
+        for job, rows in counted(results, len(jobs), task):
             if not isinstance(rows, TglError):
                 task.expect(estimate.learn(job.video, rows.num_rows))
                 task.advance(rows.num_rows if remote else 0)

@@ -15,7 +15,7 @@ from schemas.tables import MOMENTS, OBJECTS, PROPAGATION
 from schemas.wording import amount
 from stages.core.engine.digest import artifact_digest, checkpoint_digest
 from stages.core.engine.failures import input_failure, nothing_done
-from stages.core.engine.progress import Progress
+from stages.core.engine.progress import Progress, counted
 from stages.core.engine.runtime import Runtime
 from stages.core.engine.stage import Result, Stage
 from stages.core.engine.workers.devices import NotLoaded, map_on_devices, threads_per_device
@@ -177,14 +177,15 @@ def _segment(plan: _Plan, runtime: Runtime, progress: Progress) -> _Found:
     total = sum(work.sentences for work in plan.waiting)
     begun, masks = time.monotonic(), 0
     with progress.task("propagate", total, "expression") as task:
-        for work, result in map_on_devices(
+        results = map_on_devices(
             segment_video,
             plan.waiting,
             runtime=runtime,
             progress=progress,
             task=task,
             units=lambda work: work.sentences,
-        ):
+        )
+        for work, result in counted(results, len(plan.waiting), task):
             if isinstance(result, NotLoaded):
                 raise result.error
             if isinstance(result, TglError):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import Protocol
+from typing import Protocol, TypeVar
+
+T = TypeVar("T")
 
 
 class Task(Protocol):
@@ -28,6 +30,20 @@ class Progress(Protocol):
 
     def note(self, message: str) -> None:
         """Show a line about what the run does next; not shown with --quiet."""
+
+
+def counted(results: Iterable[T], total: int, task: Task, noun: str = "video") -> Iterator[T]:
+    """Yield the results of jobs, and show beside the bar which of them is worked on.
+
+    Args:
+        total: number of jobs; of a single one nothing is shown.
+    """
+    if total > 1:
+        task.advance(0, **{noun: f"1/{total}"})
+    for done, result in enumerate(results, start=1):
+        yield result
+        if done < total:
+            task.advance(0, **{noun: f"{done + 1}/{total}"})
 
 
 class SilentTask:

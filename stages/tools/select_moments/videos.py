@@ -11,7 +11,7 @@ from schemas.errors import TglError
 from schemas.receipts import canonical_json
 from stages.core.engine.digest import text_digest
 from stages.core.engine.failures import input_failure, nothing_done
-from stages.core.engine.progress import Progress
+from stages.core.engine.progress import Progress, counted
 from stages.core.engine.runtime import Runtime
 from stages.core.engine.workers.devices import DeviceFunction, NotLoaded, map_on_devices
 from stages.core.engine.workspace import Workspace
@@ -102,14 +102,15 @@ def run_videos(
         waiting.sort(key=lambda name: units(index.videos[name]), reverse=True)
         total = sum(units(index.videos[name]) for name in waiting)
         with progress.task("select-moments", total, "frame") as task:
-            for done, rows in map_on_devices(
+            results = map_on_devices(
                 work,
                 [VideoJob(config, inputs, runtime, digest, name) for name in waiting],
                 runtime=runtime,
                 progress=progress,
                 task=task,
                 units=lambda job: units(index.videos[job.video_id]),
-            ):
+            )
+            for done, rows in counted(results, len(waiting), task):
                 if isinstance(rows, NotLoaded):
                     raise rows.error
                 if isinstance(rows, TglError):

@@ -15,7 +15,7 @@ from schemas.receipts import canonical_json
 from schemas.tables import CANDIDATES
 from stages.core.engine.digest import text_digest
 from stages.core.engine.failures import nothing_done
-from stages.core.engine.progress import Progress, Task
+from stages.core.engine.progress import Progress, Task, counted
 from stages.core.engine.runtime import Runtime
 from stages.core.engine.stage import Result, Stage
 from stages.core.engine.workers.devices import map_on_devices, threads_per_device
@@ -201,7 +201,7 @@ def _detected(
         task=task,
         units=lambda job: len(job.frames),
     )
-    for job, found in results:
+    for job, found in counted(results, len(jobs), task):
         if isinstance(found, LostWorker):
             found = VideoFailure(found)
         if isinstance(found, TglError):

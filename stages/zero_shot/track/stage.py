@@ -9,7 +9,7 @@ from schemas.receipts import canonical_json
 from schemas.wording import amount, listing
 from stages.core.engine.digest import text_digest, weights_digest
 from stages.core.engine.failures import nothing_done
-from stages.core.engine.progress import Progress
+from stages.core.engine.progress import Progress, counted
 from stages.core.engine.runtime import Runtime
 from stages.core.engine.stage import Result, Stage
 from stages.core.engine.workers.devices import map_on_devices, threads_per_device
@@ -45,7 +45,7 @@ def run(
         results = map_on_devices(
             track_video, waiting, runtime=runtime, progress=progress, task=task, units=_steps
         )
-        for job, found in results:
+        for job, found in counted(results, len(waiting), task):
             if isinstance(found, LostWorker):
                 found = VideoFailure(found)
             if isinstance(found, TglError):
