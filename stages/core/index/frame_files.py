@@ -82,6 +82,11 @@ def frames_digest(video: Video) -> str:
     return _digest(_of(video))
 
 
+def files_digest(frames: Sequence[Path]) -> str:
+    """Digest of frames of one folder; see :func:`index_digest`."""
+    return _digest(_Frames(frames[0].parent, tuple(path.name for path in frames)))
+
+
 def frame_folders(folder: Path) -> list[Path]:
     """The frame folders that an index points to, and the artifacts that they belong to."""
     folders = {frames.folder: None for _, frames in _videos(folder)}

@@ -21,7 +21,7 @@ from stages.core.engine.runtime import Runtime
 from stages.core.engine.stage import Result, Stage
 from stages.core.engine.workers.pool import map_jobs
 from stages.core.engine.workspace import Workspace
-from stages.core.index.frame_files import require_as_extracted
+from stages.core.index.frame_files import files_digest, require_as_extracted
 from stages.core.media.timed_video import end_time
 from stages.tools.render.config import RenderConfig, RenderInputs
 from stages.tools.render.overlay import Overlay
@@ -178,15 +178,18 @@ def _unit_key(video: RenderVideo, digests: dict[str, str]) -> str:
     """Digest of everything that a video's overlays depend on besides the settings."""
     digest = hashlib.sha256()
     others = {name: value for name, value in digests.items() if name != "preds"}
-    digest.update(
-        canonical_json(
-            [others, [expression.expression_id for expression in video.expressions]]
-        ).encode()
-    )
+    if video.truth is None:  # else the index has masks, which are not read here
+        others["frames"] = files_digest(video.frames)
+    size = [video.height, video.width, video.fps]
+    sentences = [
+        [one.expression_id, one.sentence, one.prompted, one.found] for one in video.expressions
+    ]
+    digest.update(canonical_json([others, video.video_id, size, sentences]).encode())
     if video.times is not None:
         digest.update(repr(video.times).encode())
     for expression in video.expressions:
-        digest.update(b"unknown" if expression.routed is None else expression.routed.tobytes())
+        for known in (expression.annotated, expression.routed, expression.relevance):
+            digest.update(b"unknown" if known is None else known.tobytes())
         for frame in range(len(video.frames)):
             path = video.mask_path(expression, frame)
             digest.update(path.read_bytes() if path.is_file() else b"absent")
