@@ -23,6 +23,7 @@ SEGMENT_OUTPUTS: dict[str, dict[str, str]] = {
     "--online": _SEGMENT,
     "--mask": {"-o": ".mp4", "--masks": ""},
     "--model": {"-o": ".mp4", "--masks": ""},
+    "--videos": {"-o": "", "--table": ".parquet"},
 }
 """Outputs of `tgl segment` with their suffixes, by an option that tells the way."""
 
@@ -65,14 +66,16 @@ def segment(option: str, suffix: str = "", *, way: str) -> Command:
         f"own{suffix}/{part}{suffix}"
         for part in ("source", "model", "encoder", "font", "tracker", "mask", "detector")
     )
+    overlay = "o" if way == "--videos" else "o.mp4"
     own = {"--mask": (tracker, mask), "--model": (detector, tracker)}.get(way, (model, encoder))
 
     def arguments(world: TinyWorld, out: Path) -> list[object]:
         outputs = (
-            [option, out] if option == "-o" else ["-o", elsewhere(world) / "o.mp4", option, out]
+            [option, out] if option == "-o" else ["-o", elsewhere(world) / overlay, option, out]
         )
         models = {
             "": ["the left one", "--checkpoint", world.root / model],
+            "--videos": ["the left one", "--checkpoint", world.root / model],
             "--online": ["the left one", "--checkpoint", world.root / model, "--online"],
             "--mask": ["--tracker", world.root / tracker, "--mask", world.root / mask],
             "--model": [
@@ -81,12 +84,13 @@ def segment(option: str, suffix: str = "", *, way: str) -> Command:
             ],
         }
         fixed = ("--device", "cpu", "--workers", 1)
-        return ["segment", world.root / source, *models[way], *outputs, *fixed]
+        named = ["--videos"] if way == "--videos" else []
+        return ["segment", *named, world.root / source, *models[way], *outputs, *fixed]
 
     return Command(
         arguments,
         (source, *own, font),
-        file=option in ("-o", "--table"),
+        file=option in ("-o", "--table") and (way, option) != ("--videos", "-o"),
         other_file="overlays/a/0.mp4" if suffix == ".mp4" else "text/texts.parquet",
         suffix=suffix,
         more=lambda world: [
@@ -94,7 +98,9 @@ def segment(option: str, suffix: str = "", *, way: str) -> Command:
             *("--font", world.root / font),
         ],
         keeps=option == "--work",
-        stage={"--mask": "segment", "--model": "assemble"}.get(way, "propagate"),
+        stage={"--mask": "segment", "--model": "assemble", "--videos": "segment-overlays"}.get(
+            way, "propagate"
+        ),
     )
 
 

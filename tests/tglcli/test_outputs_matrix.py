@@ -146,7 +146,7 @@ def test_force_replaces_what_is_named_and_nothing_else(
         assert not linked or out.is_symlink()
     assert states(world.root) == before
     for path in elsewhere(world).iterdir():
-        path.unlink()
+        (shutil.rmtree if path.is_dir() else Path.unlink)(path)
 
 
 def copy_of(world: TinyWorld, target: Path, folder: Path) -> Path:

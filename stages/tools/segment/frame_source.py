@@ -20,6 +20,7 @@ from schemas.files import open_regular, read_regular, require_regular
 from schemas.layouts import (
     FRAMES_FOLDER,
     MEVIS_EXPRESSIONS,
+    looks_like_video,
     natural_key,
     natural_order_warning,
     orders_differ,
@@ -83,10 +84,13 @@ def find_frame_source(path: Path) -> FrameSource:
         ordered = sorted(named, key=lambda path: natural_key(path.name))
         images = tuple(map(require_regular, ordered))  # without one, later frames would shift
         if not images:
+            videos = any(looks_like_video(path) for path in folder.iterdir())
             raise MissingInput(
                 "contains no images",
                 where=folder,
-                hint="name a video, an image or a folder of frames",
+                hint="for its videos use --videos"
+                if videos
+                else "name a video, an image or a folder of frames",
             )
         return FrameSource(_video_id(folder.resolve().name), None, images)
     require_regular(path, missing="no such video, image or folder of frames")
@@ -109,7 +113,7 @@ def _video_folder(folder: Path) -> Path:
         raise ConfigError(
             f"has the frames of {listing(videos, 'videos')}",
             where=folder,
-            hint=f"name one of them: {root / videos[0]}" if videos else None,
+            hint=f"name one of them: {root / videos[0]}; or all with --videos" if videos else None,
         )
     return root / videos[0]
 

@@ -162,8 +162,8 @@ class Pipeline:
             self._index(videos, self.work / "dataset-videos", "index-videos"),
             self._index(images, self._dataset, "index-images"),
         )
-        self.run(STAGE, JoinConfig(), JoinInputs(parts), self.work / "index")
-        return self.work / "index"
+        self.run(STAGE, JoinConfig(), JoinInputs(parts), self.work / "index-joined")
+        return self.work / "index-joined"
 
     def _index(self, clips: Sequence[Clip], dataset: Path, name: str) -> Path:
         """Index videos that are all extracted, or all folders of images."""

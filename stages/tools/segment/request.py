@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -101,6 +102,11 @@ class SegmentRequest:
     def check_sentences(self) -> None:
         """Raise ConfigError for an empty sentence, none, or more than one overlay can show."""
         check_sentences(self.sentences)
+
+    def as_named(self, path: Path) -> Path:
+        """An input as the user named it, by its path with links resolved."""
+        known = {os.path.realpath(named): named for named in self.inputs()}
+        return known.get(str(path), path)
 
     def owner(self, path: Path) -> Path | None:
         """The user's file that a file in the work folder was made of; None if it is not known."""

@@ -126,7 +126,7 @@ class SegmentRun:
             return
         target = Path(os.path.realpath(error.where))
         if not target.is_relative_to(os.path.realpath(folder)):
-            error.relocate(target)
+            error.relocate(self.request.as_named(target))
         elif not isinstance(error, (OutputBlocked, SystemRefused)):
             owner = self.request.owner(Path(error.where).relative_to(folder))
             if owner is not None:

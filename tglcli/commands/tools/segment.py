@@ -9,12 +9,14 @@ from typing import Annotated, Literal
 
 import typer
 
-from schemas.errors import ConfigError
-from schemas.wording import amount
+from schemas.errors import ConfigError, IncompleteRun
+from schemas.wording import amount, listing
 from stages.core.model.loading.hub import TOY
 from stages.propagate.config import ROUTING, TRACKS
 from stages.tools.render.config import MOST_TOGETHER, RenderConfig
 from stages.tools.segment.config import SegmentConfig
+from stages.tools.segment.many.planning import FORMATS, many_request
+from stages.tools.segment.many.request import ManyRequest
 from stages.tools.segment.prompts.parsing import parse_box, parse_mask, parse_point
 from stages.tools.segment.prompts.records import Prompt
 from stages.tools.segment.request import SegmentRequest, SegmentResult, check_suffix
@@ -22,15 +24,45 @@ from tglcli.options import RunOptions, stage_command
 from tglcli.summary import duration, shown
 
 TOY_WARNING = "the toy model knows only the coloured shapes of tgl toy"
+MANY = "Several videos"
 PROMPTS = "Prompts by hand"
-_FORMATS = {".mp4": "mp4", ".gif": "gif", ".png": "sheet"}
-
 
 _Source = Annotated[
-    Path,
+    Path | None,
     typer.Argument(
         help="Video, image, or folder of frames; with --online also '-', raw RGB video on "
-        "standard input."
+        "standard input. With --videos there is none.",
+        show_default=False,
+    ),
+]
+_Videos = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--videos",
+        metavar="PATH",
+        help="Several videos in one run: a folder of videos or of folders of frames, a quoted "
+        "pattern, or a single one; may be repeated. All words are then sentences, and --out is a "
+        "folder.",
+        rich_help_panel=MANY,
+    ),
+]
+_SentenceFiles = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--sentences",
+        metavar="FILE",
+        help="Sentences for --videos: .csv with the columns video (name or path) and sentence, or "
+        ".txt, each line for every video; may be repeated.",
+        rich_help_panel=MANY,
+    ),
+]
+_Format = Annotated[
+    Literal["mp4", "gif", "sheet"] | None,
+    typer.Option(
+        "--format",
+        help="Format of the overlays of --videos; one overlay has the format of its suffix.",
+        show_default="mp4",
+        rich_help_panel=MANY,
     ),
 ]
 _Sentences = Annotated[
@@ -46,7 +78,8 @@ _Out = Annotated[
     typer.Option(
         "--out",
         "-o",
-        help="Overlay to write: .mp4, .gif, or .png for a sheet of frames.",
+        help="Overlay to write: .mp4, .gif, or .png for a sheet of frames; with --videos a folder "
+        "for one of each.",
     ),
 ]
 _Checkpoint = Annotated[
@@ -149,7 +182,8 @@ _Font = Annotated[
 _Work = Annotated[
     Path | None,
     typer.Option(
-        help="Folder for intermediate results; further sentences reuse the frames.",
+        help="Folder for intermediate results; further sentences reuse the frames, further videos "
+        "all that is finished.",
         show_default="temporary, beside the overlay",
     ),
 ]
@@ -167,11 +201,14 @@ _KeepDamaged = Annotated[
     SegmentConfig, runtime=("workers", "device", "precision", "compile"), own=("moments", "tracks")
 )
 def segment(
-    source: _Source,
     out: _Out,
     config: SegmentConfig,
     run: RunOptions,
+    source: _Source = None,
     sentences: _Sentences = None,
+    videos: _Videos = None,
+    sentence_files: _SentenceFiles = None,
+    overlay_format: _Format = None,
     boxes: _Boxes = None,
     points: _Points = None,
     not_points: _NotPoints = None,
@@ -188,7 +225,7 @@ def segment(
     work: _Work = None,
     keep_damaged: _KeepDamaged = False,
 ) -> None:
-    """Segment objects in your own video, in one command.
+    """Segment objects in your own videos, in one command.
 
     Describe the objects, and public models find them (downloaded at first use) or a model that you
     trained (--checkpoint); or say where they are on any frame, and they are tracked. Routing,
@@ -197,22 +234,24 @@ def segment(
     Examples:
         tgl segment video.mp4 "the dog that jumps" "a man" -o out.mp4 --masks masks
         tgl segment video.mp4 --box dog:40,60,200,180 --point ball:31,95@12 -o out.mp4
-        tgl segment video.mp4 "the car" -o out.mp4 --online --checkpoint model
+        tgl segment "the dog" --videos clips --sentences more.csv -o overlays
     """
     if table is not None:
         check_suffix(table)
     prompts = _prompts(boxes, points, not_points, mask_images)
-    if not (sentences or prompts):
-        raise ConfigError(
-            "is missing",
-            where="SENTENCE",
-            hint="describe what to segment, or say where it is with --box, --point or --mask",
-        )
+    words = tuple(sentences or ())
+    if videos:
+        words = (*(() if source is None else (str(source),)), *words)
+        place = videos[0]
+        if config.online:
+            raise ConfigError("has no effect with --videos", where="--online")
+    else:
+        place = _single(source, bool(words or prompts), sentence_files, overlay_format)
     request = SegmentRequest(
-        source,
-        tuple(sentences or ()),
+        place,
+        words,
         out,
-        _rendering(out, fps),
+        _rendering(out, fps, (overlay_format or "mp4") if videos else None),
         checkpoint=checkpoint,
         prompts=prompts,
         models=config.local_models(),
@@ -227,6 +266,9 @@ def segment(
     )
     config = replace(config, moments=moments, tracks=tracks)
     started = time.monotonic()
+    if videos:
+        _segment_many(many_request(request, videos, sentence_files or ()), config, run)
+        return
     result = _segment(request, config, run)
     if not run.quiet:
         _print(result, request, time.monotonic() - started)
@@ -247,6 +289,63 @@ def _prompts(
         *(parse_point(text, inside=False) for text in not_points or ()),
         *map(parse_mask, mask_images or ()),
     )
+
+
+def _single(
+    source: Path | None, wanted: bool, lists: list[Path] | None, overlay_format: str | None
+) -> Path:
+    """The only video; raises ConfigError where it lacks something, or has an option of several."""
+    if source is None:
+        raise ConfigError(
+            "is missing", where="SOURCE", hint="name a video, or several with --videos"
+        )
+    for option, value in (("--sentences", lists), ("--format", overlay_format)):
+        if value:
+            raise ConfigError("needs --videos, also for one video", where=option)
+    if not wanted:
+        raise ConfigError(
+            "is missing",
+            where="SENTENCE",
+            hint="describe what to segment, or say where it is with --box, --point or --mask",
+        )
+    return source
+
+
+def _segment_many(request: ManyRequest, config: SegmentConfig, run: RunOptions) -> None:
+    """Segment several videos, and print a summary.
+
+    Raises:
+        IncompleteRun: some of them failed.
+    """
+    from stages.tools.segment.many.run import segment_many
+    from stages.tools.segment.run import SegmentRun
+
+    started = time.monotonic()
+    result = segment_many(SegmentRun(request, config, run.runtime, run.progress(), run.force))
+    if not run.quiet:
+        for line in result.lines:
+            typer.echo(line)
+        if result.nothing:
+            typer.echo(f"segment: nothing found for {listing(result.nothing, 'sentences')}")
+        counts = ", ".join(
+            amount(number, noun)
+            for number, noun in (
+                (result.videos, "videos"),
+                (result.sentences, "sentences"),
+                (result.frames, "frames"),
+            )
+        )
+        seconds = duration(time.monotonic() - started)
+        paths = ", ".join(map(shown, request.outputs()))
+        typer.echo(f"segment: done in {seconds}: {counts} -> {paths}")
+    if result.failures:
+        total = len(result.failures) + result.videos
+        raise IncompleteRun(
+            f"{len(result.failures)} of {amount(total, 'videos')} failed, the others are done; "
+            f"{result.failures[0]}",
+            where=shown(request.out),
+            hint="fix what failed and run the same command again; only that is recomputed",
+        )
 
 
 def _segment(request: SegmentRequest, config: SegmentConfig, run: RunOptions) -> SegmentResult:
@@ -272,11 +371,17 @@ def _print(result: SegmentResult, request: SegmentRequest, seconds: float) -> No
     )
 
 
-def _rendering(out: Path, fps: float) -> RenderConfig:
-    if out.suffix.lower() not in _FORMATS:
+def _rendering(out: Path, fps: float, overlay_format: str | None) -> RenderConfig:
+    """Settings of the overlay.
+
+    Args:
+        overlay_format: of the overlays in a folder; None for one, whose suffix says it.
+    """
+    by_suffix = {suffix: name for name, suffix in FORMATS.items()}
+    if overlay_format is None and out.suffix.lower() not in by_suffix:
         raise ConfigError(f"{out.name!r} does not end in .mp4, .gif or .png", where="--out")
     return RenderConfig(
-        format=_FORMATS[out.suffix.lower()],
+        format=overlay_format or by_suffix[out.suffix.lower()],
         compare="sentences",
         sentences=MOST_TOGETHER,
         fps=fps,

@@ -13,6 +13,7 @@ from stages.core.engine.runtime import Runtime
 from stages.core.engine.settings import Settings, setting
 from stages.core.engine.stage import Inputs, Result, Stage
 from stages.core.engine.workspace import Workspace
+from stages.tools.segment.many.request import OVERLAY_STAGE
 from stages.tools.segment.pipeline import overlay_of
 
 
@@ -54,4 +55,4 @@ def run(
     return Result({"videos": len(config.videos)})
 
 
-STAGE = Stage("segment-overlays", 1, OverlayConfig, OverlayInputs, run)
+STAGE = Stage(OVERLAY_STAGE, 1, OverlayConfig, OverlayInputs, run)

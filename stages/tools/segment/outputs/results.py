@@ -52,9 +52,7 @@ class SentenceResult:
         return tuple(spans_of([area > 0 for area in self.areas]))
 
 
-def read_results(
-    index_folder: Path, preds: Path
-) -> Iterator[tuple[Video, list[SentenceResult]]]:
+def read_results(index_folder: Path, preds: Path) -> Iterator[tuple[Video, list[SentenceResult]]]:
     """Yield each video of an index, and the results of its sentences in propagate's artifact."""
     index = Index.open(index_folder)
     table = read_table(preds / PROPAGATION_TABLE, PROPAGATION)

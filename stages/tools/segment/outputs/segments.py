@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -158,26 +158,64 @@ def write_segments(
         preds: folder of the masks, and of single objects' where they are told apart.
         seconds: time of each frame, None where it is not known.
     """
-    tracks = ObjectTracks(preds, video)
+    found = VideoSegments(video, results, seconds)
     if path.suffix == JSON:
-        write_text_atomic(path, _document(video, results, preds, seconds, tracks))
+        write_text_atomic(path, _document(found, preds, ObjectTracks(preds, video)))
         return
-    frames, names = range(video.num_frames), video.frame_names
     with segments_writer(path) as writer:
-        for result in results:
-            for name, confidence, masks in _tracks_of(video, result, preds, tracks):
-                rows = SegmentRows(
-                    [result.expression.text] * video.num_frames,
-                    [name] * video.num_frames,
-                    frames,
-                    names,
-                    seconds,
-                    span_mask(result.moments, video.num_frames),
-                    result.relevance,
-                    confidence,
-                    masks,
-                )
-                writer.write_table(rows.table(video.video_id))
+        _write_rows(writer, found, preds)
+
+
+@dataclass(frozen=True)
+class VideoSegments:
+    """Results of one of several videos.
+
+    Attributes:
+        seconds: time of each frame, None where it is not known.
+    """
+
+    video: Video
+    results: list[SentenceResult]
+    seconds: Sequence[float | None]
+
+
+def write_segments_of_videos(path: Path, found: Iterable[VideoSegments], preds: Path) -> None:
+    """Write the results of videos as they come; in JSON as a list `videos` of their documents.
+
+    Args:
+        preds: folder of the masks, and of single objects' where they are told apart.
+    """
+    if path.suffix != JSON:
+        with segments_writer(path) as writer:
+            for one in found:
+                _write_rows(writer, one, preds)
+        return
+    with path.open("w", encoding="utf-8") as file:
+        file.write(json.dumps(_HEAD).removesuffix("}") + ',\n"videos": [')
+        for number, one in enumerate(found):
+            document = _document(one, preds, ObjectTracks(preds, one.video), head={})
+            file.write(("," if number else "") + "\n" + document.removesuffix("\n"))
+        file.write("\n]}\n")
+
+
+def _write_rows(writer: RowWriter, found: VideoSegments, preds: Path) -> None:
+    """Write the rows of a video, a sentence or object at a time."""
+    video = found.video
+    tracks = ObjectTracks(preds, video)
+    for result in found.results:
+        for name, confidence, masks in _tracks_of(video, result, preds, tracks):
+            rows = SegmentRows(
+                [result.expression.text] * video.num_frames,
+                [name] * video.num_frames,
+                range(video.num_frames),
+                video.frame_names,
+                found.seconds,
+                span_mask(result.moments, video.num_frames),
+                result.relevance,
+                confidence,
+                masks,
+            )
+            writer.write_table(rows.table(video.video_id))
 
 
 class ObjectTracks:
@@ -192,7 +230,8 @@ class ObjectTracks:
         self._known: dict[str, list[dict[str, Any]]] = {}
         path = preds / OBJECTS_TABLE
         for row in read_table(path, OBJECTS).to_pylist() if path.is_file() else ():
-            if self._path(row["expression_id"], 0).is_file():
+            own = row["video_id"] == video.video_id
+            if own and self._path(row["expression_id"], 0).is_file():
                 self._known.setdefault(row["expression_id"], []).append(row)
 
     def of(self, expression_id: str) -> list[tuple[str, float | None, Iterator[np.ndarray]]]:
@@ -223,26 +262,31 @@ def _tracks_of(
         yield None, result.confidence, _masks(video, result, preds)
 
 
+_HEAD = {"format": FORMAT, "version": VERSION, "frame_unit": "index"}
+
+
 def _document(
-    video: Video,
-    results: list[SentenceResult],
+    found: VideoSegments,
     preds: Path,
-    seconds: Sequence[float | None],
     tracks: ObjectTracks,
+    head: Mapping[str, Any] = _HEAD,
 ) -> str:
-    """The JSON document: what is of the video, then a line per sentence."""
+    """The JSON document of a video: what is of the video, then a line per sentence.
+
+    Args:
+        head: its first entries.
+    """
+    video = found.video
     head = {
-        "format": FORMAT,
-        "version": VERSION,
-        "frame_unit": "index",
+        **head,
         "video": video.video_id,
         "height": video.height,
         "width": video.width,
         "fps": video.fps,
         "frames": list(video.frame_names),
-        "seconds": list(seconds),
+        "seconds": list(found.seconds),
     }
-    lines = [json.dumps(_sentence(video, result, preds, tracks)) for result in results]
+    lines = [json.dumps(_sentence(video, result, preds, tracks)) for result in found.results]
     opened = json.dumps(head).removesuffix("}")
     return opened + ',\n"sentences": [\n' + ",\n".join(lines) + "\n]}\n"
 
