@@ -170,7 +170,7 @@ class OddsModel:
         first = first.to(self._device, self._model.dtype)
         shape = first["input_ids"].shape
         common = {n: v[:, :kept] if v.shape == shape else v for n, v in first.items()}
-        memory = self._model(**common, use_cache=True).past_key_values
+        memory = getattr(self._model(**common, use_cache=True), self._cache)
         found: list[float] = []
         for start in range(0, len(rests), _QUESTIONS_PER_BATCH):
             found += self._ask_rest(memory, rests[start : start + _QUESTIONS_PER_BATCH])
@@ -188,8 +188,11 @@ class OddsModel:
         tokens = torch.tensor(padded, device=self._device)  # (B, L)
         last = [len(rest) - 1 for rest in rests]
         kept = sorted(set(last)) if self._keeps_logits else list(range(longest))
-        more = {_KEEP: torch.tensor(kept, device=self._device)} if self._keeps_logits else {}
-        logits = self._model(input_ids=tokens, past_key_values=own, **more).logits  # (B, K, V)
+        more: dict[str, Any] = (
+            {_KEEP: torch.tensor(kept, device=self._device)} if self._keeps_logits else {}
+        )
+        more[self._cache] = own
+        logits = self._model(input_ids=tokens, **more).logits  # (B, K, V)
         return self._yes(logits[torch.arange(len(rests)), [kept.index(place) for place in last]])
 
     def _yes(self, logits: Tensor) -> list[float]:
@@ -206,6 +209,12 @@ class OddsModel:
         return self._processor.apply_chat_template(
             [message], add_generation_prompt=True, tokenize=False, **more
         )
+
+    @property
+    def _cache(self) -> str:
+        """Transformers' name of keys and values, which changed in 5.24."""
+        parameters = inspect.signature(self._model.forward).parameters
+        return "cache" if "cache" in parameters else "past_key_values"
 
     @property
     def _keeps_logits(self) -> bool:

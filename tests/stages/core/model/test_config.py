@@ -104,6 +104,8 @@ def test_the_toy_checkpoint_is_saved_again_to_the_byte(tmp_path: Path) -> None:
     weights = (tmp_path / "model.safetensors").read_bytes()
     assert weights == (TOY_CHECKPOINT / "model.safetensors").read_bytes()
     again = read_document(tmp_path)
+    for one in (document, again):
+        del one["backbone"]["transformers_version"]  # of the library that saved it
     assert document.pop("model").items() <= again.pop("model").items()
     assert document.items() <= again.items()
 
