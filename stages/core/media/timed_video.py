@@ -9,7 +9,7 @@ import numpy as np
 TICKS_PER_SECOND = 100_000
 _TICK_NANOSECONDS = 10_000
 _UNKNOWN_SIZE = b"\x01" + b"\xff" * 7
-_RGB24 = b"RGB\x18"
+_RGB24, _RGBA = b"RGB\x18", b"RGBA"
 _FIRST_TRACK = b"\x81"
 _VIDEO = 1
 # Identifiers of the elements, https://www.matroska.org/technical/elements.html
@@ -21,7 +21,11 @@ _CLUSTER, _TIME, _GROUP, _BLOCK, _DURATION = 0x1F43B675, 0xE7, 0xA0, 0xA1, 0x9B
 
 
 def matroska(
-    frames: Iterable[np.ndarray], times: Iterable[float], size: tuple[int, int]
+    frames: Iterable[np.ndarray],
+    times: Iterable[float],
+    size: tuple[int, int],
+    *,
+    alpha: bool = False,
 ) -> Iterator[bytes]:
     """Yield pieces of one stream, each as soon as the time of the next frame is known.
 
@@ -30,8 +34,9 @@ def matroska(
         times: seconds of each frame, increasing, then of the end; rounded to
             :data:`TICKS_PER_SECOND`.
         size: (height, width).
+        alpha: the frames are RGBA, (H, W, 4).
     """
-    yield _header(size)
+    yield _header(size, _RGBA if alpha else _RGB24)
     ticks = (round(time * TICKS_PER_SECOND) for time in times)
     start = next(ticks)
     for frame in frames:
@@ -48,14 +53,14 @@ def end_time(times: Sequence[float]) -> float:
     return times[-1] + (times[-1] - times[-2] if len(times) > 1 else 1.0)
 
 
-def _header(size: tuple[int, int]) -> bytes:
+def _header(size: tuple[int, int], pixels: bytes) -> bytes:
     height, width = size
     document = (
         _element(_DOC_TYPE, b"matroska")
         + _element(_DOC_VERSION, 4)
         + _element(_DOC_READ_VERSION, 2)
     )
-    settings = _element(_WIDTH, width) + _element(_HEIGHT, height) + _element(_COLOUR_SPACE, _RGB24)
+    settings = _element(_WIDTH, width) + _element(_HEIGHT, height) + _element(_COLOUR_SPACE, pixels)
     track = (
         _element(_NUMBER, 1)
         + _element(_UID, 1)

@@ -10,10 +10,6 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
-from schemas.errors import CorruptInput
-from stages.core.index.masks import MaskStore
-from stages.core.index.prediction_folder import read_prediction
-from stages.core.media.frames import read_frame
 from stages.core.media.palette import (
     AGREEMENT,
     BACKGROUND,
@@ -24,15 +20,9 @@ from stages.core.media.palette import (
     Colour,
     sentence_colour,
 )
-from stages.core.media.rle import decode
 from stages.tools.render.config import RenderConfig
-from stages.tools.render.mask_layers import (
-    MaskLayer,
-    blend_layers,
-    comparison_layers,
-    resize_image,
-    resize_mask,
-)
+from stages.tools.render.drawing import CUTOUT, DrawingConfig
+from stages.tools.render.painting.painter import FramePainter
 from stages.tools.render.panel import Curve, LegendEntry, Panel, PanelContent, Timeline
 from stages.tools.render.source import PredictedExpression, RenderVideo
 from stages.tools.render.text import Face
@@ -64,28 +54,39 @@ class Overlay:
     @property
     def file_stem(self) -> str:
         """Name of the file in the video's folder, without suffix."""
-        if self.against_truth:
+        if self.against_truth or (self.config.style == CUTOUT and self.config.compare == "auto"):
             return self.expressions[0].expression_id
         first, last = self.expressions[0].expression_id, self.expressions[-1].expression_id
         return f"sentences-{first}" if first == last else f"sentences-{first}-to-{last}"
 
-    def frames(self, on_frame: Callable[[], None]) -> tuple[tuple[int, int], Iterator[np.ndarray]]:
-        """Draw every frame of the video.
+    def frames(
+        self,
+        on_frame: Callable[[], None],
+        *,
+        side: int | None = None,
+        chosen: Sequence[int] | None = None,
+    ) -> tuple[tuple[int, int], Iterator[np.ndarray]]:
+        """Draw frames of the video.
 
         Args:
             on_frame: called for every frame drawn.
+            side: shorter side in pixels; None takes that of the settings.
+            chosen: the frames; None draws all.
 
         Returns:
-            (height, width), and the frames as uint8 RGB.
+            (height, width), and the frames as uint8 RGB, of a cut-out RGBA.
         """
-        side = video_side(self.video.height, self.video.width, self.config)
-        painter = _FramePainter(self, side, on_frame)
-        panel = Panel(self._content(), painter.height, painter.width, self.font)
+        painter = self._painter(side or self._side, on_frame)
         last = len(self.video.frames) - 1
+        numbers = range(last + 1) if chosen is None else chosen
+        if self.config.frame_alone:
+            size = painter.height, painter.width
+            return size, (painter.paint(frame) for frame in numbers)
+        panel = Panel(self._content(), painter.height, painter.width, self.font)
         digits = len(str(last))
         composed = (
             panel.compose(painter.paint(frame), (frame,), f"frame {frame:{digits}d} / {last}")
-            for frame in range(last + 1)
+            for frame in numbers
         )
         return panel.size, composed
 
@@ -93,16 +94,34 @@ class Overlay:
         """Draw frames spread evenly over the video in one image."""
         chosen = evenly_spaced(len(self.video.frames), self.config.cells)
         alone = len(chosen) == 1
-        own = video_side(self.video.height, self.video.width, self.config)
-        side = own if alone else _SIDE_OF_CELL
-        painter = _FramePainter(self, self.config.short_side or side, on_frame)
-        face = Face(max(_SMALLEST_LABEL, painter.height // _PIXELS_PER_LABEL_POINT))
-        cells = [painter.paint(frame) for frame in chosen]
-        if not alone:
-            cells = [_labelled(c, str(t), face) for c, t in zip(cells, chosen, strict=True)]
+        side = self._side if alone else self.config.short_side or _SIDE_OF_CELL
+        painter = self._painter(side, on_frame)
+        if alone:
+            cells = [painter.paint(chosen[0])]
+        else:
+            face = Face(max(_SMALLEST_LABEL, painter.height // _PIXELS_PER_LABEL_POINT))
+            cells = [_numbered(painter, frame, face) for frame in chosen]
         sheet = tile(cells, min(self.config.columns, len(cells)))
+        if self.config.frame_alone:
+            return sheet
         panel = Panel(self._content(), sheet.shape[0], sheet.shape[1], self.font)
         return panel.compose(sheet, chosen)
+
+    @property
+    def _side(self) -> int:
+        return video_side(self.video.height, self.video.width, self.config)
+
+    def _painter(self, side: int, on_frame: Callable[[], None]) -> FramePainter:
+        truth = self.video.truth if self.against_truth else None
+        return FramePainter(
+            self.video,
+            self.expressions,
+            truth,
+            self.config,
+            side,
+            font=self.font,
+            on_frame=on_frame,
+        )
 
     def _content(self) -> PanelContent:
         note, ticks = self.video.video_id, time_ticks(self.video)
@@ -176,75 +195,6 @@ _LEGEND = (
 )
 
 
-class _FramePainter:
-    """Frames of a video with the masks over them, scaled to a shorter side of `side` pixels."""
-
-    def __init__(self, overlay: Overlay, side: int, on_frame: Callable[[], None]):
-        self._overlay = overlay
-        self._on_frame = on_frame
-        video = overlay.video
-        scale = side / min(video.height, video.width)
-        self.height = max(1, round(video.height * scale))
-        self.width = max(1, round(video.width * scale))
-        truth = video.truth if overlay.against_truth else None
-        self._truth = None if truth is None else MaskStore(truth)
-
-    def paint(self, frame: int) -> np.ndarray:
-        """One frame, uint8 RGB (height, width, 3)."""
-        video, expressions = self._overlay.video, self._overlay.expressions
-        image = read_frame(video.frames[frame])
-        if image.shape[:2] != (video.height, video.width):
-            raise CorruptInput(
-                f"the frame is {image.shape[1]}x{image.shape[0]} pixels, the video "
-                f"{video.width}x{video.height}",
-                where=video.frames[frame],
-            )
-        masks = [read_mask(video, expression, frame) for expression in expressions]
-        if self._truth is not None:
-            truth = self._true_mask(self._truth, expressions[0], frame)
-            layers = comparison_layers(self._fit(masks[0]), self._fit(truth))
-        else:
-            layers = [
-                MaskLayer(self._fit(mask), sentence_colour(i)) for i, mask in enumerate(masks)
-            ]
-        self._on_frame()
-        image = resize_image(image, self.height, self.width)
-        opacity = self._overlay.config.opacity
-        return blend_layers(image, layers, opacity, dim=self._truth is not None)
-
-    def _fit(self, mask: np.ndarray) -> np.ndarray:
-        return resize_mask(mask, self.height, self.width)
-
-    def _true_mask(
-        self, store: MaskStore, expression: PredictedExpression, frame: int
-    ) -> np.ndarray:
-        video = self._overlay.video
-        union = np.zeros((video.height, video.width), dtype=bool)
-        for anno_id in expression.anno_ids:
-            rle = store.rle(anno_id, frame)
-            if rle is None:
-                continue
-            where = f"{video.truth}, anno id {anno_id}, frame {frame}"
-            if tuple(rle["size"]) != union.shape:
-                raise CorruptInput(
-                    f"the true mask is {rle['size'][1]}x{rle['size'][0]} pixels, the video "
-                    f"{video.width}x{video.height}",
-                    where=where,
-                )
-            union |= decode(rle, where=where) > 0
-        return union
-
-
-def read_mask(video: RenderVideo, expression: PredictedExpression, frame: int) -> np.ndarray:
-    """Read a prediction as bool (H, W); any non-zero value is foreground.
-
-    Raises:
-        MissingInput: no file for this frame.
-        CorruptInput: not an image, or of another size than the video.
-    """
-    return read_prediction(video.mask_path(expression, frame), video.height, video.width)
-
-
 def evenly_spaced(frames: int, wanted: int) -> list[int]:
     """At most `wanted` frames, spread evenly from first to last; a single one is the middle."""
     if wanted == 1:
@@ -267,22 +217,24 @@ def tile(cells: Sequence[np.ndarray], columns: int) -> np.ndarray:
     return sheet
 
 
-def _labelled(image: np.ndarray, label: str, face: Face) -> np.ndarray:
-    """Draw a small dark label into the corner of an image; a copy."""
-    canvas = Image.fromarray(image)
-    draw = ImageDraw.Draw(canvas)
-    pad = face.size // 3
+def _numbered(painter: FramePainter, frame: int, face: Face) -> np.ndarray:
+    """Paint a frame with its number in a small dark box in the corner."""
+    label, pad = str(frame), face.size // 3
     box = (0, 0, face.width(label) + 2 * pad, face.line_height)
+    canvas = Image.fromarray(painter.paint(frame, taken=(box,)))
+    draw = ImageDraw.Draw(canvas)
     draw.rectangle(box, BACKGROUND)
     draw.text((pad, 0), label, TEXT, face.font)
     return np.asarray(canvas)
 
 
-def video_side(height: int, width: int, config: RenderConfig) -> int:
-    """Shorter side of a frame that is drawn alone, in pixels."""
+def video_side(height: int, width: int, config: DrawingConfig) -> int:
+    """Shorter side of a frame of a video, in pixels."""
     side = min(height, width)
     if config.short_side:
         return config.short_side
+    if config.frame_alone:
+        return side
     if side < _SIDE_OF_VIDEO:
         return side * -(-_SIDE_OF_VIDEO // side)
     return min(side, _LARGEST_SIDE_OF_VIDEO)

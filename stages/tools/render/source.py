@@ -63,6 +63,8 @@ class RenderVideo:
     Attributes:
         truth: the masks table; None without ground truth.
         times: seconds of each frame where the rate varies; None where it is constant or unknown.
+        span: start of the first frame and end of the last one in the source video, in seconds;
+            None where it is unknown or was not asked for.
     """
 
     video_id: str
@@ -73,6 +75,7 @@ class RenderVideo:
     expressions: tuple[PredictedExpression, ...]
     truth: Path | None = None
     times: tuple[float, ...] | None = None
+    span: tuple[float, float] | None = None
 
     def mask_path(self, expression: PredictedExpression, frame: int) -> Path:
         """The prediction of a frame: the file with the frame's name."""
@@ -103,7 +106,7 @@ def plan_render(config: RenderConfig, inputs: RenderInputs) -> RenderPlan:
     present = predicted_expressions(inputs.preds)
     routes = _Routes(inputs.preds / PROPAGATION_TABLE)
     if inputs.has_index:
-        plan = _from_index(inputs.frames, present, routes)
+        plan = _from_index(inputs.frames, present, routes, spans=config.keep_audio)
     elif config.compare == "truth":
         raise ConfigError(
             "--compare truth needs an index, this is a bare folder of frames", where=inputs.frames
@@ -117,7 +120,14 @@ def plan_render(config: RenderConfig, inputs: RenderInputs) -> RenderPlan:
     return replace(plan, videos=videos)
 
 
-def _from_index(root: Path, present: dict[str, list[str]], routes: _Routes) -> RenderPlan:
+def _from_index(
+    root: Path, present: dict[str, list[str]], routes: _Routes, *, spans: bool
+) -> RenderPlan:
+    """Everything that an index has predictions of.
+
+    Args:
+        spans: find the times of the frames in their source, which may take a table to read.
+    """
     index = Index.open(root)
     index.require_frames()
     truth = root / MASKS_TABLE if _has_masks(root / MASKS_TABLE) else None
@@ -135,12 +145,15 @@ def _from_index(root: Path, present: dict[str, list[str]], routes: _Routes) -> R
         known += len(expressions)
         missing += len(indexed) - len(expressions)
         if expressions:
-            times = None
+            table = video.frames_dir.parent.parent / FRAMES_TABLE
+            frame_times = times_of.setdefault(table, FrameTimes(table))
+            times = span = None
             if video.fps is None:  # unknown or variable
-                table = video.frames_dir.parent.parent / FRAMES_TABLE
-                frame_times = times_of.setdefault(table, FrameTimes(table))
                 _, times = frame_times.of_video(video_id, video.frame_names)
-            videos.append(_indexed_video(video, expressions, truth, times))
+            if spans:
+                span = frame_times.span(video_id, video.frame_names)
+            drawn = _indexed_video(video, expressions, truth)
+            videos.append(replace(drawn, times=times, span=span))
     return RenderPlan(tuple(videos), missing, sum(map(len, present.values())) - known)
 
 
@@ -167,7 +180,6 @@ def _indexed_video(
     video: Video,
     expressions: tuple[PredictedExpression, ...],
     truth: Path | None,
-    times: tuple[float, ...] | None,
 ) -> RenderVideo:
     return RenderVideo(
         video_id=video.video_id,
@@ -177,7 +189,6 @@ def _indexed_video(
         fps=video.fps,
         expressions=expressions,
         truth=truth,
-        times=times,
     )
 
 
@@ -207,8 +218,11 @@ def _from_folder(root: Path, present: dict[str, list[str]], routes: _Routes) -> 
             )
             for name in names
         )
-        fps, times = frame_times.of_video(video_id, [path.stem for path in frames])
-        videos.append(RenderVideo(video_id, frames, height, width, fps, expressions, times=times))
+        stems = [path.stem for path in frames]
+        fps, times = frame_times.of_video(video_id, stems)
+        span = frame_times.span(video_id, stems)
+        drawn = RenderVideo(video_id, frames, height, width, fps, expressions)
+        videos.append(replace(drawn, times=times, span=span))
     return RenderPlan(tuple(videos), 0, unknown)
 
 

@@ -6,12 +6,12 @@ import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pyarrow as pa
 
 from schemas.directories import remove_tree
-from schemas.errors import TglError
+from schemas.errors import ConfigError, TglError
 from schemas.layouts import natural_order_warning, orders_differ
 from schemas.receipts import canonical_json
 from schemas.wording import amount
@@ -22,17 +22,16 @@ from stages.core.engine.stage import Result, Stage
 from stages.core.engine.workers.pool import map_jobs
 from stages.core.engine.workspace import Workspace
 from stages.core.index.frame_files import files_digest, require_as_extracted
-from stages.core.media.timed_video import end_time
+from stages.core.media.ffmpeg import require_encoders
 from stages.tools.render.config import RenderConfig, RenderInputs
+from stages.tools.render.drawing import CUTOUT
 from stages.tools.render.overlay import Overlay
 from stages.tools.render.source import RenderPlan, RenderVideo, plan_render
-from stages.tools.render.text import Face
-from stages.tools.render.writing import write_gif, write_mp4, write_png
+from stages.tools.render.text import missing_characters
+from stages.tools.render.writing.overlays import ENCODERS, SUFFIXES, frame_count, write_overlay
+from stages.tools.render.writing.sound import source_digest
 
-# Data sets of images have no frame rate; that of MeViS is about this.
-_UNKNOWN_FPS = 6.0
-_SUFFIXES = {"mp4": ".mp4", "gif": ".gif", "sheet": ".png"}
-_ANY_SIZE = 12
+_MOST_NOTES = 3
 
 
 @dataclass(frozen=True)
@@ -43,6 +42,7 @@ class _Job:
     root: Path
     config: RenderConfig
     font: Path | None
+    source: Path | None
 
     @property
     def folder(self) -> Path:
@@ -59,17 +59,23 @@ def run(
     progress: Progress,
 ) -> Result:
     """Draw every video; see :func:`stages.core.engine.execute.execute`."""
+    _check_source(config, inputs.source)
+    if config.file_format in ENCODERS:
+        require_encoders([ENCODERS[config.file_format]])
     plan = plan_render(config, inputs)
     for video in plan.videos:
         names = [path.name for path in video.frames]
         if not inputs.has_index and orders_differ(names):
             progress.warn(f"{video.video_id}: {natural_order_warning(names)}")
-    _warn_of_missing_characters(plan.videos, inputs.font, progress)
+    if config.has_text:
+        sentences = [one.sentence for video in plan.videos for one in video.expressions]
+        if (line := missing_characters(sentences, inputs.font)) is not None:
+            progress.warn(line)
     digests = inputs.digests()
-    keys = {video.video_id: _unit_key(video, digests) for video in plan.videos}
+    keys = {video.video_id: _unit_key(video, digests, inputs.source) for video in plan.videos}
     tables = {name: out.finished(name, key) for name, key in keys.items()}
     jobs = [
-        _Job(video, out.path, config, inputs.font)
+        _Job(video, out.path, config, inputs.font, inputs.source)
         for video in plan.videos
         if tables[video.video_id] is None
     ]
@@ -81,16 +87,17 @@ def run(
             failures.append(input_failure(drawn))
             remove_tree(job.folder)
         else:
-            files = [out.path / path for path in drawn.column("path").to_pylist()]
+            files = [file for file in sorted(job.folder.rglob("*")) if file.is_file()]
             out.finish(job.video.video_id, keys[job.video.video_id], drawn, files)
             tables[job.video.video_id] = drawn
     if failures and len(failures) == len(plan.videos):
         raise nothing_done(failures, "video")
     done = [table for table in tables.values() if table is not None]
+    _tell(done, progress)
     return Result(_counts(plan, done, len(failures)), tuple(map(str, failures)))
 
 
-STAGE = Stage("render", 3, RenderConfig, RenderInputs, run)
+STAGE = Stage("render", 4, RenderConfig, RenderInputs, run)
 
 
 def _counts(plan: RenderPlan, tables: Sequence[pa.Table], failed: int) -> dict[str, int]:
@@ -106,11 +113,39 @@ def _counts(plan: RenderPlan, tables: Sequence[pa.Table], failed: int) -> dict[s
     }
 
 
+def _check_source(config: RenderConfig, source: Path | None) -> None:
+    """Raise ConfigError unless both or neither of --keep-audio and --source are given."""
+    if config.keep_audio and source is None:
+        raise ConfigError(
+            "needs the video that the frames were extracted from",
+            where="--keep-audio",
+            hint="name it, or the folder of it, with --source",
+        )
+    if source is not None and not config.keep_audio:
+        raise ConfigError("has no effect without --keep-audio", where="--source")
+
+
+def _tell(tables: Sequence[pa.Table], progress: Progress) -> None:
+    """Show what could not be done as asked for, of the first overlays where it is many."""
+    noted = []
+    for table in tables:
+        for row in table.to_pylist():
+            path = PurePosixPath(row["path"])
+            if row["note"]:
+                noted.append(f"{path if table.num_rows > 1 else path.parent}: {row['note']}")
+    for line in noted[:_MOST_NOTES]:
+        progress.warn(line)
+    if len(noted) > _MOST_NOTES:
+        progress.warn(
+            f"the same or similar for {amount(len(noted) - _MOST_NOTES, 'more overlays')}"
+        )
+
+
 def _work(
     jobs: list[_Job], runtime: Runtime, progress: Progress
 ) -> Iterator[tuple[_Job, pa.Table | TglError]]:
     """Draw all `jobs`; progress is counted in frames."""
-    total = sum(_frame_count(overlay) for job in jobs for overlay in _overlays(job))
+    total = sum(frame_count(overlay) for job in jobs for overlay in _overlays(job))
     with progress.task("render", total, "frame") as task:
         if runtime.scheduler is None and (runtime.workers == 1 or len(jobs) == 1):
             draw = partial(_draw, on_frame=task.advance)
@@ -118,7 +153,7 @@ def _work(
             return
         # Other processes do not report single frames: count video by video.
         for job, drawn in map_jobs(_draw, jobs, runtime=runtime):
-            task.advance(sum(map(_frame_count, _overlays(job))))
+            task.advance(sum(map(frame_count, _overlays(job))))
             yield job, drawn
 
 
@@ -129,13 +164,14 @@ def _draw(job: _Job, on_frame: Callable[[], None] = lambda: None) -> pa.Table:
     job.folder.mkdir()
     rows = []
     for overlay in _overlays(job):
-        path = job.folder / f"{overlay.file_stem}{_SUFFIXES[job.config.format]}"
-        _write(overlay, path, on_frame)
+        path = job.folder / f"{overlay.file_stem}{SUFFIXES[job.config.file_format]}"
+        written = write_overlay(overlay, path, job.source, on_frame)
         rows.append(
             {
                 "path": path.relative_to(job.root).as_posix(),
                 "expressions": len(overlay.expressions),
-                "frames": _frame_count(overlay),
+                "frames": written.frames,
+                "note": written.note,
             }
         )
     return pa.Table.from_pylist(rows)
@@ -143,41 +179,24 @@ def _draw(job: _Job, on_frame: Callable[[], None] = lambda: None) -> pa.Table:
 
 def _overlays(job: _Job) -> Iterator[Overlay]:
     video, config = job.video, job.config
-    if config.compare == "truth" or (config.compare == "auto" and video.truth is not None):
+    compared = config.style != CUTOUT and video.truth is not None
+    if config.compare == "truth" or (
+        config.compare == "auto" and (compared or config.style == CUTOUT)
+    ):
         for expression in video.expressions:
-            yield Overlay(video, (expression,), True, config, job.font)
+            yield Overlay(video, (expression,), compared, config, job.font)
         return
     for start in range(0, len(video.expressions), config.sentences):
         expressions = video.expressions[start : start + config.sentences]
         yield Overlay(video, expressions, False, config, job.font)
 
 
-def _frame_count(overlay: Overlay) -> int:
-    """Number of frames drawn in an overlay."""
-    frames = len(overlay.video.frames)
-    return min(overlay.config.cells, frames) if overlay.config.format == "sheet" else frames
-
-
-def _write(overlay: Overlay, path: Path, on_frame: Callable[[], None]) -> None:
-    config, video = overlay.config, overlay.video
-    if config.format == "sheet":
-        write_png(path, overlay.sheet(on_frame))
-        return
-    size, frames = overlay.frames(on_frame)
-    fps = config.fps or video.fps or _UNKNOWN_FPS
-    times = None
-    if video.times is not None and not config.fps:
-        times = (*video.times, end_time(video.times))
-    if config.format == "gif":
-        write_gif(path, frames, fps, times)
-    else:
-        write_mp4(path, frames, size, fps, config.quality, times)
-
-
-def _unit_key(video: RenderVideo, digests: dict[str, str]) -> str:
+def _unit_key(video: RenderVideo, digests: dict[str, str], source: Path | None) -> str:
     """Digest of everything that a video's overlays depend on besides the settings."""
     digest = hashlib.sha256()
-    others = {name: value for name, value in digests.items() if name != "preds"}
+    others = {name: value for name, value in digests.items() if name not in ("preds", "source")}
+    if source is not None:
+        others["source"] = source_digest(source, video)
     if video.truth is None:  # else the index has masks, which are not read here
         others["frames"] = files_digest(video.frames)
     size = [video.height, video.width, video.fps]
@@ -194,17 +213,3 @@ def _unit_key(video: RenderVideo, digests: dict[str, str]) -> str:
             path = video.mask_path(expression, frame)
             digest.update(path.read_bytes() if path.is_file() else b"absent")
     return digest.hexdigest()
-
-
-def _warn_of_missing_characters(
-    videos: tuple[RenderVideo, ...], font: Path | None, progress: Progress
-) -> None:
-    face = Face(_ANY_SIZE, font)
-    sentences = [expression.sentence for video in videos for expression in video.expressions]
-    missing = sum(map(face.missing, sentences))
-    if missing:
-        named = font or "the default font"
-        progress.warn(
-            f"{named} lacks {amount(missing, 'characters of the sentences')}, drawn as ?; "
-            "name a font that has them with --font"
-        )

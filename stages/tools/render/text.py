@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,6 +13,7 @@ from PIL import ImageFont
 
 from schemas.errors import CorruptInput, MissingInput
 from schemas.files import require_regular
+from schemas.wording import amount
 
 ELLIPSIS = "..."
 _FONT_PACKAGE, _FONT_FILE = "font_source_sans_pro", "SourceSansPro-Regular.ttf"
@@ -38,6 +39,16 @@ _PLAIN = str.maketrans(
         "ł": "l",
         "Ł": "L",
     }
+)
+_ANY_SIZE = 12
+_SCRIPTS = {"CJK": "Chinese characters"}
+_NAMED_SCRIPTS = frozenset(
+    (
+        *("HIRAGANA", "KATAKANA", "HANGUL", "ARABIC", "HEBREW", "SYRIAC", "THAANA", "DEVANAGARI"),
+        *("BENGALI", "GURMUKHI", "GUJARATI", "ORIYA", "TAMIL", "TELUGU", "KANNADA", "MALAYALAM"),
+        *("SINHALA", "THAI", "LAO", "TIBETAN", "MYANMAR", "KHMER", "GEORGIAN", "ARMENIAN"),
+        *("ETHIOPIC", "MONGOLIAN"),
+    )
 )
 # Captions are short: characters of a longer sentence are ignored.
 _LONGEST_TEXT = 2000
@@ -75,10 +86,12 @@ class Face:
         """Replace characters that the font lacks: accents are dropped, others become `?`."""
         return "".join(map(self._transliterated, " ".join(text[:_LONGEST_TEXT].split())))
 
-    def missing(self, text: str) -> int:
-        """Number of characters that :meth:`transliterate` replaces by `?`."""
-        return sum(
-            self._transliterated(char) == _REPLACEMENT != char for char in " ".join(text.split())
+    def missing(self, text: str) -> str:
+        """Characters that :meth:`transliterate` replaces by `?`, in order."""
+        return "".join(
+            char
+            for char in " ".join(text.split())
+            if self._transliterated(char) == _REPLACEMENT != char
         )
 
     def wrap(self, text: str, width: int, most: int) -> list[str]:
@@ -131,6 +144,30 @@ class Face:
 
     def _has(self, char: str) -> bool:
         return char == " " or _glyph(self.font, char) != _glyph(self.font, _NO_CHARACTER)
+
+
+def missing_characters(sentences: Iterable[str], font: Path | None) -> str | None:
+    """A line about characters that cannot be drawn; None if the font has them all.
+
+    Args:
+        font: see :class:`Face`.
+    """
+    face = Face(_ANY_SIZE, font)
+    missing = "".join(map(face.missing, sentences))
+    if not missing:
+        return None
+    scripts = dict.fromkeys(_script(char) for char in missing)
+    named = ", ".join(filter(None, scripts))
+    return (
+        f"{font or 'the default font'} lacks {amount(len(missing), 'characters of the sentences')}"
+        f"{f' ({named})' if named else ''}, drawn as ?; name a font that has them with --font"
+    )
+
+
+def _script(char: str) -> str | None:
+    """The script of a character, as the first word of its Unicode name; None if that is none."""
+    word = unicodedata.name(char, "").partition(" ")[0]
+    return _SCRIPTS.get(word, word.capitalize() if word in _NAMED_SCRIPTS else None)
 
 
 @lru_cache(maxsize=4096)

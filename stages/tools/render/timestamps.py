@@ -10,7 +10,7 @@ from pathlib import Path
 
 from schemas.parquet import read_table
 from schemas.tables import FRAMES
-from stages.core.media.timed_video import TICKS_PER_SECOND
+from stages.core.media.timed_video import TICKS_PER_SECOND, end_time
 
 # build-moments tells a variable rate from the rounding of time stamps by the same tolerance.
 _EVEN_SECONDS = 0.002
@@ -47,6 +47,18 @@ class FrameTimes:
         if len(known) != len(names) or not increasing or _is_even(known):
             return rate, None
         return rate, known
+
+    def span(self, video_id: str, names: Sequence[str]) -> tuple[float, float] | None:
+        """(time of the first frame, end of the last one) in seconds; None where unknown.
+
+        Args:
+            names: of the frames, as in the table.
+        """
+        rows = self._rows.get(video_id, {})
+        known = [time for time in map(rows.get, names) if time is not None]
+        if len(known) != len(names) or any(a >= b for a, b in pairwise(known)):
+            return None
+        return known[0], end_time(known)
 
     @cached_property
     def _rows(self) -> dict[str, dict[str, float | None]]:

@@ -16,14 +16,15 @@ from stages.core.model.loading.catalog import (
 )
 from stages.core.model.loading.names import local_folder
 from stages.propagate.config import PropagateConfig
+from stages.tools.render.drawing import DrawingConfig
 from stages.zero_shot.track.config import TrackConfig
 
 WITHOUT_CHECKPOINT = "Without a checkpoint"
 
 
 @dataclass(frozen=True)
-class SegmentConfig(PropagateConfig):
-    """Models to use without a checkpoint, and the settings of propagate for one."""
+class SegmentConfig(PropagateConfig, DrawingConfig):
+    """Models to use without a checkpoint, the settings of propagate for one, and of drawing."""
 
     model: str = setting(
         DEFAULT_DETECTOR,
@@ -87,6 +88,10 @@ OF_A_CHECKPOINT = tuple(
     if name not in ("feature_memory", "chunk_frames", "max_tracks")  # of any tracker
 )
 """Settings that only a checkpoint has."""
-OF_A_TRACKER = tuple(settings_of(SegmentConfig).keys() - settings_of(PropagateConfig).keys())
+OF_A_TRACKER = tuple(
+    settings_of(SegmentConfig).keys()
+    - settings_of(PropagateConfig).keys()
+    - settings_of(DrawingConfig).keys()
+)
 """Settings that a checkpoint does not have."""
 NEEDS_CHECKPOINT = "needs a trained model, named with --checkpoint"

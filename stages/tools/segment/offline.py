@@ -7,8 +7,9 @@ import shutil
 from schemas.errors import ConfigError, system_errors
 from schemas.layouts import FRAMES_TABLE
 from stages.core.engine.execute import release
+from stages.tools.render.config import PNG, RenderConfig
 from stages.tools.render.timestamps import FrameTimes
-from stages.tools.segment.frame_source import find_frame_source
+from stages.tools.segment.frame_source import FrameSource, find_frame_source
 from stages.tools.segment.outputs.results import even_times, read_results, summary_line
 from stages.tools.segment.outputs.segments import write_segments
 from stages.tools.segment.pipeline import FRAMES, Clip, overlay_of
@@ -29,6 +30,7 @@ def segment_offline(run: SegmentRun) -> SegmentResult:
     if request.size is not None or request.from_stdin:
         raise ConfigError("raw video on standard input needs --online", where=request.source)
     source = find_frame_source(request.source)
+    _check_drawing(request.rendering, source)
     run.warn(source.warnings)
     way = way_of(run)
     run.check_folders(way.masks_stage)
@@ -65,3 +67,15 @@ def segment_offline(run: SegmentRun) -> SegmentResult:
         for result in results
     )
     return SegmentResult(lines, video.num_frames)
+
+
+def _check_drawing(rendering: RenderConfig, source: FrameSource) -> None:
+    """Raise ConfigError where the source has no sound to keep, or more frames than a PNG."""
+    if rendering.keep_audio and source.video is None:
+        raise ConfigError("images have no sound", where="--keep-audio")
+    if rendering.file_format == PNG and len(source.images) != 1:
+        raise ConfigError(
+            "a .png is the cut-out of one image",
+            where="--out",
+            hint="a video is .webm or .mov; tgl render writes a PNG per frame",
+        )

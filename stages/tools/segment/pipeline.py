@@ -36,6 +36,8 @@ FRAMES = "frames"
 """Folder of extract-frames' artifact."""
 MASKS = "masks"
 """Folder of the masks where the user named none."""
+SOURCE = "source"
+"""Folder of the link to the video."""
 OVERLAYS = "pictures"
 """Folder of render's artifact; kept as it was named first, so that old work folders are reused."""
 
@@ -145,7 +147,7 @@ class Pipeline:
         """
         from stages.extract_frames.stage import STAGE
 
-        videos = tuple(link_video(source, self.work / "source") for source in sources)
+        videos = tuple(link_video(source, self.work / SOURCE) for source in sources)
         config = ExtractConfig(keep_damaged=keep_damaged)
         self.run(STAGE, config, ExtractInputs(videos), self.work / FRAMES)
         return list(_extracted(self.work / FRAMES, [source.video_id for source in sources]))
@@ -183,7 +185,8 @@ class Pipeline:
         """Draw the masks over the videos; the folder with the overlay of each."""
         from stages.tools.render.stage import STAGE
 
-        inputs = RenderInputs(artifacts.masks.path, artifacts.index, request.font)
+        source = self.work / SOURCE if request.rendering.keep_audio else None
+        inputs = RenderInputs(artifacts.masks.path, artifacts.index, request.font, source)
         self.run(STAGE, request.rendering, inputs, self.work / OVERLAYS)
         return self.work / OVERLAYS
 
@@ -214,7 +217,7 @@ class Pipeline:
 
 def overlay_of(overlays: Path, video_id: str) -> Path:
     """The file of a video, all of whose sentences are drawn together, in render's artifact."""
-    (overlay,) = (overlays / video_id).iterdir()
+    (overlay,) = (path for path in (overlays / video_id).rglob("*") if path.is_file())
     return overlay
 
 

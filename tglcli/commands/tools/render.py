@@ -35,14 +35,21 @@ def render(
             show_default="Source Sans",
         ),
     ] = None,
+    source: Annotated[
+        Path | None,
+        typer.Option(
+            help="Video that the frames were extracted from, or a folder of such videos, for "
+            "--keep-audio."
+        ),
+    ] = None,
 ) -> None:
-    """Draw masks over their frames, with the ground truth if known.
+    """Draw masks over their frames, with the ground truth if known; or cut out what they show.
 
     Examples:
         tgl render masks index overlays
         tgl render masks index overlays --format sheet --only dog-1/0
-        tgl render masks frames overlays --format gif --fps 5
+        tgl render masks index cutouts --style cutout --format webm
     """
     from stages.tools.render.stage import STAGE
 
-    run.execute(STAGE, config, RenderInputs(preds, frames, font), out)
+    run.execute(STAGE, config, RenderInputs(preds, frames, font, source), out)

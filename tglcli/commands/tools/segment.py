@@ -13,9 +13,10 @@ from schemas.errors import ConfigError, IncompleteRun
 from schemas.wording import amount, listing
 from stages.core.model.loading.hub import TOY
 from stages.propagate.config import ROUTING, TRACKS
-from stages.tools.render.config import MOST_TOGETHER, RenderConfig
+from stages.tools.render.config import GIF, MOST_TOGETHER, MOV, MP4, PNG, SHEET, WEBM, RenderConfig
+from stages.tools.render.drawing import CUTOUT, DrawingConfig
 from stages.tools.segment.config import SegmentConfig
-from stages.tools.segment.many.planning import FORMATS, many_request
+from stages.tools.segment.many.planning import many_request
 from stages.tools.segment.many.request import ManyRequest
 from stages.tools.segment.prompts.parsing import parse_box, parse_mask, parse_point
 from stages.tools.segment.prompts.records import Prompt
@@ -26,6 +27,8 @@ from tglcli.summary import duration, shown
 TOY_WARNING = "the toy model knows only the coloured shapes of tgl toy"
 MANY = "Several videos"
 PROMPTS = "Prompts by hand"
+_OVERLAYS = {".mp4": MP4, ".gif": GIF, ".png": SHEET}
+_CUTOUTS = {".webm": WEBM, ".mov": MOV, ".png": PNG}
 
 _Source = Annotated[
     Path | None,
@@ -57,11 +60,12 @@ _SentenceFiles = Annotated[
     ),
 ]
 _Format = Annotated[
-    Literal["mp4", "gif", "sheet"] | None,
+    Literal["mp4", "gif", "sheet", "webm", "mov"] | None,
     typer.Option(
         "--format",
-        help="Format of the overlays of --videos; one overlay has the format of its suffix.",
-        show_default="mp4",
+        help="Format of the overlays of --videos, with --style cutout webm or mov; one overlay has "
+        "the format of its suffix.",
+        show_default="mp4, of cut-outs webm",
         rich_help_panel=MANY,
     ),
 ]
@@ -78,8 +82,8 @@ _Out = Annotated[
     typer.Option(
         "--out",
         "-o",
-        help="Overlay to write: .mp4, .gif, or .png for a sheet of frames; with --videos a folder "
-        "for one of each.",
+        help="Overlay to write: .mp4, .gif, or .png for a sheet of frames; with --style cutout "
+        ".webm, .mov, or .png of an image; with --videos a folder for one of each.",
     ),
 ]
 _Checkpoint = Annotated[
@@ -251,7 +255,7 @@ def segment(
         place,
         words,
         out,
-        _rendering(out, fps, (overlay_format or "mp4") if videos else None),
+        _rendering(out, fps, config, overlay_format, single=not videos),
         checkpoint=checkpoint,
         prompts=prompts,
         models=config.local_models(),
@@ -371,18 +375,39 @@ def _print(result: SegmentResult, request: SegmentRequest, seconds: float) -> No
     )
 
 
-def _rendering(out: Path, fps: float, overlay_format: str | None) -> RenderConfig:
+def _rendering(
+    out: Path, fps: float, drawing: DrawingConfig, overlay_format: str | None, *, single: bool
+) -> RenderConfig:
     """Settings of the overlay.
 
     Args:
-        overlay_format: of the overlays in a folder; None for one, whose suffix says it.
+        overlay_format: of the overlays in a folder, if it was given.
+        single: whether it is one overlay, whose suffix says the format.
     """
-    by_suffix = {suffix: name for name, suffix in FORMATS.items()}
-    if overlay_format is None and out.suffix.lower() not in by_suffix:
-        raise ConfigError(f"{out.name!r} does not end in .mp4, .gif or .png", where="--out")
+    cut_out = drawing.style == CUTOUT
+    if single:
+        overlay_format = _format_of(out, cut_out=cut_out)
     return RenderConfig(
-        format=overlay_format or by_suffix[out.suffix.lower()],
+        **drawing.drawing(),
+        format=overlay_format or (WEBM if cut_out else MP4),
         compare="sentences",
         sentences=MOST_TOGETHER,
         fps=fps,
     )
+
+
+def _format_of(out: Path, *, cut_out: bool) -> str:
+    """The format that an overlay's suffix says; raises ConfigError for another suffix."""
+    formats = _CUTOUTS if cut_out else _OVERLAYS
+    suffix = out.suffix.lower()
+    if suffix not in formats:
+        hint = None
+        if cut_out:
+            hint = "these formats of tgl segment are transparent"
+        elif suffix in _CUTOUTS:
+            hint = "--style cutout makes a video with transparency"
+        *others, last = formats
+        raise ConfigError(
+            f"{out.name!r} does not end in {', '.join(others)} or {last}", where="--out", hint=hint
+        )
+    return formats[suffix]

@@ -12,8 +12,8 @@ from stages.tools.segment.many.sentences import SENTENCES_OPTION, assign_sentenc
 from stages.tools.segment.many.sources import VIDEOS_OPTION, find_given_videos
 from stages.tools.segment.request import SegmentRequest
 
-FORMATS = {"mp4": ".mp4", "gif": ".gif", "sheet": ".png"}
-"""Formats of overlays, and their suffixes."""
+_SUFFIXES = (".mp4", ".gif", ".png", ".webm", ".mov")
+"""Of overlays; the name of a folder does not end so."""
 
 
 def many_request(
@@ -56,7 +56,7 @@ def _check(request: SegmentRequest) -> None:
         raise ConfigError(f"has no effect with {VIDEOS_OPTION}", where=request.prompts[0])
     if request.size is not None:
         raise ConfigError("only raw video on standard input needs it", where="--size")
-    if request.out.suffix.lower() in FORMATS.values():
+    if request.out.suffix.lower() in _SUFFIXES:
         raise ConfigError(
             f"{request.out.name!r} is one overlay; with {VIDEOS_OPTION} name a folder",
             where="--out",

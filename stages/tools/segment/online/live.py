@@ -15,6 +15,7 @@ from schemas.receipts import Receipt, fingerprint, write_receipt
 from stages.core.engine.outputs import output_folder, unnamed_as
 from stages.core.engine.version import TGL_VERSION
 from stages.core.index.texts import TextStore
+from stages.core.media.ffmpeg import require_encoders
 from stages.core.media.frames import MAX_PIXELS
 from stages.core.model.device import pick_device
 from stages.extract_frames.log import damage_warning
@@ -24,6 +25,9 @@ from stages.propagate.online.routing import MomentFinder
 from stages.propagate.online.segmenter import OnlineSegmenter
 from stages.propagate.stage import STAGE
 from stages.propagate.work import load_model
+from stages.tools.render.config import WITH_SOUND
+from stages.tools.render.drawing import CUTOUT
+from stages.tools.render.writing.overlays import ENCODERS
 from stages.tools.segment.frame_source import find_frame_source, image_names
 from stages.tools.segment.online.stream import MakeSegmenter, StreamOutputs, StreamRun
 from stages.tools.segment.request import JSON, SegmentRequest, SegmentResult, check_sentences
@@ -127,11 +131,16 @@ def _receipt(config: PropagateConfig, live: StreamRun, masks: Path) -> Receipt:
 
 def _check_suffixes(request: SegmentRequest) -> None:
     """Raise ConfigError for a format that cannot be written frame by frame."""
-    if request.rendering.format != "mp4":
+    rendering = request.rendering
+    if rendering.file_format not in WITH_SOUND:
         raise ConfigError(
-            f"{request.out.name!r} cannot be written frame by frame; --online writes an .mp4",
+            f"{request.out.name!r} cannot be written frame by frame; --online writes "
+            f"{'a .webm or .mov' if rendering.style == CUTOUT else 'an .mp4'}",
             where="--out",
         )
+    if rendering.keep_audio:
+        raise ConfigError("has no effect with --online", where="--keep-audio")
+    require_encoders([ENCODERS[rendering.file_format]])
     if request.table is not None and request.table.suffix == JSON:
         raise ConfigError(
             f"{request.table.name!r} cannot be written frame by frame; --online writes .csv or "

@@ -29,9 +29,11 @@ from stages.extract_frames.streaming import Stream
 from stages.propagate.online.frame_result import FrameResult
 from stages.propagate.online.segmenter import OnlineSegmenter
 from stages.tools.render.config import RenderConfig
+from stages.tools.render.drawing import CUTOUT
 from stages.tools.render.live_overlay import LiveOverlay
+from stages.tools.render.text import missing_characters
 from stages.tools.render.timestamps import StreamTimes
-from stages.tools.render.writing import write_mp4
+from stages.tools.render.writing.videos import odd_size_note, write_mp4, write_transparent
 from stages.tools.segment.online.stream_tables import (
     frame_segments,
     propagation_table,
@@ -55,7 +57,7 @@ class StreamOutputs:
     """Paths of a stream's results.
 
     Attributes:
-        overlay: an mp4.
+        overlay: an mp4; a webm or mov of a cut-out.
         masks: an empty folder for PNGs and their propagation table, if wanted.
         table: a Parquet file of moments and masks, if wanted.
     """
@@ -158,6 +160,8 @@ class StreamRun:
             if first is None:
                 raise self.failure or CorruptInput("contains no frames", where=self._name)
             height, width, _ = first.image.shape
+            if rendering.has_text and (line := missing_characters(self._sentences, font)):
+                progress.warn(line)
             overlay = LiveOverlay(
                 self._sentences, height, width, rendering, note=self._name, font=font
             )
@@ -172,7 +176,10 @@ class StreamRun:
                 saved, ahead = tee(saved)
                 times = _times(ahead, clock)
             drawn = _drawn(saved, overlay)
-            write_mp4(outputs.overlay, drawn, overlay.size, fps, rendering.quality, times)
+            write = write_transparent if rendering.style == CUTOUT else write_mp4
+            if write is write_mp4 and (note := odd_size_note(overlay.size)):
+                self._warn(progress, note)
+            write(outputs.overlay, drawn, overlay.size, fps, rendering.quality, times)
 
     def lines(self) -> Iterator[str]:
         """Sum up each sentence in a line: its moments, and the number of frames with a mask."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from schemas.errors import CorruptInput
-from stages.tools.render.text import ELLIPSIS, Face
+from stages.tools.render.text import ELLIPSIS, Face, missing_characters
 
 WIDTH = 200
 
@@ -61,13 +61,13 @@ def test_no_width_at_all_still_ends(face: Face) -> None:
 )
 def test_latin_with_accents_greek_and_cyrillic_are_drawn_as_they_are(text: str, face: Face) -> None:
     assert face.transliterate(text) == text
-    assert face.missing(text) == 0
+    assert face.missing(text) == ""
 
 
 def test_compatible_forms_are_decomposed_and_other_scripts_counted(face: Face) -> None:
     assert face.transliterate("\uff4b\uff4f") == "ko"  # full width
     assert face.transliterate("牛 why?") == "? why?"
-    assert face.missing("牛が why?") == 2
+    assert face.missing("牛が why?") == "牛が"
 
 
 def test_a_file_that_is_not_a_font_is_named(tmp_path: Path) -> None:
@@ -81,3 +81,16 @@ def test_a_pipe_instead_of_a_font_does_not_block(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "font.ttf")
     with pytest.raises(CorruptInput, match=r"font\.ttf: is a pipe"):
         Face(16, tmp_path / "font.ttf")
+
+
+def test_scripts_without_glyphs_are_named_with_the_way_out() -> None:
+    line = missing_characters(["the dog", "跳ぶ牛", "الكلب الذي يقفز", "الكلب"], None)
+    assert line == (
+        "the default font lacks 21 characters of the sentences (Chinese characters, Hiragana, "
+        "Arabic), drawn as ?; name a font that has them with --font"
+    )
+    assert missing_characters(["the dog", "σκύλος", "собака", "Žluťoučký kůň"], None) is None
+    assert missing_characters(["\U0001f436"], None) == (
+        "the default font lacks 1 character of the sentences, drawn as ?; name a font that has "
+        "them with --font"
+    )

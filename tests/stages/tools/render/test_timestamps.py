@@ -16,7 +16,8 @@ from stages.core.media.ffmpeg import ffmpeg_binary
 from stages.core.media.timed_video import end_time
 from stages.extract_frames.log import Log
 from stages.tools.render.timestamps import FrameTimes, StreamTimes
-from stages.tools.render.writing import write_gif, write_mp4
+from stages.tools.render.writing.gifs import write_gif
+from stages.tools.render.writing.videos import write_mp4
 
 UNEVEN = (0.0, 0.04, 0.08, 1.5, 1.533, 3.25, 7.0, 7.017, 12.4, 13.1)
 SIZE = (48, 64)
@@ -47,7 +48,7 @@ def test_an_mp4_shows_each_frame_at_its_time(tmp_path: Path) -> None:
 
 
 def test_a_gif_shows_each_frame_at_its_time_as_far_as_it_can(tmp_path: Path) -> None:
-    write_gif(tmp_path / "a.gif", frames(len(UNEVEN)), 6.0, (*UNEVEN, end_time(UNEVEN)))
+    write_gif(tmp_path / "a.gif", frames(len(UNEVEN)), (*UNEVEN, end_time(UNEVEN)))
     shown = []
     with Image.open(tmp_path / "a.gif") as image:
         for number in range(image.n_frames):

@@ -1,4 +1,8 @@
-"""Masks blended over a frame: translucent fill, opaque outline, dark rim around it."""
+"""Masks blended over a frame: translucent fill, opaque outline, dark rim around it.
+
+Where masks overlap, the fill is striped in the colours of all of them; the outlines lie above every
+fill, in the order of the layers.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +23,9 @@ _STRIPE_STRONG, _STRIPE_WEAK = 1.5, 0.3
 _KEPT_COLOUR, _KEPT_LIGHT = 0.55, 0.85
 _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 _HALF = 127
+
+Pixels = Sequence[np.ndarray]
+"""Rows and columns of pixels, in shapes that broadcast."""
 
 
 @dataclass(frozen=True)
@@ -56,11 +63,12 @@ def fade(pixels: np.ndarray) -> np.ndarray:
 def blend_layers(
     image: np.ndarray, layers: Sequence[MaskLayer], opacity: float, *, dim: bool = False
 ) -> np.ndarray:
-    """Blend layers over `image` (H, W, 3) uint8; colours mix where they overlap. A copy.
+    """Blend layers over `image` (H, W, 3) uint8; a copy.
 
     Args:
         opacity: of the fill, from 0 to 1; outlines are always opaque.
-        dim: fade the whole image, not only what lies below the layers.
+        dim: fade the whole image, not only what lies below the layers, and darken the rim around
+            all of them together, not around each.
     """
     line = line_width(image.shape[0], image.shape[1])
     covered = np.zeros(image.shape[:2], dtype=bool)
@@ -69,10 +77,18 @@ def blend_layers(
     painted = _rounded(fade(image)) if dim and opacity else image.copy()
     if opacity and covered.any():
         _fill(painted, image, covered, layers, opacity)
-    rim = dilate(covered, line) & ~covered
+    rim = _rim(covered, line)
+    if not dim:
+        for layer in layers:
+            rim |= _rim(layer.mask, line)
     painted[rim] = _rounded(painted[rim] * np.float32(1 - _RIM_DARKNESS))
     _outline(painted, layers, line)
     return painted
+
+
+def _rim(mask: np.ndarray, line: int) -> np.ndarray:
+    """Pixels right outside a mask (H, W)."""
+    return dilate(mask, line) & ~mask
 
 
 def _rounded(values: np.ndarray) -> np.ndarray:
@@ -81,7 +97,8 @@ def _rounded(values: np.ndarray) -> np.ndarray:
 
 def _outline(painted: np.ndarray, layers: Sequence[MaskLayer], line: int) -> None:
     """Outline the layers in `painted` (H, W, 3), in place; equal outlines share their pixels."""
-    bands = _bands(painted.shape[:2], line) % max(1, len(layers))
+    height, width = painted.shape[:2]
+    bands = _bands(np.ogrid[:height, :width], line) % max(1, len(layers))
     outlines = [layer.mask & dilate(~layer.mask, line) for layer in layers]
     for layer, outline in zip(layers, outlines, strict=True):
         painted[outline] = layer.outline or layer.colour
@@ -99,29 +116,32 @@ def _fill(
     """Mix the layers' colours with `image` into `painted`, both (H, W, 3), where `covered`."""
     line = line_width(*covered.shape)
     pixels = np.nonzero(covered)  # rows and columns, (N,) each
-    total = np.zeros((len(pixels[0]), 3), dtype=np.float32)
-    weight = np.zeros((len(pixels[0]), 1), dtype=np.float32)
-    count = np.zeros((len(pixels[0]), 1), dtype=np.float32)
-    for layer in layers:
-        here = layer.mask[pixels][:, None]
-        strength = here * (_stripes(pixels, line) if layer.hatched else np.float32(1))
-        total += strength * np.array(layer.colour, dtype=np.float32)
-        weight += strength
-        count += here
-    alpha = np.minimum(opacity * weight / count, 1)
-    painted[pixels] = _rounded(fade(image[pixels]) * (1 - alpha) + total / weight * alpha)
+    colour = np.empty((len(pixels[0]), 3), dtype=np.float32)
+    strength = np.ones((len(pixels[0]), 1), dtype=np.float32)
+    inside = [layer.mask[pixels] for layer in layers]  # (N,) each
+    count = np.sum(inside, axis=0)
+    # Where layers overlap, each has its turn in one diagonal band after another.
+    turn = _bands(pixels, line) % count
+    before = np.zeros_like(count)
+    for layer, here in zip(layers, inside, strict=True):
+        chosen = here & (before == turn)
+        before += here
+        colour[chosen] = layer.colour
+        if layer.hatched:
+            strength[chosen] = _stripes(pixels, line)[chosen]
+    alpha = np.minimum(np.float32(opacity) * strength, 1)
+    painted[pixels] = _rounded(fade(image[pixels]) * (1 - alpha) + colour * alpha)
 
 
-def _stripes(pixels: tuple[np.ndarray, ...], line: int) -> np.ndarray:
-    """Strength of diagonal stripes at N pixels given by row and column, float32 (N, 1)."""
-    strong = ((pixels[0] + pixels[1]) // (_STRIPE_LINES * line)) % 2 == 0
+def _stripes(pixels: Pixels, line: int) -> np.ndarray:
+    """Strength of diagonal stripes at N pixels, float32 (N, 1)."""
+    strong = _bands(pixels, line) % 2 == 0
     return np.where(strong, _STRIPE_STRONG, _STRIPE_WEAK).astype(np.float32)[:, None]
 
 
-def _bands(shape: tuple[int, ...], line: int) -> np.ndarray:
-    """Number of the diagonal band of each pixel, int (H, W)."""
-    rows, columns = np.indices(shape, sparse=True)
-    return (rows + columns) // (_STRIPE_LINES * line)
+def _bands(pixels: Pixels, line: int) -> np.ndarray:
+    """Number of the diagonal band of each pixel, int."""
+    return (pixels[0] + pixels[1]) // (_STRIPE_LINES * line)
 
 
 def line_width(height: int, width: int) -> int:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import groupby
+
 import numpy as np
 import pytest
 
 from stages.core.media.palette import AGREEMENT, EXTRA, MISSED, OUTLINE
-from stages.tools.render.mask_layers import (
+from stages.tools.render.painting.mask_layers import (
     MaskLayer,
     blend_layers,
     comparison_layers,
@@ -73,9 +75,26 @@ def test_dim_fades_everything_without_any_mask() -> None:
     assert dimmed[0, 0, 1] > 0
 
 
-def test_overlapping_layers_mix() -> None:
-    red, blue = MaskLayer(box(10, 40), (200, 0, 0)), MaskLayer(box(10, 40), (0, 0, 100))
-    assert tuple(blend_layers(ground(), [red, blue], 1.0)[25, 30]) == (100, 0, 50)
+def test_an_overlap_is_striped_in_the_colours_of_all_its_layers() -> None:
+    colours = [(200, 0, 0), (0, 0, 200), (0, 200, 0)]
+    layers = [MaskLayer(box(10, 40), colour) for colour in colours]
+    along = blend_layers(ground(), layers, 1.0)[25, 14:36]
+    runs = [tuple(colour) for colour, _ in groupby(map(tuple, along.tolist()))]
+    assert set(runs) == set(colours)
+    assert all(runs.count(colour) >= 2 for colour in colours[:2])
+    pair = blend_layers(
+        ground(), [MaskLayer(box(10, 40), EXTRA), MaskLayer(box(30, 50), AGREEMENT)], 1.0
+    )
+    assert tuple(pair[20, 20]) == EXTRA  # alone
+    assert {tuple(pixel) for pixel in pair[32:38, 20]} == {EXTRA, AGREEMENT}
+
+
+def test_outlines_lie_above_every_fill() -> None:
+    large, small = MaskLayer(box(5, 45), EXTRA), MaskLayer(box(15, 35), AGREEMENT)
+    for layers in ([large, small], [small, large]):
+        painted = blend_layers(ground(), layers, 1.0)
+        assert (painted[15, 12:48] == AGREEMENT).all()
+        assert (painted[5, 10:50] == EXTRA).all()
 
 
 def test_equal_outlines_show_both_colours() -> None:

@@ -1,0 +1,1 @@
+"""Frames painted with masks, labels and transparency."""

@@ -1,0 +1,188 @@
+"""Labels on objects, placed where the mask is thickest or beside it, always inside the frame."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw
+from scipy.ndimage import distance_transform_edt
+
+from stages.core.media.palette import BACKGROUND, TEXT, Colour
+from stages.tools.render.text import Face
+
+_PIXELS_PER_POINT = 26
+_SMALLEST_FACE, _LARGEST_FACE = 11, 36
+_LARGEST_SHARE = 0.4
+"""Of the frame's width, for a label's text."""
+_WORKING_SIDE = 96
+"""Masks are thinned out to this side before distances are computed; the place is as good."""
+_COVERED, _STILL_COVERED = 0.2, 0.4
+"""Share of the object's area that a label may hide; one that lies on the object stays longer."""
+_OWN_SHARE = 0.15
+"""Of an object's area, which no other mask covers: its label lies on this part."""
+_THINNEST_BORDER = 2
+_DEEPEST = 0.95
+"""Places that are so deep, compared with the deepest, are as good: the most central is taken."""
+_KEPT_DEPTH = 0.7
+"""A label keeps its place on the object while it is that deep, compared with the deepest."""
+_SHIFTS = (0, -1, 1, -2, 2)
+"""Of a label on its object that another label stands in the way of, in its own heights."""
+
+Box = tuple[int, int, int, int]
+"""Left, top, right and bottom edge in pixels, half-open."""
+
+
+@dataclass(frozen=True)
+class Label:
+    """Text on an object, in a frame of the object's colour."""
+
+    text: str
+    colour: Colour
+
+
+@dataclass
+class _Place:
+    """A label's place on its object: a share of its bounding box, and whether it lies on it."""
+
+    x: float = 0.5
+    y: float = 0.5
+    inside: bool = False
+
+
+class LabelPainter:
+    """Draws the labels of one video's objects; a label moves with its object, without jumps.
+
+    Args:
+        labels: one per mask.
+        height, width: of the frames, in pixels.
+        font: see :class:`stages.tools.render.text.Face`.
+    """
+
+    def __init__(self, labels: Sequence[Label], height: int, width: int, font: Path | None = None):
+        self._frame = height, width
+        size = min(max(min(height, width) // _PIXELS_PER_POINT, _SMALLEST_FACE), _LARGEST_FACE)
+        self._face = Face(size, font)
+        self._chips = [self._chip(label) for label in labels]
+        self._places: list[_Place | None] = [None] * len(labels)
+
+    def draw(
+        self, image: np.ndarray, masks: Sequence[np.ndarray], taken: Sequence[Box] = ()
+    ) -> np.ndarray:
+        """Draw a label for every mask with a pixel; a copy.
+
+        A frame that is smaller than a label gets none.
+
+        Args:
+            image: uint8 (H, W, 3).
+            masks: bool (H, W), one per label.
+            taken: boxes that no label may cover, as far as there is room.
+        """
+        canvas = Image.fromarray(image)
+        boxes = list(taken)
+        count = np.sum(masks, axis=0, dtype=np.uint8)
+        for number, (chip, mask) in enumerate(zip(self._chips, masks, strict=True)):
+            if chip.width > canvas.width or chip.height > canvas.height or not mask.any():
+                self._places[number] = None
+                continue
+            own = mask & (count == 1)
+            where = own if own.sum() >= _OWN_SHARE * mask.sum() else mask
+            box = self._box(number, mask, where, (chip.width, chip.height), boxes)
+            boxes.append(box)
+            canvas.paste(chip, box[:2], chip)
+        return np.asarray(canvas)
+
+    def _chip(self, label: Label) -> Image.Image:
+        """The label as an image with transparent corners."""
+        face, pad = self._face, self._face.size // 2
+        border = max(_THINNEST_BORDER, face.size // 8)
+        text = face.shorten(label.text, round(self._frame[1] * _LARGEST_SHARE))
+        size = face.width(text) + 2 * pad, face.cap_height + 2 * pad
+        chip = Image.new("RGBA", size)
+        draw = ImageDraw.Draw(chip)
+        box = 0, 0, size[0] - 1, size[1] - 1
+        draw.rounded_rectangle(box, pad // 2, BACKGROUND, label.colour, border)
+        draw.text((pad, pad - face.cap_top), text, TEXT, face.font)
+        return chip
+
+    def _box(
+        self,
+        number: int,
+        mask: np.ndarray,
+        where: np.ndarray,
+        size: tuple[int, int],
+        taken: Sequence[Box],
+    ) -> Box:
+        """Choose a place for a label of `size` (width, height).
+
+        Args:
+            where: part of the mask that the label should lie on, bool (H, W).
+        """
+        rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+        extent = (columns[0], rows[0], columns[-1] + 1, rows[-1] + 1)
+        left, top, right, bottom = map(int, extent)
+        place = _placed(where[top:bottom, left:right], self._places[number])
+        limit = _STILL_COVERED if place.inside else _COVERED
+        place.inside = size[0] * size[1] <= limit * int(np.count_nonzero(mask))
+        self._places[number] = place
+        x = left + place.x * (right - left) - size[0] / 2
+        y = top + place.y * (bottom - top) - size[1] / 2
+        gap = self._face.size // 3
+        beside: list[float] = [top - gap - size[1], bottom + gap]
+        heights = [z for z in beside if 0 <= z <= self._frame[0] - size[1]]
+        if place.inside:
+            shifted = (y + way * (size[1] + gap) for way in _SHIFTS)
+            heights = [z for z in shifted if top <= z <= bottom - size[1]] + heights
+        heights.append(y)
+        candidates = [_inside(x, y, size, self._frame) for y in heights]
+        return _first_free(candidates, size, self._frame, taken)
+
+
+def _placed(mask: np.ndarray, before: _Place | None) -> _Place:
+    """The deepest place of a mask (h, w), as shares of its sides; or the one before."""
+    height, width = mask.shape
+    step = -(-max(height, width) // _WORKING_SIDE)
+    thinned = np.pad(mask[step // 2 :: step, step // 2 :: step], 1)
+    depth = distance_transform_edt(thinned)[1:-1, 1:-1]
+    if not depth.size or not depth.any():  # too thin for any sample
+        return _Place(inside=before is not None and before.inside)
+    if before is not None:
+        row = min(int(before.y * depth.shape[0]), depth.shape[0] - 1)
+        column = min(int(before.x * depth.shape[1]), depth.shape[1] - 1)
+        if depth[row, column] >= _KEPT_DEPTH * depth.max():
+            return before
+    rows, columns = np.nonzero(depth >= _DEEPEST * depth.max())
+    x, y = (columns + 0.5) / depth.shape[1], (rows + 0.5) / depth.shape[0]
+    middle = np.argmin((x - 0.5) ** 2 + (y - 0.5) ** 2)
+    return _Place(float(x[middle]), float(y[middle]), inside=before is not None and before.inside)
+
+
+def _inside(x: float, y: float, size: tuple[int, int], frame: tuple[int, int]) -> Box:
+    """A box of `size` (width, height) as near to (x, y) as a frame of (height, width) allows."""
+    left = min(max(round(x), 0), frame[1] - size[0])
+    top = min(max(round(y), 0), frame[0] - size[1])
+    return left, top, left + size[0], top + size[1]
+
+
+def _first_free(
+    candidates: Sequence[Box], size: tuple[int, int], frame: tuple[int, int], taken: Sequence[Box]
+) -> Box:
+    """The first candidate that meets no other box, else a free place near it."""
+    for box in [*candidates, *_shifted(candidates[0], size, frame)]:
+        if not any(_meet(box, other) for other in taken):
+            return box
+    return candidates[0]
+
+
+def _shifted(box: Box, size: tuple[int, int], frame: tuple[int, int]) -> Iterator[Box]:
+    """Places of a box further and further down, up, right and left."""
+    step = max(1, size[1] // 2)
+    for far in range(step, max(frame), step):
+        for x, y in ((0, far), (0, -far), (far, 0), (-far, 0)):
+            yield _inside(box[0] + x, box[1] + y, size, frame)
+
+
+def _meet(one: Box, two: Box) -> bool:
+    return one[0] < two[2] and two[0] < one[2] and one[1] < two[3] and two[1] < one[3]

@@ -1,0 +1,1 @@
+"""Files that overlays are written to."""
