@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from schemas.vocabulary import EMPTY, LANGUAGE, PROPAGATED
+from schemas.vocabulary import BEST_FRAME, EMPTY, LANGUAGE, PROPAGATED
 from stages.core.model.object_tracks.guided import confident_frames
 from stages.propagate.config import PropagateConfig
 
@@ -32,7 +32,8 @@ class Route:
         """The word of each frame, as the propagation table has it."""
         if self.empty:
             return [EMPTY] * len(self.guided)
-        return [LANGUAGE if guided else PROPAGATED for guided in self.guided]
+        word = BEST_FRAME if self.source == BEST_FRAME else LANGUAGE
+        return [word if guided else PROPAGATED for guided in self.guided]
 
 
 def relevant_frames(relevance: np.ndarray, config: PropagateConfig) -> np.ndarray:
@@ -64,7 +65,7 @@ def predicted_route(
     if guided.any():
         return Route(guided, "predicted")
     guided[int(relevance.argmax())] = True
-    return Route(guided, "best frame")
+    return Route(guided, BEST_FRAME)
 
 
 def choose_route(

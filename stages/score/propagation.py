@@ -11,7 +11,7 @@ import numpy as np
 from schemas.layouts import PROPAGATION_TABLE
 from schemas.parquet import read_table
 from schemas.tables import PROPAGATION
-from schemas.vocabulary import LANGUAGE
+from schemas.vocabulary import GUIDED
 from stages.score.cases import ScoringFault, VideoCases
 from stages.score.temporal import (
     TemporalPrediction,
@@ -32,7 +32,7 @@ def temporal_of(
 ) -> tuple[dict[Key, TemporalScores], list[ScoringFault]]:
     """Compute the temporal scores of the cases with annotated moments; none without a table.
 
-    A frame is predicted as relevant if it took the route of the language.
+    A frame is predicted as relevant if it took the language path.
     """
     path = preds / PROPAGATION_TABLE
     wanted = [(video, c) for video in videos for c in video.cases if c.spans is not None]
@@ -57,7 +57,7 @@ def _read(path: Path) -> dict[Key, tuple[np.ndarray, np.ndarray, np.ndarray]]:
     table = read_table(path, PROPAGATION, columns=names)
     table = table.sort_by([(name, "ascending") for name in names[:3]])
     frames = table.column("frame").to_numpy()
-    relevant = np.array(table.column("route").to_pylist()) == LANGUAGE
+    relevant = np.isin(np.array(table.column("route").to_pylist()), GUIDED)
     relevance = table.column("relevance").fill_null(-np.inf).to_numpy().astype(float)
     keys = list(zip(*(table.column(name).to_pylist() for name in names[:2]), strict=True))
     starts = [i for i in range(len(keys)) if not i or keys[i] != keys[i - 1]]

@@ -13,6 +13,7 @@ import torch
 
 from schemas.parquet import concatenate
 from schemas.tables import PROPAGATION
+from schemas.vocabulary import BEST_FRAME, PREDICTED
 from stages.core.index.index import track_name
 from stages.core.index.mask_writer import MaskWriter
 from stages.core.media.spans import spans_of
@@ -165,7 +166,8 @@ class TrackRunner(OfflineRunner):
         least = 0.0 if route.source == ANNOTATED else self.config.vote_threshold
         numbers = chosen_tracks(votes, least=least, share=self.config.vote_share)
         spans = spans_of(route.guided)
-        return [Chosen(number, float(votes[number]), spans) for number in numbers]
+        source = BEST_FRAME if route.source == BEST_FRAME else PREDICTED
+        return [Chosen(number, float(votes[number]), spans, source) for number in numbers]
 
     def _by_head(
         self,

@@ -10,15 +10,13 @@ import pyarrow as pa
 
 from schemas.parquet import rows_of
 from schemas.tables import MOMENTS, OBJECTS
+from schemas.vocabulary import PREDICTED
 from stages.core.index.index import Expression
 from stages.core.index.mask_writer import MaskWriter
 from stages.core.media.mask_bits import count_pixels, empty_bits
 from stages.core.media.spans import Span
 from stages.core.model.object_tracks.records import ObjectTracks
 from stages.propagate.jobs import Job
-
-SOURCE = "predicted"
-"""Of the moments, in their table."""
 
 
 @dataclass(frozen=True)
@@ -29,11 +27,13 @@ class Chosen:
         number: of the track in its video, from 0.
         score: by which it was chosen.
         moments: frames in which the sentence is true of it.
+        source: of these, in the moments table.
     """
 
     number: int
     score: float
     moments: Sequence[Span] = ()
+    source: str = PREDICTED
 
 
 def write_chosen(
@@ -93,7 +93,7 @@ def _moments(expression: Expression, tracks: ObjectTracks, chosen: Sequence[Chos
             "anno_id": tracks.names[own.number],
             "start_frame": start,
             "end_frame": end,
-            "source": SOURCE,
+            "source": own.source,
             "score": own.score,
         }
         for own in chosen

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from stages.score.cases import Case, VideoCases
+from stages.score.report.remarks import Key, remark
 
 STRIP = 5
 """Frames of an expression in a row of the table."""
@@ -23,7 +24,7 @@ class Shown:
     Attributes:
         number: position of the video in the run.
         place: position of the case in its video.
-        row: of the scores table, with the sentence as `text`.
+        row: of the scores table, with the sentence as `text` and a `remark`.
         frames: its rows of the frames table.
     """
 
@@ -78,14 +79,22 @@ def spread(rows: int, wanted: int | None) -> list[int]:
 
 
 def list_shown(
-    videos: Sequence[VideoCases], rows: Sequence[Mapping[str, Any]], frames: pa.Table
+    videos: Sequence[VideoCases],
+    rows: Sequence[Mapping[str, Any]],
+    frames: pa.Table,
+    unpredicted: frozenset[Key] = frozenset(),
 ) -> list[Shown]:
-    """List all expressions of a run, in the order of its tables."""
+    """List all expressions of a run, in the order of its tables.
+
+    Args:
+        unpredicted: see :func:`read_unpredicted`.
+    """
     found: list[Shown] = []
     start = 0
     for number, video in enumerate(videos):
         for place, case in enumerate(video.cases):
-            row = {**rows[len(found)], "text": case.text}
+            row = rows[len(found)]
+            row = {**row, "text": case.text, "remark": remark(row, unpredicted)}
             part = frames.slice(start, len(case.frames))
             found.append(Shown(number, place, video, row, part))
             start += len(case.frames)

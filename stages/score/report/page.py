@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from schemas.vocabulary import BEST_FRAME
 from schemas.wording import amount
 from stages.core.engine.runtime import Runtime
 from stages.core.media.spans import spans_of
@@ -22,12 +23,14 @@ from stages.score.report.assets import SCRIPT, STYLE
 from stages.score.report.choice import Shown, list_shown, mistaken, worst_and_best
 from stages.score.report.drawing import Drawn, draw_all
 from stages.score.report.plots import over_time, sparkline
+from stages.score.report.remarks import read_unpredicted
 
 _PERCENT = 100
 _COLUMNS = (
     Column("video_id", "video", "text"),
     Column("expression_id", "id", "text"),
     Column("text", "sentence", "text"),
+    Column("remark", "remark", "text"),
     Column("JF", "J&F", "share"),
     Column("J", "J", "share"),
     Column("F", "F", "share"),
@@ -39,6 +42,7 @@ _COLUMNS = (
     Column("frames", "frames", "number"),
     Column("fault_frames", "faults", "number"),
 )
+_REMARKS = {BEST_FRAME: f"no moment predicted, {BEST_FRAME} instead"}
 _ALWAYS = {"video_id", "expression_id", "JF", "J", "F", "frames"}
 _KEYS = " ".join(
     f'<span class="legend"><span class="key {word}"></span>{word}</span>'
@@ -62,7 +66,7 @@ def report_page(
         config: its numbers of images.
         runtime: its workers draw the images.
     """
-    shown = list_shown(videos, scores.to_pylist(), frames)
+    shown = list_shown(videos, scores.to_pylist(), frames, read_unpredicted(inputs.preds))
     worst, best = worst_and_best(shown, config.pictures)
     without = mistaken(shown)
     galleries = [
@@ -183,6 +187,7 @@ def _card(item: Shown, drawn: Drawn) -> str:
         f"frame {item.video.frame_names[frame]}; J&F {_share(row['JF'])}, J {_share(row['J'])}, "
         f"F {_share(row['F'])}"
     )
+    figures += f"; {_REMARKS.get(row['remark'], row['remark'])}" if row["remark"] else ""
     return (
         f'<figure class="case">{picture}{spark}{words}<div class="figures">'
         f"{html_text(name)}<br>{html_text(figures)}</div></figure>"

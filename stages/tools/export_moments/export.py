@@ -8,7 +8,7 @@ from pathlib import Path
 from schemas.errors import ConfigError, system_errors
 from schemas.parquet import read_table
 from schemas.tables import MOMENTS
-from schemas.vocabulary import UNION
+from schemas.vocabulary import BEST_FRAME, UNION
 from stages.core.datasets.moment_rows import MomentRow, moment_rows
 from stages.core.engine.outputs import output_files
 from stages.core.index.index import Index
@@ -55,6 +55,7 @@ def export_moments(
         moment_format(name).write(target, rows, _context(index, fps), files.add)
     return {
         "moments": len(rows),
+        f"{BEST_FRAME}s": sum(row.source == BEST_FRAME for row in rows),
         "videos": len({row.video_id for row in rows}),
         "expressions": len({row.key for row in rows}),
     }
@@ -89,8 +90,10 @@ def _union(rows: Iterable[MomentRow]) -> list[MomentRow]:
         for row in sorted(moments, key=lambda moment: moment.start_frame):
             if merged and row.start_frame <= merged[-1].end_frame:
                 end = max(merged[-1].end_frame, row.end_frame)
-                merged[-1] = merged[-1]._replace(end_frame=end)
+                source = merged[-1].source if row.source == BEST_FRAME else UNION
+                merged[-1] = merged[-1]._replace(end_frame=end, source=source)
             else:
-                merged.append(MomentRow(*key, None, *row.span, UNION))
+                source = BEST_FRAME if row.source == BEST_FRAME else UNION
+                merged.append(MomentRow(*key, None, *row.span, source))
         found += merged
     return found

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
+from schemas.vocabulary import BEST_FRAME
 from stages.core.media.palette import (
     AGREEMENT,
     BACKGROUND,
@@ -150,9 +151,15 @@ class Overlay:
 
 
 def _caption(expression: PredictedExpression, *, numbered: bool = False) -> str:
-    """The sentence; with its number if that stands beside its bar, and if nothing was found."""
+    """The sentence; with its number if that stands beside its bar, and if nothing was found or no
+    moment was predicted."""
     number = f"{expression.expression_id}: " if numbered else ""
-    return f"{number}{expression.sentence}{' (nothing found)' if expression.found is False else ''}"
+    remark = ""
+    if expression.found is False:
+        remark = " (nothing found)"
+    elif not expression.predicted:
+        remark = f" (no moment predicted, {BEST_FRAME} instead)"
+    return f"{number}{expression.sentence}{remark}"
 
 
 def _curves(
@@ -251,7 +258,8 @@ def _truth_timelines(expression: PredictedExpression) -> tuple[Timeline, ...]:
             colours = tuple(
                 map(_comparison_colour, expression.routed.tolist(), expression.annotated.tolist())
             )
-        timelines.append(Timeline("routed", colours, hatched=MISSED))
+        label = "routed" if expression.predicted else BEST_FRAME
+        timelines.append(Timeline(label, colours, hatched=MISSED))
     return tuple(timelines)
 
 
@@ -274,9 +282,9 @@ def _sentence_timelines(
         if moments is not None:
             colours = _coloured(moments, caption.colour)
             kind = "visible" if expression.prompted else "moment"
-            timelines.append(
-                Timeline(f"{kind} {expression.expression_id}", colours, caption.colour)
-            )
+            name = expression.expression_id  # before the words: "best frame 0" would be that frame
+            label = f"{kind} {name}" if expression.predicted else f"{name}: {BEST_FRAME}"
+            timelines.append(Timeline(label, colours, caption.colour))
     return tuple(timelines)
 
 

@@ -20,7 +20,7 @@ from schemas.layouts import (
 )
 from schemas.parquet import open_parquet, read_table
 from schemas.tables import MASKS, PROPAGATION
-from schemas.vocabulary import LANGUAGE, PROMPTED
+from schemas.vocabulary import BEST_FRAME, GUIDED, PROMPTED
 from schemas.wording import listing, suggestion
 from stages.core.index.index import Expression, Index, Video
 from stages.core.index.prediction_folder import frames_of_video, predicted_expressions
@@ -41,6 +41,7 @@ class PredictedExpression:
             not known; None where none is recorded.
         prompted: it is an object that was prompted by hand; `routed` are the frames in which it
             is visible.
+        predicted: else `routed` is the best frame, because no moment was predicted.
         found: whether a mask of it has a pixel; None where that is not recorded.
         anno_ids: its referents' tracks in the masks table.
     """
@@ -52,6 +53,7 @@ class PredictedExpression:
     routed: np.ndarray | None = None
     relevance: np.ndarray | None = None
     prompted: bool = False
+    predicted: bool = True
     found: bool | None = None
     anno_ids: tuple[str, ...] = ()
 
@@ -171,6 +173,7 @@ def _indexed_expression(
         routed=routes.routed(*expression.key, index.videos[expression.video_id].num_frames),
         relevance=routes.relevance(*expression.key, index.videos[expression.video_id].num_frames),
         prompted=routes.prompted(*expression.key),
+        predicted=routes.predicted(*expression.key),
         found=routes.found(*expression.key),
         anno_ids=expression.anno_ids,
     )
@@ -214,6 +217,7 @@ def _from_folder(root: Path, present: dict[str, list[str]], routes: _Routes) -> 
                 masks=routes.preds / video_id / name,
                 routed=routes.routed(video_id, name, len(frames)),
                 relevance=routes.relevance(video_id, name, len(frames)),
+                predicted=routes.predicted(video_id, name),
                 found=routes.found(video_id, name),
             )
             for name in names
@@ -235,6 +239,7 @@ class _Routes:
         self._frames: dict[tuple[str, str], list[int]] = {}
         self._known: set[tuple[str, str]] = set()
         self._prompted: set[tuple[str, str]] = set()
+        self._unpredicted: set[tuple[str, str]] = set()
         self._relevance: dict[tuple[str, str], list[tuple[int, float]]] = {}
         self._found: set[tuple[str, str]] = set()
         if not os.path.lexists(path):
@@ -244,7 +249,8 @@ class _Routes:
         self._known = _distinct_pairs(table)
         prompted = pc.equal(table["route"], PROMPTED)
         self._prompted = _distinct_pairs(table.filter(prompted))
-        self._add(table.filter(pc.equal(table["route"], LANGUAGE)))
+        self._unpredicted = _distinct_pairs(table.filter(pc.equal(table["route"], BEST_FRAME)))
+        self._add(table.filter(pc.is_in(table["route"], pa.array(GUIDED))))
         seen = table.filter(pc.greater(table["mask_area"], 0))
         self._found = _distinct_pairs(seen)
         if self._prompted:
@@ -263,6 +269,10 @@ class _Routes:
     def prompted(self, video_id: str, expression_id: str) -> bool:
         """Whether an expression is an object that was prompted by hand."""
         return (video_id, expression_id) in self._prompted
+
+    def predicted(self, video_id: str, expression_id: str) -> bool:
+        """Whether no frame of an expression stands in for a moment."""
+        return (video_id, expression_id) not in self._unpredicted
 
     def found(self, video_id: str, expression_id: str) -> bool | None:
         """Whether a mask of an expression has a pixel; None where that is not recorded."""

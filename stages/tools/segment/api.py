@@ -65,6 +65,7 @@ class SegmentedSentence:
         relevance: float32 (T,), the score of each frame for the sentence; NaN where there is none.
         objects: its objects, the best first; empty with a checkpoint, which does not tell them
             apart.
+        best_frame: the frame that stands in for a moment, where none was predicted.
     """
 
     sentence: str
@@ -72,6 +73,7 @@ class SegmentedSentence:
     moments: tuple[Span, ...]
     relevance: np.ndarray
     objects: tuple[SegmentedObject, ...]
+    best_frame: int | None = None
 
 
 @dataclass(frozen=True)
@@ -214,7 +216,12 @@ def _sentence(video: Video, result: SentenceResult, artifacts: Artifacts) -> Seg
         )
     relevance = [np.nan if value is None else value for value in result.relevance]
     return SegmentedSentence(
-        expression.text, masks, result.moments, np.array(relevance, np.float32), objects
+        expression.text,
+        masks,
+        result.moments,
+        np.array(relevance, np.float32),
+        objects,
+        result.best_frame,
     )
 
 

@@ -19,6 +19,7 @@ const LEGEND_OF_PREDICTIONS = {
   extra: "extra",
   language: "route: language",
   propagated: "propagated",
+  best: "best frame",
   empty: "empty",
 };
 

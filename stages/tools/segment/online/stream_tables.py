@@ -11,7 +11,6 @@ import pyarrow as pa
 from schemas.errors import system_errors
 from schemas.parquet import TableWriter
 from schemas.tables import PROPAGATION
-from schemas.vocabulary import LANGUAGE
 from stages.propagate.online.frame_result import FrameResult
 from stages.tools.segment.outputs.results import probability
 from stages.tools.segment.outputs.segments import SegmentRows, segments_writer
@@ -80,7 +79,7 @@ def frame_segments(
         [result.frame] * count,
         [name] * count,
         [seconds] * count,
-        [route == LANGUAGE for route in result.routes],
+        result.routes,
         result.relevance,
         [probability(float(score)) for score in result.scores],
         result.masks,

@@ -15,13 +15,14 @@ from schemas.layouts import PROPAGATION_TABLE
 from schemas.parquet import read_table
 from schemas.printable import printable
 from schemas.tables import PROPAGATION
-from schemas.vocabulary import LANGUAGE, PROMPTED
+from schemas.vocabulary import BEST_FRAME, GUIDED, PROMPTED
 from schemas.wording import amount
 from stages.core.index.index import Expression, Index, Video
 from stages.core.media.spans import Span, spans_of
 from stages.core.media.timed_video import end_time
 
 Seconds = tuple[float, float]
+NO_MOMENT = "no moment predicted"
 _LARGEST_LOGIT = 500.0
 """Beyond it the probability is 0 or 1 in any case, and the exponential overflows."""
 
@@ -34,17 +35,30 @@ class SentenceResult:
         expression: the sentence.
         relevance: probability that the sentence is true in a frame, per frame.
         confidence: probability that the object is in a frame, per frame; None without a track.
-        moments: half-open spans of the frames on the language path.
+        routes: how each frame was segmented, one of ``schemas.vocabulary.ROUTES``.
         areas: pixels of the mask, per frame.
-        prompted: it is an object that was prompted by hand, and has no moments.
     """
 
     expression: Expression
     relevance: tuple[float | None, ...]
     confidence: tuple[float | None, ...]
-    moments: tuple[Span, ...]
+    routes: tuple[str, ...]
     areas: tuple[int, ...]
-    prompted: bool = False
+
+    @property
+    def moments(self) -> tuple[Span, ...]:
+        """Half-open spans of the frames on the language path."""
+        return tuple(spans_of([route in GUIDED for route in self.routes]))
+
+    @property
+    def best_frame(self) -> int | None:
+        """The frame that stands in for a moment, where none was predicted."""
+        return self.routes.index(BEST_FRAME) if BEST_FRAME in self.routes else None
+
+    @property
+    def prompted(self) -> bool:
+        """Whether it is an object that was prompted by hand, and has no moments."""
+        return PROMPTED in self.routes
 
     @property
     def visible(self) -> tuple[Span, ...]:
@@ -74,9 +88,8 @@ def _results(expressions: Sequence[Expression], table: pa.Table) -> list[Sentenc
                 expression,
                 tuple(row["relevance"] for row in own),
                 tuple(probability(row["object_score"]) for row in own),
-                tuple(spans_of([row["route"] == LANGUAGE for row in own])),
+                tuple(row["route"] for row in own),
                 tuple(row["mask_area"] for row in own),
-                any(row["route"] == PROMPTED for row in own),
             )
         )
     return results
@@ -113,6 +126,7 @@ def summary_line(
         frames=video.num_frames,
         seconds=seconds,
         objects=objects,
+        predicted=result.best_frame is None,
     )
 
 
@@ -134,6 +148,7 @@ def describe_moments(
     frames: int,
     seconds: Sequence[Seconds],
     objects: int | None = None,
+    predicted: bool = True,
 ) -> str:
     """Sum up a sentence as :func:`summary_line` does.
 
@@ -143,15 +158,18 @@ def describe_moments(
         frames: number of frames of the video.
         seconds: start and end of each moment; empty if they are not known.
         objects: that were found, where they are told apart.
+        predicted: else the moment is the best frame, because no moment was predicted.
     """
     quoted = f'"{printable(sentence)}"'
     if not visible:
         return f"{quoted}: nothing found"
     count = "" if objects is None else amount(objects, "objects")
     if frames == 1:
-        return f"{quoted}: {count or 'found'}"
+        return f"{quoted}: {count or 'found'}{'' if predicted else f' ({NO_MOMENT})'}"
     count = count and f"{count}, "
     when = f"moment {_times(moments, seconds)}, " if moments else ""
+    if not predicted:
+        when = f"{NO_MOMENT}, best {_times(moments, seconds)}, "
     return f"{quoted}: {when}{count}mask in {visible} of {frames} frames"
 
 

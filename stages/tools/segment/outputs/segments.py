@@ -19,10 +19,10 @@ from schemas.directories import write_text_atomic
 from schemas.layouts import OBJECTS_TABLE, mask_path, object_mask_path
 from schemas.parquet import read_table
 from schemas.tables import OBJECTS
+from schemas.vocabulary import GUIDED
 from stages.core.datasets.palette import read_numbers
 from stages.core.index.index import Video
 from stages.core.media.rle import encode
-from stages.core.media.spans import span_mask
 from stages.tools.segment.outputs.results import SentenceResult
 from stages.tools.segment.request import CSV, JSON
 
@@ -36,6 +36,7 @@ SCHEMA = pa.schema(
         "frame": pa.int32(),
         "name": pa.string(),
         "seconds": pa.float64(),
+        "route": pa.string(),
         "in_moment": pa.bool_(),
         "relevance": pa.float32(),
         "confidence": pa.float32(),
@@ -50,8 +51,8 @@ SCHEMA = pa.schema(
     }
 )
 """Columns of the table, a row per sentence, object and frame. `object` is null where a sentence's
-objects are not told apart; the box (half-open) where there is no mask; `counts` is compressed COCO
-RLE, in CSV as text."""
+objects are not told apart; the box (half-open) where there is no mask; `route` is as in the
+propagation table; `counts` is compressed COCO RLE, in CSV as text."""
 
 
 class RowWriter(Protocol):
@@ -68,7 +69,7 @@ class SegmentRows:
     Attributes:
         sentences, objects, frames, names: sentence, object, number and name of the frame of each.
         seconds: time of the frame, None where it is not known.
-        in_moment, relevance: of the frame for the sentence.
+        routes, relevance: of the frame for the sentence; on the language path it is in a moment.
         confidence: of the model that there is an object.
         masks: N of bool (H, W).
     """
@@ -78,7 +79,7 @@ class SegmentRows:
     frames: Sequence[int]
     names: Sequence[str]
     seconds: Sequence[float | None]
-    in_moment: Sequence[bool] | np.ndarray
+    routes: Sequence[str]
     relevance: Sequence[float | None] | np.ndarray
     confidence: Sequence[float | None] | np.ndarray
     masks: Iterable[np.ndarray]
@@ -93,7 +94,8 @@ class SegmentRows:
             "frame": self.frames,
             "name": self.names,
             "seconds": pa.array(self.seconds, pa.float64()),
-            "in_moment": self.in_moment,
+            "route": self.routes,
+            "in_moment": [route in GUIDED for route in self.routes],
             "relevance": self.relevance,
             "confidence": self.confidence,
             **dict(zip(_OF_MASKS, zip(*encoded, strict=True), strict=True)),
@@ -210,7 +212,7 @@ def _write_rows(writer: RowWriter, found: VideoSegments, preds: Path) -> None:
                 range(video.num_frames),
                 video.frame_names,
                 found.seconds,
-                span_mask(result.moments, video.num_frames),
+                result.routes,
                 result.relevance,
                 confidence,
                 masks,
@@ -297,7 +299,9 @@ def _sentence(
     rles = [encode(mask) for mask in _masks(video, result, preds)]
     return {
         "sentence": result.expression.text,
+        "found": any(result.areas),
         "moments": result.moments,
+        "best_frame": result.best_frame,
         "visible": result.visible,
         "relevance": result.relevance,
         "confidence": result.confidence,

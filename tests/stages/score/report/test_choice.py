@@ -81,10 +81,28 @@ def test_rows_belong_to_their_cases() -> None:
         for name in ("v", "w")
     ]
     frames = pa.table({"frame": [n for _ in videos for case in cases for n in case.frames]})
-    found = list_shown(videos, [{"JF": n} for n in range(6)], frames)
+    known = {"video_id": "v", "expression_id": "0", "predicted_frames": 1, "fault_frames": 0}
+    rows = [{"JF": n, **known} for n in range(6)]
+    found = list_shown(videos, rows, frames)
     assert [item.row["text"] for item in found] == [case.text for case in cases] * 2
     assert [item.column("frame").tolist() for item in found] == [[0], [0, 1], [0, 1, 2]] * 2
     assert [(item.number, item.place) for item in found][-1] == (1, 2)
     with pytest.raises(IndexError):
         found[0].video.cases[len(cases)]
     assert Path(found[0].case.folder) == Path()
+
+
+@pytest.mark.parametrize(
+    ("predicted", "faults", "remark"),
+    [(0, 0, "nothing found"), (0, 2, "best frame"), (3, 0, "best frame")],
+)
+def test_a_remark_says_what_is_missing(predicted: int, faults: int, remark: str) -> None:
+    case = Case("v", "0", "a dog", (), (0, 1, 2), "")
+    videos = [VideoCases("v", ("0", "1", "2"), None, (case,), tracks=None)]  # type: ignore[arg-type]
+    key = {"video_id": "v", "expression_id": "0"}
+    row = {**key, "predicted_frames": predicted, "fault_frames": faults}
+    frames = pa.table({"frame": [0, 1, 2]})
+    (shown,) = list_shown(videos, [row], frames, frozenset({("v", "0")}))
+    assert shown.row["remark"] == remark
+    (other,) = list_shown(videos, [row], frames)
+    assert other.row["remark"] == (remark if remark != "best frame" else "")

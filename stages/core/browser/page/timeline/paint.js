@@ -1,6 +1,7 @@
 // Drawing of the timeline: ticks, lanes, strips and curves, in the colours of the page.
 
 import { AGREEMENT, EXTRA, MISSED } from "../player/colours.js";
+import { BEST_FRAME } from "./rows.js";
 import { clamp, normalise } from "./spans.js";
 
 const HATCH = 6;
@@ -163,9 +164,9 @@ export class Painter {
 
   /** Frames with a mask: agreeing with the truth, missed (hatched) or extra. */
   present(row) {
-    if (row.empty) return this.note(row, row.empty);
     if (!row.truth) {
       for (const span of row.spans) this.fillSpan(span, row.top + 3, row.height - 6, AGREEMENT);
+      if (row.empty) this.note(row, row.empty);
       return;
     }
     const kinds = presence(row.spans, row.truth, this.axis.count);
@@ -175,6 +176,7 @@ export class Painter {
       if (kind === "missed") this.hatchSpan([start, end], row.top + 3, row.height - 6, colour);
       else this.fillSpan([start, end], row.top + 3, row.height - 6, colour);
     }
+    if (row.empty) this.note(row, row.empty);
   }
 
   route(row) {
@@ -182,6 +184,7 @@ export class Painter {
     for (const [start, end, name] of stretches(row.route)) {
       const box = [[start, end], row.top + 2, row.height - 4];
       if (name === ROUTES.language || name === ROUTES.prompted) this.fillSpan(...box, theme.own);
+      else if (name === BEST_FRAME) this.fillSpan(...box, theme.cursor);
       else if (name === ROUTES.propagated) this.hatchSpan(...box, theme.own);
       else if (name) this.frameSpan(...box, theme.rule);
     }
@@ -208,8 +211,12 @@ export class Painter {
     context.lineWidth = 1;
   }
 
+  /** Words in the middle of a row, readable on what is drawn there. */
   note(row, text) {
     const { context, axis, theme } = this;
+    const half = context.measureText(text).width / 2 + 4;
+    context.fillStyle = theme.lane;
+    context.fillRect(axis.width / 2 - half, row.top + 1, 2 * half, row.height - 2);
     context.fillStyle = theme.text;
     context.textAlign = "center";
     context.textBaseline = "middle";

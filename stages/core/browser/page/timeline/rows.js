@@ -5,6 +5,8 @@ import { describe, union } from "./spans.js";
 export const HEIGHTS = { all: 16, lane: 26, source: 14, present: 18, route: 14, curve: 40 };
 export const GAP = 4;
 const LETTERS = "AB";
+/** The route of the frame that stands in for a moment, where none was predicted. */
+export const BEST_FRAME = "best frame";
 
 /**
  * Rows from top to bottom: {kind, height, top, label, title, ...}.
@@ -126,8 +128,9 @@ function predictionRows(prediction, name, label, truth) {
   }
   const { present, route, relevance, j } = prediction;
   const title = `${name}: a mask in ${describe(present)}`;
-  const rows = [{ kind: "present", label, title, spans: present, truth }];
-  if (route) rows.push({ kind: "route", label: "route", title: routeTitle(route), route });
+  const empty = present.length ? "" : "nothing found";
+  const rows = [{ kind: "present", label, title, spans: present, truth, empty }];
+  if (route) rows.push(routeRow(route));
   if (relevance) rows.push(curveRow("relevance", relevance));
   if (j) rows.push(curveRow("J", j));
   return rows;
@@ -135,6 +138,13 @@ function predictionRows(prediction, name, label, truth) {
 
 function curveRow(label, values) {
   return { kind: "curve", label, title: `${label} per frame, from 0 to 1`, values };
+}
+
+function routeRow(route) {
+  const unpredicted = route.includes(BEST_FRAME);
+  const words = unpredicted ? "; no moment was predicted" : "";
+  const label = unpredicted ? BEST_FRAME : "route";
+  return { kind: "route", label, title: `${routeTitle(route)}${words}`, route };
 }
 
 function routeTitle(route) {
