@@ -258,7 +258,7 @@ def test_public_models_give_what_each_video_gives_alone(
         (("--online",), "--online: has no effect with --videos"),
         (("--box", "1,1,9,9"), "--box 1,1,9,9@0: has no effect with --videos"),
         (("--size", "8x8"), "--size: only raw video on standard input needs it"),
-        (("clips/a.mp4",), "clips/a.mp4: is a file or folder, not a sentence; name it with"),
+        (("clips/a.mp4",), "clips/a.mp4: is a file or folder, not a sentence; name several videos"),
         (("-o", "o.mp4"), "--out: 'o.mp4' is one overlay; with --videos name a folder"),
         (("-o", "clips/new"), "clips/new: lies inside the input clips"),
         (("--table", "out/t.csv"), "out/t.csv: lies inside the input out"),

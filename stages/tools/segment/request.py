@@ -130,13 +130,18 @@ def check_suffix(table: Path) -> None:
 
 
 def check_sentences(sentences: Sequence[str], *, of: str = "") -> None:
-    """Raise ConfigError for an empty sentence, none, or more than one overlay can show.
+    """Raise ConfigError for an empty sentence, a path, none, or more than one overlay can show.
 
     Args:
         of: the video, where there are several.
     """
     if not sentences or not all(sentence.strip() for sentence in sentences):
         raise ConfigError("is empty", where="SENTENCE", hint="describe what to segment")
+    for word in sentences:
+        if (os.path.splitext(word)[1] or os.path.dirname(word)) and os.path.exists(word):
+            raise ConfigError(
+                "is a file or folder, not a sentence; name several videos with --videos", where=word
+            )
     if len(sentences) > MOST_TOGETHER:
         raise ConfigError(
             f"{amount(len(sentences), 'sentences')}{of and f' of {of}'} are more than "

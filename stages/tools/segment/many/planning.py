@@ -47,11 +47,6 @@ def many_request(
 
 
 def _check(request: SegmentRequest) -> None:
-    for word in request.sentences:
-        if (Path(word).suffix or Path(word).name != word) and Path(word).exists():
-            raise ConfigError(
-                f"is a file or folder, not a sentence; name it with {VIDEOS_OPTION} too", where=word
-            )
     if request.prompts:
         raise ConfigError(f"has no effect with {VIDEOS_OPTION}", where=request.prompts[0])
     if request.size is not None:
