@@ -138,7 +138,8 @@ def check_sentences(sentences: Sequence[str], *, of: str = "") -> None:
     if not sentences or not all(sentence.strip() for sentence in sentences):
         raise ConfigError("is empty", where="SENTENCE", hint="describe what to segment")
     for word in sentences:
-        if (os.path.splitext(word)[1] or os.path.dirname(word)) and os.path.exists(word):
+        path = Path(word)
+        if (path.suffix or path.name != word) and os.path.lexists(word):  # False if it is too long
             raise ConfigError(
                 "is a file or folder, not a sentence; name several videos with --videos", where=word
             )
