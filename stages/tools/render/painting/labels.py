@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +30,7 @@ _KEPT_DEPTH = 0.7
 """A label keeps its place on the object while it is that deep, compared with the deepest."""
 _SHIFTS = (0, -1, 1, -2, 2)
 """Of a label on its object that another label stands in the way of, in its own heights."""
+_ABOVE, _BELOW = "above", "below"
 
 Box = tuple[int, int, int, int]
 """Left, top, right and bottom edge in pixels, half-open."""
@@ -45,11 +46,18 @@ class Label:
 
 @dataclass
 class _Place:
-    """A label's place on its object: a share of its bounding box, and whether it lies on it."""
+    """A label's place, which it keeps from frame to frame while it can.
+
+    Attributes:
+        x, y: of the deepest place of its object, as shares of the bounding box.
+        inside: the label is small enough to lie on the object.
+        slot: where it lies, above or below the object or on it, at so many heights from (x, y).
+    """
 
     x: float = 0.5
     y: float = 0.5
     inside: bool = False
+    slot: str | int | None = None
 
 
 class LabelPainter:
@@ -129,15 +137,35 @@ class LabelPainter:
         self._places[number] = place
         x = left + place.x * (right - left) - size[0] / 2
         y = top + place.y * (bottom - top) - size[1] / 2
+        middle = np.average(np.arange(mask.shape[1]), weights=mask.sum(0)) - size[0] / 2
+        heights = self._heights(y, top, bottom, size[1], inside=place.inside)
+        for slot in [slot for slot in (place.slot,) if slot in heights] + list(heights):
+            beside = slot in (_ABOVE, _BELOW)
+            box = _inside(middle if beside else x, heights[slot], size, self._frame)
+            if not _hits(box, taken):
+                place.slot = slot
+                return box
+        over = _inside(x, y, size, self._frame)
+        shifted = (box for box in _shifted(over, size, self._frame) if not _hits(box, taken))
+        return next(shifted, over)
+
+    def _heights(
+        self, y: float, top: int, bottom: int, height: int, *, inside: bool
+    ) -> dict[str | int, float]:
+        """Upper edges of a label of this height by slot, the preferred ones first.
+
+        Args:
+            y: that of a label in the deepest place.
+            top, bottom: of the object.
+        """
         gap = self._face.size // 3
-        beside: list[float] = [top - gap - size[1], bottom + gap]
-        heights = [z for z in beside if 0 <= z <= self._frame[0] - size[1]]
-        if place.inside:
-            shifted = (y + way * (size[1] + gap) for way in _SHIFTS)
-            heights = [z for z in shifted if top <= z <= bottom - size[1]] + heights
-        heights.append(y)
-        candidates = [_inside(x, y, size, self._frame) for y in heights]
-        return _first_free(candidates, size, self._frame, taken)
+        beside: dict[str | int, float] = {_ABOVE: top - gap - height, _BELOW: bottom + gap}
+        beside = {slot: z for slot, z in beside.items() if 0 <= z <= self._frame[0] - height}
+        on: dict[str | int, float] = {}
+        if inside:
+            on = {way: y + way * (height + gap) for way in _SHIFTS}
+            on = {slot: z for slot, z in on.items() if top <= z <= bottom - height}
+        return {**on, **beside}
 
 
 def _placed(mask: np.ndarray, before: _Place | None) -> _Place:
@@ -147,7 +175,7 @@ def _placed(mask: np.ndarray, before: _Place | None) -> _Place:
     thinned = np.pad(mask[step // 2 :: step, step // 2 :: step], 1)
     depth = distance_transform_edt(thinned)[1:-1, 1:-1]
     if not depth.size or not depth.any():  # too thin for any sample
-        return _Place(inside=before is not None and before.inside)
+        return before or _Place()
     if before is not None:
         row = min(int(before.y * depth.shape[0]), depth.shape[0] - 1)
         column = min(int(before.x * depth.shape[1]), depth.shape[1] - 1)
@@ -156,7 +184,7 @@ def _placed(mask: np.ndarray, before: _Place | None) -> _Place:
     rows, columns = np.nonzero(depth >= _DEEPEST * depth.max())
     x, y = (columns + 0.5) / depth.shape[1], (rows + 0.5) / depth.shape[0]
     middle = np.argmin((x - 0.5) ** 2 + (y - 0.5) ** 2)
-    return _Place(float(x[middle]), float(y[middle]), inside=before is not None and before.inside)
+    return replace(before or _Place(), x=float(x[middle]), y=float(y[middle]))
 
 
 def _inside(x: float, y: float, size: tuple[int, int], frame: tuple[int, int]) -> Box:
@@ -166,23 +194,17 @@ def _inside(x: float, y: float, size: tuple[int, int], frame: tuple[int, int]) -
     return left, top, left + size[0], top + size[1]
 
 
-def _first_free(
-    candidates: Sequence[Box], size: tuple[int, int], frame: tuple[int, int], taken: Sequence[Box]
-) -> Box:
-    """The first candidate that meets no other box, else a free place near it."""
-    for box in [*candidates, *_shifted(candidates[0], size, frame)]:
-        if not any(_meet(box, other) for other in taken):
-            return box
-    return candidates[0]
-
-
 def _shifted(box: Box, size: tuple[int, int], frame: tuple[int, int]) -> Iterator[Box]:
-    """Places of a box further and further down, up, right and left."""
+    """A box, then places further and further down, up, right and left of it."""
+    yield box
     step = max(1, size[1] // 2)
     for far in range(step, max(frame), step):
         for x, y in ((0, far), (0, -far), (far, 0), (-far, 0)):
             yield _inside(box[0] + x, box[1] + y, size, frame)
 
 
-def _meet(one: Box, two: Box) -> bool:
-    return one[0] < two[2] and two[0] < one[2] and one[1] < two[3] and two[1] < one[3]
+def _hits(box: Box, others: Sequence[Box]) -> bool:
+    return any(
+        box[0] < other[2] and other[0] < box[2] and box[1] < other[3] and other[1] < box[3]
+        for other in others
+    )

@@ -97,6 +97,15 @@ def test_a_label_moves_with_its_object_and_does_not_jump() -> None:
     assert (moves <= 3).all()
 
 
+def test_a_label_that_had_to_give_way_does_not_come_back_at_once() -> None:
+    labels, mask, image = painter("a"), box(90, 100, 12, 12), ground()
+    first = place(labels.draw(image, [mask]), image)
+    pushed = place(labels.draw(image, [mask], [(0, 0, WIDTH, 90)]), image)
+    after = place(labels.draw(image, [mask]), image)
+    assert first[3] <= 90 < 102 <= pushed[1]
+    assert after == pushed
+
+
 def test_long_sentences_are_cut_and_tiny_frames_get_no_label() -> None:
     image = ground()
     painted = painter("the " + 40 * "very " + "long one").draw(image, [box(60, 20, 110, 200)])
