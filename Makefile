@@ -49,8 +49,9 @@ format: $(READY)  ## Put the code in form.
 docs: $(READY)  ## Write docs/commands.md from the commands.
 	$(BIN)/python -m tglcli.reference > docs/commands.md
 
-screenshots: $(READY)  ## Take the screenshots of docs/annotate.md again; needs Chromium.
-	TGL_SCREENSHOTS=docs $(PYTEST) -m slow --timeout 1800 tests/browser/test_screenshots_page.py
+screenshots: $(READY)  ## Make the pictures of docs/annotate.md (needs Chromium) and docs/pictures.md again.
+	TGL_SCREENSHOTS=docs $(PYTEST) -m slow --timeout 1800 tests/browser/test_screenshots_page.py \
+		tests/stages/tools/render/test_picture_page.py
 
 wheel-test: $(READY)  ## Build the wheel and run `tgl --help` from it in a clean environment.
 	rm -rf build dist .venv-wheel

@@ -15,7 +15,7 @@ from stages.tools.render.text import Face
 
 _PIXELS_PER_POINT = 26
 _SMALLEST_FACE, _LARGEST_FACE = 11, 36
-_LARGEST_SHARE = 0.4
+_LARGEST_SHARE = 0.5
 """Of the frame's width, for a label's text."""
 _WORKING_SIDE = 96
 """Masks are thinned out to this side before distances are computed; the place is as good."""

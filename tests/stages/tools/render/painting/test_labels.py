@@ -110,7 +110,7 @@ def test_long_sentences_are_cut_and_tiny_frames_get_no_label() -> None:
     image = ground()
     painted = painter("the " + 40 * "very " + "long one").draw(image, [box(60, 20, 110, 200)])
     left, _, right, _ = place(painted, image)
-    assert right - left < WIDTH / 2
+    assert WIDTH / 3 < right - left < 0.6 * WIDTH
     small = np.full((9, 9, 3), 50, np.uint8)
     tiny = LabelPainter([Label("12", (1, 2, 3))], 9, 9)
     assert (tiny.draw(small, [np.ones((9, 9), bool)]) == small).all()
