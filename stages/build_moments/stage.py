@@ -157,7 +157,8 @@ def _warn_of_gaps(
 
 
 def _timing(found: VideoFrames, fps: float) -> Timing:
-    return Timing(len(found.frame_names), fps or found.fps, found.height, found.width)
+    times = None if fps else found.times
+    return Timing(len(found.frame_names), fps or found.fps, found.height, found.width, times)
 
 
 def _visible_moments(root: Path, expressions: list[Expression]) -> Iterator[MomentRow]:

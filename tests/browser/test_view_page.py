@@ -11,6 +11,10 @@ from browsing import Server, Visitor
 from page_world import Clip, Line, object_mask, write_index
 from PIL import Image
 
+from schemas.layouts import FRAMES_TABLE
+from schemas.parquet import rows_of, write_table
+from schemas.tables import FRAMES
+
 CLIP = Clip("a", 16, ((0, 16), (2, 12)), size=(120, 160))
 LINES = (
     Line("a", "the one that runs", (0,), ((0, 4, 10),)),
@@ -111,3 +115,33 @@ def test_bare_frames(predictions: Path, index: Path, serve: Serve, visit: Visit)
     columns = np.flatnonzero(object_mask(CLIP, 0, 3).any(0))
     blue = colours(page, (columns.mean(), rows.mean()))[0]
     assert blue[2] > 100
+
+
+def test_a_variable_frame_rate_keeps_its_times(tmp_path: Path, serve: Serve, visit: Visit) -> None:
+    times = [0.0, 0.1, 0.2, 0.3, 1.3, 2.3]
+    clip = Clip("a", len(times), ((0, 6),), fps=None)
+    index = write_index(tmp_path / "index", (clip,), (Line("a", "the one", (0,), ((0, 2, 4),)),))
+    rows = (
+        {"video_id": "a", "frame": t, "name": f"{t:05d}", "path": f"frames/a/{t:05d}.jpg"}
+        | {"pts_seconds": seconds, "width": 4, "height": 4, "bytes": 1, "sha256": "0" * 64}
+        for t, seconds in enumerate(times)
+    )
+    write_table(index / FRAMES_TABLE, rows_of(rows, FRAMES), FRAMES)
+    page = visit(serve("view", index).address)
+    assert page.text("#about").startswith("a · sentence 0 · 6 frames, variable frame rate, 3.30 s")
+    page.go_to(4)
+    assert page.text("#frame").endswith(" · 1.30 s")
+    places = page.tab.evaluate(
+        "seconds => seconds.map((s) => window.tgl.player.clock.place(s))", [0.05, 0.8, 2.3, 3.3]
+    )
+    assert places == pytest.approx([0.5, 3.5, 5.0, 6.0])
+    passed = page.tab.evaluate(
+        """() => [[3, 1, 0.9], [3, 1, 1.0], [0, 1, 0.25], [4, -1, 0.9], [4, -1, 1.05]].map(
+            ([frame, direction, s]) => window.tgl.player.clock.passed(frame, direction, s))"""
+    )
+    assert passed == [0, 1, 2, 0, 1]  # a frame is shown as long in reverse
+    ticks = page.tab.evaluate("() => window.tgl.timeline.axis.secondTicks()")
+    assert [place for place, _ in ticks] == sorted(place for place, _ in ticks)
+    assert [
+        [pytest.approx(place), label] for place, label in ticks if label in ("1.0 s", "2.0 s")
+    ] == [[3.7, "1.0 s"], [4.7, "2.0 s"]]

@@ -12,6 +12,7 @@ import numpy as np
 from schemas.errors import CorruptInput
 from schemas.files import read_regular
 from stages.core.browser.content import Json, Refused, not_found
+from stages.core.datasets.frame_times import IndexTimes
 from stages.core.index.index import Expression, Video
 from stages.core.index.masks import MaskStore
 from stages.core.media.rle import Rle, checked_runs
@@ -60,6 +61,7 @@ class Videos:
         self.numbers = {video.video_id: number for number, video in enumerate(self.all)}
         self._masks = masks
         self._lock = Lock()  # a MaskStore is not shared between threads
+        self._times = IndexTimes()
         self._visible: Cache[str, tuple[Span, ...]] = Cache(_KEPT_RANGES)
 
     def of(self, number: int) -> Video:
@@ -73,7 +75,7 @@ class Videos:
         return self.all[number]
 
     def facts(self, number: int) -> Json:
-        """Name, length, size, rate and frame names of a video."""
+        """Name, length, size and frame names of a video, its rate, or times where it varies."""
         video = self.of(number)
         return {
             "name": video.video_id,
@@ -81,6 +83,7 @@ class Videos:
             "width": video.width,
             "height": video.height,
             "fps": video.fps,
+            "times": self._times.varying(video),
             "names": list(video.frame_names),
         }
 

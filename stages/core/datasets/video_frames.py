@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,16 +13,19 @@ from schemas.layouts import FRAMES_TABLE, video_name
 from schemas.parquet import read_table
 from schemas.tables import FRAMES
 from stages.core.datasets.faults import Faults, strict
+from stages.core.datasets.frame_times import RATE_TOLERANCE_SECONDS, varying_times
 from stages.core.datasets.records import Dataset, RawVideo
 from stages.core.media.frames import FRAME_SUFFIXES, frame_size
-
-# Time stamps are rounded to the container's time base; 2 ms covers the 1/600 of old files.
-_RATE_TOLERANCE_SECONDS = 0.002
 
 
 @dataclass(frozen=True)
 class VideoFrames:
-    """The frames of a video on disk; `fps` is None if it is unknown or varies."""
+    """The frames of a video on disk.
+
+    Attributes:
+        fps: None if it is unknown or varies.
+        times: seconds of each frame, then of the end, if the rate varies.
+    """
 
     folder: Path
     frame_names: tuple[str, ...]
@@ -29,6 +33,7 @@ class VideoFrames:
     height: int
     width: int
     fps: float | None
+    times: tuple[float, ...] | None = None
 
 
 def find_frames(
@@ -145,17 +150,20 @@ def _from_rows(video: RawVideo, rows: list[dict[str, object]] | None, frames: Pa
                 hint="rerun tgl extract-frames, which restores missing frames",
             )
     first = Path(str(rows[0]["path"]))
+    stamps: list[float | None] = [row["pts_seconds"] for row in rows]  # type: ignore[misc]
+    fps = frame_rate(stamps)
     return VideoFrames(
         folder=frames / first.parent,
         frame_names=names,
         suffix=first.suffix,
         height=int(str(rows[0]["height"])),
         width=int(str(rows[0]["width"])),
-        fps=frame_rate([row["pts_seconds"] for row in rows]),  # type: ignore[misc]
+        fps=fps,
+        times=varying_times(stamps) if fps is None else None,
     )
 
 
-def frame_rate(seconds: list[float | None]) -> float | None:
+def frame_rate(seconds: Sequence[float | None]) -> float | None:
     """Return the constant rate of time stamps per second; None if it varies or is unknown."""
     if len(seconds) < 2 or any(second is None for second in seconds):
         return None
@@ -164,6 +172,6 @@ def frame_rate(seconds: list[float | None]) -> float | None:
     if step <= 0:
         return None
     even = times[0] + step * np.arange(len(times))
-    if np.abs(times - even).max() > _RATE_TOLERANCE_SECONDS:
+    if np.abs(times - even).max() > RATE_TOLERANCE_SECONDS:
         return None
     return round(float(1 / step), 6)

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import math
 import re
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
+from itertools import pairwise
 from pathlib import PurePosixPath, PureWindowsPath
 
 from schemas.errors import ConfigError, CorruptInput
@@ -35,12 +37,19 @@ _SHOWN = 80
 
 @dataclass(frozen=True)
 class Timing:
-    """A video's length in frames, its frame rate (None if unknown) and its frame size."""
+    """A video's length in frames, and when its frames are shown.
+
+    Attributes:
+        fps: frame rate; None if it is unknown or varies.
+        height, width: of the frames.
+        times: seconds of each frame, then of the end, if the rate varies.
+    """
 
     frames: int
     fps: float | None
     height: int
     width: int
+    times: tuple[float, ...] | None = None
 
     @property
     def rate(self) -> Fraction | None:
@@ -48,6 +57,30 @@ class Timing:
         if self.fps is None:
             return None
         return Fraction(self.fps).limit_denominator(_LARGEST_DENOMINATOR)
+
+    @property
+    def highest_rate(self) -> float | None:
+        """Frames per second where they follow each other fastest; None if unknown."""
+        if self.times is not None:
+            return 1 / min(end - start for start, end in pairwise(self.times))
+        return None if self.fps is None else float(self.rate or 0)
+
+    def position(self, seconds: float) -> tuple[Fraction, float] | None:
+        """Return where a time lies in frames, and the frame rate there; None if unknown."""
+        if self.times is not None:
+            last = len(self.times) - 2
+            frame = min(max(bisect_right(self.times, seconds) - 1, 0), last)
+            step = self.times[frame + 1] - self.times[frame]
+            return frame + Fraction((seconds - self.times[frame]) / step), 1 / step
+        rate = self.rate
+        return None if rate is None else (Fraction(seconds) * rate, float(rate))
+
+    def seconds(self, frame: int) -> Fraction | None:
+        """Return the time at which a frame begins; None if unknown."""
+        if self.times is not None:
+            return Fraction(self.times[frame])
+        rate = self.rate
+        return None if rate is None else frame / rate
 
 
 @dataclass(frozen=True)
@@ -124,24 +157,16 @@ class MomentContext:
             return expression_id, anno_id
         return self.sentence(video_id, text, where).expression_id, None
 
-    def rate(self, video_id: str, where: object) -> Fraction:
-        """Return the frame rate of a video.
+    def seconds(self, video_id: str, frame: int, where: object) -> Fraction:
+        """Return the time at which a frame begins.
 
         Raises:
-            ConfigError: it is unknown or varies.
+            ConfigError: neither the frame rate nor the times of the frames are known.
         """
-        rate = self.videos[video_id].rate
-        if rate is None:
-            raise ConfigError(
-                f"has times in seconds, but the frame rate of video {video_id} is not known",
-                where=where,
-                hint="name the artifact of extract-frames with --frames, or give --fps",
-            )
-        return rate
-
-    def seconds(self, video_id: str, frame: int, where: object) -> Fraction:
-        """Return the time at which a frame begins."""
-        return frame / self.rate(video_id, where)
+        found = self.videos[video_id].seconds(frame)
+        if found is None:
+            raise _no_rate(video_id, where)
+        return found
 
     def span(
         self,
@@ -162,24 +187,28 @@ class MomentContext:
                 refused.
             ConfigError: the frame rate is unknown.
         """
-        rate = self.rate(video_id, where)
         begin, finish = seconds_number(start, where), seconds_number(end, where)
         if begin < 0 or finish <= begin:
             raise CorruptInput(f"[{start}, {end}] is not a span of seconds", where=where)
-        tolerance = EXACT_FRAMES + float(rate) * resolution / 2
-        first = self._frame(Fraction(begin) * rate, tolerance, math.floor, where)
-        last = self._frame(Fraction(finish) * rate, tolerance, math.ceil, where)
+        first = self._frame(video_id, begin, resolution, math.floor, where)
+        last = self._frame(video_id, finish, resolution, math.ceil, where)
         if last <= first:
             raise CorruptInput(f"[{start}, {end}] is shorter than a frame", where=where)
         return first, last
 
     def _frame(
         self,
-        position: Fraction,
-        tolerance: float,
+        video_id: str,
+        seconds: float,
+        resolution: float,
         outward: Callable[[Fraction], int],
         where: object,
     ) -> int:
+        found = self.videos[video_id].position(seconds)
+        if found is None:
+            raise _no_rate(video_id, where)
+        position, rate = found
+        tolerance = EXACT_FRAMES + rate * resolution / 2
         nearest = math.floor(position + Fraction(1, 2))
         if abs(position - nearest) <= tolerance or self.rounding == NEAREST:
             return nearest
@@ -190,6 +219,14 @@ class MomentContext:
             where=where,
             hint="choose --rounding outward or nearest, or give another --fps",
         )
+
+
+def _no_rate(video_id: str, where: object) -> ConfigError:
+    return ConfigError(
+        f"has times in seconds, but the frame rate of video {video_id} is not known",
+        where=where,
+        hint="give --fps, or build the index with --frames, OUT of tgl extract-frames",
+    )
 
 
 def row_label(row: MomentRow) -> str:

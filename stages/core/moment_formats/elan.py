@@ -54,10 +54,11 @@ def write_elan(
     Raises:
         ConfigError: the frame rate is unknown, or too high for milliseconds.
     """
-    if context.rate(video_id, path) > _HIGHEST_RATE:
+    highest = context.videos[video_id].highest_rate
+    if highest is not None and highest > _HIGHEST_RATE:
         raise ConfigError(
             f"the milliseconds of ELAN cannot tell the frames of video {video_id} apart, at "
-            f"{context.videos[video_id].fps:g} fps",
+            f"{highest:g} fps",
             where=path,
         )
     tree = _document(video_id)

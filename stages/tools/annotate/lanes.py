@@ -19,8 +19,8 @@ from stages.core.datasets.moment_rows import MomentRow, check_moment_row
 from stages.core.index.index import Index
 from stages.core.index.table_paths import moments_folder
 from stages.core.media.spans import Span, span_mask, spans_of
-from stages.core.moment_formats.context import MomentContext, Timing
 from stages.core.moment_formats.registry import read_moments_file
+from stages.core.moment_formats.timings import index_context
 from stages.tools.annotate.log import Reader
 from stages.tools.annotate.records import Replay, Sentences, lanes_of
 
@@ -61,7 +61,7 @@ def moment_lanes(named: str, index: Index, sentences: Sentences, videos: Videos)
     if named == VISIBILITY:
         return _visible(sentences, videos)
     path = moments_folder(Path(named))
-    rows = read_moments_file(path, None, moment_context(index))
+    rows = read_moments_file(path, None, index_context(index))
     return _of_rows(rows, sentences, videos, named, _without_moments(path))
 
 
@@ -72,15 +72,6 @@ def annotator_lanes(folder: Path, sentences: Sentences) -> Lookup:
         TglError: as :func:`read_log`, or the log belongs to another index.
     """
     return _AnnotatorLanes(folder / ANNOTATION_LOG, sentences).lanes
-
-
-def moment_context(index: Index) -> MomentContext:
-    """The videos and sentences of an index, for readers of moments."""
-    timings = {
-        video.video_id: Timing(video.num_frames, video.fps, video.height, video.width)
-        for video in index.videos.values()
-    }
-    return MomentContext(tuple(index.expressions), timings)
 
 
 def _visible(sentences: Sentences, videos: Videos) -> Lookup:

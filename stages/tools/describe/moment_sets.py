@@ -17,8 +17,8 @@ from stages.core.datasets.moment_rows import MomentRow, check_moment_row
 from stages.core.index.index import Index
 from stages.core.index.table_paths import moments_folder
 from stages.core.media.spans import Span, merge_spans
-from stages.core.moment_formats.context import MomentContext, Timing
 from stages.core.moment_formats.registry import read_moments_file
+from stages.core.moment_formats.timings import index_context
 from stages.tools.describe.config import AUTO, DescribeConfig
 
 Key = tuple[str, str]
@@ -82,7 +82,9 @@ def read_moments(path: Path, index: Index, config: DescribeConfig) -> MomentSet:
         TglError: as the format's reader raises them.
     """
     known_format = None if config.moments_format == AUTO else config.moments_format
-    rows = read_moments_file(path, known_format, _context(index, config))
+    rows = read_moments_file(
+        path, known_format, index_context(index, config.fps, rounding=config.rounding)
+    )
     found = moment_set(rows, index, name=str(path), where=path)
     path = moments_folder(path)
     if (path / ANNOTATIONS_TABLE).is_file():
@@ -153,13 +155,3 @@ def no_target_sentences(index: Index) -> frozenset[Key]:
     """Sentences that refer to nothing; none in a test split, whose targets are not known."""
     without = [e.key for e in index.expressions if not (e.object_ids or e.anno_ids)]
     return frozenset(without) if len(without) < len(index.expressions) else frozenset()
-
-
-def _context(index: Index, config: DescribeConfig) -> MomentContext:
-    timings = {
-        video.video_id: Timing(
-            video.num_frames, video.fps or config.fps or None, video.height, video.width
-        )
-        for video in index.videos.values()
-    }
-    return MomentContext(tuple(index.expressions), timings, config.rounding)

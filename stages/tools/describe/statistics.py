@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from stages.core.datasets.frame_times import IndexTimes
 from stages.core.index.index import Expression, Index, Video
 from stages.core.media.spans import Span, shared_frames
 from stages.tools.describe.moment_sets import MomentSet, no_target_sentences
@@ -94,11 +95,11 @@ def describe_index(
     Returns:
         the statistics as a document whose keys are stable, and the samples behind them.
     """
-    samples, counts = Samples(), _Counts()
+    samples, counts, times = Samples(), _Counts(), IndexTimes(fps)
     no_target = no_target_sentences(index)
     known_referents = any(e.object_ids or e.anno_ids for e in index.expressions)
     for video in index.videos.values():
-        _add_video(samples, video, len(index.expressions_of(video.video_id)), fps)
+        _add_video(samples, video, len(index.expressions_of(video.video_id)), times)
     for expression in index.expressions:
         words = [word.casefold() for word in _WORD.findall(expression.text)]
         samples.words.append(len(words))
@@ -108,7 +109,7 @@ def describe_index(
         _count_sentence(counts, expression, moments, no_target)
         if moments.spans.get(expression.key):
             video = index.videos[expression.video_id]
-            _add_moments(samples, counts, expression, video, moments, visible, fps)
+            _add_moments(samples, counts, expression, video, moments, visible, times)
     return _document(index, moments, samples, counts), samples
 
 
@@ -117,12 +118,12 @@ def _referents(expression: Expression) -> tuple[str, ...]:
     return tuple(dict.fromkeys(expression.anno_ids or expression.object_ids))
 
 
-def _add_video(samples: Samples, video: Video, sentences: int, fps: float) -> None:
+def _add_video(samples: Samples, video: Video, sentences: int, times: IndexTimes) -> None:
     samples.video_frames.append(video.num_frames)
     samples.video_sentences.append(sentences)
-    rate = video.fps or fps
-    if rate:
-        samples.video_seconds.append(video.num_frames / rate)
+    seconds = times.length(video, 0, video.num_frames)
+    if seconds is not None:
+        samples.video_seconds.append(seconds)
 
 
 def _count_sentence(
@@ -148,7 +149,7 @@ def _add_moments(
     video: Video,
     moments: MomentSet,
     visible: Visible,
-    fps: float,
+    times: IndexTimes,
 ) -> None:
     """Add the samples of a sentence with moments."""
     union = moments.of(expression.key, None)
@@ -159,7 +160,7 @@ def _add_moments(
     referents = dict.fromkeys(expression.anno_ids) if told else ()
     lanes = [moments.of(expression.key, anno_id) for anno_id in referents] if told else [union]
     for spans in lanes:
-        _add_spans(samples, spans, video, video.fps or fps)
+        _add_spans(samples, spans, video, times)
     if not told:
         return
     for anno_id, spans in zip(referents, lanes, strict=True):
@@ -178,13 +179,14 @@ def _add_moments(
         counts.disjoint += sum(map(_length, found)) == _length(union)
 
 
-def _add_spans(samples: Samples, spans: Iterable[Span], video: Video, rate: float) -> None:
+def _add_spans(samples: Samples, spans: Iterable[Span], video: Video, times: IndexTimes) -> None:
     for start, end in spans:
         samples.span_frames.append(end - start)
         samples.starts.append(start / video.num_frames)
         samples.ends.append(end / video.num_frames)
-        if rate:
-            samples.span_seconds.append((end - start) / rate)
+        seconds = times.length(video, start, end)
+        if seconds is not None:
+            samples.span_seconds.append(seconds)
 
 
 def _add_positions(positions: np.ndarray, spans: Iterable[Span], frames: int) -> None:

@@ -13,8 +13,8 @@ from stages.core.datasets.moment_rows import MomentRow, moment_rows
 from stages.core.engine.outputs import output_files
 from stages.core.index.index import Index
 from stages.core.index.table_paths import moments_file
-from stages.core.moment_formats.context import MomentContext, Timing
 from stages.core.moment_formats.registry import moment_format, written_format
+from stages.core.moment_formats.timings import index_context
 
 
 def export_moments(
@@ -52,7 +52,7 @@ def export_moments(
     rows = _union(rows) if union else rows
     inputs = [folder, *([] if table is None else [table])]
     with system_errors(target), output_files(inputs, force=force) as files:
-        moment_format(name).write(target, rows, _context(index, fps), files.add)
+        moment_format(name).write(target, rows, index_context(index, fps), files.add)
     return {
         "moments": len(rows),
         f"{BEST_FRAME}s": sum(row.source == BEST_FRAME for row in rows),
@@ -67,16 +67,6 @@ def _chosen_rows(index: Index, table: Path, videos: Sequence[str]) -> list[Momen
         raise ConfigError(f"the index has no video {unknown[0]}", where="--video")
     rows = moment_rows(read_table(table, MOMENTS))
     return [row for row in rows if not videos or row.video_id in videos]
-
-
-def _context(index: Index, fps: float) -> MomentContext:
-    timings = {
-        video.video_id: Timing(
-            video.num_frames, video.fps or fps or None, video.height, video.width
-        )
-        for video in index.videos.values()
-    }
-    return MomentContext(tuple(index.expressions), timings)
 
 
 def _union(rows: Iterable[MomentRow]) -> list[MomentRow]:

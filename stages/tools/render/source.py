@@ -22,11 +22,11 @@ from schemas.parquet import open_parquet, read_table
 from schemas.tables import MASKS, PROPAGATION
 from schemas.vocabulary import BEST_FRAME, GUIDED, PROMPTED
 from schemas.wording import listing, suggestion
+from stages.core.datasets.frame_times import FrameTimes
 from stages.core.index.index import Expression, Index, Video
 from stages.core.index.prediction_folder import frames_of_video, predicted_expressions
 from stages.core.media.frames import frame_size
 from stages.tools.render.config import RenderConfig, RenderInputs
-from stages.tools.render.timestamps import FrameTimes
 
 
 @dataclass(frozen=True)

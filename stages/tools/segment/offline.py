@@ -6,9 +6,9 @@ import shutil
 
 from schemas.errors import ConfigError, system_errors
 from schemas.layouts import FRAMES_TABLE
+from stages.core.datasets.frame_times import FrameTimes
 from stages.core.engine.execute import release
 from stages.tools.render.config import PNG, RenderConfig
-from stages.tools.render.timestamps import FrameTimes
 from stages.tools.segment.frame_source import FrameSource, find_frame_source
 from stages.tools.segment.outputs.results import even_times, read_results, summary_line
 from stages.tools.segment.outputs.segments import write_segments

@@ -8,8 +8,7 @@ from pathlib import Path
 
 from schemas.errors import CorruptInput, MissingInput
 from schemas.layouts import FRAMES_TABLE
-from schemas.parquet import read_table
-from schemas.tables import FRAMES
+from stages.core.datasets.frame_times import FrameTimes
 from stages.core.index.index import Expression, Index, Video
 from stages.core.index.prediction_folder import frames_of_video
 from stages.core.media.frames import frame_size
@@ -55,13 +54,14 @@ def open_frames(root: Path, predictions: Sequence[Prediction]) -> ViewSource:
     for prediction in predictions:
         for video_id, expressions in prediction.present.items():
             names.setdefault(video_id, set()).update(expressions)
-    rates = _rates(root / FRAMES_TABLE)
+    table = FrameTimes(root / FRAMES_TABLE)
     videos, sentences = [], []
     for video_id in sorted(names):
         frames = frames_of_video(root, video_id, single=len(names) == 1)
         if not frames:
             continue
-        videos.append(_video(video_id, frames, rates.get(video_id)))
+        rate, times = table.of_video(video_id, [path.stem for path in frames])
+        videos.append(_video(video_id, frames, rate if times is None else None))
         sentences += [
             Expression(video_id, name, f"expression {name}", (), ())
             for name in sorted(names[video_id])
@@ -97,15 +97,3 @@ def _video(video_id: str, frames: Sequence[Path], fps: float | None) -> Video:
         frame_suffix=frames[0].suffix,
         frames_dir=frames[0].parent,
     )
-
-
-def _rates(path: Path) -> dict[str, float]:
-    """The mean frame rate of each video that has time stamps."""
-    if not path.is_file():
-        return {}
-    stamps: dict[str, list[float]] = {}
-    for row in read_table(path, FRAMES, columns=["video_id", "pts_seconds"]).to_pylist():
-        if row["pts_seconds"] is not None:
-            stamps.setdefault(row["video_id"], []).append(row["pts_seconds"])
-    spread = {video: (len(found) - 1, max(found) - min(found)) for video, found in stamps.items()}
-    return {video: steps / seconds for video, (steps, seconds) in spread.items() if seconds > 0}

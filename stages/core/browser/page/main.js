@@ -6,6 +6,7 @@ import { Editor } from "./editor.js";
 import { Keyboard, writeHelp } from "./keys.js";
 import { SentenceList } from "./list.js";
 import { Panel } from "./panel.js";
+import { Clock } from "./player/clock.js";
 import { FrameCache } from "./player/frames.js";
 import { Overlay } from "./player/overlay.js";
 import { Player } from "./player/player.js";
@@ -148,7 +149,8 @@ export class Page {
     this.player.loop = null;
   }
 
-  openVideo(number, video, frame) {
+  openVideo(number, facts, frame) {
+    const video = { ...facts, clock: new Clock(facts.frames, facts.fps, facts.times) };
     this.videoNumber = number;
     this.video = video;
     this.screen.open(video);
@@ -156,7 +158,7 @@ export class Page {
     const { key } = this.store.session; // another index on this port has other frames
     const address = (t) => `/api/video/${number}/frame/${t}?k=${encodeURIComponent(key ?? "")}`;
     const frames = new FrameCache(address, video, (t) => this.player.loaded(t));
-    this.player.open(frames, video.frames, video.fps, frame);
+    this.player.open(frames, video.clock, frame);
   }
 
   /** Draw a frame that is loaded; from then on it is the frame that commands mean. */

@@ -2,7 +2,8 @@
 
 import { COMMANDS, keyName } from "./keys.js";
 import { MODES } from "./player/overlay.js";
-import { FALLBACK_RATE, SPEEDS } from "./player/player.js";
+import { FALLBACK_RATE } from "./player/clock.js";
+import { SPEEDS } from "./player/player.js";
 import { contains } from "./timeline/spans.js";
 import { seconds } from "./timeline/axis.js";
 import { shortName } from "./timeline/rows.js";
@@ -94,9 +95,13 @@ export class Panel {
 
   about(state) {
     const { video } = this.page;
-    const rate = video.fps
-      ? `${round(video.fps)} fps`
-      : `rate unknown, played at ${FALLBACK_RATE} fps`;
+    const { clock } = video;
+    const length = seconds(clock.seconds(video.frames) - clock.seconds(0), 2);
+    const rate = clock.varies
+      ? `variable frame rate, ${length}`
+      : clock.known
+        ? `${round(video.fps)} fps, ${length}`
+        : `rate unknown, played at ${FALLBACK_RATE} fps`;
     const parts = [
       `${video.name} · sentence ${state.expression_id} · ${video.frames} frames, ${rate}`,
     ];
@@ -115,7 +120,8 @@ export class Panel {
     const { player, video, editor } = this.page;
     if (player.shown === null) byId("frame").textContent = "loading";
     if (player.shown === null || !video) return;
-    const time = video.fps ? ` · ${seconds(player.shown / video.fps, 2)}` : "";
+    const { clock } = video;
+    const time = clock.known ? ` · ${seconds(clock.seconds(player.shown), 2)}` : "";
     byId("frame").textContent = `frame ${player.shown} of 0–${video.frames - 1}${time}`;
     byId("screen").setAttribute("aria-label", `frame ${player.shown}`);
     if (!this.store.state) return;

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 from schemas.errors import TglError, system_errors
 from schemas.layouts import FRAMES_TABLE
 from schemas.printable import printable
+from stages.core.datasets.frame_times import FrameTimes
 from stages.core.engine.execute import release
 from stages.core.engine.failures import input_failure
-from stages.tools.render.timestamps import FrameTimes
 from stages.tools.segment.many.overlays import STAGE, OverlayConfig, OverlayInputs
 from stages.tools.segment.many.request import ManyRequest, ManyResult
 from stages.tools.segment.many.sentences import VideoSentences

@@ -12,10 +12,11 @@ from PIL import Image
 from schemas.layouts import FRAMES_TABLE
 from schemas.parquet import rows_of, write_table
 from schemas.tables import FRAMES
+from stages.core.datasets.frame_times import FrameTimes
 from stages.core.media.ffmpeg import ffmpeg_binary
 from stages.core.media.timed_video import end_time
 from stages.extract_frames.log import Log
-from stages.tools.render.timestamps import FrameTimes, StreamTimes
+from stages.tools.render.timestamps import StreamTimes
 from stages.tools.render.writing.gifs import write_gif
 from stages.tools.render.writing.videos import write_mp4
 

@@ -1,7 +1,8 @@
 // Playback: which frame to show when. The frame that is shown is always one that was drawn.
 
+import { Clock } from "./clock.js";
+
 export const SPEEDS = [0.25, 0.5, 1, 1.5, 2, 4];
-export const FALLBACK_RATE = 10;
 const LARGEST_LAG_SECONDS = 0.25; // lost time is made up for until then
 
 export class Player {
@@ -14,7 +15,7 @@ export class Player {
     this.changed = changed;
     this.frames = null;
     this.count = 0;
-    this.rate = FALLBACK_RATE;
+    this.clock = new Clock(0, null);
     this.speed = 1;
     this.wanted = 0;
     this.shown = null;
@@ -25,15 +26,20 @@ export class Player {
   }
 
   /** Show another video. */
-  open(frames, count, fps, frame = 0) {
+  open(frames, clock, frame = 0) {
     this.pause();
     this.frames?.close();
     this.frames = frames;
-    this.count = count;
-    this.rate = fps || FALLBACK_RATE;
+    this.count = clock.count;
+    this.clock = clock;
     this.loop = null;
     this.shown = null;
     this.seek(frame);
+  }
+
+  /** Frames per second, on average where they vary. */
+  get rate() {
+    return this.clock.rate;
   }
 
   get playing() {
@@ -163,8 +169,9 @@ export class Player {
   /** Frames that should have been shown since the last one. */
   due(now) {
     const passed = Math.max(0, now - this.anchored.time);
-    const target = Math.floor((passed / 1000) * this.rate * this.speed + 1e-6);
-    return target - Math.abs(this.wanted - this.anchored.frame);
+    const { frame } = this.anchored;
+    const target = this.clock.passed(frame, this.direction, (passed / 1000) * this.speed);
+    return target - Math.abs(this.wanted - frame);
   }
 
   /** Go on by one frame; above 1x by all that are due, dropping those between. */

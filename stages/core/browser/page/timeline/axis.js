@@ -9,11 +9,11 @@ const FRAME_STEPS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000
 const SECOND_STEPS = [0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600];
 
 export class Axis {
-  constructor(count, fps) {
-    this.count = count;
-    this.fps = fps;
+  constructor(clock) {
+    this.clock = clock;
+    this.count = clock.count;
     this.from = 0;
-    this.to = count;
+    this.to = clock.count;
     this.width = 1;
   }
 
@@ -76,10 +76,20 @@ export class Axis {
 
   /** [[frame, label], ...] at round numbers of seconds, none where the rate is unknown. */
   secondTicks() {
-    if (!this.fps) return [];
-    const wide = (s) => s * this.fps * this.pixelsPerFrame >= LEAST_TICK_PIXELS;
+    const { clock } = this;
+    if (!clock.known) return [];
+    const [from, to] = [clock.seconds(this.from), clock.seconds(this.to)];
+    const wide = (s) => (s * this.width) / (to - from) >= LEAST_TICK_PIXELS;
     const step = SECOND_STEPS.find(wide) ?? SECOND_STEPS[SECOND_STEPS.length - 1];
-    return this.ticks(step * this.fps, (frame) => seconds(frame / this.fps, step < 1 ? 1 : 0));
+    const ticks = [];
+    let left = -Infinity; // where the rate varies, some lie close together
+    for (let i = Math.ceil(from / step - 1e-9); i * step < to; i++) {
+      const place = clock.place(i * step);
+      if (this.x(place) - left < LEAST_TICK_PIXELS - 1) continue;
+      left = this.x(place);
+      ticks.push([place, seconds(i * step, step < 1 ? 1 : 0)]);
+    }
+    return ticks;
   }
 
   ticks(step, label) {

@@ -47,9 +47,9 @@ export class Painter {
     const { context, axis, theme } = this;
     context.textAlign = "left";
     context.textBaseline = "alphabetic";
-    const middle = axis.fps ? this.height / 2 : this.height;
+    const middle = axis.clock.known ? this.height / 2 : this.height;
     this.tickRow(axis.frameTicks(), 0, middle, theme.text);
-    if (axis.fps) this.tickRow(axis.secondTicks(), middle, this.height, theme.muted);
+    if (axis.clock.known) this.tickRow(axis.secondTicks(), middle, this.height, theme.muted);
   }
 
   tickRow(ticks, top, bottom, colour) {

@@ -5,6 +5,7 @@ import { Drag } from "./drag.js";
 import { Painter, readTheme } from "./paint.js";
 import { buildRows, GAP, heightOf } from "./rows.js";
 import { clamp } from "./spans.js";
+import { Clock } from "../player/clock.js";
 import { referentColour } from "../player/colours.js";
 
 const WHEEL_ZOOM = 0.0015;
@@ -16,7 +17,7 @@ export class Timeline {
     this.axisCanvas = root.querySelector("#axis");
     this.lanesCanvas = root.querySelector("#lanes");
     this.labels = root.querySelector("#labels");
-    this.axis = new Axis(1, null);
+    this.axis = new Axis(new Clock(1, null));
     this.rows = [];
     this.painted = null; // the frame at the last painting: the view follows it when it changes
     this.preview = null; // {referent, spans} while an edge is dragged
@@ -25,7 +26,7 @@ export class Timeline {
   }
 
   open(video) {
-    this.axis = new Axis(video.frames, video.fps);
+    this.axis = new Axis(video.clock);
     this.preview = null;
   }
 
