@@ -77,18 +77,24 @@ def blend_layers(
     painted = _rounded(fade(image)) if dim and opacity else image.copy()
     if opacity and covered.any():
         _fill(painted, image, covered, layers, opacity)
-    rim = _rim(covered, line)
-    if not dim:
-        for layer in layers:
-            rim |= _rim(layer.mask, line)
+    rim = np.zeros_like(covered)
+    for mask in [covered] if dim else [layer.mask for layer in layers]:
+        near = _near(mask, line)
+        rim[near] |= dilate(mask[near], line) & ~mask[near]
     painted[rim] = _rounded(painted[rim] * np.float32(1 - _RIM_DARKNESS))
     _outline(painted, layers, line)
     return painted
 
 
-def _rim(mask: np.ndarray, line: int) -> np.ndarray:
-    """Pixels right outside a mask (H, W)."""
-    return dilate(mask, line) & ~mask
+def _near(mask: np.ndarray, margin: int) -> tuple[slice, slice]:
+    """The part of a frame that a mask (H, W) lies in, with a margin around it."""
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    if not len(rows):
+        return slice(0), slice(0)
+    return (
+        slice(max(0, rows[0] - margin), rows[-1] + 1 + margin),
+        slice(max(0, columns[0] - margin), columns[-1] + 1 + margin),
+    )
 
 
 def _rounded(values: np.ndarray) -> np.ndarray:
@@ -99,11 +105,14 @@ def _outline(painted: np.ndarray, layers: Sequence[MaskLayer], line: int) -> Non
     """Outline the layers in `painted` (H, W, 3), in place; equal outlines share their pixels."""
     height, width = painted.shape[:2]
     bands = _bands(np.ogrid[:height, :width], line) % max(1, len(layers))
-    outlines = [layer.mask & dilate(~layer.mask, line) for layer in layers]
-    for layer, outline in zip(layers, outlines, strict=True):
-        painted[outline] = layer.outline or layer.colour
-    for number, (layer, outline) in enumerate(zip(layers, outlines, strict=True)):
-        painted[outline & (bands == number)] = layer.outline or layer.colour
+    parts = [_near(layer.mask, line) for layer in layers]
+    masks = [layer.mask[near] for layer, near in zip(layers, parts, strict=True)]
+    outlines = [mask & dilate(~mask, line) for mask in masks]
+    drawn = list(zip(layers, parts, outlines, strict=True))
+    for layer, near, outline in drawn:
+        painted[near][outline] = layer.outline or layer.colour
+    for number, (layer, near, outline) in enumerate(drawn):
+        painted[near][outline & (bands[near] == number)] = layer.outline or layer.colour
 
 
 def _fill(

@@ -119,7 +119,8 @@ def _sound(overlay: Overlay, path: Path, source: Path | None) -> tuple[Sound | N
     try:
         return find_sound(source, overlay.video, seconds, path.suffix), ""
     except TglError as error:
-        return None, f"without sound: {error}"
+        # The name alone: tgl segment reads its video through a link in its work folder.
+        return None, f"without sound: {Path(error.where or source).name}: {error.message}"
 
 
 def _write_gif(overlay: Overlay, path: Path, on_frame: Callable[[], None]) -> Written:
