@@ -198,7 +198,8 @@ def require_encoders(names: Iterable[str]) -> None:
         raise MissingInput(
             f"has no encoder {', '.join(missing)}",
             where=ffmpeg_binary(),
-            hint="another --format may do without; the ffmpeg of the wheel imageio-ffmpeg has it",
+            hint="take another --format, or put an ffmpeg that has it first on the PATH, such as "
+            "that of the wheel imageio-ffmpeg",
         )
 
 

@@ -107,6 +107,8 @@ def _counts(plan: RenderPlan, tables: Sequence[pa.Table], failed: int) -> dict[s
         "overlays": len(rows),
         "expressions": sum(row["expressions"] for row in rows),
         "frames drawn": sum(row["frames"] for row in rows),
+        "overlays without sound": sum(row["silent"] for row in rows),
+        "GIFs reduced": sum(row["reduced"] for row in rows),
         "failed videos": failed,
         "expressions without prediction": plan.without_prediction,
         "predictions without frames or sentence": plan.unknown,
@@ -172,6 +174,8 @@ def _draw(job: _Job, on_frame: Callable[[], None] = lambda: None) -> pa.Table:
                 "expressions": len(overlay.expressions),
                 "frames": written.frames,
                 "note": written.note,
+                "silent": written.silent,
+                "reduced": written.reduced,
             }
         )
     return pa.Table.from_pylist(rows)

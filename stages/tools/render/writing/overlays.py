@@ -40,11 +40,15 @@ class Written:
     Attributes:
         frames: number of frames in it.
         note: a line about what could not be done as asked for; empty if there is nothing to say.
+        silent: it lacks the sound that was asked for.
+        reduced: it is a GIF with smaller or fewer frames than its video.
     """
 
     path: Path
     frames: int
     note: str = ""
+    silent: bool = False
+    reduced: bool = False
 
 
 def write_overlay(
@@ -72,7 +76,8 @@ def write_overlay(
     quality, timing = overlay.config.quality, _Timing.of(overlay)
     write(path, frames, size, timing.fps, quality, timing.uneven, sound)
     notes = [note, odd_size_note(size) if written == MP4 else ""]
-    return Written(path, count, "; ".join(filter(None, notes)))
+    silent = overlay.config.keep_audio and sound is None
+    return Written(path, count, "; ".join(filter(None, notes)), silent)
 
 
 def frame_count(overlay: Overlay) -> int:
@@ -142,7 +147,9 @@ def _write_gif(overlay: Overlay, path: Path, on_frame: Callable[[], None]) -> Wr
     )
     for left in steps:
         left()
-    return Written(path, gif.frames, _gif_note(overlay, gif.side, gif.frames, gif.megabytes))
+    reduced = gif.frames < count or gif.side < video_side(video.height, video.width, config)
+    note = _gif_note(overlay, gif.side, gif.frames, gif.megabytes)
+    return Written(path, gif.frames, note, reduced=reduced)
 
 
 def gif_side(height: int, width: int, config: DrawingConfig) -> int:

@@ -116,7 +116,7 @@ def test_an_ffmpeg_without_the_encoder_is_one_line_before_any_work(
     with pytest.raises(MissingInput) as caught:
         run_stage(STAGE, config, world.inputs, tmp_path / "out")
     line = str(caught.value)
-    assert line.startswith(f"{ffmpeg_binary()}: has no encoder libvpx-vp9; another --format")
+    assert line.startswith(f"{ffmpeg_binary()}: has no encoder libvpx-vp9; take another --format")
     assert "imageio-ffmpeg" in line
     assert not (tmp_path / "out").exists()
 

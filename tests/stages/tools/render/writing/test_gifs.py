@@ -91,6 +91,7 @@ def test_the_user_is_told_what_was_left_out(run_stage: Run, world, tmp_path: Pat
     assert line.startswith("b: the GIF has 640x480 instead of 800x600, 3 of 5 frames (0.0 MB")
     assert "--gif-width" in line
     assert outcome.counts["frames drawn"] == 3
+    assert outcome.counts["GIFs reduced"] == 1
     with Image.open(out / "b" / "0.gif") as image:
         assert image.size == (640, 480)
     progress = SilentProgress()

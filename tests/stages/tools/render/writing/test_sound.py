@@ -65,8 +65,10 @@ def tone(path: Path) -> tuple[float, float, float]:
 
 
 def render(run_stage: Run, inputs: RenderInputs, out: Path, config: RenderConfig) -> list[str]:
+    """Warnings of a run that draws one overlay."""
     progress = SilentProgress()
-    run_stage(STAGE, config, inputs, out, progress=progress)
+    outcome = run_stage(STAGE, config, inputs, out, progress=progress)
+    assert outcome.counts["overlays without sound"] == len(progress.warnings)
     return progress.warnings
 
 
