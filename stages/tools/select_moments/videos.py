@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import hashlib
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import pyarrow as pa
@@ -15,8 +16,9 @@ from stages.core.engine.progress import Progress, counted
 from stages.core.engine.runtime import Runtime
 from stages.core.engine.workers.devices import DeviceFunction, NotLoaded, map_on_devices
 from stages.core.engine.workspace import Workspace
+from stages.core.index.frame_files import frames_digest
 from stages.core.index.index import Index, Video
-from stages.tools.select_moments.config import SelectConfig, SelectInputs
+from stages.tools.select_moments.config import REFERENCES, SelectConfig, SelectInputs
 
 
 @dataclass(frozen=True)
@@ -91,8 +93,12 @@ def run_videos(
         TglError: the model cannot be loaded, every video failed, or the run cannot go on.
     """
     names = [name for name in index.videos if index.expressions_of(name)]
-    digest = text_digest(canonical_json(inputs.digests()))
-    tables = {name: out.finished(name, digest) for name in names}
+    digests = inputs.digests()
+    digest = text_digest(canonical_json(digests))
+    if config.model not in REFERENCES:  # a network sees a video's own frames and tracks alone
+        del digests["index"]
+    keys = {name: _key(index, name, digests, tracks=config.per_referent) for name in names}
+    tables = {name: out.finished(name, keys[name]) for name in names}
     waiting = [name for name in names if tables[name] is None]
     failures: dict[str, TglError] = {}
     if runtime.scheduler is not None and inputs.model is not None:  # machines work elsewhere
@@ -116,9 +122,30 @@ def run_videos(
                 if isinstance(rows, TglError):
                     failures[done.video_id] = input_failure(rows)
                     continue
-                out.finish(done.video_id, digest, rows)
+                out.finish(done.video_id, keys[done.video_id], rows)
                 tables[done.video_id] = rows
     if failures and len(failures) == len(names):
         raise nothing_done(list(failures.values()), "video")
     found = {name: rows for name, rows in tables.items() if rows is not None}
     return VideoTables(found, failures, len(names) - len(waiting))
+
+
+def _key(index: Index, video_id: str, digests: Mapping[str, str], *, tracks: bool) -> str:
+    """Digest of everything that the rows of a video depend on beside the config.
+
+    Args:
+        digests: of the inputs beside the index.
+        tracks: masks of the index are among it.
+    """
+    video, expressions = index.videos[video_id], index.expressions_of(video_id)
+    size = [video.num_frames, video.height, video.width, video.fps]
+    about = [video_id, size, frames_digest(video)]
+    sentences = [
+        [one.expression_id, one.text, list(one.anno_ids), list(index.moments(*one.key).items())]
+        for one in expressions
+    ]
+    masks = hashlib.sha256()
+    for name in sorted({name for one in expressions for name in one.anno_ids} if tracks else ()):
+        for frame, rle in index.masks.frames_of(name).items():
+            masks.update(f"{name}\0{frame}\0{rle['size']}\0".encode() + rle["counts"])
+    return text_digest(canonical_json([dict(digests), about, sentences, masks.hexdigest()]))

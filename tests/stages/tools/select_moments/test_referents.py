@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -12,14 +13,15 @@ from tracks_mini import write_tracks
 
 from schemas.directories import list_folder
 from schemas.errors import ConfigError, CorruptInput, MissingInput, TglError
-from schemas.parquet import read_table
-from schemas.tables import MOMENTS
+from schemas.parquet import read_table, rows_of, write_table
+from schemas.tables import EXPRESSIONS, MASKS, MOMENTS, VIDEOS, TableSpec
 from stages.build_moments.config import IndexConfig, IndexInputs
 from stages.build_moments.stage import STAGE as BUILD
 from stages.core.engine.execute import execute
 from stages.core.engine.progress import SilentProgress
 from stages.core.engine.runtime import Runtime
 from stages.core.index.index import read_moments
+from stages.core.media.rle import encode
 from stages.core.model.loading.catalog import DEFAULT_JUDGE
 from stages.tools.select_moments.config import REFERENT, SelectConfig, SelectInputs
 from stages.tools.select_moments.stage import STAGE
@@ -123,6 +125,35 @@ def test_a_killed_run_completes_with_the_same_artifact(
     outcome = run_stage(STAGE, TRUTH, inputs, tmp_path / "out")
     assert outcome.counts["videos kept from before"] == 1
     assert list_folder(tmp_path / "out").tables == list_folder(tmp_path / "whole").tables
+
+
+def test_a_network_judges_changed_videos_alone(
+    run_stage: Callable, tracks: Path, tiny_selector: Callable, tmp_path: Path
+) -> None:
+    model = tiny_selector("clip")
+    config = SelectConfig(per=REFERENT, model=str(model))
+
+    def kept() -> int:
+        outcome = run_stage(STAGE, config, SelectInputs(tracks, model), tmp_path / "out")
+        return int(outcome.counts["videos kept from before"])
+
+    def change(name: str, spec: TableSpec, column: str, value: object) -> None:
+        """Change a column in the rows of b."""
+        rows = read_table(tracks / f"{name}.parquet", spec).to_pylist()
+        for row in rows:
+            if "b" in (row.get("video_id"), str(row.get("anno_id")).split(".")[0]):
+                row[column] = value
+        write_table(tracks / f"{name}.parquet", rows_of(rows, spec), spec)
+
+    assert kept() == 0
+    change("expressions", EXPRESSIONS, "expression", "another one")
+    assert kept() == 1
+    mask = np.zeros((12, 16), bool)
+    mask[2:9, 3:5] = True
+    change("masks", MASKS, "counts", encode(mask)["counts"])
+    assert kept() == 1
+    change("videos", VIDEOS, "fps", 7.0)
+    assert kept() == 1
 
 
 def test_two_devices_equal_one(
