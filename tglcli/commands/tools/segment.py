@@ -22,7 +22,7 @@ from stages.tools.segment.prompts.parsing import parse_box, parse_mask, parse_po
 from stages.tools.segment.prompts.records import Prompt
 from stages.tools.segment.request import SegmentRequest, SegmentResult, check_suffix
 from tglcli.options import RunOptions, stage_command
-from tglcli.summary import duration, shown
+from tglcli.summary import counts_text, duration, shown
 
 TOY_WARNING = "the toy model knows only the coloured shapes of tgl toy"
 MANY = "Several videos"
@@ -331,17 +331,8 @@ def _segment_many(request: ManyRequest, config: SegmentConfig, run: RunOptions) 
             typer.echo(line)
         if result.nothing:
             typer.echo(f"segment: nothing found for {listing(result.nothing, 'sentences')}")
-        counts = ", ".join(
-            amount(number, noun)
-            for number, noun in (
-                (result.videos, "videos"),
-                (result.sentences, "sentences"),
-                (result.frames, "frames"),
-            )
-        )
-        seconds = duration(time.monotonic() - started)
-        paths = ", ".join(map(shown, request.outputs()))
-        typer.echo(f"segment: done in {seconds}: {counts} -> {paths}")
+        counts = counts_text(result.counts())
+        _print_end(counts, request, time.monotonic() - started)
     if result.failures:
         total = len(result.failures) + result.videos
         raise IncompleteRun(
@@ -369,10 +360,12 @@ def _segment(request: SegmentRequest, config: SegmentConfig, run: RunOptions) ->
 def _print(result: SegmentResult, request: SegmentRequest, seconds: float) -> None:
     for line in result.lines:
         typer.echo(line)
+    _print_end(amount(result.frames, "frames"), request, seconds)
+
+
+def _print_end(counts: str, request: SegmentRequest, seconds: float) -> None:
     paths = ", ".join(map(shown, request.outputs()))
-    typer.echo(
-        f"segment: done in {duration(seconds)}: {amount(result.frames, 'frames')} -> {paths}"
-    )
+    typer.echo(f"segment: done in {duration(seconds)}: {counts} -> {paths}")
 
 
 def _rendering(

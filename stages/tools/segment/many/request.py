@@ -76,3 +76,7 @@ class ManyResult:
     frames: int
     nothing: tuple[str, ...]
     failures: tuple[str, ...]
+
+    def counts(self) -> dict[str, int]:
+        """The numbers by what they count."""
+        return {"videos": self.videos, "sentences": self.sentences, "frames": self.frames}
