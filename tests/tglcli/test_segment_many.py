@@ -25,6 +25,8 @@ from stages.propagate import work
 from stages.zero_shot.ground.detectors import registry
 from tglcli.main import app
 
+SHEET = ("--format", "sheet")
+"""Overlays that are drawn in no time."""
 FIXED = ("--device", "cpu", "--workers", "1")
 KILLED = """
 import os, signal, sys
@@ -70,6 +72,11 @@ def succeed(*words: object) -> Result:
     return done
 
 
+def to(out: Path, clips: Path, checkpoint: Path) -> tuple[object, ...]:
+    """Words that segment a folder with one sentence."""
+    return ("a cube", "--videos", clips, "-o", out, *SHEET, "--checkpoint", checkpoint)
+
+
 def pngs(folder: Path) -> dict[str, bytes]:
     """Masks by path."""
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*.png")}
@@ -109,7 +116,7 @@ def test_videos_give_what_each_gives_alone(
         *("a.mp4", "b.mp4", "receipt.json", "shots.mp4")
     ]
     whole = pngs(masks)
-    for name, sentences in (("a.mp4", 2), ("b.mp4", 1), ("shots", 2)):
+    for name, sentences in (("b.mp4", 1), ("shots", 2)):
         alone = tmp_path / "alone"
         words = ("the ball", "a cube")[:sentences]
         succeed(clips / name, *words, "-o", tmp_path / "o.mp4", "--masks", alone, *model)
@@ -138,14 +145,14 @@ def test_a_json_table_has_a_document_of_each_video(
     model = ("--checkpoint", checkpoint)
     table, alone = tmp_path / "t.json", tmp_path / "a.json"
     given = ("--videos", clips / "a.mp4", "--videos", clips / "b.mp4")
-    succeed("a cube", *given, "-o", tmp_path / "out", "--format", "gif", "--table", table, *model)
-    succeed(clips / "b.mp4", "a cube", "-o", tmp_path / "o.gif", "--table", alone, *model)
+    succeed("a cube", *given, "-o", tmp_path / "out", *SHEET, "--table", table, *model)
+    succeed(clips / "b.mp4", "a cube", "-o", tmp_path / "o.png", "--table", alone, *model)
     found, single = json.loads(table.read_text()), json.loads(alone.read_text())
     assert [video["video"] for video in found["videos"]] == ["a", "b"]
     head = {name: single.pop(name) for name in ("format", "version", "frame_unit")}
     assert found == head | {"videos": [found["videos"][0], single]}
-    overlay = tmp_path / "out" / "b.gif"
-    assert overlay.read_bytes() == (tmp_path / "o.gif").read_bytes()
+    overlay = tmp_path / "out" / "b.png"
+    assert overlay.read_bytes() == (tmp_path / "o.png").read_bytes()
 
 
 def test_a_video_that_cannot_be_decoded_stops_no_other(
@@ -154,21 +161,28 @@ def test_a_video_that_cannot_be_decoded_stops_no_other(
     good = (clips / "b.mp4").read_bytes()
     (clips / "b.mp4").write_bytes(good[: len(good) // 2])
     (clips / "shots" / "f0.png").write_bytes(b"text")
-    words = ("a cube", "--videos", clips, "-o", tmp_path / "out", "--masks", tmp_path / "masks")
-    done = run(*words, "--checkpoint", checkpoint)
+    cut = clips / "cut"  # which is noticed when the frame is read
+    cut.mkdir()
+    for name in ("f0.jpg", "f1.jpg"):
+        Image.effect_noise((64, 64), 90).convert("RGB").save(cut / name)
+    (cut / "f1.jpg").write_bytes((cut / "f1.jpg").read_bytes()[:-500])
+    words = (*to(tmp_path / "out", clips, checkpoint), "--masks", tmp_path / "masks")
+    done = run(*words)
     assert isinstance(done.exception, IncompleteRun)
     message = str(done.exception)
-    assert message.startswith(f"{tmp_path / 'out'}: 2 of 3 videos failed, the others are done; ")
+    assert message.startswith(f"{tmp_path / 'out'}: 3 of 4 videos failed, the others are done; ")
     told = [line for line in done.stderr.splitlines() if line.startswith("warning: ")]
-    assert len(told) == 2
+    assert len(told) == 3
     assert told[0].startswith(f"warning: {clips / 'shots' / 'f0.png'}: is not an image; ")
     assert told[1].startswith(f"warning: {clips / 'b.mp4'}: cannot be decoded")
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.mp4", "receipt.json"]
+    assert told[2].startswith(f"warning: {clips / 'cut'}: f1.jpg: ")
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.png", "receipt.json"]
     (clips / "b.mp4").write_bytes(good)
     shutil.copy(clips / "shots" / "f1.png", clips / "shots" / "f0.png")
-    succeed(*words, "--checkpoint", checkpoint)
+    shutil.rmtree(cut)
+    succeed(*words)
     assert segmented["videos"].count("a") == 1  # it is not segmented again
-    assert sorted(path.stem for path in (tmp_path / "out").glob("*.mp4")) == ["a", "b", "shots"]
+    assert sorted(path.stem for path in (tmp_path / "out").glob("*.png")) == ["a", "b", "shots"]
     assert {path.name for path in tmp_path.iterdir()} == {"clips", "out", "masks"}
 
 
@@ -177,7 +191,16 @@ def test_if_every_video_fails_nothing_is_written(
 ) -> None:
     for name in ("a.mp4", "b.mp4", "shots/f0.png", "shots/f1.png"):
         (clips / name).write_bytes(b"text")
-    words = ("a cube", "--videos", clips, "-o", tmp_path / "out", "--checkpoint", checkpoint)
+    words = (
+        "a cube",
+        "--videos",
+        clips,
+        "-o",
+        tmp_path / "out",
+        "--checkpoint",
+        checkpoint,
+        *SHEET,
+    )
     done = run(*words)
     assert isinstance(done.exception, CorruptInput)
     assert "the first of 2 videos, all of which failed" in str(done.exception)
@@ -187,17 +210,26 @@ def test_if_every_video_fails_nothing_is_written(
 def test_a_new_video_costs_one_video(
     clips: Path, checkpoint: Path, tmp_path: Path, segmented: dict[str, list[Any]]
 ) -> None:
-    words = ("a cube", "--videos", clips, "-o", tmp_path / "out", "--checkpoint", checkpoint)
+    words = (
+        "a cube",
+        "--videos",
+        clips,
+        "-o",
+        tmp_path / "out",
+        "--checkpoint",
+        checkpoint,
+        *SHEET,
+    )
     words = (*words, "--work", tmp_path / "work")
     succeed(*words)
-    before = (tmp_path / "out" / "a.mp4").stat().st_ino
+    before = (tmp_path / "out" / "a.png").stat().st_ino
     noise = np.random.default_rng(0).integers(0, 255, (2, 32, 48, 3), np.uint8)
     write_h264(clips / "c.mp4", iter(noise), (32, 48), 5, 20)
     segmented["videos"].clear()
     succeed(*words)
     assert segmented["videos"] == ["c"]
-    assert len(list((tmp_path / "out").glob("*.mp4"))) == 4
-    assert (tmp_path / "out" / "a.mp4").stat().st_ino == before  # nor is it drawn again
+    assert len(list((tmp_path / "out").glob("*.png"))) == 4
+    assert (tmp_path / "out" / "a.png").stat().st_ino == before  # nor is it drawn again
     loaded = len(segmented["loaded"])
     succeed(*words)
     assert len(segmented["loaded"]) == loaded
@@ -210,7 +242,16 @@ def test_a_killed_run_goes_on_with_the_next_video(
     python: list[str],
     segmented: dict[str, list[Any]],
 ) -> None:
-    words = ("a cube", "--videos", clips, "-o", tmp_path / "out", "--checkpoint", checkpoint)
+    words = (
+        "a cube",
+        "--videos",
+        clips,
+        "-o",
+        tmp_path / "out",
+        "--checkpoint",
+        checkpoint,
+        *SHEET,
+    )
     given = [str(word) for word in ("segment", *words, *FIXED)]
     killed = subprocess.run([*python, "-c", KILLED, *given], capture_output=True, text=True)
     assert killed.returncode == 128 + signal.SIGKILL, killed.stderr
@@ -220,7 +261,7 @@ def test_a_killed_run_goes_on_with_the_next_video(
     assert {path.name for path in tmp_path.iterdir()} == {"clips", "out"}
 
 
-@pytest.mark.parametrize("every", [1, 2])
+@pytest.mark.parametrize("every", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_public_models_give_what_each_video_gives_alone(
     tiny_world: TinyWorld,
     clips: Path,
@@ -235,13 +276,15 @@ def test_public_models_give_what_each_video_gives_alone(
     )
     words: tuple[object, ...] = ("--model", tiny_world.detector, "--tracker", tiny_world.tracker)
     words = ("the left one jumps", *words, "--judge", "none", "--every", every)
-    out, masks = tmp_path / "out", tmp_path / "masks"
-    succeed(*words, "--videos", clips, "-o", out, "--format", "sheet", "--masks", masks)
+    out, masks, table = (tmp_path / name for name in ("out", "masks", "t.json"))
+    succeed(*words, "--videos", clips, "-o", out, *SHEET, "--masks", masks, "--table", table)
     assert len(loaded) == 1
-    whole = pngs(masks)
+    whole, documents = pngs(masks), json.loads(table.read_text())["videos"]
     for video in ("a", "b"):
         alone = tmp_path / f"alone-{video}"
-        succeed(clips / f"{video}.mp4", *words, "-o", tmp_path / "o.png", "--masks", alone)
+        outputs = ("-o", tmp_path / "o.png", "--masks", alone, "--table", table)
+        succeed(clips / f"{video}.mp4", *words, *outputs)
+        assert documents.pop(0)["sentences"] == json.loads(table.read_text())["sentences"]
         own = {path: png for path, png in whole.items() if f"{video}/0" in path}
         assert own == pngs(alone)
         assert (out / f"{video}.png").read_bytes() == (tmp_path / "o.png").read_bytes()

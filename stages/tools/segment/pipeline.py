@@ -7,11 +7,12 @@ new sentences about the same video reuse its frames.
 from __future__ import annotations
 
 import glob
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from schemas.directories import remove_tree
 from schemas.errors import IncompleteRun
 from schemas.layouts import FRAMES_FOLDER, FRAMES_TABLE
 from stages.build_moments.config import IndexConfig, IndexInputs
@@ -148,6 +149,7 @@ class Pipeline:
         from stages.extract_frames.stage import STAGE
 
         videos = tuple(link_video(source, self.work / SOURCE) for source in sources)
+        _remove_others(self.work / SOURCE, [video.name for video in videos])
         config = ExtractConfig(keep_damaged=keep_damaged)
         self.run(STAGE, config, ExtractInputs(videos), self.work / FRAMES)
         return list(_extracted(self.work / FRAMES, [source.video_id for source in sources]))
@@ -171,6 +173,7 @@ class Pipeline:
         """Index videos that are all extracted, or all folders of images."""
         from stages.build_moments.stage import STAGE
 
+        _remove_others(dataset / FRAMES_FOLDER, [clip.video_id for clip in clips])
         videos = ((clip.video_id, clip.frames.names, clip.sentences) for clip in clips)
         write_sentences(dataset, videos)
         inputs = IndexInputs(dataset, frames=clips[0].frames.extracted)
@@ -213,6 +216,13 @@ class Pipeline:
         if outcome.failures:
             raise VideosFailed(outcome.failures)
         return outcome
+
+
+def _remove_others(folder: Path, names: Collection[str]) -> None:
+    """Remove what an earlier run linked in a folder, whose targets may be gone."""
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if path.name not in names:
+            remove_tree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
 
 
 def overlay_of(overlays: Path, video_id: str) -> Path:

@@ -54,9 +54,8 @@ class ManyRequest(SegmentRequest):
 
     def owner(self, path: Path) -> Path | None:
         """The user's file that a file in the work folder was made of; None if it is not known."""
-        names = {part for name in path.parts for part in (name, Path(name).stem)}
-        owners = [one.video.path for one in self.videos if one.video.video_id in names]
-        return owners[0] if len(owners) == 1 else None
+        known = {one.video.video_id: one.video.path for one in self.videos}
+        return next((known[name] for name in (*path.parts, path.stem) if name in known), None)
 
 
 @dataclass(frozen=True)

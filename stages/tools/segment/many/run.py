@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 _EXTRACTED_BEFORE = "; its frames of the earlier run are kept"
 """What extract-frames adds to a failure; the video is left out all the same."""
 
+_MASK = 3
+"""Names in the path of a mask: VIDEO/NUMBER/FRAME.png."""
+
 
 def segment_many(run: SegmentRun) -> ManyResult:
     """Segment the videos of a :class:`ManyRequest`.
@@ -97,7 +100,7 @@ class _Videos:
             text = line.removesuffix(_EXTRACTED_BEFORE)
             for one in list(self.left):
                 prefix = f"video {one.video.video_id}: "
-                if text.startswith(prefix) or _lies_in_work(text, work) == one.video.video_id:
+                if text.startswith(prefix) or one.video.video_id in _names(text, work):
                     self.drop(one, _users_words(text.removeprefix(prefix), work, one.video.path))
                     break
             else:
@@ -202,10 +205,11 @@ def _shown(video: Video, result: SentenceResult) -> str:
     return f'{printable(video.video_id)}: "{printable(result.expression.text)}"'
 
 
-def _lies_in_work(text: str, work: Path) -> str | None:
-    """The name of the file in the work folder that a line begins with; None for another line."""
+def _names(text: str, work: Path) -> set[str]:
+    """Names of the file that a line begins with, and of the folders of its video and sentence."""
     path = Path(text.split(": ", 1)[0])
-    return path.stem if path.is_relative_to(work) else None
+    inside = path.relative_to(work) if path.is_relative_to(work) else Path(*path.parts[-_MASK:])
+    return {*inside.parts, path.stem}
 
 
 def _users_words(text: str, work: Path, video: Path) -> str:
