@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 from schemas.errors import UnsafeName
+from schemas.wording import amount
 
 FRAMES_FOLDER = "JPEGImages"
 FRAMES_TABLE = "frames.parquet"
@@ -159,6 +162,46 @@ def natural_order_warning(names: Sequence[str]) -> str:
     """The warning that frames are ordered by number; `names` are in that order."""
     return (
         f"frames are ordered by the numbers in their names, {names[0]} to {names[-1]}, not as text"
+    )
+
+
+def number_gaps(names: Sequence[str]) -> list[tuple[str, str]]:
+    """Return the neighbours between which frames are missing, by the numbers in their names.
+
+    Numbers may go up by any step that most of them share. Names in which several numbers change, or
+    without such a step (time stamps), tell nothing.
+
+    Args:
+        names: sorted by :func:`natural_key`.
+    """
+    keys = [natural_key(name) for name in names]
+    if len({tuple(text for text, _, _ in key) for key in keys}) != 1:
+        return []
+    columns = [[key[part][1] for key in keys] for part in range(len(keys[0]))]
+    changing = [column for column in columns if len(set(column)) > 1]
+    if len(changing) != 1:
+        return []
+    steps = [after - before for before, after in pairwise(changing[0])]
+    counted = Counter(step for step in steps if step > 0)
+    if not counted:
+        return []
+    step = max(counted, key=lambda step: (counted[step], -step))
+    if 2 * counted[step] < len(steps):
+        return []
+    return [pair for pair, own in zip(pairwise(names), steps, strict=True) if own > step]
+
+
+def order_warnings(names: Sequence[str]) -> tuple[str, ...]:
+    """The warnings about frames of a folder, whose names are sorted by :func:`natural_key`."""
+    found = (natural_order_warning(names),) if orders_differ(names) else ()
+    gaps = number_gaps(names)
+    if not gaps:
+        return found
+    before, after = gaps[0]
+    return (
+        *found,
+        f"{amount(len(gaps), 'gaps')} in the frame numbers, first from {before} to {after}; such "
+        "frames follow each other",
     )
 
 

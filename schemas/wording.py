@@ -22,7 +22,7 @@ _NOUNS = (
     *("folders", "frames", "images", "indexes", "inputs", "keys", "lines", "masks", "moments"),
     *("names", "objects", "overlays", "pictures", "pixels", "predictions", "rows", "runs"),
     *("samples", "sentences", "sizes", "spans", "steps", "tensors", "texts", "tracks", "videos"),
-    *("columns", "devices", "values", "weights", "words", "workers", "GPUs", "GIFs"),
+    *("columns", "devices", "gaps", "values", "weights", "words", "workers", "GPUs", "GIFs"),
 )
 _LISTED = 3
 _PLURAL = re.compile(rf"\b({'|'.join(_NOUNS)})\b")

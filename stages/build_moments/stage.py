@@ -25,7 +25,7 @@ from stages.core.datasets.consistency import checked_moments, track_shapes
 from stages.core.datasets.faults import strict
 from stages.core.datasets.layouts.registry import open_dataset
 from stages.core.datasets.moment_rows import MomentRow, moments_table
-from stages.core.datasets.records import Dataset, has_target
+from stages.core.datasets.records import Dataset, has_target, order_warnings_of
 from stages.core.datasets.video_frames import VideoFrames, find_frames
 from stages.core.engine.progress import Progress
 from stages.core.engine.runtime import Runtime
@@ -50,6 +50,9 @@ def run(
     layout = None if config.layout == AUTO else config.layout
     dataset = open_dataset(inputs.dataset, layout=layout, split=config.split, frames=inputs.frames)
     videos = find_frames(dataset, inputs.frames)
+    if inputs.frames is None:  # else they are in the order of their video
+        for line in order_warnings_of(dataset):
+            progress.warn(line)
     expressions = dataset.expressions()
     shapes = track_shapes(expressions, videos, strict)
     with progress.task("masks", len(shapes) or None, "track") as task:

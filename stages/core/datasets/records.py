@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from schemas.layouts import number_gaps, orders_differ
+from schemas.wording import amount, listing
 from stages.core.engine.runtime import Runtime
 from stages.core.index.index import Expression
 from stages.core.media.rle import Rle
@@ -62,6 +64,7 @@ class Dataset(Protocol):
         layout: its name in `--layout`.
         images: whether it has images instead of videos. Each is a video of one frame, which is the
             moment of all that it shows, and lies in `frames_dir` itself.
+        frames_unlisted: whether the frames of a video are those in its folder, in natural order.
         frames_dir: folder with one folder of frames per video.
         masks: file or folder of the masks, for messages.
         moments: moments file that belongs to the data set; it may be missing.
@@ -70,6 +73,7 @@ class Dataset(Protocol):
 
     layout: str
     images: bool
+    frames_unlisted: bool
     frames_dir: Path
     masks: Path
     moments: Path
@@ -83,3 +87,26 @@ class Dataset(Protocol):
 
     def tracks(self, runtime: Runtime) -> Iterator[RawTrack]:
         """Stream the mask tracks in any order, as (anno_id, one RLE or None per frame)."""
+
+
+def order_warnings_of(dataset: Dataset) -> list[str]:
+    """One line for the videos whose frames have another order as text, one for missing numbers.
+
+    Data sets that list their frames say themselves which follow each other.
+    """
+    if not dataset.frames_unlisted:
+        return []
+    videos = dataset.videos()
+    ordered = [video.video_id for video in videos if orders_differ(video.frame_names)]
+    gaps = {video.video_id: found for video in videos if (found := number_gaps(video.frame_names))}
+    lines = []
+    if ordered:
+        lines.append(f"frames are ordered by number, not as text, of {listing(ordered, 'videos')}")
+    if gaps:
+        total = sum(map(len, gaps.values()))
+        name, ((before, after), *_) = next(iter(gaps.items()))
+        lines.append(
+            f"{amount(total, 'gaps')} in the frame numbers of {amount(len(gaps), 'videos')}, first "
+            f"from {before} to {after} of {name}; such frames follow each other"
+        )
+    return lines

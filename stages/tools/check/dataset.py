@@ -16,7 +16,7 @@ from stages.core.datasets.consistency import (
 from stages.core.datasets.documents.moments_json import read_moments_json
 from stages.core.datasets.faults import Faults
 from stages.core.datasets.layouts.registry import open_dataset
-from stages.core.datasets.records import Dataset, has_target
+from stages.core.datasets.records import Dataset, has_target, order_warnings_of
 from stages.core.datasets.video_frames import VideoFrames, find_frames
 from stages.core.engine.progress import Progress
 from stages.core.engine.runtime import Runtime
@@ -40,6 +40,7 @@ def check_dataset(
     sentences = findings.part("sentences")
     dataset = open_dataset(root, layout=layout, split=config.split, faults=sentences)
     videos, expressions = dataset.videos(), dataset.expressions()
+    findings.notes += order_warnings_of(dataset)
     check_names(videos, expressions, findings.part("names"))
     frames = find_frames(dataset, None, findings.part("frames"))
     findings.counts |= {

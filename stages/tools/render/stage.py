@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from schemas.directories import remove_tree
 from schemas.errors import ConfigError, TglError
-from schemas.layouts import natural_order_warning, orders_differ
+from schemas.layouts import order_warnings
 from schemas.receipts import canonical_json
 from schemas.wording import amount
 from stages.core.engine.failures import input_failure, nothing_done
@@ -64,9 +64,9 @@ def run(
         require_encoders([ENCODERS[config.file_format]])
     plan = plan_render(config, inputs)
     for video in plan.videos:
-        names = [path.name for path in video.frames]
-        if not inputs.has_index and orders_differ(names):
-            progress.warn(f"{video.video_id}: {natural_order_warning(names)}")
+        names = () if inputs.has_index else [path.name for path in video.frames]
+        for warning in order_warnings(names):
+            progress.warn(f"{video.video_id}: {warning}")
     if config.has_text:
         sentences = [one.sentence for video in plan.videos for one in video.expressions]
         if (line := missing_characters(sentences, inputs.font)) is not None:

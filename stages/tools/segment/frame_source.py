@@ -22,8 +22,7 @@ from schemas.layouts import (
     MEVIS_EXPRESSIONS,
     looks_like_video,
     natural_key,
-    natural_order_warning,
-    orders_differ,
+    order_warnings,
     safe_name,
     video_name,
 )
@@ -53,9 +52,8 @@ class FrameSource:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """A line if the order of the frames may be unexpected."""
-        names = [path.name for path in self.images]
-        return (natural_order_warning(names),) if orders_differ(names) else ()
+        """Lines if the order of the frames may be unexpected, or some seem to be missing."""
+        return order_warnings([path.name for path in self.images])
 
     def size(self) -> tuple[int, int] | None:
         """(height, width) of the first frame; None if it cannot be read, which a stage reports."""

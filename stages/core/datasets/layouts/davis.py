@@ -51,6 +51,7 @@ class DavisSplit:
 
     layout = "ref-davis17"
     images = False
+    frames_unlisted = True
 
     def __init__(self, source: DatasetPath, faults: Faults = strict):
         root = source.root

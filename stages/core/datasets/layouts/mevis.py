@@ -42,6 +42,7 @@ class MevisSplit:
 
     layout = "mevis"
     images = False
+    frames_unlisted = False
 
     def __init__(self, source: DatasetPath, faults: Faults = strict):
         folder = source.folder

@@ -16,7 +16,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from schemas.errors import CorruptInput, TglError
-from schemas.layouts import FRAMES_FOLDER, MOMENTS_FILE, natural_key, orders_differ, safe_name
+from schemas.layouts import (
+    FRAMES_FOLDER,
+    MOMENTS_FILE,
+    natural_key,
+    number_gaps,
+    orders_differ,
+    safe_name,
+)
 from stages.core.datasets.documents.text_files import read_csv_text
 from stages.core.datasets.faults import Faults, strict
 from stages.core.datasets.palette import (
@@ -49,6 +56,7 @@ class PlainFolder:
 
     layout = "folder"
     images = False
+    frames_unlisted = True
 
     def __init__(self, source: DatasetPath, faults: Faults = strict):
         folder = source.folder
@@ -62,6 +70,9 @@ class PlainFolder:
             "frames without annotation": count_unmasked(self.masks, self._videos),
             "videos ordered by frame number": sum(
                 orders_differ(video.frame_names) for video in self._videos
+            ),
+            "gaps in frame numbers": sum(
+                len(number_gaps(video.frame_names)) for video in self._videos
             ),
         }
 

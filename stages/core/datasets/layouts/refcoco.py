@@ -50,6 +50,7 @@ class RefcocoRefs:
 
     layout = "refcoco"
     images = True
+    frames_unlisted = False
 
     def __init__(self, source: DatasetPath, faults: Faults = strict):
         require_no_subfolder(source)

@@ -60,6 +60,7 @@ class RefcocoJson:
 
     layout = "refcoco-json"
     images = True
+    frames_unlisted = False
 
     def __init__(self, source: DatasetPath, faults: Faults = strict):
         require_no_subfolder(source)

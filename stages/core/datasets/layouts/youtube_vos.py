@@ -45,6 +45,7 @@ class YoutubeVosSplit:
 
     layout = "ref-youtube-vos"
     images = False
+    frames_unlisted = False
 
     def __init__(self, source: DatasetPath, faults: Faults = strict):
         folder = source.folder

@@ -15,7 +15,11 @@ from stages.build_moments.config import IndexConfig, IndexInputs
 from stages.build_moments.stage import STAGE
 from stages.core.datasets.layouts import LAYOUT_NAMES
 from stages.core.datasets.layouts.registry import detect_layout, layout_reader, open_dataset
+from stages.core.engine.progress import SilentProgress
+from stages.core.engine.runtime import Runtime
 from stages.core.index.index import Index
+from stages.tools.check.check import check
+from stages.tools.check.config import CheckConfig
 
 
 def _build(run_stage: Callable, folder: Path, **config: object) -> tuple[Index, dict]:
@@ -108,6 +112,23 @@ def test_frames_of_a_plain_folder_go_by_their_numbers(run_stage: Callable, plain
     index, counts = _build(run_stage, plain)
     assert index.videos["kitchen"].frame_names == ("img0", "img1", "img2", "img10")
     assert counts["videos ordered by frame number"] == 1
+
+
+def test_order_and_gaps_of_a_plain_folder_are_told_once(run_stage: Callable, plain: Path) -> None:
+    for number in (3, 9, 10):
+        write_image(plain / f"JPEGImages/kitchen/img{number}.jpg")
+    progress = SilentProgress()
+    where = plain.parent / "index"
+    outcome = run_stage(STAGE, IndexConfig(), IndexInputs(plain), where, progress=progress)
+    assert outcome.counts["gaps in frame numbers"] == 1
+    told = [
+        "frames are ordered by number, not as text, of 1 video (kitchen)",
+        "1 gap in the frame numbers of 1 video, first from img3 to img9 of kitchen; such frames "
+        "follow each other",
+    ]
+    assert progress.warnings == told
+    report = check(plain, CheckConfig(), runtime=Runtime(workers=1), progress=SilentProgress())
+    assert list(report.notes) == told
 
 
 def test_a_plain_folder_of_extracted_frames(

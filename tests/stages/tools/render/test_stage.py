@@ -244,7 +244,9 @@ def test_frames_of_a_bare_folder_go_by_their_numbers(run_stage: Run, world, tmp_
     progress = SilentProgress()
     run_stage(STAGE, SHEET, inputs, tmp_path / "out", progress=progress)
     assert progress.warnings == [
-        "b: frames are ordered by the numbers in their names, f1.png to f11.png, not as text"
+        "b: frames are ordered by the numbers in their names, f1.png to f11.png, not as text",
+        "b: 1 gap in the frame numbers, first from f3.png to f10.png; such frames follow each "
+        "other",
     ]
 
 
