@@ -111,6 +111,21 @@ def test_a_part_of_the_video_has_its_part_of_the_sound(
     assert tone(path) == pytest.approx((0.1, 0.6, 1.0), abs=0.1)
 
 
+def test_sound_beside_frames_at_uneven_times(run_stage: Run, clip: Path, tmp_path: Path) -> None:
+    video = tmp_path / "uneven.mp4"
+    uneven = ("-vf", "select=lt(n\\,8)+not(mod(n\\,5))", "-fps_mode", "vfr")
+    ffmpeg("-i", clip, *uneven, "-c:v", "libx264", "-c:a", "copy", video)
+    inputs = predictions(run_stage, video, tmp_path)
+    assert not render(run_stage, inputs, tmp_path / "out", BARE)
+    path = tmp_path / "out" / "uneven" / "sentences-0.mp4"
+    showinfo = ("-vf", "showinfo", "-fps_mode", "passthrough", "-f", "null", "-")
+    command = [ffmpeg_binary(), "-nostdin", "-i", str(path), *showinfo]
+    log = subprocess.run(command, capture_output=True, text=True, check=True).stderr
+    times = [float(part.split()[0]) for part in log.split("pts_time:")[1:]]
+    assert times == pytest.approx([*(n / 10 for n in range(8)), 1.0, 1.5], abs=0.001)
+    assert tone(path) == pytest.approx((0.5, 1.0, 2.0), abs=0.1)
+
+
 _REASONS = [
     ("other", True, {}, "is not the file that the frames were extracted from"),
     ("empty", True, {}, "no file is called clip.*"),
