@@ -32,6 +32,11 @@ FORMAT = "tgl-output"
 ANOTHER = "name another output"
 FORCE = "name another output, or replace it with --force"
 _ATTRIBUTE = "user.tgl.sha256"
+_FILE_SUFFIXES = {
+    *(".mp4", ".mov", ".webm", ".mkv", ".gif", ".png", ".jpg", ".jpeg", ".zip", ".tar", ".gz"),
+    *(".json", ".jsonl", ".csv", ".parquet", ".xml", ".toml", ".html", ".txt", ".safetensors"),
+}
+"""What a user who ends the name of an output in one of these expects to be a file."""
 _ONCE = "once"
 """In place of a fingerprint: such an output cannot be resumed."""
 
@@ -81,9 +86,13 @@ def replaceable(out: Path, stage: str, *, force: bool, named: Path | None = None
         the receipt of the artifact that would be replaced, None if there is none.
 
     Raises:
-        OutputBlocked: it is a file, another stage's artifact, or has files that tgl did not write.
+        OutputBlocked: it is a file or would be named like one, is another stage's artifact, or has
+            files that tgl did not write.
     """
     if not os.path.lexists(out):
+        if out.suffix.lower() in _FILE_SUFFIXES and not force:
+            named_so = f"ends in {out.suffix}, and the output is a folder"
+            raise OutputBlocked(named_so, where=named or out, hint="name a folder")
         return None
     if not out.is_dir():
         raise OutputBlocked("is a file, the output is a folder", where=named or out, hint=ANOTHER)

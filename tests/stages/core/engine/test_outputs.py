@@ -71,6 +71,16 @@ def test_force_does_not_remove_the_folder_that_one_works_in(
     assert replaceable(data / "inner", "propagate", force=False) is None
 
 
+@pytest.mark.parametrize("name", ["clip.mp4", "boxes.JSON"])
+def test_a_new_folder_is_not_named_like_a_file(tmp_path: Path, name: str) -> None:
+    with pytest.raises(OutputBlocked, match="and the output is a folder"):
+        replaceable(tmp_path / name, "render", force=False)
+    assert replaceable(tmp_path / name, "render", force=True) is None
+    assert replaceable(tmp_path / "run.v2", "render", force=False) is None
+    (tmp_path / name).mkdir()
+    assert replaceable(tmp_path / name, "render", force=False) is None
+
+
 @pytest.fixture(params=["attribute", "note"])
 def marked(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Both ways to keep the sum of a file that tgl wrote."""
