@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -14,10 +15,11 @@ import pyarrow as pa
 
 from schemas.layouts import OBJECTS_TABLE, PROPAGATION_TABLE, mask_path, object_mask_path
 from schemas.parquet import concatenate, read_table, rows_of
+from schemas.receipts import canonical_json
 from schemas.tables import OBJECTS, PROPAGATION
 from schemas.vocabulary import PROMPTED, PROPAGATED
-from stages.core.engine.digest import artifact_digest
-from stages.core.engine.progress import Progress, Task
+from stages.core.engine.digest import artifact_digest, text_digest
+from stages.core.engine.progress import Progress, Task, counted
 from stages.core.engine.runtime import Runtime
 from stages.core.engine.settings import Settings, setting
 from stages.core.engine.stage import Inputs, Result, Stage
@@ -28,7 +30,7 @@ from stages.core.index.propagation_rows import PropagationRows
 from stages.core.media.frames import read_frame
 from stages.tools.segment.between.choosing import nearest_known
 from stages.tools.segment.between.interpolation import masks_between
-from stages.tools.segment.between.objects import object_masks, read_objects
+from stages.tools.segment.between.objects import NumberedObject, object_masks, read_objects
 from stages.zero_shot.assemble.config import NO_OBJECTS, PALETTE
 from stages.zero_shot.assemble.object_images import scored_palette_png
 
@@ -81,40 +83,111 @@ def run(
     progress: Progress,
 ) -> Result:
     """Write a mask for every sentence and frame: the known ones, and others between them."""
-    index, some = Index.open(inputs.index), Index.open(inputs.some)
-    rows = _rows_of(inputs.masks)
-    objects = None if inputs.tracks is None else _Objects(config, inputs, out)
+    index = Index.open(inputs.index)
+    filling = _Filling(
+        inputs,
+        out,
+        index,
+        Index.open(inputs.some),
+        _rows_of(inputs.masks),
+        None if inputs.tracks is None else _Objects(config, inputs, out),
+    )
     total = sum(index.videos[one.video_id].num_frames for one in index.expressions)
-    parts, between = [], 0
     with progress.task("fill", total, "mask") as task:
-        for video in index.videos.values():
-            number = {name: frame for frame, name in enumerate(video.frame_names)}
-            known = [number[name] for name in some.videos[video.video_id].frame_names]
-            expressions = index.expressions_of(video.video_id)
-            for expression in expressions:
-                masks = (
-                    _masks(inputs.masks, video, expression, known)
-                    if objects is None
-                    else objects.write(video, expression, known)
-                )
-                areas = _write(out, video, expression, masks, task)
-                parts.append(_table(video, expression, known, rows[expression.key], areas))
-            between += (video.num_frames - len(known)) * len(expressions)
-    table = concatenate(parts, PROPAGATION)
+        videos = counted(index.videos.values(), len(index.videos), task)
+        tables = [filling.fill(video, task) for video in videos]
+    table = concatenate([masks for masks, _ in tables], PROPAGATION)
     out.write_table(PROPAGATION_TABLE, table, PROPAGATION)
-    if objects is not None:
-        out.write_table(OBJECTS_TABLE, rows_of(objects.rows, OBJECTS), OBJECTS)
+    if inputs.tracks is not None:
+        out.write_table(OBJECTS_TABLE, concatenate([own for _, own in tables], OBJECTS), OBJECTS)
+    between = sum(
+        (video.num_frames - len(filling.known(video))) * len(index.expressions_of(name))
+        for name, video in index.videos.items()
+    )
     counts = {"videos": len(index.videos), "masks": table.num_rows, "interpolated masks": between}
     return Result(counts)
 
 
 STAGE = Stage("segment", 1, FillConfig, FillInputs, run)
+_OBJECTS_UNIT = "objects"
+
+
+@dataclass(frozen=True)
+class _Filling:
+    """Fills videos, each of which is a unit.
+
+    Attributes:
+        rows: of the propagation table of the known masks, by video and sentence.
+        objects: where they are told apart.
+    """
+
+    inputs: FillInputs
+    out: Workspace
+    index: Index
+    some: Index
+    rows: Mapping[tuple[str, str], Sequence[Mapping[str, Any]]]
+    objects: _Objects | None
+
+    def known(self, video: Video) -> list[int]:
+        """Numbers of the frames with known masks."""
+        number = {name: frame for frame, name in enumerate(video.frame_names)}
+        return [number[name] for name in self.some.videos[video.video_id].frame_names]
+
+    def fill(self, video: Video, task: Task) -> tuple[pa.Table, pa.Table]:
+        """Write the masks of a video; its rows of the propagation and of the objects table."""
+        name, key = video.video_id, self._key(video)
+        rows = self.out.finished(name, key)
+        objects = self.out.finished(f"{name}/{_OBJECTS_UNIT}", key)
+        if rows is None or objects is None:
+            rows, objects, files = self._write(video, task)
+            self.out.finish(f"{name}/{_OBJECTS_UNIT}", key, objects)
+            self.out.finish(name, key, rows, files)
+        else:
+            task.advance(rows.num_rows)
+        return rows, objects
+
+    def _write(self, video: Video, task: Task) -> tuple[pa.Table, pa.Table, list[Path]]:
+        known = self.known(video)
+        parts: list[pa.Table] = []
+        objects: list[dict[str, Any]] = []
+        files: list[Path] = []
+        for expression in self.index.expressions_of(video.video_id):
+            if self.objects is None:
+                masks = _masks(self.inputs.masks, video, expression, known)
+            else:
+                masks = self.objects.write(video, expression, known)
+            areas, written = _write(self.out, video, expression, masks, task)
+            parts.append(_table(video, expression, known, self.rows[expression.key], areas))
+            files += written
+        if self.objects is not None:
+            objects, images = self.objects.take()
+            files += images
+        return concatenate(parts, PROPAGATION), rows_of(objects, OBJECTS), files
+
+    def _key(self, video: Video) -> str:
+        """Digest of everything that a video's masks depend on beside the config."""
+        content, names = hashlib.sha256(), self.some.videos[video.video_id].frame_names
+        for expression in self.index.expressions_of(video.video_id):
+            own = [] if self.objects is None else self.objects.of(expression)
+            rows = [list(row.items()) for row in self.rows[expression.key]]
+            about = [expression.expression_id, rows, [list(vars(one).items()) for one in own]]
+            content.update(canonical_json(about).encode())
+            if self.objects is None:
+                for frame in names:
+                    path = mask_path(self.inputs.masks, *expression.key, frame)
+                    content.update(path.read_bytes() if path.is_file() else b"absent")
+            else:
+                for one in own:
+                    content.update(self.objects.digest(one.anno_id).encode())
+        size = [video.height, video.width, list(video.frame_names), list(names)]
+        told = self.objects is not None
+        return text_digest(canonical_json([video.video_id, size, told, content.hexdigest()]))
 
 
 def _write(
     out: Workspace, video: Video, expression: Expression, masks: Iterable[np.ndarray], task: Task
-) -> np.ndarray:
-    """Write the masks of a sentence; returns the area of each."""
+) -> tuple[np.ndarray, list[Path]]:
+    """Write the masks of a sentence; returns the area of each, and the files."""
     areas = np.zeros(video.num_frames, np.int64)
     with ThreadPoolExecutor(1) as writers:
         writer = MaskWriter(out.path, writers)
@@ -123,29 +196,43 @@ def _write(
             writer.write(video, expression, frame, mask)
             task.advance()
         writer.wait()
-    return areas
+        return areas, list(writer.take_files(expression))
 
 
 class _Objects:
-    """Fills the objects of sentences, each alone, and writes their images if asked to.
-
-    Attributes:
-        rows: of the objects table, for the sentences that are written.
-    """
+    """Fills the objects of sentences, each alone, and writes their images if asked to."""
 
     def __init__(self, config: FillConfig, inputs: FillInputs, out: Workspace):
         assert inputs.tracks is not None
-        self.rows: list[dict[str, Any]] = []
+        self._rows: list[dict[str, Any]] = []
+        self._files: list[Path] = []
         self._images = config.objects == PALETTE
         self._out = out
         self._tracks = Index.open(inputs.tracks)
         self._objects = read_objects(inputs.masks)
 
+    def of(self, expression: Expression) -> list[NumberedObject]:
+        """The objects of a sentence."""
+        return self._objects.get(expression.key, [])
+
+    def digest(self, anno_id: str) -> str:
+        """Digest of an object's known masks."""
+        content = hashlib.sha256()
+        for frame, rle in self._tracks.masks.frames_of(anno_id).items():
+            content.update(f"{frame}\0{rle['size']}\0".encode() + rle["counts"])
+        return content.hexdigest()
+
+    def take(self) -> tuple[list[dict[str, Any]], list[Path]]:
+        """Rows of the objects table and images of the sentences written since the last call."""
+        taken = self._rows, self._files
+        self._rows, self._files = [], []
+        return taken
+
     def write(
         self, video: Video, expression: Expression, known: Sequence[int]
     ) -> Iterator[np.ndarray]:
         """Write what belongs to the objects of a sentence; yields their union, bool (H, W)."""
-        own = self._objects.get(expression.key, [])
+        own = self.of(expression)
         visible = [0] * len(own)
         streams = [object_masks(self._tracks, one.anno_id, video, known) for one in own]
         for frame in range(video.num_frames):
@@ -157,7 +244,7 @@ class _Objects:
                 visible[place] += bool(mask.any())
                 union |= mask
             yield union
-        self.rows += [
+        self._rows += [
             {
                 "video_id": video.video_id,
                 "expression_id": expression.expression_id,
@@ -181,6 +268,7 @@ class _Objects:
         path.unlink(missing_ok=True)  # it may be a hard link into the present artifact
         size = (video.height, video.width)
         named = f"video {video.video_id}, expression {name}"
+        self._files.append(path)
         path.write_bytes(scored_palette_png(masks, scores, size, where=named))
 
 

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from PIL import Image
 from tracks_mini import block, write_tracks
 
+from schemas.directories import list_folder
 from schemas.parquet import read_table, rows_of, write_table
 from schemas.tables import EXPRESSIONS, MASKS, MOMENTS, OBJECTS, PROPAGATION, VIDEOS
 from stages.build_moments.config import IndexConfig, IndexInputs
 from stages.build_moments.stage import STAGE as BUILD
 from stages.core.media.rle import encode
+from stages.tools.segment.between import filling, objects
 from stages.tools.segment.between.choosing import STAGE as CHOOSE
 from stages.tools.segment.between.choosing import ChoiceConfig, ChoiceInputs
 from stages.tools.segment.between.filling import STAGE, FillConfig, FillInputs
@@ -105,3 +109,43 @@ def test_images_of_objects_are_written_if_asked_for(
     assert not run_stage(STAGE, FillConfig(PALETTE), inputs, tmp_path / "out").skipped
     assert (tmp_path / "out" / "ObjectMasks" / "a" / "1").is_dir()
     assert run_stage(STAGE, FillConfig(PALETTE), inputs, tmp_path / "out").skipped
+
+
+@pytest.mark.parametrize("told_apart", [True, False])
+def test_a_video_with_the_same_masks_is_taken_over(
+    run_stage: Callable,
+    inputs: FillInputs,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    told_apart: bool,
+) -> None:
+    if not told_apart:
+        inputs = replace(inputs, tracks=None)
+    run_stage(STAGE, FillConfig(PALETTE), inputs, tmp_path / "out")
+    first = list_folder(tmp_path / "out")
+    calls: list[object] = []
+    between = filling.masks_between if not told_apart else objects.masks_between
+    module = objects if told_apart else filling
+    monkeypatch.setattr(module, "masks_between", lambda *a: (calls.append(a), between(*a))[1])
+    write_table(inputs.some / "moments.parquet", one_moment(), MOMENTS)  # which nobody reads
+    assert not run_stage(STAGE, FillConfig(PALETTE), inputs, tmp_path / "out").skipped
+    assert not calls
+    assert list_folder(tmp_path / "out") == first
+    mask = inputs.masks / "a" / "0" / "00002.png"
+    changed = np.array(Image.open(mask))
+    changed[:3] = 255
+    Image.fromarray(changed).save(mask)
+    table = inputs.tracks or inputs.some
+    if told_apart:
+        rows = read_table(table / "masks.parquet", MASKS).to_pylist()
+        rows[1] |= encoded(changed > 0)
+        write_table(table / "masks.parquet", rows_of(rows, MASKS), MASKS)
+    run_stage(STAGE, FillConfig(PALETTE), inputs, tmp_path / "out")
+    assert calls
+    assert images(tmp_path / "out" / "a" / "0")[2, 0].all()
+
+
+def one_moment() -> pa.Table:
+    row = {"video_id": "a", "expression_id": "0", "anno_id": None, "source": "test",
+           "start_frame": 1, "end_frame": 3, "score": None}  # fmt: skip
+    return rows_of([row], MOMENTS)
