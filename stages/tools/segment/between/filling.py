@@ -171,7 +171,7 @@ class _Filling:
             own = [] if self.objects is None else self.objects.of(expression)
             rows = [list(row.items()) for row in self.rows[expression.key]]
             about = [expression.expression_id, rows, [list(vars(one).items()) for one in own]]
-            content.update(canonical_json(about).encode())
+            content.update(repr(about).encode())  # scores may be NaN
             if self.objects is None:
                 for frame in names:
                     path = mask_path(self.inputs.masks, *expression.key, frame)
