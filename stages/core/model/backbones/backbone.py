@@ -18,6 +18,7 @@ from stages.core.model.backbones.features import FrameFeatures, ItemFeatures, re
 from stages.core.model.backbones.preprocess import normalise
 from stages.core.model.backbones.records import Decoded, MemoryTokens, Prompts
 from stages.core.model.backbones.steps.attention import attend_ragged, attend_shared
+from stages.core.model.backbones.steps.image_encoder import encode_images, runs_in_steps
 from stages.core.model.backbones.steps.layers import is_compiled
 from stages.core.model.backbones.steps.mask_decoder import decode_masks
 from stages.core.model.backbones.steps.memory_encoder import encode_memory
@@ -72,9 +73,12 @@ class Backbone(VideoModel):
             ValueError: the pixels have another shape.
         """
         self._check_pixels(pixels)
-        out = self.sam.vision_encoder(pixels, return_dict=True)
+        encoder, decoder = self.sam.vision_encoder, self.sam.mask_decoder
+        if runs_in_steps(encoder):
+            levels = encode_images(encoder, pixels, decoder.conv_s0, decoder.conv_s1)
+            return FrameFeatures(*levels)
+        out = encoder(pixels, return_dict=True)
         fine, middle, coarse = out.fpn_hidden_states
-        decoder = self.sam.mask_decoder
         return FrameFeatures(
             fine=decoder.conv_s0(fine),
             middle=decoder.conv_s1(middle),
