@@ -14,9 +14,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from stages.core.model.adapter.alone import reads_alone, run_blocks
 from stages.core.model.adapter.layers import Attention, ClipBlock, band_mask, zero_output
 from stages.core.model.backbones.backbone import sine_encoding
 from stages.core.model.backbones.features import FrameFeatures
+from stages.core.model.backbones.steps.layers import pointwise
 from stages.core.model.config import ModelConfig
 from stages.core.model.text import TextBatch
 
@@ -207,15 +209,26 @@ class Adapter(nn.Module):
         """
         v, t, d, h, w = embedded.shape
         e = len(text.context)
-        x = embedded.permute(0, 1, 3, 4, 2).reshape(v, t, h * w, d).expand(e, -1, -1, -1)
-        band = band_mask(t, self.config.temporal_radius, x.device)
+        x = embedded.permute(0, 1, 3, 4, 2).reshape(v, t, h * w, d)
         steps = self._seen_times(times)
+        band = band_mask(t, self.config.temporal_radius, x.device)
         sentence = torch.cat([text.context, text.motion], dim=1)  # (E, 2 d)
-        for block in self.blocks:
-            x = block(x, (h, w), text.tokens, text.mask, sentence, steps, band)
+        words = text.tokens, text.mask, sentence
+        if reads_alone(x) and len(x) == 1:
+            x = x[0].contiguous()
+            x = torch.stack(
+                [
+                    run_blocks(self.blocks, x, (h, w), *own, steps, band)
+                    for own in zip(*words, strict=True)
+                ]
+            )
+        else:
+            x = x.expand(e, -1, -1, -1)
+            for block in self.blocks:
+                x = block(x, (h, w), *words, steps, band)
         x = self.norm(x)  # (E, T, hh, d)
         heat = self.heatmap(x).squeeze(3)  # (E, T, hh)
-        found = (heat.softmax(dim=2).unsqueeze(3) * x).sum(dim=2)  # (E, T, d)
+        found = (heat.softmax(dim=2).unsqueeze(2) @ x).squeeze(2)  # (E, T, d)
         context = text.context.unsqueeze(1).expand(-1, t, -1)
         frame = self.frame(torch.cat([found, x.mean(dim=2), context], dim=2))
         if self.config.gap_codes == "masks":
@@ -235,7 +248,8 @@ class Adapter(nn.Module):
         Returns:
             (V, T, d, h, h); arguments as in ``encode_clip``.
         """
-        levels = self.coarse_in(features.coarse) + self.middle_in(features.middle)  # (N, d, h, h)
+        coarse = pointwise(self.coarse_in, features.coarse.permute(0, 2, 3, 1))
+        levels = coarse.permute(0, 3, 1, 2) + self.middle_in(features.middle)  # (N, d, h, h)
         # Small motions and rotations are visible at stride 4 and lost at stride 16.
         levels = levels + self.fine_in(features.fine)
         levels = self.stem_norm(levels.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
@@ -292,15 +306,15 @@ class Adapter(nn.Module):
             motion: (B, d).
         """
         middle = F.interpolate(tokens, scale_factor=2, mode="bilinear", align_corners=False)
-        fine = F.interpolate(
-            self.fine_reduce(tokens), scale_factor=4, mode="bilinear", align_corners=False
-        )
+        places = tokens.permute(0, 2, 3, 1)
+        reduced = pointwise(self.fine_reduce, places).permute(0, 3, 1, 2)
+        fine = F.interpolate(reduced, scale_factor=4, mode="bilinear", align_corners=False)
         inner = [F.gelu(self.prompt_in(torch.cat([frame, part], 1))) for part in (context, motion)]
         prompts = torch.stack([self.context_out(inner[0]), self.motion_out(inner[1])], dim=1)
         return Guidance(
             fine=self.fine_out(F.gelu(fine)),
             middle=self.middle_out(middle),
-            coarse=self.coarse_out(tokens),
+            coarse=pointwise(self.coarse_out, places).permute(0, 3, 1, 2),
             prompts=prompts,
         )
 

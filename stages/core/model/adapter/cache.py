@@ -81,10 +81,11 @@ class AdapterCache:
     def at(self, rows: Sequence[int], positions: Sequence[int]) -> tuple[Tensor, Tensor]:
         """Tokens (B, d, h, h) and frame tokens (B, d) of B pairs of sentence and frame."""
         tokens = [
-            self._tokens(frame // self._block)[row, frame % self._block]
+            self._tokens(frame // self._block)[row, frame % self._block].permute(1, 2, 0)
             for row, frame in zip(rows, positions, strict=True)
-        ]
-        return torch.stack(tokens), self.frame_tokens()[rows, positions]
+        ]  # (h, h, d) each: channels lie together in memory, and stay so
+        stacked = torch.stack(tokens).permute(0, 3, 1, 2)
+        return stacked, self.frame_tokens()[rows, positions]
 
     def heat_at(self, rows: Sequence[int], positions: Sequence[int]) -> Tensor:
         """Logits (B, h, h) of the target map of B pairs of sentence and frame.
@@ -117,9 +118,12 @@ class AdapterCache:
         def fuse(rows: Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:
             text = self.text[rows[0] : rows[-1] + 1]
             fused = self._adapter.fuse_text(embedded, times, text)
+            parts = fused.tokens, fused.heatmap, fused.frame
+            if inside == slice(0, end - start):
+                return parts
             # A copy: a view would keep the halo in memory.
-            parts = fused.tokens[:, inside].clone(), fused.heatmap[:, inside].clone()
-            return *parts, fused.frame[:, inside]
+            own, heat, frame = (part[:, inside].clone() for part in parts)
+            return own, heat, frame
 
         together = max(1, budgets.LAYER_BYTES // ((end - start) * self._frame_bytes))
         every = range(len(self.text.context))
@@ -127,7 +131,7 @@ class AdapterCache:
             tokens.append(own)
             heat.append(own_heat)
             frame.append(own_frame)
-        self._kept[block] = tokens[0] if len(tokens) == 1 else torch.cat(tokens)
+        self._kept[block] = _joined(tokens)
         self._heat[block] = torch.cat(heat)
         total_bytes = sum(tokens.nbytes for tokens in self._kept.values())
         while total_bytes > self._budget and len(self._kept) > 1:
@@ -141,3 +145,11 @@ class AdapterCache:
         features = self.features.of(range(start, end))
         times = torch.arange(start, end, device=features.coarse.device).unsqueeze(0)
         return self._adapter.embed_frames(features, times - start, times)
+
+
+def _joined(parts: list[Tensor]) -> Tensor:
+    """Tokens (E, n, d, h, h) of sentences (E', n, d, h, h), which lie place by place in memory."""
+    if len(parts) == 1:
+        return parts[0]
+    places = torch.cat([part.permute(0, 1, 3, 4, 2) for part in parts])
+    return places.permute(0, 1, 4, 2, 3)

@@ -89,7 +89,7 @@ class Attention(nn.Module):
         key, value = self.key_value(x if other is None else other).chunk(2, dim=2)
         bias = None
         if times is not None and band is not None:
-            bias = self._time_bias(times, band, b).to(query.dtype)
+            bias = self.time_bias(times, band, b).to(query.dtype)
         elif mask is not None:
             bias = mask.view(b, 1, 1, -1)
         mixed = F.scaled_dot_product_attention(
@@ -126,7 +126,7 @@ class Attention(nn.Module):
         b, n, d = x.shape
         return x.view(b, n, self.heads, d // self.heads).transpose(1, 2)
 
-    def _time_bias(self, times: Tensor, band: Tensor, batch: int) -> Tensor:
+    def time_bias(self, times: Tensor, band: Tensor, batch: int) -> Tensor:
         """(B or 1, heads, Q, Q) learned bias of signed distances, minus infinity off the band."""
         assert self.radius is not None
         apart = times.unsqueeze(1) - times.unsqueeze(2)  # (V, Q, Q)
@@ -151,6 +151,7 @@ class ClipBlock(nn.Module):
         self.mlp = nn.Sequential(
             nn.LayerNorm(width), nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width)
         )
+        self.mlp_width = 2 * width
 
     def forward(
         self,

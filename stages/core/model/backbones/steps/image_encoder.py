@@ -107,7 +107,8 @@ def _coarse_positions(neck: Any, coarse: Tensor) -> Tensor:
 
 def _through(first: nn.Conv2d, second: nn.Conv2d, x: Tensor) -> Tensor:
     """Two 1 x 1 convolutions of (..., C) as one, whose weights are their product."""
-    assert first.bias is not None and second.bias is not None
+    assert first.bias is not None
+    assert second.bias is not None
     outer, inner = second.weight.flatten(1).double(), first.weight.flatten(1).double()
     weight, bias = outer @ inner, outer @ first.bias.double() + second.bias.double()
     return F.linear(x, weight.to(first.weight.dtype), bias.to(first.bias.dtype))

@@ -60,8 +60,8 @@ def decode_masks(
         mlp(mask_tokens[:, place])
         for place, mlp in enumerate(decoder.output_hypernetworks_mlps[chosen])
     ]
-    fine = _upscale(decoder, places.unflatten(1, (h, w)), levels, rows)  # (B, C/8, 4h, 4w)
-    masks = (torch.stack(weights, dim=1) @ fine.flatten(2)).unflatten(2, fine.shape[2:])
+    fine = _upscale(decoder, places.unflatten(1, (h, w)), levels, rows)  # (B, hw * 16, C/8)
+    masks = _unfold(torch.stack(weights, dim=1) @ fine.transpose(1, 2), (h, w))
     iou = decoder.iou_prediction_head(tokens[:, IOU])[:, chosen]
     score = decoder.pred_obj_score_head(tokens[:, SCORE])[:, 0]
     return masks, iou, mask_tokens, score
@@ -124,20 +124,29 @@ def _attend_few(module: Any, query: Tensor, key: Tensor, value: Tensor) -> Tenso
 def _upscale(
     decoder: Any, image: Tensor, levels: tuple[Tensor, Tensor], rows: Tensor | None
 ) -> Tensor:
-    """(B, C/8, 4h, 4w) from places (B, h, w, C) and the finer levels of the frames."""
-    middle, fine = levels
-    enlarged = _enlarge(decoder.upscale_conv1, image)  # (B, h, 2, w, 2, C/4)
-    enlarged = enlarged.flatten(3, 4).flatten(1, 2)  # (B, 2h, 2w, C/4)
-    enlarged = enlarged + repeat_rows(middle.permute(0, 2, 3, 1), rows)
+    """(B, hw * 16, C/8) from places (B, h, w, C) and the finer levels of the frames.
+
+    A place becomes 2 x 2, and each of these 2 x 2 again. They stay together in memory, so that
+    nothing is copied into the order of a frame but the masks, see ``_unfold``.
+    """
+    middle, fine = (repeat_rows(level.permute(0, 2, 3, 1), rows) for level in levels)
+    b, h, w, _ = image.shape
+    middle = middle.view(b, h, 2, w, 2, -1).transpose(2, 3)  # (B, h, w, 2, 2, C/4)
+    fine = fine.view(b, h, 2, 2, w, 2, 2, -1).permute(0, 1, 4, 2, 5, 3, 6, 7)
+    enlarged = _enlarge(decoder.upscale_conv1, image) + middle
     enlarged = decoder.activation(norm_last(decoder.upscale_layer_norm, enlarged))
-    enlarged = _enlarge(decoder.upscale_conv2, enlarged)  # (B, 2h, 2, 2w, 2, C/8)
-    planes = enlarged.permute(0, 5, 1, 2, 3, 4).flatten(4, 5).flatten(2, 3)  # (B, C/8, 4h, 4w)
-    return decoder.activation(planes + repeat_rows(fine, rows))
+    enlarged = _enlarge(decoder.upscale_conv2, enlarged) + fine  # (B, h, w, 2, 2, 2, 2, C/8)
+    return decoder.activation(enlarged).flatten(1, 6)
+
+
+def _unfold(masks: Tensor, size: tuple[int, int]) -> Tensor:
+    """(B, M, 4h, 4w) masks from (B, M, hw * 16), in the order of ``_upscale``."""
+    parts = masks.unflatten(2, (*size, *(UPSCALING,) * 4))  # (B, M, h, w, 2, 2, 2, 2)
+    return parts.permute(0, 1, 2, 4, 6, 3, 5, 7).flatten(5, 7).flatten(2, 4)
 
 
 def _enlarge(conv: nn.ConvTranspose2d, x: Tensor) -> Tensor:
-    """A transposed convolution as one product of matrices: (B, h, w, C) to (B, h, 2, w, 2, D)."""
+    """A transposed convolution as one product of matrices: (..., C) to (..., 2, 2, D)."""
     weight = conv.weight.permute(2, 3, 1, 0)  # (2, 2, D, C)
     bias = None if conv.bias is None else conv.bias.repeat(UPSCALING**2)
-    out = F.linear(x, weight.flatten(0, 2), bias)  # (B, h, w, 4 D)
-    return out.unflatten(3, (UPSCALING, UPSCALING, -1)).permute(0, 1, 3, 2, 4, 5)
+    return F.linear(x, weight.flatten(0, 2), bias).unflatten(-1, (UPSCALING, UPSCALING, -1))
