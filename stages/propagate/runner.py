@@ -224,7 +224,7 @@ class OfflineRunner(Runner):
     ) -> Results:
         """Run both paths."""
         config = self.segmenter
-        return Segmenter(self.model.backbone, config).run(
+        return Segmenter(self.model.backbone, config, one_video=True).run(
             tracks,
             lambda items: features.of([item.frame for item in items]),
             self.model.language_path(tokens, tokens.text, config),

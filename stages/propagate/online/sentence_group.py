@@ -85,7 +85,7 @@ class SentenceGroup:
         self._size = size
         self._settings = config.segmenter(model.segmenter)
         self._gate = self._settings.gates(training=False)
-        self._segmenter = Segmenter(model.backbone, self._settings)
+        self._segmenter = Segmenter(model.backbone, self._settings, one_video=True)
         self.sentences = [
             SentenceTracks(
                 row,

@@ -99,7 +99,8 @@ def _propagate(
             chunk=job.config.chunk_frames,
             decoders=decoders,
         )
-        segmenter = Segmenter(backbone, SegmenterConfig(memory_frames=job.config.memory_frames))
+        config = SegmenterConfig(memory_frames=job.config.memory_frames)
+        segmenter = Segmenter(backbone, config, one_video=True)
         try:
             with autocast(job.precision, device):
                 for items, decoded in segmenter.run(

@@ -59,6 +59,12 @@ class MemoryBank:
         """Numbers of the remembered frames, in order of writing."""
         return [entry.frame for entry in self.entries]
 
+    @property
+    def ends(self) -> tuple[int, int]:
+        """Numbers of the first and the last remembered frame; 0 and -1 if there is none."""
+        frames = self.frames
+        return (min(frames), max(frames)) if frames else (0, -1)
+
     def write(
         self, frame: int, features: Tensor, pointer: Tensor, *, prompted: bool = False
     ) -> None:
@@ -251,15 +257,17 @@ def _distinct(reads: Sequence[MemoryRead]) -> tuple[list[MemoryRead], tuple[int,
     The unguided frames on one side of a moment all read the same entries in the same order.
     """
     index: dict[tuple[object, ...], int] = {}
+    places: dict[int, int] = {}  # of records, most of which are one and the same
     distinct: list[MemoryRead] = []
-    owner = []
     for read in reads:
+        if id(read) in places:
+            continue
         key = tuple((id(entry), place) for entry, place in (*read.entries, *read.pointers))
         if key not in index:
             index[key] = len(distinct)
             distinct.append(read)
-        owner.append(index[key])
-    return distinct, tuple(owner)
+        places[id(read)] = index[key]
+    return distinct, tuple(places[id(read)] for read in reads)
 
 
 def _places(read: MemoryRead) -> tuple[tuple[int, ...], tuple[float, ...]]:

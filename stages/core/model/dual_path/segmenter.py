@@ -20,7 +20,7 @@ from torch import Tensor
 from stages.core.engine.batches import BatchSize
 from stages.core.model import budgets
 from stages.core.model.backbones.backbone import MASK_TO_COARSE, Backbone
-from stages.core.model.backbones.features import FrameFeatures
+from stages.core.model.backbones.features import FrameFeatures, ItemFeatures, RepeatedFeatures
 from stages.core.model.backbones.memory import MemoryRead, collate, collate_shared, read_nearest
 from stages.core.model.backbones.records import Decoded, MemoryTokens
 from stages.core.model.config import SegmenterConfig
@@ -58,10 +58,20 @@ class Segmenter:
         backbone: on its device; in training mode no memories are shared.
         config: K, candidates, the gate, and which irrelevant frames are written.
         visible: (E, T) bool, the truth by which written frames are gated; default: as configured.
+        one_video: items with equal frame numbers show one frame, whatever their sentence; then
+            what depends on the frame alone is computed once for the unguided ones.
     """
 
-    def __init__(self, backbone: Backbone, config: SegmenterConfig, visible: Tensor | None = None):
+    def __init__(
+        self,
+        backbone: Backbone,
+        config: SegmenterConfig,
+        visible: Tensor | None = None,
+        *,
+        one_video: bool = False,
+    ):
         self._backbone = backbone
+        self._one_video = one_video
         self._config = config
         self._visible = visible
         # A training step must fail as a whole.
@@ -137,7 +147,7 @@ class Segmenter:
 
         def work(pairs: Sequence[ItemRead]) -> tuple[Decoded, list[Written]]:
             batch, reads = _unzipped(pairs)
-            features = fetch(batch)
+            features = _fetch_once(batch, fetch) if self._one_video else fetch(batch)
             memory = self._memory(reads, features)
             decoded = self._backbone.segment(features, memory, multimask=self._config.multimask)
             rows = self._written_rows(batch, decoded)
@@ -179,14 +189,29 @@ class Segmenter:
     def _groups(self, items: Sequence[Item]) -> list[list[ItemRead]]:
         """Items and what they read, those that read equally many memories together."""
         groups: dict[tuple[int, int], list[ItemRead]] = {}
-        for item in items:
-            bank = item.track.bank
-            read = read_nearest(bank, item.frame, self._config.memory_frames, self._backbone)
+        for item, read in zip(items, self._reads(items), strict=True):
             groups.setdefault(read.shape, []).append((item, read))
         return list(groups.values())
 
-    def _memory(self, reads: Sequence[MemoryRead], features: FrameFeatures) -> MemoryTokens | None:
-        side = (features.coarse.shape[-2], features.coarse.shape[-1])
+    def _reads(self, items: Sequence[Item]) -> Iterator[MemoryRead]:
+        """What each item reads; all frames before a bank's first one read the same, as do those
+        after its last one.
+        """
+        ends = {id(item.track.bank): item.track.bank.ends for item in items}
+        known: dict[tuple[int, bool], MemoryRead] = {}
+        for item in items:
+            bank = item.track.bank
+            first, last = ends[id(bank)]
+            side, inside = (id(bank), item.frame < first), first <= item.frame <= last
+            if inside or side not in known:
+                read = read_nearest(bank, item.frame, self._config.memory_frames, self._backbone)
+                if not inside:
+                    known[side] = read
+            yield read if inside else known[side]
+
+    def _memory(self, reads: Sequence[MemoryRead], features: ItemFeatures) -> MemoryTokens | None:
+        coarse = features.frames.coarse
+        side = (coarse.shape[-2], coarse.shape[-1])
         stack = collate if self._backbone.training else collate_shared
         return stack(reads, self._backbone, side)
 
@@ -208,14 +233,15 @@ class Segmenter:
         self,
         rows: Sequence[int],
         items: Sequence[Item],
-        features: FrameFeatures,
+        features: ItemFeatures,
         decoded: Decoded,
     ) -> list[Written]:
         """What some rows of a batch write to their tracks' banks."""
         decoded = self._scored_by_truth(items, decoded)
-        index = torch.tensor(rows, device=features.coarse.device)
+        coarse, shown = features.frames.coarse, features.rows
+        index = torch.tensor(rows, device=coarse.device)
         memory = self._backbone.remember(
-            features.coarse[index],
+            coarse[index if shown is None else shown[index]],
             decoded.mask_logits[index],
             decoded.object_score[index],
             gate=self._gate,
@@ -232,6 +258,17 @@ class Segmenter:
         truth = self._visible[rows, [item.position for item in items]]  # (B,)
         score = truth.to(decoded.object_score.dtype) * 2 - 1
         return replace(decoded, object_score=score)
+
+
+def _fetch_once(items: Sequence[Item], fetch: Fetch) -> ItemFeatures:
+    """Features of B items, of which those with equal frame numbers show one frame."""
+    first = {item.frame: item for item in items}
+    if len(first) == len(items):
+        return fetch(items)
+    frames = fetch(list(first.values()))
+    place = {frame: row for row, frame in enumerate(first)}
+    rows = torch.tensor([place[item.frame] for item in items], device=frames.coarse.device)
+    return RepeatedFeatures(frames, rows)
 
 
 def _unzipped(pairs: Sequence[ItemRead]) -> tuple[list[Item], list[MemoryRead]]:
