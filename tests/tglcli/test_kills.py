@@ -57,6 +57,16 @@ def segment(world: TinyWorld, place: Path, new: bool) -> list[object]:
     ]
 
 
+def several(world: TinyWorld, place: Path, new: bool) -> list[object]:
+    """The outputs of two videos."""
+    return [
+        *("segment", "the new one" if new else "the old one", "--format", "sheet"),
+        *("--videos", world.video("a"), "--videos", world.video("b")),
+        *("-o", place / "o", "--masks", place / "m", "--table", place / "t.parquet"),
+        *("--checkpoint", world.model, "--device", "cpu", "--workers", 1),
+    ]
+
+
 def prompted(world: TinyWorld, place: Path, new: bool) -> list[object]:
     """The same outputs for an object that is prompted by hand."""
     return [
@@ -100,6 +110,7 @@ SEGMENT = {
     "segment": Command(segment, ("m", "o.mp4", "t.parquet")),
     "segment --point": Command(prompted, ("m", "o.mp4", "t.parquet")),
     "segment --model": Command(zero_shot, ("m", "o.mp4", "t.parquet")),
+    "segment --videos": Command(several, ("m", "o", "t.parquet")),
     "segment --online": Command(
         lambda *given: [*segment(*given), "--online"], ("m", "t.parquet", "o.mp4")
     ),

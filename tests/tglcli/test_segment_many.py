@@ -231,8 +231,11 @@ def test_a_new_video_costs_one_video(
     assert len(list((tmp_path / "out").glob("*.png"))) == 4
     assert (tmp_path / "out" / "a.png").stat().st_ino == before  # nor is it drawn again
     loaded = len(segmented["loaded"])
-    succeed(*words)
+    (clips / "a.mp4").unlink()
+    said = succeed(*words).stdout
     assert len(segmented["loaded"]) == loaded
+    assert said.endswith("segment: removed the overlays of an earlier run of 1 video (a)\n")
+    assert "removed" not in succeed(*words).stdout
 
 
 def test_a_killed_run_goes_on_with_the_next_video(

@@ -333,6 +333,9 @@ def _segment_many(request: ManyRequest, config: SegmentConfig, run: RunOptions) 
             typer.echo(f"segment: nothing found for {listing(result.nothing, 'sentences')}")
         counts = counts_text(result.counts())
         _print_end(counts, request, time.monotonic() - started)
+        if result.removed:
+            gone = listing(result.removed, "videos")
+            typer.echo(f"segment: removed the overlays of an earlier run of {gone}")
     if result.failures:
         total = len(result.failures) + result.videos
         raise IncompleteRun(

@@ -7,14 +7,13 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from stages.core.engine.digest import tree_digest
+from stages.core.engine.digest import known_sha256, text_digest
 from stages.core.engine.progress import Progress
 from stages.core.engine.runtime import Runtime
 from stages.core.engine.settings import Settings, setting
 from stages.core.engine.stage import Inputs, Result, Stage
 from stages.core.engine.workspace import Workspace
 from stages.tools.segment.many.request import OVERLAY_STAGE
-from stages.tools.segment.pipeline import overlay_of
 
 
 @dataclass(frozen=True)
@@ -26,13 +25,13 @@ class OverlayConfig(Settings):
 
 @dataclass(frozen=True)
 class OverlayInputs(Inputs):
-    """An artifact of render with one overlay of each video."""
+    """The overlay of each video, in the order of their names in the settings."""
 
-    overlays: Path
+    overlays: tuple[Path, ...]
 
     def digests(self) -> dict[str, str]:
-        """Digest of the folder by names, sizes and times."""
-        return {"overlays": tree_digest(self.overlays)}
+        """Digest of the files by their content."""
+        return {"overlays": text_digest("".join(map(known_sha256, self.overlays)))}
 
 
 def run(
@@ -44,8 +43,7 @@ def run(
     progress: Progress,
 ) -> Result:
     """Link each overlay as VIDEO with its suffix, or copy it to another file system."""
-    for video in config.videos:
-        overlay = overlay_of(inputs.overlays, video)
+    for video, overlay in zip(config.videos, inputs.overlays, strict=True):
         target = out.path / f"{video}{overlay.suffix}"
         target.unlink(missing_ok=True)
         try:

@@ -67,6 +67,7 @@ class ManyResult:
         videos, sentences, frames: numbers of what was segmented.
         nothing: videos and sentences of which nothing was found, as they are shown.
         failures: one line for each video that failed.
+        removed: videos of an earlier run, whose overlays are no longer there.
     """
 
     lines: tuple[str, ...]
@@ -75,6 +76,7 @@ class ManyResult:
     frames: int
     nothing: tuple[str, ...]
     failures: tuple[str, ...]
+    removed: tuple[str, ...] = ()
 
     def counts(self) -> dict[str, int]:
         """The numbers by what they count."""

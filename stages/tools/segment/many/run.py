@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from schemas.errors import TglError, system_errors
 from schemas.layouts import FRAMES_TABLE
 from schemas.printable import printable
+from schemas.receipts import read_receipt
 from stages.core.datasets.frame_times import FrameTimes
 from stages.core.engine.execute import release
 from stages.core.engine.failures import input_failure
@@ -24,7 +25,15 @@ from stages.tools.segment.outputs.results import (
     summary_line,
 )
 from stages.tools.segment.outputs.segments import VideoSegments, write_segments_of_videos
-from stages.tools.segment.pipeline import FRAMES, Artifacts, Clip, Frames, Pipeline, VideosFailed
+from stages.tools.segment.pipeline import (
+    FRAMES,
+    Artifacts,
+    Clip,
+    Frames,
+    Pipeline,
+    VideosFailed,
+    overlay_of,
+)
 from stages.tools.segment.run import SegmentRun
 from stages.tools.segment.ways import Way, way_of
 
@@ -61,6 +70,7 @@ def segment_many(run: SegmentRun) -> ManyResult:
         with run.pipeline(keep=lambda: bool(videos.failures)) as pipeline:
             made = _make(videos, way, pipeline)
             result = _results(videos, made, pipeline, table)
+            result = replace(result, removed=_removed(request.out, videos))
             release(made.artifacts.masks)
             release(made.overlays)  # right before the file
     return result
@@ -122,11 +132,11 @@ def _make(videos: _Videos, way: Way, pipeline: Pipeline) -> _Made:
             clips = _clips(videos, pipeline)
             artifacts = way.masks(pipeline, clips)
             drawn = pipeline.render(artifacts, videos.request)
-            config = OverlayConfig(tuple(clip.video_id for clip in clips))
+            names = tuple(clip.video_id for clip in clips)
+            inputs = OverlayInputs(tuple(overlay_of(drawn, name) for name in names))
             out = videos.request.out
-            return _Made(
-                artifacts, pipeline.run(STAGE, config, OverlayInputs(drawn), out, hold=True)
-            )
+            overlays = pipeline.run(STAGE, OverlayConfig(names), inputs, out, hold=True)
+            return _Made(artifacts, overlays)
         except VideosFailed as failed:
             videos.drop_failed(failed, pipeline.work)
 
@@ -187,6 +197,18 @@ def _results(videos: _Videos, made: _Made, pipeline: Pipeline, table: Path | Non
         tuple(nothing),
         tuple(videos.failures),
     )
+
+
+def _removed(out: Path, videos: _Videos) -> tuple[str, ...]:
+    """The videos of an earlier run whose overlays are replaced by those of others."""
+    try:
+        former = read_receipt(out) if out.is_dir() else None
+    except TglError:  # with --force it may be anything
+        former = None
+    if former is None or former.stage != STAGE.name:
+        return ()
+    now = {one.video.video_id for one in videos.left}
+    return tuple(name for name in map(str, former.config.get("videos", ())) if name not in now)
 
 
 def _lines(
