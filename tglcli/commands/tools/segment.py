@@ -31,7 +31,7 @@ _OVERLAYS = {".mp4": MP4, ".gif": GIF, ".png": SHEET}
 _CUTOUTS = {".webm": WEBM, ".mov": MOV, ".png": PNG}
 
 _Source = Annotated[
-    Path | None,
+    str | None,  # a sentence, if --videos names the videos
     typer.Argument(
         help="Video, image, or folder of frames; with --online also '-', raw RGB video on "
         "standard input. With --videos there is none.",
@@ -245,7 +245,7 @@ def segment(
     prompts = _prompts(boxes, points, not_points, mask_images)
     words = tuple(sentences or ())
     if videos:
-        words = (*(() if source is None else (str(source),)), *words)
+        words = (*(() if source is None else (source,)), *words)
         place = videos[0]
         if config.online:
             raise ConfigError("has no effect with --videos", where="--online")
@@ -296,7 +296,7 @@ def _prompts(
 
 
 def _single(
-    source: Path | None, wanted: bool, lists: list[Path] | None, overlay_format: str | None
+    source: str | None, wanted: bool, lists: list[Path] | None, overlay_format: str | None
 ) -> Path:
     """The only video; raises ConfigError where it lacks something, or has an option of several."""
     if source is None:
@@ -312,7 +312,7 @@ def _single(
             where="SENTENCE",
             hint="describe what to segment, or say where it is with --box, --point or --mask",
         )
-    return source
+    return Path(source)
 
 
 def _segment_many(request: ManyRequest, config: SegmentConfig, run: RunOptions) -> None:
