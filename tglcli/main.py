@@ -218,13 +218,18 @@ def _invoke(words: list[str]) -> None:
 def _command(words: list[str]) -> Any:
     """Build the commands of click: of one alone if it is named, for `tgl help NAME` too."""
     name = next(iter(words[1:] if words[:1] == ["help"] else words), None)
-    known = {_command_name(module) for modules in COMMANDS.values() for module in modules}
-    return _built(name if name in known else None)
+    return _built(name if name in _names() else None)
 
 
 @cache
 def _built(only: str | None) -> Any:
-    return typer.main.get_command(command_app(only))
+    group: Any = typer.main.get_command(command_app(only))
+    group.names = _names()
+    return group
+
+
+def _names() -> tuple[str, ...]:
+    return tuple(_command_name(module) for modules in COMMANDS.values() for module in modules)
 
 
 def _warn(line: str) -> None:

@@ -62,7 +62,8 @@ class Command(TyperCommand):
         from tglcli.settings_files.reading import key_of, read_settings
 
         path = Path(typed[SETTINGS_FILE])
-        names = list(ctx.parent.command.commands) if ctx.parent else []
+        group = ctx.parent.command if ctx.parent else None
+        names = [] if group is None else group.names or list(group.commands)
         ctx.default_map = read_settings(path, self, names, typed)
         options = [o for o in self.params if o.name in ctx.default_map and o.name not in typed]
         ctx.meta[_FROM_FILE] = path, {f"--{key_of(o)}": key_of(o) for o in options}
@@ -79,7 +80,13 @@ class Command(TyperCommand):
 
 
 class Group(TyperGroup):
-    """A group of commands with a plain list of them, and `help CMD` for `CMD --help`."""
+    """A group of commands with a plain list of them, and `help CMD` for `CMD --help`.
+
+    Attributes:
+        names: of all commands, also where only one of them was imported.
+    """
+
+    names: tuple[str, ...] = ()
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Write the list of commands."""

@@ -30,13 +30,14 @@ def usage_error(error: Any, words: Sequence[str]) -> ConfigError:
     if type(error).__name__ == "MissingParameter" and parameter is not None:
         return _missing(error, words)
     if type(error).__name__ == "NoSuchOption":
+        name = error.option_name.strip()  # of "- the dog": click takes a blank into it
         options = [o for p in error.ctx.command.params for o in (*p.opts, *p.secondary_opts)]
-        hint = suggestion(error.option_name, options)
-        if any(word.startswith(error.option_name) and " " in word for word in words):
+        hint = suggestion(name, options)
+        if any(word.startswith(name) and " " in word for word in words):
             hint = f"a sentence that begins with a dash goes last, after {_END_OF_OPTIONS}"
         return ConfigError(
             f"no such option of {error.ctx.command_path}",
-            where=error.option_name,
+            where=name,
             hint=hint or f"see {error.ctx.command_path} --help",
         )
     if parameter is not None:
@@ -81,9 +82,12 @@ def _missing(error: Any, words: Sequence[str]) -> ConfigError:
     """Name the arguments or the option that are missing."""
     context = error.ctx
     if error.param.param_type_name != "argument":
-        return ConfigError(
-            f"{_name(error.param)} is missing", hint=f"see {context.command_path} --help"
-        )
+        hint = f"see {context.command_path} --help"
+        if _END_OF_OPTIONS in words:
+            behind = words[words.index(_END_OF_OPTIONS) :]
+            if any(word.partition("=")[0] in error.param.opts for word in behind):
+                hint = f"options come before {_END_OF_OPTIONS}"
+        return ConfigError(f"{_name(error.param)} is missing", hint=hint)
     arguments = arguments_of(context.command)
     given = _given(context, words)
     missing = [_name(argument) for argument in arguments[given:]]

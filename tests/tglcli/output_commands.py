@@ -13,6 +13,8 @@ from tiny_world import TinyWorld
 from stages.core.media.frames import frame_size
 
 FOREIGN = "mine"
+PACKED = "packed"
+"""An artifact of precompute-text with further files."""
 SUFFIXES = ("", ".mp4", ".parquet")
 """Of outputs of `tgl segment`: a name with another one is refused before it is looked at."""
 
@@ -167,6 +169,7 @@ COMMANDS: dict[str, Command] = {
         ],
         ("preds", "index", "scores"),
         file=True,
+        other_file=f"{PACKED}/other.html",
     ),
     "select-moments": Command(
         lambda world, out: ["select-moments", world.index, out, "--model", world.selector],
@@ -230,6 +233,7 @@ COMMANDS: dict[str, Command] = {
         ],
         ("preds", "frames", "dataset/train/meta_expressions.json"),
         file=True,
+        other_file=f"{PACKED}/other.zip",
     ),
     "export-masks": Command(
         lambda world, out: ["export-masks", world.preds, out, "--index", world.index],
@@ -242,9 +246,13 @@ COMMANDS: dict[str, Command] = {
         ],
         ("index", "chosen/moments.parquet"),
         file=True,
+        other_file=f"{PACKED}/other.html",
     ),
     "describe --json": Command(
-        lambda world, out: ["describe", world.index, "--json", out], ("index",), file=True
+        lambda world, out: ["describe", world.index, "--json", out],
+        ("index",),
+        file=True,
+        other_file=f"{PACKED}/other.json",
     ),
     "export-moments": Command(
         lambda world, out: [
@@ -252,6 +260,7 @@ COMMANDS: dict[str, Command] = {
         ],
         ("index", "chosen/moments.parquet"),
         file=True,
+        other_file=f"{PACKED}/other.json",
     ),
     **{
         " ".join(filter(None, ("segment", way, option))): segment(option, suffix, way=way)
@@ -265,6 +274,9 @@ def add_foreign(world: TinyWorld) -> None:
     """Add what is the user's to a world, and what `tgl segment` reads, under all suffixes."""
     elsewhere(world).mkdir()
     world.job("render", format="mp4").execute(world.overlays)
+    shutil.copytree(world.text, world.root / PACKED)
+    for suffix in (".html", ".json", ".zip"):
+        (world.root / PACKED / f"other{suffix}").write_text("of another stage")
     for suffix in SUFFIXES:
         own = world.root / f"own{suffix}"
         (world.root / f"{FOREIGN}{suffix}").write_text("precious")

@@ -42,7 +42,7 @@ def faulty(tmp_path: Path) -> Path:
     [
         ("tgl check nowhere 2>&-", 3, "", ""),
         ("tgl check nowhere >&- 2>&-", 3, "", ""),
-        ("tgl table nowhere >&-", 3, "", "error: nowhere/summary.json: no such summary"),
+        ("tgl table nowhere >&-", 3, "", "error: nowhere: no such folder"),
         ("tgl --version >&-", 0, "", ""),
     ],
 )

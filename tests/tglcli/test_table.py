@@ -146,3 +146,8 @@ def test_no_number_is_cut_on_a_narrow_terminal(runs: Path) -> None:
 def test_one_format_at_a_time(runs: Path) -> None:
     with pytest.raises(ConfigError, match="--json and --latex exclude each other"):
         run(runs, "--json", "--latex")
+
+
+def test_a_run_is_not_compared_with_itself_alone(runs: Path) -> None:
+    with pytest.raises(ConfigError, match="--against: is the only run"):
+        run(runs / "run2", "--against", runs / "run2")

@@ -60,7 +60,7 @@ def score(
         tgl score masks index --out scores --report report.html
         tgl score masks index --compare scores
     """
-    from stages.core.engine.outputs import output_files
+    from stages.core.engine.outputs import output_files, require_suffix
 
     config = _with_report(config, out, report)
     if run.quiet and not as_json and out is None and report is None:
@@ -78,6 +78,8 @@ def score(
         output_files([*inputs.paths(), *others], force=run.force) as files,
     ):
         page = None if report is None else files.add(report)
+        if report is not None:
+            require_suffix(report, ".html", ".htm", option="--report")
         outcome = _execute(config, inputs, out or Path(scratch) / "scores", run)
         if page is not None:
             with system_errors(report):

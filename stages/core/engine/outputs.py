@@ -24,7 +24,7 @@ from schemas.directories import (
     write_text_atomic,
 )
 from schemas.documents import load_object
-from schemas.errors import OutputBlocked, TglError
+from schemas.errors import ConfigError, OutputBlocked, TglError
 from schemas.layouts import RECEIPT_FILE
 from schemas.receipts import Receipt, read_receipt
 
@@ -307,6 +307,19 @@ def _known_sums(real: Path) -> Sequence[object]:
 
 def _note_path(real: Path) -> Path:
     return real.with_name(f".{real.name}.tgl")
+
+
+def require_suffix(target: Path, *suffixes: str, option: str) -> None:
+    """Check that a single file's name, if it has a suffix, has one of its format.
+
+    Args:
+        option: that named the file.
+
+    Raises:
+        ConfigError: it has another one.
+    """
+    if target.suffix and target.suffix.lower() not in suffixes:
+        raise ConfigError(f"{target.name!r} does not end in {' or '.join(suffixes)}", where=option)
 
 
 def input_state(path: Path) -> tuple[object, ...] | None:

@@ -64,6 +64,12 @@ def detect_format(path: Path) -> str:
             fallback = name
         elif found.recognises(_head(path)):
             return name
+    if fallback is None and path.is_dir():
+        raise MissingInput(
+            f"has no {MOMENTS_TABLE}, and no file of a moment format",
+            where=path,
+            hint="name OUT of tgl select-moments or tgl annotate, an index, or a file",
+        )
     if fallback is None:
         raise ConfigError(
             "its format cannot be detected", where=path, hint="name it with --moments-format"
@@ -99,7 +105,9 @@ def written_format(target: Path, name: str | None) -> str:
                 hint="name the format with --moments-format",
             )
         return fitting[0] if fitting else FORMAT_NAMES[0]
-    single_file = not isinstance(moment_format(name), VideoFormat)
-    if single_file and suffix not in ("", suffixes[name]):
-        raise ConfigError(f"files of {name} end in {suffixes[name]}", where=target)
+    if suffix not in ("", suffixes[name]):
+        what = f"files of {name} end in {suffixes[name]}"
+        if isinstance(moment_format(name), VideoFormat):
+            what += ", one for each video in a folder"
+        raise ConfigError(what, where=target)
     return name

@@ -49,6 +49,13 @@ class PredictionSource:
         self._unknown: dict[str, int] = {}
         self._videos = [video for video in self._find_videos() if video.sentences]
         if not self._videos:
+            first = next((name for name, count in self._unknown.items() if count), None)
+            if first is not None:
+                raise MissingInput(
+                    f"predictions of videos or sentences that {index} does not have, first {first}",
+                    where=preds,
+                    hint="name the index that they were made with",
+                )
             raise MissingInput("no predictions, expected VIDEO/EXPRESSION/FRAME.png", where=preds)
 
     def videos(self) -> list[ExportVideo]:

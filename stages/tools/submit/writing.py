@@ -13,7 +13,7 @@ from typing import Any
 
 from schemas.directories import sha256_file
 from schemas.documents import mapping, parse_json
-from schemas.errors import CorruptInput, MissingInput, TglError, system_errors
+from schemas.errors import ConfigError, CorruptInput, MissingInput, TglError, system_errors
 from schemas.files import open_regular, read_regular
 from schemas.layouts import OBJECTS_FOLDER
 from schemas.receipts import canonical_json, fingerprint
@@ -91,6 +91,8 @@ def write_submission(
     with system_errors(out), output_files(inputs.paths(), force=force) as files:
         known = _comment(out)
         target = files.add(out, known=known is not None)
+        if out.suffix.lower() not in ("", ".zip"):
+            raise ConfigError(f"{out.name!r} is not a zip, which servers take", where="--out")
         mark = fingerprint(NAME, VERSION, config.to_dict(), _digests(expected, inputs.preds))
         if known is not None and known.get("fingerprint") == mark and not force:
             return Outcome(out, out, True, known["counts"], (), time.monotonic() - started)

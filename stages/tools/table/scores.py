@@ -10,6 +10,7 @@ from typing import Any
 from schemas.documents import load_object
 from schemas.errors import CorruptInput
 from schemas.layouts import SUMMARY_FILE, natural_key
+from stages.core.engine.digest import require_folder
 
 _LEVELS = ("*", "*/*")
 
@@ -59,6 +60,7 @@ def _runs_in(folder: Path) -> list[Path]:
     """The folder itself if it is a run, else those up to two levels below, in natural order."""
     if (folder / SUMMARY_FILE).is_file():
         return [folder]
+    require_folder(folder)
     below = [path.parent for level in _LEVELS for path in folder.glob(f"{level}/{SUMMARY_FILE}")]
     return sorted(below, key=lambda path: natural_key(str(path))) or [folder]
 

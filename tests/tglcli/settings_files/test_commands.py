@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import typer.main
+from command_line import run_tgl
 from typer.testing import CliRunner
 
 from tglcli.main import app
@@ -55,3 +56,17 @@ def test_a_command_runs_with_settings_of_a_file(tmp_path: Path) -> None:
     assert len(list((out / "valid" / "videos").iterdir())) == 1
     again = printed("toy", str(out), "--config", str(out))  # from its own receipt: up to date
     assert "up to date" in again
+
+
+def test_a_file_may_have_settings_of_other_commands_though_one_is_imported(tmp_path: Path) -> None:
+    path = tmp_path / "all.toml"
+    path.write_text("[train]\nsteps = 7\n[score]\nimages = 3\n[skore]\n")
+    done = run_tgl("score", "--config", path, "--print-config")
+    assert (done.returncode, done.stderr) == (
+        2,
+        f"error: {path}, [skore]: no such command of tgl; did you mean score?\n",
+    )
+    path.write_text("[train]\nsteps = 7\n[score]\nimages = 3\n")
+    done = run_tgl("score", "--config", path, "--print-config")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "images = 3\n" in done.stdout

@@ -61,7 +61,7 @@ def describe(
         tgl describe index --against annotations/ann --against annotations/bob
         tgl describe index --against selected --table agreement.csv
     """
-    from stages.core.engine.outputs import output_files
+    from stages.core.engine.outputs import output_files, require_suffix
     from stages.tools.describe.describe import describe as make_description
     from stages.tools.describe.outputs import check_outputs, write_outputs
     from tglcli.tables.describe import print_description
@@ -72,6 +72,10 @@ def describe(
     inputs = [path for path in (index, moments, *(against or ())) if path is not None]
     with output_files(inputs, force=run.force) as files:
         paths = [None if path is None else files.add(path) for path in (document, html, table)]
+        if document is not None:
+            require_suffix(document, ".json", option="--json")
+        if html is not None:
+            require_suffix(html, ".html", ".htm", option="--html")
         found = make_description(index, config, moments=moments, against=against or ())
         write_outputs(found, *paths)
     if printed:

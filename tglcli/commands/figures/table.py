@@ -70,6 +70,8 @@ def table(
     differences = None
     if against is not None:
         others = [run for run in runs if run.folder.resolve() != against.resolve()]
+        if not others:
+            raise ConfigError("is the only run", where="--against", hint="name another one")
         differences = {run.name: compare_runs(run.folder, against)["JF"] for run in others}
     if chosen:
         typer.echo(write_runs(runs, chosen[0], differences))

@@ -15,7 +15,6 @@ from tglcli.options import RunOptions, stage_command
 from tglcli.summary import shown
 
 _ZIP = ".zip"
-_OTHER_ARCHIVES = (".7z", ".bz2", ".gz", ".rar", ".tar", ".tgz", ".xz", ".zst")
 _SHOWN_FAULTS = 10
 
 
@@ -60,8 +59,6 @@ def submit(
         return
     if out is None:
         raise ConfigError("is needed to write a submission", where="--out")
-    if out.suffix.lower() in _OTHER_ARCHIVES:
-        raise ConfigError(f"{out.name!r} is not a zip, which servers take", where="--out")
     from stages.tools.submit.writing import NAME, write_submission
 
     outcome = write_submission(
