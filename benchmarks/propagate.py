@@ -8,11 +8,14 @@ r"""Speed of `tgl propagate` against the plain loop and against transformers' ow
 
 The plain loop works as public code does: for every sentence the frames are decoded and encoded
 again, one at a time. It is measured twice. "plain loop" runs the modules of tgl, whose steps were
-made faster too; "published modules" runs the mask decoder and the memory encoder of transformers as
-they are published, attention to text without folded projections, and Pillow's PNG, as a script
-would that is written around the published model. Both use transformers' memory attention. Masks
-differ by rounding only. GFLOP are of products of matrices and convolutions: they bound the ratio,
-since every sentence pays for its adapter, memory attention and decoder either way.
+made faster too; "published modules" runs the image encoder, the mask decoder and the memory encoder
+of transformers as they are published, the adapter's blocks as they are trained, and Pillow's PNG,
+as a script would that is written around the published model. Both use transformers' memory
+attention. Masks differ by rounding only.
+
+GFLOP are of products of matrices and convolutions. They bound the ratio, since every sentence pays
+for its adapter, memory attention and decoder either way: the floor is the arithmetic at the speed
+of one large product of matrices on this machine, with nothing beside it.
 
 Weights are random, which does not affect the time. Half of the frames are relevant for each
 sentence. The session tracks one object per sentence from a mask, without text.
@@ -45,7 +48,7 @@ from stages.core.index.mask_writer import WRITERS, MaskWriter
 from stages.core.index.texts import TextEmbedding
 from stages.core.media.frames import read_frame
 from stages.core.model import budgets, video_features
-from stages.core.model.adapter import layers
+from stages.core.model.adapter import adapter, layers
 from stages.core.model.backbones import backbone
 from stages.core.model.backbones.families import build_backbone
 from stages.core.model.backbones.preprocess import preprocess
@@ -59,6 +62,7 @@ from stages.propagate.jobs import Job
 from stages.propagate.runner import OfflineRunner
 
 TEXT_DIM, WORDS = 64, 8
+PRODUCT_SIDE, PRODUCTS = 1024, 5
 SESSION_OBJECTS = 2
 """The session runs objects one after another: the time of one follows from two."""
 
@@ -160,6 +164,8 @@ class Bench:
         """Run the plain loop with modules as they are published; see the script's docstring."""
         with (
             mock.patch.object(backbone, "is_compiled", return_value=True),  # the module itself
+            mock.patch.object(backbone, "runs_in_steps", return_value=False),
+            mock.patch.object(adapter, "reads_alone", return_value=False),
             mock.patch.object(layers.Attention, "_folds", return_value=False),
             mock.patch.object(mask_writer, "_write", write_by_pillow),
         ):
@@ -213,6 +219,17 @@ def gigaflops(function: Callable[[], object]) -> float:
     return float(counter.get_total_flops()) / 1e9
 
 
+def product_speed(device: torch.device) -> float:
+    """Measure the GFLOP per CPU second of one large product of matrices in float32."""
+    left = torch.randn(PRODUCT_SIDE, PRODUCT_SIDE, device=device)
+
+    def product() -> None:
+        for _ in range(PRODUCTS):
+            torch.mm(left, left)
+
+    return 2 * PRODUCTS * PRODUCT_SIDE**3 / 1e9 / measure(product, device, PRODUCTS).cpu
+
+
 @contextmanager
 def timed_parts(model: TglModel, device: torch.device) -> Iterator[Counter[str]]:
     """Measure the seconds spent in each part."""
@@ -230,13 +247,13 @@ def timed_parts(model: TglModel, device: torch.device) -> Iterator[Counter[str]]
 
         return call
 
-    own, adapter = model.backbone, model.adapter
+    own, reader = model.backbone, model.adapter
     parts = [
         (video_features, "read_resized", "decode and resize frames"),
         (own, "encode", "image encoder"),
-        (adapter, "embed_frames", "adapter"),
-        (adapter, "fuse_text", "adapter"),
-        (adapter, "guide", "adapter"),
+        (reader, "embed_frames", "adapter"),
+        (reader, "fuse_text", "adapter"),
+        (reader, "guide", "adapter"),
         (own, "attend", "memory attention"),
         (own, "decode", "mask decoder"),
         (own, "remember", "memory encoder"),
@@ -338,6 +355,12 @@ def report(bench: Bench, device: torch.device, options: argparse.Namespace) -> N
         print(
             f"  arithmetic: tgl {ours:.0f} GFLOP, {ours / together.cpu:.0f} per CPU s; "
             f"plain loop {theirs:.0f}, {theirs / plain.cpu:.0f}; {theirs / ours:.2f} times"
+        )
+        speed = product_speed(device)
+        floor = ours / speed
+        print(
+            f"  floor: {floor:.2f} CPU s at {speed:.0f} GFLOP per s, {plain.cpu / floor:.1f} times "
+            f"the plain loop, {published.cpu / floor:.1f} times published modules"
         )
     with timed_parts(bench.model, device) as seconds_of:
         start = time.perf_counter()
