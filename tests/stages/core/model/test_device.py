@@ -6,7 +6,13 @@ import pytest
 import torch
 
 from schemas.errors import ConfigError
-from stages.core.model.device import autocast, pick_device, settled_precision
+from stages.core.model import device as module
+from stages.core.model.device import (
+    autocast,
+    keep_freed_memory,
+    pick_device,
+    settled_precision,
+)
 
 
 def test_an_unknown_device_is_one_line() -> None:
@@ -36,3 +42,33 @@ def test_on_a_gpu_with_bfloat16_the_rest_is_in_tf32(monkeypatch: pytest.MonkeyPa
     assert (asked, contexts) == ([], [])
     autocast("auto", torch.device("cuda", 1))
     assert (asked, contexts) == (["high"], [("cuda", torch.bfloat16)])
+
+
+def test_a_process_on_a_cpu_keeps_freed_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The limits are those of glibc's mallopt(3): M_MMAP_THRESHOLD, then M_TRIM_THRESHOLD."""
+    asked: list[tuple[int, int]] = []
+
+    class Library:
+        @staticmethod
+        def mallopt(parameter: int, value: int) -> int:
+            asked.append((parameter, value))
+            return 1
+
+    monkeypatch.setattr(module.ctypes, "CDLL", lambda name: Library())
+    pick_device("cpu")
+    assert asked == [(-3, 32 * 1024**2), (-1, 64 * 1024**2)]
+    pick_device("meta")
+    assert len(asked) == 2
+
+
+@pytest.mark.parametrize("error", [OSError, TypeError])
+def test_other_systems_have_no_such_limits(
+    error: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(name: None) -> object:
+        raise error
+
+    monkeypatch.setattr(module.ctypes, "CDLL", fail)
+    keep_freed_memory()
+    monkeypatch.setattr(module.ctypes, "CDLL", lambda name: object())
+    keep_freed_memory()
