@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -16,13 +16,14 @@ from stages.propagate.config import ROUTING, TRACKS
 from stages.tools.render.config import GIF, MOST_TOGETHER, MOV, MP4, PNG, SHEET, WEBM, RenderConfig
 from stages.tools.render.drawing import CUTOUT, DrawingConfig
 from stages.tools.segment.config import SegmentConfig
-from stages.tools.segment.many.planning import many_request
-from stages.tools.segment.many.request import ManyRequest
 from stages.tools.segment.prompts.parsing import parse_box, parse_mask, parse_point
 from stages.tools.segment.prompts.records import Prompt
 from stages.tools.segment.request import SegmentRequest, SegmentResult, check_suffix
 from tglcli.options import RunOptions, stage_command
 from tglcli.summary import counts_text, duration, shown
+
+if TYPE_CHECKING:
+    from stages.tools.segment.many.request import ManyRequest
 
 TOY_WARNING = "the toy model knows only the coloured shapes of tgl toy"
 MANY = "Several videos"
@@ -271,6 +272,8 @@ def segment(
     config = replace(config, moments=moments, tracks=tracks)
     started = time.monotonic()
     if videos:
+        from stages.tools.segment.many.planning import many_request  # loads Pillow
+
         _segment_many(many_request(request, videos, sentence_files or ()), config, run)
         return
     result = _segment(request, config, run)
