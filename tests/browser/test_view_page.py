@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,9 +12,10 @@ from browsing import Server, Visitor
 from page_world import Clip, Line, object_mask, write_index
 from PIL import Image
 
-from schemas.layouts import FRAMES_TABLE
+from schemas.layouts import FRAMES_TABLE, PROPAGATION_TABLE
 from schemas.parquet import rows_of, write_table
-from schemas.tables import FRAMES
+from schemas.tables import FRAMES, PROPAGATION
+from schemas.vocabulary import BEST_FRAME
 
 CLIP = Clip("a", 16, ((0, 16), (2, 12)), size=(120, 160))
 LINES = (
@@ -145,3 +147,32 @@ def test_a_variable_frame_rate_keeps_its_times(tmp_path: Path, serve: Serve, vis
     assert [
         [pytest.approx(place), label] for place, label in ticks if label in ("1.0 s", "2.0 s")
     ] == [[3.7, "1.0 s"], [4.7, "2.0 s"]]
+
+
+def test_a_best_frame_and_what_was_not_found_are_marked(
+    index: Path, predictions: Path, tmp_path: Path, serve: Serve, visit: Visit
+) -> None:
+    folder = tmp_path / "masks"
+    shutil.copytree(predictions, folder)
+    black = np.zeros(CLIP.size, np.uint8)
+    (folder / "a" / "1").mkdir()
+    for frame in range(CLIP.frames):
+        Image.fromarray(black).save(folder / "a" / "1" / f"{frame:05d}.png")
+    rows = (
+        {"video_id": "a", "expression_id": name, "frame": t, "mask_area": area}
+        | {"route": BEST_FRAME if t == 5 and area else "propagated"}
+        for name, area in (("0", 9), ("1", 0))
+        for t in range(CLIP.frames)
+    )
+    write_table(folder / PROPAGATION_TABLE, rows_of(rows, PROPAGATION), PROPAGATION)
+    page = visit(serve("view", index, "--preds", folder).address)
+    assert "best frame" in page.text("#labels")
+    assert "best frame" in page.text("#legend")
+    row = "() => window.tgl.timeline.rows.find((one) => one.kind === 'route').title"
+    assert page.tab.evaluate(row) == ("Route: propagated 15, best frame 1; no moment was predicted")
+    empty = "() => window.tgl.timeline.rows.find((one) => one.kind === 'present').empty"
+    assert page.tab.evaluate(empty) == ""
+    page.press("PageDown")
+    page.until("() => window.tgl.store.state?.expression_id === '1'")
+    assert page.tab.evaluate(empty) == "nothing found"
+    assert "best frame" not in page.text("#labels")
