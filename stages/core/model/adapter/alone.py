@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from stages.core.model.adapter.layers import Attention, ClipBlock
+from stages.core.model.backbones.steps.layers import join_heads, split_heads
 
 HIDDEN_BYTES = 1_000_000
 """Hidden values of a block's MLP that are computed together."""
@@ -86,12 +87,9 @@ def _run(
 
 def _over_time(attention: Attention, x: Tensor, times: Tensor, band: Tensor) -> Tensor:
     """What attention over time adds to x (T, hh, d): a view of (hh, T, d)."""
-    normed = attention.norm(x)
-    parts = attention.query(normed), *attention.key_value(normed).chunk(2, dim=2)  # (T, hh, d)
-    # (T, hh, heads, c) to (hh, heads, T, c), without copies
-    query, key, value = (
-        part.unflatten(2, (attention.heads, -1)).permute(1, 2, 0, 3) for part in parts
-    )
+    normed = attention.norm(x).transpose(0, 1).contiguous()  # (hh, T, d)
+    parts = attention.query(normed), *attention.key_value(normed).chunk(2, dim=2)
+    query, key, value = (split_heads(part, attention.heads) for part in parts)
     bias = attention.time_bias(times, band, 1)  # (1, heads, T, T)
     mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=bias)
-    return attention.out(mixed.transpose(1, 2).flatten(2)).transpose(0, 1)
+    return attention.out(join_heads(mixed)).transpose(0, 1)
