@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ctypes
-from contextlib import AbstractContextManager, nullcontext, suppress
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 
 import torch
+from torch import Tensor
 
 from schemas.errors import ConfigError
 from stages.core.engine.runtime import AUTO, FP32
@@ -14,6 +16,8 @@ from stages.core.engine.workers.devices import precision_of
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 """Numbers of ``mallopt``'s parameters, in glibc's malloc.h."""
 _LARGEST_KEPT = 32 * 1024 * 1024
+_counted: str | None = None
+"""The device whose cost is counted on tensors without values, which all name the CPU."""
 
 
 def pick_device(name: str) -> torch.device:
@@ -78,3 +82,29 @@ def autocast(precision: str, device: torch.device) -> AbstractContextManager[obj
     if device.type == "cuda":
         torch.set_float32_matmul_precision("high")
     return torch.autocast(device.type, torch.bfloat16)
+
+
+def runs_on_cpu(x: Tensor) -> bool:
+    """Return whether what is computed from x should suit a processor's cache and its kernels."""
+    return x.device.type == "cpu" and _counted != "cuda"
+
+
+def computes_values() -> bool:
+    """Return whether tensors have values, and not only shapes, whose cost is counted."""
+    return _counted is None
+
+
+@contextmanager
+def counting(kind: str) -> Iterator[None]:
+    """A context in which the cost of a device is counted on tensors that name the CPU.
+
+    Args:
+        kind: cuda or cpu.
+    """
+    # A context variable would do, but torch.compile cannot read one.
+    global _counted
+    before, _counted = _counted, kind
+    try:
+        yield
+    finally:
+        _counted = before

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from stages.core.model.adapter.layers import Attention, ClipBlock
 from stages.core.model.backbones.steps.layers import join_heads, split_heads
+from stages.core.model.device import runs_on_cpu
 
 HIDDEN_BYTES = 1_000_000
 """Hidden values of a block's MLP that are computed together."""
@@ -23,7 +24,7 @@ HIDDEN_BYTES = 1_000_000
 def reads_alone(x: Tensor) -> bool:
     """Return whether sentences run one by one: on a CPU, without gradients or half precision."""
     exact = x.dtype == torch.float32 and not torch.is_autocast_enabled(x.device.type)
-    return x.device.type == "cpu" and exact and not torch.is_grad_enabled()
+    return runs_on_cpu(x) and exact and not torch.is_grad_enabled()
 
 
 def run_blocks(

@@ -21,6 +21,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from stages.core.engine.runtime import BF16, FP32
+from stages.core.model.device import counting
 
 PRECISIONS = (BF16, FP32)
 _IN_FLOAT32 = (F.layer_norm, F.softmax, torch.softmax, Tensor.softmax)
@@ -73,6 +74,7 @@ class ShapeDevice:
 
         with (
             self._fake,
+            counting("cuda" if self.gpu else "cpu"),
             _Values(self._known, gpu=self.gpu),
             # torch's modes do not see this function.
             _replaced(torch, "from_numpy", self._from_numpy),

@@ -9,8 +9,11 @@ from schemas.errors import ConfigError
 from stages.core.model import device as module
 from stages.core.model.device import (
     autocast,
+    computes_values,
+    counting,
     keep_freed_memory,
     pick_device,
+    runs_on_cpu,
     settled_precision,
 )
 
@@ -72,3 +75,16 @@ def test_other_systems_have_no_such_limits(
     keep_freed_memory()
     monkeypatch.setattr(module.ctypes, "CDLL", lambda name: object())
     keep_freed_memory()
+
+
+def test_a_gpu_is_counted_with_its_own_kernels() -> None:
+    x = torch.zeros(1)
+    assert runs_on_cpu(x)
+    assert computes_values()
+    with counting("cuda"):
+        assert not runs_on_cpu(x)
+        with counting("cpu"):
+            assert runs_on_cpu(x)
+            assert not computes_values()
+        assert not runs_on_cpu(x)
+    assert runs_on_cpu(x)

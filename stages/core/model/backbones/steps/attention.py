@@ -22,6 +22,7 @@ from stages.core.model.backbones.features import repeat_rows
 from stages.core.model.backbones.records import MemoryTokens
 from stages.core.model.backbones.steps.layers import join_heads, split_heads
 from stages.core.model.backbones.steps.tables import kept_table
+from stages.core.model.device import runs_on_cpu
 
 POSITION_SHARE = 0.1
 """Weight of the position encoding that SAM 2 adds to the queries."""
@@ -279,7 +280,7 @@ def _weighted(module: Any, query: Tensor, key: Tensor, memory: Tensor) -> Tensor
         memory: (g, L, Cm), of which values are made.
     """
     heads = module.num_attention_heads
-    if heads > 1 or query.device.type != "cpu":
+    if heads > 1 or not runs_on_cpu(query):
         value = split_heads(module.v_proj(memory), heads)
         mixed = F.scaled_dot_product_attention(query, key, value, scale=module.scaling)
         return join_heads(mixed)

@@ -24,6 +24,7 @@ from stages.core.model.backbones.steps.layers import (
     split_heads,
 )
 from stages.core.model.backbones.steps.tables import kept_table
+from stages.core.model.device import computes_values, runs_on_cpu
 
 LEVELS = 4
 """Stages of the encoder; the two finest of them reach the decoder without the coarser ones."""
@@ -135,7 +136,7 @@ def _by_rows(work: Callable[[Tensor], Tensor], x: Tensor, width: int) -> Tensor:
         width: most values per row between two layers.
     """
     most = max(1, BLOCK_BYTES // (width * x.element_size()))
-    if x.device.type != "cpu" or len(x) <= most:
+    if not runs_on_cpu(x) or not computes_values() or len(x) <= most:
         return work(x)
     return torch.cat([work(part) for part in x.split(most)])
 

@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from stages.core.model.device import runs_on_cpu
+
 FEW_CHANNELS = 16
 """Up to this, torch's layer norm of planes is slow on a CPU: it goes place by place."""
 
@@ -24,7 +26,7 @@ def join_heads(x: Tensor) -> Tensor:
 
 def norm_planes(norm: Any, x: Tensor) -> Tensor:
     """Layer norm over the channels of (B, C, H, W), as a module for "channels_first" does it."""
-    slow = x.device.type == "cpu" and x.dtype == torch.float32 and x.shape[1] <= FEW_CHANNELS
+    slow = runs_on_cpu(x) and x.dtype == torch.float32 and x.shape[1] <= FEW_CHANNELS
     if not slow:
         return norm(x)
     centred = x - x.mean(dim=1, keepdim=True)

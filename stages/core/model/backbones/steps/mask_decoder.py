@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from stages.core.model.backbones.features import repeat_rows
 from stages.core.model.backbones.steps.layers import join_heads, norm_last, split_heads
+from stages.core.model.device import runs_on_cpu
 
 SCORE, IOU, FIRST_MASK = 0, 1, 2
 """Places of the decoder's own tokens; the prompt's tokens follow those of the masks."""
@@ -109,7 +110,7 @@ def _attend_few(module: Any, query: Tensor, key: Tensor, value: Tensor) -> Tenso
     a time. Here the heads of the keys are rows of one matrix, with zeros for the channels of other
     heads: a few times the arithmetic, in two large products.
     """
-    if query.device.type != "cpu":
+    if not runs_on_cpu(query):
         return _attend(module, query, key, value)
     heads, few = module.num_attention_heads, key.shape[1]
     query, key, value = module.q_proj(query), module.k_proj(key), module.v_proj(value)
