@@ -46,7 +46,7 @@ COMMANDS = {
     ),
     "Without training": ("zero_shot.ground", "zero_shot.track", "zero_shot.assemble"),
     "Tools": (
-        "tools.segment",
+        "segment.segment",
         "tools.select_moments",
         "tools.annotate",
         "tools.view",

@@ -5,20 +5,20 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING
 
 import typer
 
 from schemas.errors import ConfigError, IncompleteRun
 from schemas.wording import amount, listing
 from stages.core.model.loading.hub import TOY
-from stages.propagate.config import ROUTING, TRACKS
 from stages.tools.render.config import GIF, MOST_TOGETHER, MOV, MP4, PNG, SHEET, WEBM, RenderConfig
 from stages.tools.render.drawing import CUTOUT, DrawingConfig
 from stages.tools.segment.config import SegmentConfig
 from stages.tools.segment.prompts.parsing import parse_box, parse_mask, parse_point
 from stages.tools.segment.prompts.records import Prompt
 from stages.tools.segment.request import SegmentRequest, SegmentResult, check_suffix
+from tglcli.commands.segment import options
 from tglcli.options import RunOptions, stage_command
 from tglcli.summary import counts_text, duration, shown
 
@@ -26,209 +26,37 @@ if TYPE_CHECKING:
     from stages.tools.segment.many.request import ManyRequest
 
 TOY_WARNING = "the toy model knows only the coloured shapes of tgl toy"
-MANY = "Several videos"
-PROMPTS = "Prompts by hand"
 _OVERLAYS = {".mp4": MP4, ".gif": GIF, ".png": SHEET}
 _CUTOUTS = {".webm": WEBM, ".mov": MOV, ".png": PNG}
-
-_Source = Annotated[
-    str | None,  # a sentence, if --videos names the videos
-    typer.Argument(
-        help="Video, image, or folder of frames; with --online also '-', raw RGB video on "
-        "standard input. With --videos there is none.",
-        show_default=False,
-    ),
-]
-_Videos = Annotated[
-    list[Path] | None,
-    typer.Option(
-        "--videos",
-        metavar="PATH",
-        help="Several videos in one run: a folder of videos or of folders of frames, a quoted "
-        "pattern, or a single one; may be repeated. All words are then sentences, and --out is a "
-        "folder.",
-        rich_help_panel=MANY,
-    ),
-]
-_SentenceFiles = Annotated[
-    list[Path] | None,
-    typer.Option(
-        "--sentences",
-        metavar="FILE",
-        help="Sentences for --videos: .csv with the columns video (name or path) and sentence, or "
-        ".txt, each line for every video; may be repeated.",
-        rich_help_panel=MANY,
-    ),
-]
-_Format = Annotated[
-    Literal["mp4", "gif", "sheet", "webm", "mov"] | None,
-    typer.Option(
-        "--format",
-        help="Format of the overlays of --videos, with --style cutout webm or mov; one overlay has "
-        "the format of its suffix.",
-        show_default="mp4, of cut-outs webm",
-        rich_help_panel=MANY,
-    ),
-]
-_Sentences = Annotated[
-    list[str] | None,
-    typer.Argument(
-        metavar="SENTENCE",
-        help="Objects to segment, such as 'the left dog'. Not needed with a prompt by hand.",
-        show_default=False,
-    ),
-]
-_Out = Annotated[
-    Path,
-    typer.Option(
-        "--out",
-        "-o",
-        help="Overlay to write: .mp4, .gif, or .png for a sheet of frames; with --style cutout "
-        ".webm, .mov, or .png of an image; with --videos a folder for one of each.",
-    ),
-]
-_Checkpoint = Annotated[
-    str | None,
-    typer.Option(
-        metavar="NAME",
-        help="Trained model: a folder of tgl train, a hub id, or toy for the shapes of tgl toy.",
-    ),
-]
-_Boxes = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--box",
-        metavar="X0,Y0,X1,Y1[@FRAME]",
-        help="Box around an object, in pixels, on a frame (the first one is 0, the default). "
-        "Prompts may be repeated, one object each; those with a name in front (NAME:...) are one.",
-        rich_help_panel=PROMPTS,
-    ),
-]
-_Points = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--point",
-        metavar="X,Y[@FRAME]",
-        help="Point in an object.",
-        rich_help_panel=PROMPTS,
-    ),
-]
-_NotPoints = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--not-point",
-        metavar="X,Y[@FRAME]",
-        help="Point outside the object; if there are several objects, with its name.",
-        rich_help_panel=PROMPTS,
-    ),
-]
-_MaskImages = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--mask",
-        metavar="IMAGE[@FRAME]",
-        help="Image of the video's size: black or 0 is the background, each other colour an "
-        "object.",
-        rich_help_panel=PROMPTS,
-    ),
-]
-_Masks = Annotated[
-    Path | None,
-    typer.Option(help="Folder for the masks as PNGs."),
-]
-_Table = Annotated[
-    Path | None,
-    typer.Option(
-        help="File for moments, boxes and masks (COCO RLE) per frame: .json, .csv or .parquet; "
-        "with --online the last two."
-    ),
-]
-_Moments = Annotated[
-    Literal["predicted", "all"],
-    typer.Option(
-        help="What routes the frames: moments that the model predicts, or all (every frame "
-        "is relevant).",
-        rich_help_panel=ROUTING,
-    ),
-]
-_Tracks = Annotated[
-    Literal["auto", "off", "own"],
-    typer.Option(
-        help="Make masks of object tracks: own, off, or auto: own with a track head.",
-        rich_help_panel=TRACKS,
-    ),
-]
-_Encoder = Annotated[
-    str | None,
-    typer.Option(
-        help="Folder or hub id of the text encoder.", show_default="that of the checkpoint"
-    ),
-]
-_Fps = Annotated[
-    float,
-    typer.Option(
-        help="Frame rate of the overlay; 0 is the video's rate. Needed for raw video.",
-        min=0,
-    ),
-]
-_Size = Annotated[
-    str | None,
-    typer.Option(
-        help="WIDTHxHEIGHT of raw video on standard input, such as 1280x720.",
-    ),
-]
-_Font = Annotated[
-    Path | None,
-    typer.Option(
-        help="TrueType or OpenType font, for scripts other than Latin, Greek and Cyrillic.",
-        show_default="Source Sans",
-    ),
-]
-_Work = Annotated[
-    Path | None,
-    typer.Option(
-        help="Folder for intermediate results; further sentences reuse the frames, further videos "
-        "all that is finished.",
-        show_default="temporary, beside the overlay",
-    ),
-]
-_KeepDamaged = Annotated[
-    bool,
-    typer.Option(
-        "--keep-damaged",
-        help="Keep the frames of a video with decoding errors, and count the errors; else the "
-        "video fails.",
-    ),
-]
 
 
 @stage_command(
     SegmentConfig, runtime=("workers", "device", "precision", "compile"), own=("moments", "tracks")
 )
 def segment(
-    out: _Out,
+    out: options.Out,
     config: SegmentConfig,
     run: RunOptions,
-    source: _Source = None,
-    sentences: _Sentences = None,
-    videos: _Videos = None,
-    sentence_files: _SentenceFiles = None,
-    overlay_format: _Format = None,
-    boxes: _Boxes = None,
-    points: _Points = None,
-    not_points: _NotPoints = None,
-    mask_images: _MaskImages = None,
-    checkpoint: _Checkpoint = None,
-    masks: _Masks = None,
-    table: _Table = None,
-    moments: _Moments = SegmentConfig.moments,  # type: ignore[assignment]
-    tracks: _Tracks = SegmentConfig.tracks,  # type: ignore[assignment]
-    encoder: _Encoder = None,
-    fps: _Fps = 0,
-    size: _Size = None,
-    font: _Font = None,
-    work: _Work = None,
-    keep_damaged: _KeepDamaged = False,
+    source: options.Source = None,
+    sentences: options.Sentences = None,
+    videos: options.Videos = None,
+    sentence_files: options.SentenceFiles = None,
+    overlay_format: options.Format = None,
+    boxes: options.Boxes = None,
+    points: options.Points = None,
+    not_points: options.NotPoints = None,
+    mask_images: options.MaskImages = None,
+    checkpoint: options.Checkpoint = None,
+    masks: options.Masks = None,
+    table: options.Table = None,
+    moments: options.Moments = SegmentConfig.moments,  # type: ignore[assignment]
+    tracks: options.Tracks = SegmentConfig.tracks,  # type: ignore[assignment]
+    encoder: options.Encoder = None,
+    fps: options.Fps = 0,
+    size: options.Size = None,
+    font: options.Font = None,
+    work: options.Work = None,
+    keep_damaged: options.KeepDamaged = False,
 ) -> None:
     """Segment objects in your own videos, in one command.
 

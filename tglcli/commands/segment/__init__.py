@@ -1,0 +1,1 @@
+"""tgl segment: the command, and what may be typed after it."""
