@@ -40,7 +40,7 @@ from stages.core.model.backbones.presets import sam21_preset
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 
 ROOT = Path(__file__).resolve().parents[2]
-VIDEOS = Path(os.environ.get("TGL_TEST_VIDEOS", ROOT.parent / "shared" / "data" / "videos"))
+VIDEOS = Path(os.environ.get("TGL_SHARED_DATA", ROOT.parent / "shared" / "data")) / "videos"
 SENTENCE = "the left one jumps"
 MOST_BYTES = 8e9
 KIBIBYTE = 1024
