@@ -191,35 +191,22 @@ def test_if_every_video_fails_nothing_is_written(
 ) -> None:
     for name in ("a.mp4", "b.mp4", "shots/f0.png", "shots/f1.png"):
         (clips / name).write_bytes(b"text")
-    words = (
-        "a cube",
-        "--videos",
-        clips,
-        "-o",
-        tmp_path / "out",
-        "--checkpoint",
-        checkpoint,
-        *SHEET,
-    )
+    words = _cubes(clips, checkpoint, tmp_path / "out")
     done = run(*words)
     assert isinstance(done.exception, CorruptInput)
     assert "the first of 2 videos, all of which failed" in str(done.exception)
     assert [path.name for path in tmp_path.iterdir()] == ["clips"]
 
 
+def _cubes(clips: Path, checkpoint: Path, out: Path) -> tuple[object, ...]:
+    """Words that segment the cubes of all clips by a checkpoint."""
+    return ("a cube", "--videos", clips, "-o", out, "--checkpoint", checkpoint, *SHEET)
+
+
 def test_a_new_video_costs_one_video(
     clips: Path, checkpoint: Path, tmp_path: Path, segmented: dict[str, list[Any]]
 ) -> None:
-    words = (
-        "a cube",
-        "--videos",
-        clips,
-        "-o",
-        tmp_path / "out",
-        "--checkpoint",
-        checkpoint,
-        *SHEET,
-    )
+    words = _cubes(clips, checkpoint, tmp_path / "out")
     words = (*words, "--work", tmp_path / "work")
     succeed(*words)
     before = (tmp_path / "out" / "a.png").stat().st_ino
@@ -245,16 +232,7 @@ def test_a_killed_run_goes_on_with_the_next_video(
     python: list[str],
     segmented: dict[str, list[Any]],
 ) -> None:
-    words = (
-        "a cube",
-        "--videos",
-        clips,
-        "-o",
-        tmp_path / "out",
-        "--checkpoint",
-        checkpoint,
-        *SHEET,
-    )
+    words = _cubes(clips, checkpoint, tmp_path / "out")
     given = [str(word) for word in ("segment", *words, *FIXED)]
     killed = subprocess.run([*python, "-c", KILLED, *given], capture_output=True, text=True)
     assert killed.returncode == 128 + signal.SIGKILL, killed.stderr

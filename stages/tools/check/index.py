@@ -96,9 +96,9 @@ def _rows(path: Path, spec: TableSpec, faults: Faults) -> list[_Row]:
 
 def _images(folder: Path, videos: list[_Row], faults: Faults) -> list[VideoImages]:
     """List the frames of the videos; a missing folder is one fault, not one for each frame."""
-    jobs = []
+    jobs, real = [], folder.resolve()
     for row in videos:
-        root = Path(os.path.normpath(folder.resolve() / row["frames_dir"]))
+        root = Path(os.path.normpath(real / row["frames_dir"]))
         if root.is_dir():
             paths = tuple(root / f"{name}{row['frame_suffix']}" for name in row["frame_names"])
             jobs.append(VideoImages(row["video_id"], paths, row["height"], row["width"]))

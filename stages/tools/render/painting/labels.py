@@ -51,7 +51,8 @@ class _Place:
     Attributes:
         x, y: of the deepest place of its object, as shares of the bounding box.
         inside: the label is small enough to lie on the object.
-        slot: where it lies, above or below the object or on it, at so many heights from (x, y).
+        slot: where it lies: above or below the object, or on it, as the distance from (x, y) in
+            heights of the label.
     """
 
     x: float = 0.5

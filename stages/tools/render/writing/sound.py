@@ -66,7 +66,7 @@ class Sound:
 
 @dataclass(frozen=True)
 class SourceAudio:
-    """What the header of a video says of its sound.
+    """The sound of a video, as its header describes it.
 
     Attributes:
         codec: of its first audio stream; None if it has none.

@@ -133,7 +133,7 @@ def _header(text: str, path: Path) -> tuple[list[str], str]:
     """Names of the columns in lower case, and what separates them.
 
     Raises:
-        CorruptInput: no such column, or it is there twice.
+        CorruptInput: a column is missing, or occurs twice.
     """
     first = text.lstrip().split("\n", 1)[0].strip()
     if not first:

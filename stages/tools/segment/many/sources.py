@@ -115,9 +115,12 @@ def _expand(path: Path) -> tuple[list[Path], list[str]]:
         return _matches(path), []
     folder = path / FRAMES_FOLDER if (path / FRAMES_FOLDER).is_dir() else path
     entries = sorted(_visible(folder), key=lambda entry: natural_key(entry.name))
-    videos = [entry for entry in entries if _is_video(entry) or _has_images(entry)]
+    videos: list[Path] = []
+    others: list[Path] = []
+    for entry in entries:
+        (videos if _is_video(entry) or _has_images(entry) else others).append(entry)
     if videos:
-        return videos, [entry.name for entry in entries if entry not in set(videos)]
+        return videos, [entry.name for entry in others]
     if any(_is_image(entry) for entry in entries):
         return [path], []
     raise MissingInput("contains neither videos nor folders of frames", where=path)

@@ -1,4 +1,4 @@
-"""The picture of docs/pictures.md: styles of overlays, on a frame of a toy clip.
+"""The image of docs/pictures.md: styles of overlays, on a frame of a toy clip.
 
 `make screenshots` writes it.
 """
