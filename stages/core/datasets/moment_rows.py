@@ -10,7 +10,7 @@ import pyarrow as pa
 from schemas.errors import CorruptInput
 from schemas.parquet import rows_of
 from schemas.tables import MOMENTS
-from schemas.vocabulary import ANNOTATED
+from schemas.vocabulary import ANNOTATED, UNION
 from stages.core.media.spans import Span
 
 
@@ -56,6 +56,28 @@ def check_moment_row(
             f"[{row.start_frame}, {row.end_frame}) is not a span of the {frames} frames of {place}",
             where=where,
         )
+
+
+def union_rows(rows: Iterable[MomentRow]) -> list[MomentRow]:
+    """Merge the moments of each expression's referents into moments of all of them together.
+
+    Spans that overlap or touch become one. It keeps the source of the merged moments if they have
+    the same, else it is `union`; it has no score. Expressions stay in their order.
+    """
+    grouped: dict[tuple[str, str], list[MomentRow]] = {}
+    for row in rows:
+        grouped.setdefault(row.key, []).append(row)
+    found: list[MomentRow] = []
+    for key, moments in grouped.items():
+        first = len(found)
+        for row in sorted(moments, key=lambda moment: moment.start_frame):
+            if len(found) > first and row.start_frame <= found[-1].end_frame:
+                end = max(found[-1].end_frame, row.end_frame)
+                source = row.source if row.source == found[-1].source else UNION
+                found[-1] = found[-1]._replace(end_frame=end, source=source)
+            else:
+                found.append(MomentRow(*key, None, *row.span, row.source))
+    return found
 
 
 def moments_table(rows: Iterable[MomentRow]) -> pa.Table:

@@ -10,8 +10,8 @@ from typing import cast
 
 from schemas.errors import ConfigError, MissingInput
 from schemas.files import open_regular
-from schemas.layouts import MOMENTS_TABLE
-from stages.core.datasets.moment_rows import MomentRow
+from schemas.layouts import MOMENTS_TABLE, OBJECTS_TABLE
+from stages.core.datasets.moment_rows import MomentRow, union_rows
 from stages.core.index.table_paths import moments_folder
 from stages.core.moment_formats import FORMAT_NAMES, FORMATS
 from stages.core.moment_formats.context import MomentContext
@@ -29,6 +29,10 @@ def moment_format(name: str) -> MomentFormat:
 def read_moments_file(path: Path, name: str | None, context: MomentContext) -> Iterator[MomentRow]:
     """Read a moments file of any format.
 
+    Moments beside an objects table, as `tgl propagate` and `tgl assemble` write them, are of tracks
+    that are not referents of the index, even if they are called alike. They are read as moments of
+    the whole expression.
+
     Args:
         name: of the format; None detects it.
 
@@ -42,7 +46,9 @@ def read_moments_file(path: Path, name: str | None, context: MomentContext) -> I
     path = moments_folder(path)
     if (path / MOMENTS_TABLE).is_file():  # a folder that tgl made
         path /= MOMENTS_TABLE
-    return moment_format(name or detect_format(path)).read(path, context)
+    rows = moment_format(name or detect_format(path)).read(path, context)
+    of_tracks = path.name == MOMENTS_TABLE and path.with_name(OBJECTS_TABLE).is_file()
+    return iter(union_rows(rows)) if of_tracks else rows
 
 
 def detect_format(path: Path) -> str:

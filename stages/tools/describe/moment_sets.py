@@ -9,9 +9,9 @@ from functools import cached_property
 from pathlib import Path
 
 from schemas.errors import SchemaMismatch
-from schemas.layouts import ANNOTATIONS_TABLE, EXPRESSIONS_TABLE
+from schemas.layouts import ANNOTATIONS_TABLE, EXPRESSIONS_TABLE, PROPAGATION_TABLE
 from schemas.parquet import read_table
-from schemas.tables import ANNOTATIONS
+from schemas.tables import ANNOTATIONS, PROPAGATION
 from schemas.vocabulary import DONE
 from stages.core.datasets.moment_rows import MomentRow, check_moment_row
 from stages.core.index.index import Index
@@ -91,6 +91,8 @@ def read_moments(path: Path, index: Index, config: DescribeConfig) -> MomentSet:
         return _with_finished(found, index, path / ANNOTATIONS_TABLE)
     if (path / EXPRESSIONS_TABLE).is_file():
         return _with_no_target(found, index, path)
+    if (path / PROPAGATION_TABLE).is_file():
+        return _with_predicted(found, index, path / PROPAGATION_TABLE)
     return found
 
 
@@ -133,6 +135,15 @@ def _with_finished(found: MomentSet, index: Index, path: Path) -> MomentSet:
     finished = {(v, e) for v, e, status, flag in rows if status == DONE and not flag}
     lost = (*found.unknown, *sorted(finished - known - set(found.unknown)))
     return replace(found, judged=found.judged | (finished & known), unknown=lost)
+
+
+def _with_predicted(found: MomentSet, index: Index, path: Path) -> MomentSet:
+    """Add the sentences for which no moment was predicted to those that are judged."""
+    columns = ["video_id", "expression_id"]
+    table = read_table(path, PROPAGATION, columns=columns).group_by(columns).aggregate([])
+    rows = zip(*(table.column(name).to_pylist() for name in columns), strict=True)
+    known = {expression.key for expression in index.expressions}
+    return replace(found, judged=found.judged | (set(rows) & known))
 
 
 def _with_no_target(found: MomentSet, index: Index, path: Path) -> MomentSet:

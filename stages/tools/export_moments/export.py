@@ -9,7 +9,7 @@ from schemas.errors import ConfigError, system_errors
 from schemas.parquet import read_table
 from schemas.tables import MOMENTS
 from schemas.vocabulary import BEST_FRAME, UNION
-from stages.core.datasets.moment_rows import MomentRow, moment_rows
+from stages.core.datasets.moment_rows import MomentRow, moment_rows, union_rows
 from stages.core.engine.outputs import output_files
 from stages.core.index.index import Index
 from stages.core.index.table_paths import moments_file
@@ -71,19 +71,5 @@ def _chosen_rows(index: Index, table: Path, videos: Sequence[str]) -> list[Momen
 
 def _union(rows: Iterable[MomentRow]) -> list[MomentRow]:
     """Merge the spans of each expression's referents into moments of all referents."""
-    grouped: dict[tuple[str, str], list[MomentRow]] = {}
-    for row in rows:
-        grouped.setdefault(row.key, []).append(row)
-    found: list[MomentRow] = []
-    for key, moments in grouped.items():
-        merged: list[MomentRow] = []
-        for row in sorted(moments, key=lambda moment: moment.start_frame):
-            if merged and row.start_frame <= merged[-1].end_frame:
-                end = max(merged[-1].end_frame, row.end_frame)
-                source = merged[-1].source if row.source == BEST_FRAME else UNION
-                merged[-1] = merged[-1]._replace(end_frame=end, source=source)
-            else:
-                source = BEST_FRAME if row.source == BEST_FRAME else UNION
-                merged.append(MomentRow(*key, None, *row.span, source))
-        found += merged
-    return found
+    united = union_rows(rows)
+    return [row if row.source == BEST_FRAME else row._replace(source=UNION) for row in united]

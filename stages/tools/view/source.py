@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from schemas.errors import CorruptInput, MissingInput
-from schemas.layouts import FRAMES_TABLE
+from schemas.layouts import FRAMES_TABLE, order_warnings
 from stages.core.datasets.frame_times import FrameTimes
 from stages.core.index.index import Expression, Index, Video
 from stages.core.index.prediction_folder import frames_of_video
@@ -21,11 +21,13 @@ class ViewSource:
 
     Attributes:
         index: None for a bare folder of frames.
+        warnings: lines about the order of such frames, and about numbers that are missing.
     """
 
     videos: tuple[Video, ...]
     expressions: tuple[Expression, ...]
     index: Index | None = None
+    warnings: tuple[str, ...] = ()
 
 
 def open_index(folder: Path, predictions: Sequence[Prediction]) -> ViewSource:
@@ -55,20 +57,22 @@ def open_frames(root: Path, predictions: Sequence[Prediction]) -> ViewSource:
         for video_id, expressions in prediction.present.items():
             names.setdefault(video_id, set()).update(expressions)
     table = FrameTimes(root / FRAMES_TABLE)
-    videos, sentences = [], []
+    videos, sentences, warnings = [], [], []
     for video_id in sorted(names):
         frames = frames_of_video(root, video_id, single=len(names) == 1)
         if not frames:
             continue
         rate, times = table.of_video(video_id, [path.stem for path in frames])
         videos.append(_video(video_id, frames, rate if times is None else None))
+        found = order_warnings([path.name for path in frames])
+        warnings += [f"{video_id}: {line}" for line in found]
         sentences += [
             Expression(video_id, name, f"expression {name}", (), ())
             for name in sorted(names[video_id])
         ]
     if not videos:
         raise _unfitting(predictions[0].folder)
-    return ViewSource(tuple(videos), tuple(sentences))
+    return ViewSource(tuple(videos), tuple(sentences), warnings=tuple(warnings))
 
 
 def _unfitting(folder: Path) -> MissingInput:

@@ -60,4 +60,5 @@ def view(
         config,
         ViewInputs(frames, tuple(preds or ()), tuple(scores or ())),
         ready=announce("view", open_browser=open_browser),
+        progress=run.progress(),
     )

@@ -53,7 +53,7 @@ def index(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def content(index: Path) -> Recorder:
     """The content of view, with actions."""
-    return Recorder(open_session(ViewConfig(), ViewInputs(index)))
+    return Recorder(open_session(ViewConfig(), ViewInputs(index), pytest.fail))
 
 
 @pytest.fixture

@@ -6,12 +6,19 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from describe_mini import SPANS, VIDEO_FRAMES, write_index
+from describe_mini import SPANS, VIDEO_FRAMES, moment_dicts, write_index
 
 from schemas.errors import CorruptInput, SchemaMismatch
-from schemas.layouts import ANNOTATIONS_TABLE, MOMENTS_TABLE, VIDEOS_TABLE
+from schemas.layouts import (
+    ANNOTATIONS_TABLE,
+    MOMENTS_TABLE,
+    OBJECTS_TABLE,
+    PROPAGATION_TABLE,
+    VIDEOS_TABLE,
+)
 from schemas.parquet import read_table, rows_of, write_table
-from schemas.tables import ANNOTATIONS, VIDEOS
+from schemas.tables import ANNOTATIONS, MOMENTS, OBJECTS, PROPAGATION, VIDEOS
+from schemas.vocabulary import PREDICTED
 from stages.core.index.index import Index
 from stages.tools.describe.config import DescribeConfig
 from stages.tools.describe.moment_sets import MomentSet, own_moments, read_moments
@@ -72,15 +79,31 @@ def test_an_annotator_judges_finished_sentences(index: Path, tmp_path: Path) -> 
         )
     ]
     write_table(folder / ANNOTATIONS_TABLE, rows_of(annotations, ANNOTATIONS), ANNOTATIONS)
-    from describe_mini import moment_dicts
-
-    from schemas.tables import MOMENTS
-
     rows = rows_of(moment_dicts(write_moments), MOMENTS)
     write_table(folder / MOMENTS_TABLE, rows, MOMENTS)
     found = read(folder, index)
     assert found.judged == {("a", "0"), ("a", "2")}
     assert found.unknown == (("b", "9"),)
+
+
+def test_tracks_of_propagate_are_no_referents(index: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "masks"
+    folder.mkdir()
+    tracks = [("b", "1", "b_1", 1, 3), ("b", "1", "b_7", 3, 5)]  # b_1 is also a referent's id
+    moments = [{**row, "source": PREDICTED} for row in moment_dicts(tracks)]
+    write_table(folder / MOMENTS_TABLE, rows_of(moments, MOMENTS), MOMENTS)
+    write_table(folder / OBJECTS_TABLE, OBJECTS.schema.empty_table(), OBJECTS)
+    rows = [
+        {"video_id": "b", "expression_id": name, "frame": t, "route": "propagated", "mask_area": 0}
+        for name in ("0", "1", "9")
+        for t in range(2)
+    ]
+    write_table(folder / PROPAGATION_TABLE, rows_of(rows, PROPAGATION), PROPAGATION)
+    found = read(folder, index)
+    assert found.spans == {("b", "1"): {None: [(1, 5)]}}
+    assert found.judged == {("b", "0"), ("b", "1")}
+    assert found.sources == {PREDICTED: 1}
+    assert read(folder / MOMENTS_TABLE, index).spans == found.spans
 
 
 def test_another_index_of_the_same_videos(index: Path, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -50,9 +51,13 @@ def preds(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def opened(
-    frames: Path, *preds: Path, scores: tuple[Path, ...] = (), only: Any = ()
+    frames: Path,
+    *preds: Path,
+    scores: tuple[Path, ...] = (),
+    only: Any = (),
+    warn: Callable[[str], None] = pytest.fail,
 ) -> ViewSession:
-    return open_session(ViewConfig(only=only), ViewInputs(frames, preds, scores))
+    return open_session(ViewConfig(only=only), ViewInputs(frames, preds, scores), warn)
 
 
 def predicted(session: ViewSession, sentence: int, number: int = 0) -> Any:
@@ -173,6 +178,15 @@ def test_frames_without_an_index(preds: Path, tmp_path: Path) -> None:
     assert state["referents"] == [{"id": None, "visible": [], "spans": [], "decided": False}]
     with pytest.raises(ConfigError, match="a bare folder of frames needs predictions"):
         opened(tmp_path)
+
+
+def test_order_and_gaps_of_bare_frames_are_told(preds: Path, tmp_path: Path) -> None:
+    write_frames(tmp_path / "b", [f"f{n}" for n in (1, 2, 10, 11, 12, 13)])
+    told: list[str] = []
+    session = opened(tmp_path, preds, only=("b",), warn=told.append)
+    assert session.video(0)["frames"] == 6
+    assert told[0].startswith("b: ")
+    assert told[1].startswith("b: 1 gap in the frame numbers, first from f2.jpg to f10.jpg;")
 
 
 def test_nothing_can_be_changed(index: Path) -> None:
