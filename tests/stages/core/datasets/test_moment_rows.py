@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -39,7 +41,7 @@ def test_the_union_has_the_same_frames(given_rows: list[MomentRow]) -> None:
     for expression in "01":
         assert np.array_equal(frames(united, expression), frames(given_rows, expression))
         spans = [row.span for row in united if row.expression_id == expression]
-        assert all(end < start for (_, end), (start, _) in zip(spans, spans[1:], strict=False))
+        assert all(end < start for (_, end), (start, _) in pairwise(spans))
     assert all(row.anno_id is None and row.score is None for row in united)
 
 
