@@ -12,6 +12,7 @@ from page_world import Clip, Line, write_index
 
 PAGE = ROOT / "stages" / "core" / "browser" / "page"
 LEAST_CONTRAST = 4.5
+ROW_HEIGHT = 40
 TEXT_ON_BACK = (
     *((text, back) for text in ("text", "muted", "bad") for back in ("panel", "back", "hover")),
     *(("text", back) for back in ("open", "lane", "visible")),
@@ -105,3 +106,11 @@ def test_sizes_keys_and_faults(tmp_path: Path, serve: Serve, visit: Visit) -> No
     page.until("() => window.tgl.store.state.n === 1")
     page.press("Escape", "ArrowRight")
     page.until("() => window.tgl.player.shown === 1")
+    # A sentence that is done has one more button, in the same row.
+    page.tab.set_viewport_size({"width": 1280, "height": 720})
+    height = page.tab.locator("#edits").bounding_box()["height"]
+    assert height < ROW_HEIGHT
+    page.press("0", "Enter")
+    page.until("() => window.tgl.store.state.status === 'done'")
+    assert page.tab.is_visible("#undone")
+    assert page.tab.locator("#edits").bounding_box()["height"] == height

@@ -89,6 +89,7 @@ export class Panel {
     byId("flag").setAttribute("aria-pressed", String(Boolean(state.flag)));
     byId("note").setAttribute("aria-pressed", String(Boolean(state.note)));
     byId("undone").hidden = state.status !== "done";
+    byId("done").textContent = state.status === "done" ? "Next" : "Done, next";
     byId("about").replaceChildren(...this.about(state));
     this.writeFrame();
   }
