@@ -12,9 +12,9 @@ from browsing import Server, Visitor
 from page_world import Clip, Line, object_mask, write_index
 from PIL import Image
 
-from schemas.layouts import FRAMES_TABLE, PROPAGATION_TABLE
+from schemas.layouts import FRAMES_TABLE, PROPAGATION_TABLE, SCORE_FRAMES_TABLE, SCORES_TABLE
 from schemas.parquet import rows_of, write_table
-from schemas.tables import FRAMES, PROPAGATION
+from schemas.tables import FRAMES, PROPAGATION, SCORE_FRAMES, SCORES
 from schemas.vocabulary import BEST_FRAME
 
 CLIP = Clip("a", 16, ((0, 16), (2, 12)), size=(120, 160))
@@ -90,6 +90,46 @@ def test_prediction_against_truth(
     assert page.state("store.state.referents")[0]["spans"] == [[0, 3]]
     assert page.state("store.queue") == []
     assert not page.tab.is_visible("#edits")
+
+
+def write_scores(folder: Path, values: tuple[float, ...]) -> Path:
+    """OUT of score for the sentences in order."""
+    folder.mkdir()
+    rows: list[dict[str, object]] = []
+    frames: list[dict[str, object]] = []
+    for number, value in enumerate(values):
+        key = {"video_id": "a", "expression_id": str(number)}
+        facts = {"J": value, "F": value, "JF": value, "frames": CLIP.frames, "referents": 1}
+        rows.append({**key, **facts})
+        numbers = {"J": value, "F": value, "intersection": 0, "union": 1}
+        frames += [{**key, "frame": frame, **numbers} for frame in range(CLIP.frames)]
+    write_table(folder / SCORES_TABLE, rows_of(rows, SCORES), SCORES)
+    write_table(folder / SCORE_FRAMES_TABLE, rows_of(frames, SCORE_FRAMES), SCORE_FRAMES)
+    return folder
+
+
+def test_sentences_are_ordered_by_score_and_by_difference(
+    index: Path, predictions: Path, tmp_path: Path, serve: Serve, visit: Visit
+) -> None:
+    other = tmp_path / "others"
+    shutil.copytree(predictions, other)
+    first = write_scores(tmp_path / "first", (0.6, 0.2))
+    second = write_scores(tmp_path / "second", (0.1, 0.3))
+    runs = ("--preds", predictions, "--preds", other, "--scores", first, "--scores", second)
+    page = visit(serve("view", index, *runs).address)
+    listed = "() => [...document.querySelectorAll('.row')].map((row) => Number(row.dataset.n))"
+    seen = {}
+    for option in page.tab.locator("#order option").all_inner_texts():
+        page.tab.select_option("#order", label=option)
+        seen[option] = page.tab.evaluate(listed)
+    assert seen == {
+        "lowest first": [1, 0],
+        "highest first": [0, 1],
+        "as in the index": [0, 1],
+        "second gains most": [1, 0],
+        "second loses most": [0, 1],
+    }
+    assert page.text("#sentence-0").endswith("J&F 0.60, 0.10")
 
 
 def test_a_link_in_a_file_leads_to_its_sentence(

@@ -123,20 +123,22 @@ class ViewSession:
             raise not_found("sentence")
         return self._expressions[number]
 
-    def _score(self, number: int) -> float | None:
-        """J&F of the first prediction."""
-        first = next(iter(self._predictions), None)
-        return None if first is None else first.jf(self._expressions[number].key)
+    def _scores(self, number: int) -> tuple[float | None, float | None]:
+        """J&F of the first and of the second prediction."""
+        key = self._expressions[number].key
+        first, second, *_ = [*(one.jf(key) for one in self._predictions), None, None]
+        return first, second
 
     def _order(self, number: int) -> tuple[bool, float, int]:
-        score = self._score(number)
+        score, _ = self._scores(number)
         return score is None, score or 0.0, number
 
     def _row(self, number: int) -> list[Any]:
         expression = self._expressions[number]
         place = self._videos.numbers[expression.video_id]
         texts = [expression.expression_id, expression.text]
-        return [place, *texts, "", 0, 0, self._score(number), number]
+        first, second = self._scores(number)
+        return [place, *texts, "", 0, 0, first, number, second]
 
     def _referents(self, expression: Expression, frames: int) -> list[Json]:
         """The referents with the frames of their masks and moments."""

@@ -12,6 +12,17 @@ export const FILTERS = {
   flagged: { label: "Flagged", keep: (sentence) => sentence.flag },
 };
 
+/** Orders of the list: a label, and what is sorted by (null: at the end in any order). */
+const ORDERS = {
+  lowest: { label: "lowest first", by: ({ value }) => value },
+  highest: { label: "highest first", by: ({ value }) => negative(value) },
+  index: { label: "as in the index", by: ({ n }) => n },
+};
+const ORDERS_OF_TWO = {
+  gains: { label: "second gains most", by: (sentence) => negative(gain(sentence)) },
+  loses: { label: "second loses most", by: (sentence) => gain(sentence) },
+};
+
 export class SentenceList {
   /**
    * @param root element with #search, #filters, #order, #count and #rows
@@ -38,20 +49,18 @@ export class SentenceList {
     const editable = this.store.editable;
     this.view.classList.toggle("viewing", !editable);
     this.root.querySelector("#filters").hidden = !editable;
-    this.root.querySelector("#ordering").hidden = !this.store.sentences.some(
-      (s) => s.order !== null,
-    );
+    this.writeOrders();
     this.writeFilters();
     this.apply();
   }
 
-  /** Choose and order the sentences anew; the open one stays in the list until another is opened. */
+  /** Choose the sentences to list and order them; the open one stays in the list until another is opened. */
   apply() {
     const { keep } = FILTERS[this.filter];
     const matches = (sentence) => this.words.every((word) => sentence.haystack.includes(word));
     this.shown = this.store.sentences.filter((sentence) => keep(sentence) && matches(sentence));
-    const sign = { lowest: 1, highest: -1 }[this.order.value];
-    if (sign) this.shown.sort((a, b) => sign * byOrder(a, b, sign));
+    const by = this.orders[this.order.value]?.by;
+    if (by) this.shown.sort((a, b) => compare(by(a), by(b)) || a.n - b.n);
     this.draw();
     this.writeCounts();
   }
@@ -122,14 +131,30 @@ export class SentenceList {
 
   details(sentence) {
     const marks = [sentence.flag ? "⚑ flagged" : "", sentence.note ? "✎ note" : ""];
-    const order =
-      sentence.order === null
-        ? ""
-        : `${this.store.session.mode === "view" ? "J&F" : "agreement"} ${sentence.order.toFixed(2)}`;
+    const values = this.values(sentence);
     return text(
       "details",
-      [`${sentence.videoName} · ${sentence.id}`, order, ...marks].filter(Boolean).join(" · "),
+      [`${sentence.videoName} · ${sentence.id}`, values, ...marks].filter(Boolean).join(" · "),
     );
+  }
+
+  /** "J&F 0.71, 0.84" of two predictions, "agreement 0.62" of two annotators, or nothing. */
+  values({ value, other }) {
+    if (value === null && other === null) return "";
+    const name = this.store.session.mode === "view" ? "J&F" : "agreement";
+    const known = this.compares ? [value, other] : [value];
+    return `${name} ${known.map((v) => (v === null ? "–" : v.toFixed(2))).join(", ")}`;
+  }
+
+  /** The orders that make sense for these sentences; without values there is nothing to choose. */
+  writeOrders() {
+    const { sentences } = this.store;
+    this.compares = sentences.some(({ other }) => other !== null);
+    const valued = this.compares || sentences.some(({ value }) => value !== null);
+    this.root.querySelector("#ordering").hidden = !valued;
+    this.orders = valued ? { ...ORDERS, ...(this.compares ? ORDERS_OF_TWO : {}) } : {};
+    const options = Object.entries(this.orders).map(([name, { label }]) => new Option(label, name));
+    this.order.replaceChildren(...options);
   }
 
   writeFilters() {
@@ -198,10 +223,18 @@ export class SentenceList {
   }
 }
 
-/** Order by value; sentences without one come last in either direction. */
-function byOrder(a, b, sign) {
-  if (a.order === null || b.order === null) return sign * ((a.order === null) - (b.order === null));
-  return a.order - b.order;
+/** By how much the second prediction is better; null where one has no score. */
+function gain({ value, other }) {
+  return value === null || other === null ? null : other - value;
+}
+
+function negative(value) {
+  return value === null ? null : -value;
+}
+
+function compare(a, b) {
+  if (a === null || b === null) return (a === null) - (b === null);
+  return a - b;
 }
 
 function text(name, content) {

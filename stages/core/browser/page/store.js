@@ -6,7 +6,7 @@ import { equal } from "./timeline/spans.js";
 const FIRST_WAIT_MS = 400;
 const LONGEST_WAIT_MS = 4000;
 const MOST_SECONDS = 60;
-const [VIDEO, EXPRESSION_ID, TEXT, STATUS, FLAG, NOTE, ORDER, NUMBER] = [0, 1, 2, 3, 4, 5, 6, 7];
+const [VIDEO, EXPRESSION_ID, TEXT, STATUS, FLAG, NOTE, VALUE, NUMBER, OTHER] = Array(9).keys();
 
 /**
  * Events: `list` (all sentences), `row` (one of them), `state` (the open sentence), `saving`
@@ -234,7 +234,8 @@ function sentenceOf(row, videos) {
     status: row[STATUS],
     flag: Boolean(row[FLAG]),
     note: Boolean(row[NOTE]),
-    order: row[ORDER],
+    value: row[VALUE], // agreement, or J&F of the first prediction; null where there is none
+    other: row[OTHER] ?? null, // J&F of the second prediction
     haystack: `${row[TEXT]} ${videos[row[VIDEO]]} ${row[EXPRESSION_ID]}`.toLowerCase(),
   };
 }

@@ -145,12 +145,9 @@ def test_routes_relevance_and_scores(index: Path, preds: Path, tmp_path: Path) -
     scores = write_scores(tmp_path / "scores", {("a", "0"): 0.75, ("b", "1"): 0.25})
     session = opened(index, tmp_path / "run", own, scores=(scores,))
     assert [row[6:] for row in session.sentences()["rows"]] == [
-        [0.25, 4],
-        [0.75, 0],
-        [None, 1],
-        [None, 2],
-        [None, 3],
-        [None, 5],
+        [0.25, 4, None],
+        [0.75, 0, None],
+        *([None, number, None] for number in (1, 2, 3, 5)),
     ]
     first = predicted(session, 0)
     assert first["present"] == [(0, 2)]
