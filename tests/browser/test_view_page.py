@@ -146,6 +146,19 @@ def test_a_link_in_a_file_leads_to_its_sentence(
     page.until("() => window.tgl.player.shown === 6 && window.tgl.store.state.n === 1")
 
 
+def test_labels_of_lanes(tmp_path: Path, serve: Serve, visit: Visit) -> None:
+    clip = Clip("0", 6, ((0, 6),))
+    lines = (Line("0", "the one", (0,), ((0, 2, 4),)), Line("0", "a cat", ()))
+    page = visit(serve("view", write_index(tmp_path / "index", (clip,), lines)).address)
+    (lane,) = page.state("timeline.rows")
+    assert lane["label"] == "object 0"  # without the video's name
+    assert lane["title"].startswith("Referent 1, object 0_0:")
+    page.press("PageDown")
+    page.until("() => window.tgl.store.state.n === 1")
+    (lane,) = page.state("timeline.rows")
+    assert (lane["label"], lane["empty"]) == ("sentence", "no target")
+
+
 def test_bare_frames(predictions: Path, index: Path, serve: Serve, visit: Visit) -> None:
     server = serve("view", index / "frames", "--preds", predictions)
     page = visit(server.address)

@@ -17,13 +17,14 @@ export const BEST_FRAME = "best frame";
  * @param state of the open sentence
  * @param editor editor.js
  * @param session of the server
+ * @param video its name
  */
-export function buildRows(state, editor, session) {
+export function buildRows(state, editor, session, video) {
   const rows = [];
   const lanes = state.referents.map((_, r) => editor.lane(r));
   if (lanes.length > 1) rows.push(unionRow(lanes));
   state.referents.forEach((_, r) => {
-    rows.push(laneRow(state, r, lanes[r], editor.referent === r, session));
+    rows.push(laneRow(state, r, lanes[r], editor.referent === r, session, video));
     rows.push(...sourceRows(state, r, session));
   });
   // As the scorer compares: the masks of all referents, inside and outside of their moments.
@@ -63,9 +64,15 @@ export function shortName(name, others) {
   return tail(name, length) || name;
 }
 
-/** Title of a referent for people: "object 3", or "sentence" where there are none. */
-export function referentName(referent) {
-  return referent.id === null || referent.id === undefined ? "sentence" : `object ${referent.id}`;
+/** Name of a referent for people: "object 3", or "sentence" where there are none. */
+function referentName({ id }) {
+  return id === null ? "sentence" : `object ${id}`;
+}
+
+/** The same for a narrow column: without the video's name, which many data sets put before it. */
+function shortReferentName({ id }, video) {
+  const known = id?.startsWith(video) && /^[_/-]./.test(id.slice(video.length));
+  return known ? `object ${id.slice(video.length + 1)}` : referentName({ id });
 }
 
 function unionRow(lanes) {
@@ -74,12 +81,12 @@ function unionRow(lanes) {
   return { kind: "all", label: "all", title: `All referents: ${describe(spans)}`, spans, proposed };
 }
 
-function laneRow(state, r, lane, current, session) {
+function laneRow(state, r, lane, current, session, video) {
   const referent = state.referents[r];
-  const words = laneWords(lane, session.mode === "view");
+  const words = laneWords(lane, session.mode === "view", state.truth && referent.id === null);
   return {
     kind: "lane",
-    label: referentName(referent),
+    label: shortReferentName(referent, video),
     number: r + 1,
     title: `Referent ${r + 1}, ${referentName(referent)}: ${words}`,
     referent: r,
@@ -92,8 +99,9 @@ function laneRow(state, r, lane, current, session) {
   };
 }
 
-function laneWords(lane, viewing) {
+function laneWords(lane, viewing, untargeted) {
   if (lane.decided) return describe(lane.spans);
+  if (viewing && untargeted) return "no target";
   if (lane.source) return `proposed: ${describe(lane.spans)}`;
   return viewing ? "moments unknown" : "not decided";
 }

@@ -32,9 +32,8 @@ export class Timeline {
 
   /** Rebuild the rows of the open sentence. */
   refresh() {
-    this.rows = this.store.state
-      ? buildRows(this.store.state, this.editor, this.store.session)
-      : [];
+    const { state, session, videos } = this.store;
+    this.rows = state ? buildRows(state, this.editor, session, videos[state.video]) : [];
     this.writeLabels();
     this.layout();
     this.scrollToCurrent();
