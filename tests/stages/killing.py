@@ -132,6 +132,7 @@ def end_of_child(work: Callable[[], str]) -> tuple[int, str]:
     child = os.fork()
     if child == 0:
         share_forkserver()
+        use_one_thread()
         _child(work, write)
     os.close(write)
     with os.fdopen(read) as answers:
@@ -145,6 +146,12 @@ def share_forkserver() -> None:
     server = forkserver._forkserver
     if server._forkserver_pid is not None:
         forkserver.ensure_running = server.ensure_running = lambda: None  # type: ignore[attr-defined]
+
+
+def use_one_thread() -> None:
+    """Let torch do without the threads of the parent, which a child would wait for in vain."""
+    if torch := sys.modules.get("torch"):
+        torch.set_num_threads(1)
 
 
 def forget_forkserver() -> None:
