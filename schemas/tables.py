@@ -114,6 +114,8 @@ MOMENTS = TableSpec(
     rebuild="tgl build-moments",
     optional=frozenset({"source", "score"}),
 )
+"""Spans of frames, half-open. A row from 0 to 0 says that the sentence is never true of the
+referent; a sentence without rows has no known moment."""
 
 ANNOTATIONS = TableSpec(
     name="annotations",

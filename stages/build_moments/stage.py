@@ -24,7 +24,7 @@ from stages.build_moments.tracks import write_masks
 from stages.core.datasets.consistency import checked_moments, track_shapes
 from stages.core.datasets.faults import strict
 from stages.core.datasets.layouts.registry import open_dataset
-from stages.core.datasets.moment_rows import MomentRow, moments_table
+from stages.core.datasets.moment_rows import MomentRow, moment_counts, moments_table
 from stages.core.datasets.records import Dataset, has_target, order_warnings_of
 from stages.core.datasets.video_frames import VideoFrames, find_frames
 from stages.core.engine.progress import Progress
@@ -72,7 +72,7 @@ def run(
             "videos": len(videos),
             "expressions": len(expressions),
             "without target": sum(not has_target(expression) for expression in expressions),
-            "moments": moments.num_rows,
+            **moment_counts(moments["end_frame"].to_pylist()),
             "without moment": _without_moment(expressions, moments),
             "tracks": counts.tracks,
             "masks": counts.masks,
@@ -82,7 +82,7 @@ def run(
     )
 
 
-STAGE = Stage("build-moments", 2, IndexConfig, IndexInputs, run)
+STAGE = Stage("build-moments", 3, IndexConfig, IndexInputs, run)
 
 
 def _write_videos(out: Workspace, videos: dict[str, VideoFrames], fps: float | None) -> None:

@@ -64,7 +64,7 @@ def known_moments(index: Index, inputs: PropagateInputs, config: PropagateConfig
                 f"moments of video {video}, expression {name}, which is not in the index",
                 where=inputs.moments,
             )
-        last = max(end for spans in moments.values() for _, end in spans)
+        last = max((end for spans in moments.values() for _, end in spans), default=0)
         if last > index.videos[video].num_frames:
             raise CorruptInput(
                 f"a moment of video {video}, expression {name} ends at frame {last}, the video "
@@ -84,8 +84,8 @@ def plan_jobs(index: Index, known: Known) -> list[Job]:
         masks: list[np.ndarray | None] = []
         for expression in expressions:
             safe_name(expression.expression_id, where=f"{index.folder}, {video.video_id}")
-            moments = known.get(expression.key)
-            spans = [span for group in (moments or {}).values() for span in group]
-            masks.append(span_mask(spans, video.num_frames) if spans else None)
+            moments = known.get(expression.key) or {}
+            spans = [span for group in moments.values() for span in group]
+            masks.append(span_mask(spans, video.num_frames) if moments else None)
         jobs.append(Job(video, expressions, masks))
     return jobs

@@ -80,7 +80,8 @@ def choose_route(
 
     Args:
         relevance: (T,) probabilities.
-        known: (T,) bool, the moment from the index or the file; None if they have none.
+        known: (T,) bool, the moment from the index or the file, all False if the sentence is known
+            to be never true; None if nothing is known.
         has_target: the index names a referent (only ``annotated`` uses it).
         config: what to route by.
         judged: see ``predicted_route``.
@@ -90,8 +91,8 @@ def choose_route(
         return Route(np.ones(frames, bool), "all")
     if config.moments == "predicted":
         return predicted_route(relevance, config, judged=judged)
-    if known is not None and known.any():
-        return Route(known.astype(bool), config.moments)
+    if known is not None:
+        return Route(known.astype(bool), config.moments if known.any() else "no target")
     if config.moments == "annotated" and not has_target:
         return Route(np.zeros(frames, bool), "no target")
     return predicted_route(relevance, config, judged=judged)

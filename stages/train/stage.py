@@ -229,6 +229,9 @@ def _counts(
         counts["of one-frame videos"] = stills
     if config.reads_moments:
         counts["without moments, whole video taken"] = sum(map(_without_moments, data))
+        counts["never true"] = sum(
+            part.index.is_never(*e.key) for part in data for e in part.index.expressions
+        )
     if scores:
         counts |= {"valid J": scores[-1], "best valid J": state.best_score}
         counts["best step"] = state.best_step

@@ -113,5 +113,6 @@ def test_keyboard_only_and_nothing_is_lost(
     assert moments(out / "eve") == [
         ("a", "0", "0_0", 4, 12),
         ("a", "0", "0_1", 8, 20),
+        ("a", "1", "0_1", 0, 0),  # never
         ("b", "0", None, 0, 24),
     ]

@@ -64,7 +64,8 @@ def test_second_annotator_and_adjudication(
     ben.stop()
     both = [("0", "0_0", 4, 12), ("0", "0_1", 9, 20), ("1", "0_1", 6, 9)]
     assert moments(out / "anna") == both
-    assert moments(out / "ben") == [("0", "0_0", 0, 40), ("0", "0_1", 9, 20)]
+    never = ("1", "0_1", 0, 0)
+    assert moments(out / "ben") == [("0", "0_0", 0, 40), ("0", "0_1", 9, 20), never]
     # Cora decides: the sentence of the lowest agreement first; both lanes are shown.
     words = ("--annotator", "cora", "--adjudicate", out / "anna", out / "ben")
     server = serve("annotate", index, tmp_path / "decided", *words)
@@ -81,7 +82,8 @@ def test_second_annotator_and_adjudication(
     judge.press("Enter")
     judge.close()
     server.stop()
-    assert moments(tmp_path / "decided" / "cora") == [("0", "0_0", 4, 12), ("0", "0_1", 8, 20)]
+    both = [("0", "0_0", 4, 12), ("0", "0_1", 8, 20)]
+    assert moments(tmp_path / "decided" / "cora") == [*both, never]
 
 
 def test_two_tabs(index: Path, tmp_path: Path, serve: Serve, visit: Visit) -> None:

@@ -134,7 +134,8 @@ def find_overlaps(rows: Iterable[MomentRow], where: object, faults: Faults) -> N
     """Report spans of one referent that overlap."""
     spans: dict[tuple[str, str, str | None], list[Span]] = {}
     for row in rows:
-        spans.setdefault((*row.key, row.anno_id), []).append(row.span)
+        if not row.is_never:
+            spans.setdefault((*row.key, row.anno_id), []).append(row.span)
     for (video, expression, anno), found in spans.items():
         found.sort()
         for (start, end), (next_start, next_end) in pairwise(found):

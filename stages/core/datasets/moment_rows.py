@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple
 
 import pyarrow as pa
@@ -11,11 +11,14 @@ from schemas.errors import CorruptInput
 from schemas.parquet import rows_of
 from schemas.tables import MOMENTS
 from schemas.vocabulary import ANNOTATED, UNION
-from stages.core.media.spans import Span
+from stages.core.media.spans import NEVER, Span
 
 
 class MomentRow(NamedTuple):
-    """A moment of one referent of an expression, or of all of them together (`anno_id` None)."""
+    """A moment of one referent of an expression, or of all of them together (`anno_id` None).
+
+    A row with the span :data:`NEVER` says that there is none.
+    """
 
     video_id: str
     expression_id: str
@@ -35,6 +38,11 @@ class MomentRow(NamedTuple):
         """Half-open span of frames."""
         return self.start_frame, self.end_frame
 
+    @property
+    def is_never(self) -> bool:
+        """Whether it says that the sentence is never true of the referent."""
+        return self.span == NEVER
+
 
 def check_moment_row(
     row: MomentRow, referents: Collection[str], frames: int, where: object
@@ -51,7 +59,7 @@ def check_moment_row(
     place = f"video {row.video_id}, expression {row.expression_id}"
     if row.anno_id is not None and row.anno_id not in referents:
         raise CorruptInput(f"anno id {row.anno_id} is not a referent of {place}", where=where)
-    if not 0 <= row.start_frame < row.end_frame <= frames:
+    if not row.is_never and not 0 <= row.start_frame < row.end_frame <= frames:
         raise CorruptInput(
             f"[{row.start_frame}, {row.end_frame}) is not a span of the {frames} frames of {place}",
             where=where,
@@ -61,7 +69,8 @@ def check_moment_row(
 def union_rows(rows: Iterable[MomentRow]) -> list[MomentRow]:
     """Merge the moments of each expression's referents into moments of all of them together.
 
-    Spans that overlap or touch become one. It keeps the source of the merged moments if they have
+    Spans that overlap or touch become one; an expression is never true if none of its referents
+    has a span. A moment keeps the source of the merged moments if they have
     the same, else it is `union`; it has no score. Expressions stay in their order.
     """
     grouped: dict[tuple[str, str], list[MomentRow]] = {}
@@ -70,7 +79,8 @@ def union_rows(rows: Iterable[MomentRow]) -> list[MomentRow]:
     found: list[MomentRow] = []
     for key, moments in grouped.items():
         first = len(found)
-        for row in sorted(moments, key=lambda moment: moment.start_frame):
+        spans = [row for row in moments if not row.is_never] or moments[:1]
+        for row in sorted(spans, key=lambda moment: moment.start_frame):
             if len(found) > first and row.start_frame <= found[-1].end_frame:
                 end = max(found[-1].end_frame, row.end_frame)
                 source = row.source if row.source == found[-1].source else UNION
@@ -78,6 +88,12 @@ def union_rows(rows: Iterable[MomentRow]) -> list[MomentRow]:
             else:
                 found.append(MomentRow(*key, None, *row.span, row.source))
     return found
+
+
+def moment_counts(end_frames: Sequence[int]) -> dict[str, int]:
+    """Number of moments, and of referents of which a sentence is never true, by the rows' ends."""
+    never = sum(end == NEVER[1] for end in end_frames)
+    return {"moments": len(end_frames) - never, "never true": never}
 
 
 def moments_table(rows: Iterable[MomentRow]) -> pa.Table:

@@ -29,7 +29,7 @@ from schemas.tables import EXPRESSIONS, MOMENTS, VIDEOS
 from schemas.wording import amount
 from stages.core.index.masks import MaskStore
 from stages.core.media.frames import MAX_PIXELS
-from stages.core.media.spans import Span, span_mask
+from stages.core.media.spans import NEVER, Span, span_mask
 
 Moments = dict[str | None, list[Span]]
 _ROWS_AT_A_TIME = 2048
@@ -123,8 +123,16 @@ class Index:
         return self._by_video.get(video_id, [])
 
     def moments(self, video_id: str, expression_id: str) -> Moments:
-        """Spans by referent (None: all referents together); empty if none are known."""
+        """Spans by referent (None: all referents together); empty if nothing is known.
+
+        A referent without a span is known never to be what the sentence says.
+        """
         return self._moments.get((video_id, expression_id), {})
+
+    def is_never(self, video_id: str, expression_id: str) -> bool:
+        """Whether the sentence is known to be never true, be it that it has referents."""
+        moments = self.moments(video_id, expression_id)
+        return bool(moments) and not any(moments.values())
 
     def relevant(self, video_id: str, expression_id: str) -> np.ndarray:
         """M+: bool (T,), true in the spans of any referent."""
@@ -156,20 +164,23 @@ class Index:
 
 
 def read_moments(path: Path) -> dict[tuple[str, str], Moments]:
-    """Read a moments table: sorted spans by (video_id, expression_id) and referent."""
+    """Read a moments table: sorted spans by (video_id, expression_id) and referent; none: never."""
     columns = ["video_id", "expression_id", "anno_id", "start_frame", "end_frame"]
     table = read_table(path, MOMENTS, columns=columns)
     result: dict[tuple[str, str], Moments] = {}
     same = _Shared()
     for video, expression, anno, start, end in _rows(table, columns):
-        if not 0 <= start < end:
+        never = (start, end) == NEVER
+        if not never and not 0 <= start < end:
             raise CorruptInput(
                 f"span [{start}, {end}) of video {video}, expression {expression} is empty or "
                 "starts before the video",
                 where=path,
             )
         moments = result.setdefault((same[video], same[expression]), {})
-        moments.setdefault(same[anno], []).append(same[start, end])
+        spans = moments.setdefault(same[anno], [])
+        if not never:
+            spans.append(same[start, end])
     for moments in result.values():
         for spans in moments.values():
             spans.sort()
@@ -257,7 +268,7 @@ def _check_moments(
                     f"anno id {anno} is not a referent of video {video}, expression {name}",
                     where=path,
                 )
-            if spans[-1][1] > videos[video].num_frames:
+            if spans and spans[-1][1] > videos[video].num_frames:
                 raise CorruptInput(
                     f"span {list(spans[-1])} of video {video}, expression {name} ends after the "
                     f"video's {videos[video].num_frames} frames",

@@ -8,6 +8,8 @@ import numpy as np
 
 Span = tuple[int, int]
 """First frame, and the frame after the last."""
+NEVER: Span = (0, 0)
+"""In a row of the moments table: the sentence is never true of the referent."""
 
 
 def spans_of(inside: Sequence[bool] | np.ndarray) -> list[Span]:

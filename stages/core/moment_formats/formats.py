@@ -31,12 +31,14 @@ class WholeFormat:
         suffix: of its files.
         recognises: returns whether a file that begins with these bytes is of this format; None for
             the format of every file with this suffix that no other one recognises.
+        says_never: whether it can say that a sentence is never true.
     """
 
     suffix: str
     read: Reader
     write_one: Writer
     recognises: Callable[[bytes], bool] | None = None
+    says_never: bool = False
 
     def write(
         self,
@@ -56,6 +58,7 @@ class VideoFormat:
     suffix: str
     read_one: Reader
     write_one: VideoWriter
+    says_never = False
 
     def read(self, path: Path, context: MomentContext) -> Iterator[MomentRow]:
         """Read one file, or all files of a folder."""

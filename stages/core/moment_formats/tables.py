@@ -14,6 +14,7 @@ from schemas.tables import MOMENTS
 from schemas.vocabulary import ANNOTATED
 from stages.core.datasets.documents.text_files import read_csv_text
 from stages.core.datasets.moment_rows import MomentRow, moment_rows, moments_table
+from stages.core.media.spans import NEVER, Span
 from stages.core.moment_formats.context import (
     NO_FILE,
     MomentContext,
@@ -51,7 +52,7 @@ def read_csv(path: Path, context: MomentContext) -> Iterator[MomentRow]:
                 fields["video_id"],
                 fields["expression_id"],
                 fields["anno_id"] or None,
-                *checked_span(
+                *_span(
                     frame_number(fields["start_frame"], where),
                     frame_number(fields["end_frame"], where),
                     where,
@@ -61,6 +62,11 @@ def read_csv(path: Path, context: MomentContext) -> Iterator[MomentRow]:
             )
     except csv.Error as error:
         raise CorruptInput(f"is not CSV ({error})", where=path) from error
+
+
+def _span(start: int, end: int, where: object) -> Span:
+    """A span of frames, or the one that says never; raises as :func:`checked_span`."""
+    return NEVER if (start, end) == NEVER else checked_span(start, end, where)
 
 
 def write_csv(path: Path, rows: Iterable[MomentRow], context: MomentContext) -> None:
@@ -80,7 +86,7 @@ def read_parquet(path: Path, context: MomentContext) -> Iterator[MomentRow]:
         CorruptInput: truncated, or a span is empty.
     """
     for row in moment_rows(read_table(path, MOMENTS)):
-        checked_span(*row.span, f"{path}, video {row.video_id}, expression {row.expression_id}")
+        _span(*row.span, f"{path}, video {row.video_id}, expression {row.expression_id}")
         yield row
 
 
@@ -89,5 +95,5 @@ def write_parquet(path: Path, rows: Iterable[MomentRow], context: MomentContext)
     write_table(path, moments_table(rows), MOMENTS)
 
 
-CSV = WholeFormat(".csv", read_csv, write_csv)
-PARQUET = WholeFormat(".parquet", read_parquet, write_parquet)
+CSV = WholeFormat(".csv", read_csv, write_csv, says_never=True)
+PARQUET = WholeFormat(".parquet", read_parquet, write_parquet, says_never=True)

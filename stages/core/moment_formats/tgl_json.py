@@ -26,7 +26,9 @@ def read_tgl(path: Path, context: MomentContext) -> Iterator[MomentRow]:
 
 
 def write_tgl(path: Path, rows: Iterable[MomentRow], context: MomentContext) -> None:
-    """Write spans by video, expression and referent; the format has no sources and scores.
+    """Write spans by video, expression and referent; a referent without spans is never meant.
+
+    The format has no sources and scores.
 
     Raises:
         ConfigError: a referent is called ALL.
@@ -38,10 +40,12 @@ def write_tgl(path: Path, rows: Iterable[MomentRow], context: MomentContext) -> 
             if row.anno_id == ALL_REFERENTS:
                 raise ConfigError(f"an anno id {ALL_REFERENTS} cannot be told from all", where=path)
             spans = expressions.setdefault(row.expression_id, {"moments": {}})["moments"]
-            spans.setdefault(row.anno_id or ALL_REFERENTS, []).append(list(row.span))
+            own = spans.setdefault(row.anno_id or ALL_REFERENTS, [])
+            if not row.is_never:
+                own.append(list(row.span))
         videos[video_id] = {"fps": context.videos[video_id].fps, "expressions": expressions}
     document = {"format": FORMAT, "version": VERSION, "frame_unit": "index", "videos": videos}
     write_text_atomic(path, json.dumps(document, ensure_ascii=False) + "\n")
 
 
-TGL = WholeFormat(".json", read_tgl, write_tgl)
+TGL = WholeFormat(".json", read_tgl, write_tgl, says_never=True)

@@ -121,13 +121,13 @@ def moment_finder(
 
     Args:
         config: what to route by.
-        known: (T,) bool, the moment from the index or a file; None if they have none.
+        known: (T,) bool, the moment from the index or a file; None if nothing is known.
         has_target: the index names a referent (only ``annotated`` uses it).
         frames: T.
     """
     if config.moments in ("all", "predicted"):
         return MomentFinder(config)
-    if known is not None and known.any():
+    if known is not None:
         return MomentFinder(config, known)
     if config.moments == "annotated" and not has_target:
         return MomentFinder(config, np.zeros(frames, bool))

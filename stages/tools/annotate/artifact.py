@@ -14,10 +14,11 @@ from schemas.layouts import ANNOTATIONS_TABLE, EXPRESSIONS_TABLE, MOMENTS_TABLE,
 from schemas.parquet import rows_of, write_table
 from schemas.receipts import Receipt, fingerprint, origin_text, write_receipt
 from schemas.tables import ANNOTATIONS, MOMENTS
-from stages.core.datasets.moment_rows import MomentRow, moments_table
+from stages.core.datasets.moment_rows import MomentRow, moment_counts, moments_table
 from stages.core.engine.digest import file_digest
 from stages.core.engine.version import TGL_VERSION
 from stages.core.index.index import Expression
+from stages.core.media.spans import NEVER
 from stages.tools.annotate.marks import History, Lane
 from stages.tools.annotate.records import Sentences, lanes_of
 
@@ -55,7 +56,9 @@ def write_artifact(
         folder / ANNOTATIONS_TABLE, rows_of(annotations, ANNOTATIONS), ANNOTATIONS, receipt=origin
     )
     write_table(folder / MOMENTS_TABLE, moments, MOMENTS, receipt=origin)
-    counts = _counts([history for _, history in pairs], moments.num_rows)
+    counts = _counts([history for _, history in pairs]) | moment_counts(
+        moments["end_frame"].to_pylist()
+    )
     receipt = Receipt(
         stage=STAGE_NAME,
         stage_version=_VERSION,
@@ -72,7 +75,7 @@ def write_artifact(
 
 def _moments(expression: Expression, history: History) -> Iterator[MomentRow]:
     for anno_id, lane in zip(lanes_of(expression), history.now.lanes, strict=True):
-        for start, end in () if lane is None else lane.spans:
+        for start, end in () if lane is None else lane.spans or [NEVER]:
             yield MomentRow(*expression.key, anno_id, start, end)
 
 
@@ -97,7 +100,7 @@ def _is_never(lane: Lane | None) -> bool:
     return lane is not None and not lane.spans
 
 
-def _counts(histories: Sequence[History], moments: int) -> dict[str, int | float]:
+def _counts(histories: Sequence[History]) -> dict[str, int | float]:
     done = [history.now for history in histories if history.now.status == "done"]
     flagged = sum(history.now.flag for history in histories)
     exported = sum(marks.exported for marks in done)
@@ -106,5 +109,4 @@ def _counts(histories: Sequence[History], moments: int) -> dict[str, int | float
         "sentences done": len(done),
         "sentences flagged": flagged,
         "sentences exported": exported,
-        "moments": moments,
     }

@@ -10,10 +10,8 @@ from pathlib import Path
 from threading import Lock
 
 from schemas.errors import CorruptInput, TglError
-from schemas.layouts import ANNOTATION_LOG, ANNOTATIONS_TABLE
-from schemas.parquet import read_table
-from schemas.tables import ANNOTATIONS
-from schemas.vocabulary import DONE, VISIBILITY
+from schemas.layouts import ANNOTATION_LOG
+from schemas.vocabulary import VISIBILITY
 from stages.core.browser.videos import Videos
 from stages.core.datasets.moment_rows import MomentRow, check_moment_row
 from stages.core.index.index import Index
@@ -62,7 +60,7 @@ def moment_lanes(named: str, index: Index, sentences: Sentences, videos: Videos)
         return _visible(sentences, videos)
     path = moments_folder(Path(named))
     rows = read_moments_file(path, None, index_context(index))
-    return _of_rows(rows, sentences, videos, named, _without_moments(path))
+    return _of_rows(rows, sentences, videos, named)
 
 
 def annotator_lanes(folder: Path, sentences: Sentences) -> Lookup:
@@ -82,28 +80,13 @@ def _visible(sentences: Sentences, videos: Videos) -> Lookup:
     return lanes
 
 
-def _without_moments(path: Path) -> set[tuple[str, str]]:
-    """Sentences that an annotator has finished, so that a missing row means: never."""
-    if not (path / ANNOTATIONS_TABLE).is_file():
-        return set()
-    rows = read_table(path / ANNOTATIONS_TABLE, ANNOTATIONS).to_pylist()
-    return {
-        (row["video_id"], row["expression_id"])
-        for row in rows
-        if row["status"] == DONE and not row["flag"]
-    }
-
-
 def _of_rows(
     rows: Iterable[MomentRow],
     sentences: Sentences,
     videos: Videos,
     where: object,
-    finished: set[tuple[str, str]],
 ) -> Lookup:
     found: dict[int, dict[str | None, list[Span]]] = defaultdict(dict)
-    for key in finished & sentences.numbers.keys():
-        found[sentences.numbers[key]] = {}
     for row in rows:
         number = sentences.numbers.get(row.key)
         if number is None:
@@ -114,7 +97,9 @@ def _of_rows(
             )
         referents = sentences.all[number].anno_ids
         check_moment_row(row, referents, _length(videos, row.video_id), where)
-        found[number].setdefault(row.anno_id, []).append(row.span)
+        spans = found[number].setdefault(row.anno_id, [])
+        if not row.is_never:
+            spans.append(row.span)
 
     def lanes(number: int) -> Lanes | None:
         if number not in found:

@@ -16,6 +16,7 @@ from stages.core.datasets.consistency import (
 from stages.core.datasets.documents.moments_json import read_moments_json
 from stages.core.datasets.faults import Faults
 from stages.core.datasets.layouts.registry import open_dataset
+from stages.core.datasets.moment_rows import moment_counts
 from stages.core.datasets.records import Dataset, has_target, order_warnings_of
 from stages.core.datasets.video_frames import VideoFrames, find_frames
 from stages.core.engine.progress import Progress
@@ -113,4 +114,4 @@ def _check_moments(
         faults(error)
         return
     find_overlaps(rows, path, faults)
-    findings.counts["moments"] = len(rows)
+    findings.counts |= moment_counts([row.end_frame for row in rows])

@@ -16,7 +16,7 @@ from schemas.parquet import check_pages, read_table
 from schemas.tables import EXPRESSIONS, MASKS, MOMENTS, VIDEOS, TableSpec
 from stages.core.datasets.consistency import checked_moments, find_overlaps
 from stages.core.datasets.faults import Faults
-from stages.core.datasets.moment_rows import MomentRow
+from stages.core.datasets.moment_rows import MomentRow, moment_counts
 from stages.core.datasets.records import RawVideo
 from stages.core.engine.progress import Progress
 from stages.core.engine.runtime import Runtime
@@ -45,7 +45,7 @@ def check_index(
         "videos": len(videos),
         "frames": sum(row["num_frames"] for row in videos),
         "expressions": len(sentences),
-        "moments": len(moments),
+        **moment_counts([row["end_frame"] for row in moments]),
     }
     expressions = [
         Expression(
@@ -121,7 +121,7 @@ def _check_moments(
     rows = list(checked_moments(known, path, expressions, lengths, faults))
     find_overlaps(rows, path, faults)
     for row in rows:
-        if not 0 <= row.start_frame < row.end_frame:
+        if not row.is_never and not 0 <= row.start_frame < row.end_frame:
             span = f"[{row.start_frame}, {row.end_frame})"
             where = f"{path}, video {row.video_id}, expression {row.expression_id}"
             faults(CorruptInput(f"{span} is not a span of frames", where=where))

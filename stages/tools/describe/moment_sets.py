@@ -9,10 +9,9 @@ from functools import cached_property
 from pathlib import Path
 
 from schemas.errors import SchemaMismatch
-from schemas.layouts import ANNOTATIONS_TABLE, EXPRESSIONS_TABLE, PROPAGATION_TABLE
+from schemas.layouts import EXPRESSIONS_TABLE, PROPAGATION_TABLE
 from schemas.parquet import read_table
-from schemas.tables import ANNOTATIONS, PROPAGATION
-from schemas.vocabulary import DONE
+from schemas.tables import PROPAGATION
 from stages.core.datasets.moment_rows import MomentRow, check_moment_row
 from stages.core.index.index import Index
 from stages.core.index.table_paths import moments_folder
@@ -87,8 +86,6 @@ def read_moments(path: Path, index: Index, config: DescribeConfig) -> MomentSet:
     )
     found = moment_set(rows, index, name=str(path), where=path)
     path = moments_folder(path)
-    if (path / ANNOTATIONS_TABLE).is_file():
-        return _with_finished(found, index, path / ANNOTATIONS_TABLE)
     if (path / EXPRESSIONS_TABLE).is_file():
         return _with_no_target(found, index, path)
     if (path / PROPAGATION_TABLE).is_file():
@@ -104,6 +101,7 @@ def moment_set(rows: Iterable[MomentRow], index: Index, *, name: str, where: obj
     """
     known = {expression.key: expression for expression in index.expressions}
     grouped: dict[Key, dict[str | None, list[Span]]] = defaultdict(lambda: defaultdict(list))
+    judged: set[Key] = set()
     sources: Counter[str] = Counter()
     unknown: dict[Key, None] = {}
     rows_of_index = 0
@@ -113,6 +111,9 @@ def moment_set(rows: Iterable[MomentRow], index: Index, *, name: str, where: obj
             unknown[row.key] = None
             continue
         check_moment_row(row, expression.anno_ids, index.videos[row.video_id].num_frames, where)
+        judged.add(row.key)
+        if row.is_never:
+            continue
         grouped[row.key][row.anno_id].append(row.span)
         sources[row.source] += 1
         rows_of_index += 1
@@ -122,19 +123,8 @@ def moment_set(rows: Iterable[MomentRow], index: Index, *, name: str, where: obj
     }
     kept = sum(len(found) for by_anno in spans.values() for found in by_anno.values())
     return MomentSet(
-        name, spans, frozenset(spans), dict(sources), rows_of_index - kept, tuple(unknown)
+        name, spans, frozenset(judged), dict(sources), rows_of_index - kept, tuple(unknown)
     )
-
-
-def _with_finished(found: MomentSet, index: Index, path: Path) -> MomentSet:
-    """Add the finished sentences without a span to those that are judged."""
-    columns = ["video_id", "expression_id", "status", "flag"]
-    table = read_table(path, ANNOTATIONS, columns=columns)
-    rows = zip(*(table.column(name).to_pylist() for name in columns), strict=True)
-    known = {expression.key for expression in index.expressions}
-    finished = {(v, e) for v, e, status, flag in rows if status == DONE and not flag}
-    lost = (*found.unknown, *sorted(finished - known - set(found.unknown)))
-    return replace(found, judged=found.judged | (finished & known), unknown=lost)
 
 
 def _with_predicted(found: MomentSet, index: Index, path: Path) -> MomentSet:

@@ -16,6 +16,9 @@ from stages.core.index.table_paths import moments_file
 from stages.core.moment_formats.registry import moment_format, written_format
 from stages.core.moment_formats.timings import index_context
 
+NOT_SAID = "never true (left out)"
+"""The count of rows that a format has no form for."""
+
 
 def export_moments(
     folder: Path,
@@ -29,6 +32,8 @@ def export_moments(
     force: bool = False,
 ) -> Mapping[str, int]:
     """Write the moments of an index to `target`; returns counts.
+
+    Most formats cannot say that a sentence is never true of a referent; these are counted.
 
     Args:
         name: of the format, one of FORMAT_NAMES; None chooses by the suffix of `target`. cvat and
@@ -50,11 +55,15 @@ def export_moments(
     index = Index.open(folder)
     rows = _chosen_rows(index, moments_file(table or folder), videos)
     rows = _union(rows) if union else rows
+    never = [row for row in rows if row.is_never]
+    if not moment_format(name).says_never:
+        rows = [row for row in rows if not row.is_never]
     inputs = [folder, *([] if table is None else [table])]
     with system_errors(target), output_files(inputs, force=force) as files:
         moment_format(name).write(target, rows, index_context(index, fps), files.add)
     return {
-        "moments": len(rows),
+        "moments": sum(not row.is_never for row in rows),
+        "never true" if moment_format(name).says_never else NOT_SAID: len(never),
         f"{BEST_FRAME}s": sum(row.source == BEST_FRAME for row in rows),
         "videos": len({row.video_id for row in rows}),
         "expressions": len({row.key for row in rows}),

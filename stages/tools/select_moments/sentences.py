@@ -131,7 +131,8 @@ def _top1(index: Index, tables: Iterable[pa.Table]) -> dict[str, float]:
         names = ("video_id", "expression_id", _BEST)
         for video, name, frame in zip(*(table.column(n).to_pylist() for n in names), strict=True):
             best[video, name] = frame
-    hits = [bool(index.relevant(*key)[frame]) for key, frame in best.items() if index.moments(*key)]
+    relevant = ((index.relevant(*key), frame) for key, frame in best.items())
+    hits = [bool(frames[best_frame]) for frames, best_frame in relevant if frames.any()]
     if not hits:
         return {}
     return {"with annotated moments": len(hits), "key-frame top-1": sum(hits) / len(hits)}

@@ -176,7 +176,7 @@ class ClipDataset(Dataset[Sample]):
         known = [
             VideoSentences(
                 np.stack([self._relevant(expression, video) for expression in found]),
-                np.array([bool(expression.anno_ids) for expression in found]),
+                np.array([self._has_target(expression) for expression in found]),
             )
             for video, found in sentences
             if found
@@ -292,10 +292,15 @@ class ClipDataset(Dataset[Sample]):
         if not wanted or not others:
             return [drawn] * wanted
         fitting = [relevant_frames(self._moments(e, video), frames).any() for e in others]
-        targeted = [bool(e.anno_ids) for e in others]
+        targeted = [self._has_target(e) for e in others]
         rng = sample_generator(self._config.seed, _COMPANION_STREAM, number)
         chosen = choose_companions(np.array(fitting), np.array(targeted), wanted, rng)
         return list(islice(cycle([*(others[place] for place in chosen), drawn]), wanted))
+
+    def _has_target(self, expression: Expression) -> bool:
+        """Whether the sentence may mean something; moments can say that it is never true."""
+        reads = self._config.reads_moments
+        return bool(expression.anno_ids) and not (reads and self.index.is_never(*expression.key))
 
     def _moments(self, expression: Expression, video: Video) -> Mapping[str | None, Spans]:
         """Spans by referent; the whole video if they are unknown or must not be used."""
@@ -320,7 +325,7 @@ class ClipDataset(Dataset[Sample]):
         self, expression: Expression, relevant: np.ndarray, rng: np.random.Generator
     ) -> np.ndarray:
         """Frames of the language path; a run anywhere in the clip if the sentence has no target."""
-        if not expression.anno_ids:
+        if not self._has_target(expression):
             return draw_run(self._rules, rng)
         if not self._config.routing_noise:
             return relevant
@@ -360,7 +365,8 @@ class ClipDataset(Dataset[Sample]):
         drift: Drift | None,
     ) -> Tensor:
         """uint8 (T, s, s), see :attr:`Sample.targets`."""
-        referents = target_referents(expression.anno_ids, moments, frames, oss=self._config.oss)
+        possible = expression.anno_ids if self._has_target(expression) else ()
+        referents = target_referents(possible, moments, frames, oss=self._config.oss)
         masks = ReferentMasks.of(self.index, video, referents)
         if drift is None:
             return torch.from_numpy(masks.shares(frames, self._target_side))

@@ -35,8 +35,10 @@ def judge_video(model: TglModel, videos: LabelledVideos, video: Video) -> Judged
     """
     with videos.open_video(video) as features:
         probability = _judge(model, videos, video, features)
-    expressions = videos.index.expressions_of(video.video_id)
-    return Judged(probability, np.array([bool(e.anno_ids) for e in expressions], bool))
+    index = videos.index
+    expressions = index.expressions_of(video.video_id)
+    targeted = [bool(e.anno_ids) and not index.is_never(*e.key) for e in expressions]
+    return Judged(probability, np.array(targeted, bool))
 
 
 def _judge(

@@ -12,6 +12,7 @@ from schemas.errors import CorruptInput
 from schemas.parquet import read_table
 from schemas.tables import MOMENTS
 from stages.core.index.index import Expression, Index
+from stages.core.media.spans import NEVER
 
 Key = tuple[str, str]
 Spans = list[tuple[int, int, float | None]]
@@ -60,6 +61,8 @@ def read_accepted(path: Path, index: Index) -> dict[Key, list[Accepted]]:
         where = f"{path}, video {video}, expression {name}"
         if expression is None:
             raise CorruptInput("the index has no such sentence", where=where)
+        if (start, end) == NEVER:
+            continue
         if not 0 <= start < end <= index.videos[video].num_frames:
             raise CorruptInput(
                 f"span [{start}, {end}) is empty or leaves the video's "

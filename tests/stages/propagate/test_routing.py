@@ -47,6 +47,8 @@ def test_annotated_without_target_is_empty_and_without_moment_predicted() -> Non
     assert (show(route.guided), route.source) == ("##.", "predicted")
     known = choose_route(relevance, row("..#"), has_target=True, config=config)
     assert (show(known.guided), known.source) == ("..#", "annotated")
+    never = choose_route(relevance, row("..."), has_target=True, config=config)
+    assert (never.empty, never.source) == (True, "no target")
 
 
 def test_all_guides_every_frame_of_every_sentence() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from schemas.documents import load_object
 from schemas.errors import CorruptInput, SchemaMismatch
 from stages.core.datasets.moment_rows import MomentRow
-from stages.core.media.spans import Span
+from stages.core.media.spans import NEVER, Span
 
 FORMAT = "tgl-moments"
 VERSION = 1
@@ -25,13 +25,14 @@ def read_moments_json(path: Path) -> Iterator[MomentRow]:
     for (video_id, expression_id), moments in read_spans(path):
         for referent, spans in moments.items():
             anno_id = None if referent == ALL_REFERENTS else referent
-            yield from (MomentRow(video_id, expression_id, anno_id, *span) for span in spans)
+            for span in spans or [NEVER]:
+                yield MomentRow(video_id, expression_id, anno_id, *span)
 
 
 def read_spans(path: Path) -> Iterator[tuple[tuple[str, str], dict[str, list[Span]]]]:
     """Read the spans of each referent by (video_id, expression_id) from a tgl-moments file.
 
-    An expression that is listed without a span is known to have no moment.
+    A referent that is listed without a span is known to have no moment.
 
     Raises:
         MissingInput: no such file.

@@ -66,14 +66,13 @@ class TruthJudge(Judge):
         if referent is None or best < SAME_OBJECT:
             return Verdict(pair, accepted=False, score=best)
         spans = self._moment(true, referent, case.video.num_frames)
-        return Verdict(pair, True, best, tuple((span, best) for span in spans))
+        return Verdict(pair, bool(spans), best, tuple((span, best) for span in spans))
 
     def _moment(self, expression: Expression, referent: str, num_frames: int) -> Sequence[Span]:
-        """The annotated spans of a referent, or those in which it is visible."""
+        """The annotated spans of a referent, maybe none, or those in which it is visible."""
         moments = self._index.moments(*expression.key)
-        known = [*moments.get(referent, []), *moments.get(None, [])]
-        if known:
-            return known
+        if referent in moments or None in moments:
+            return [*moments.get(referent, []), *moments.get(None, [])]
         visible = np.zeros(num_frames, bool)
         visible[list(self._index.masks.frames_of(referent))] = True
         return spans_of(visible)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from schemas.vocabulary import ANNOTATED, PREDICTED, UNION
 from stages.core.datasets.moment_rows import MomentRow, union_rows
-from stages.core.media.spans import span_mask
+from stages.core.media.spans import NEVER, span_mask
 
 FRAMES = 30
 
@@ -22,6 +22,7 @@ def rows(draw: st.DrawFn) -> list[MomentRow]:
     for _ in range(draw(st.integers(0, 8))):
         start = draw(st.integers(0, FRAMES - 1))
         end = draw(st.integers(start + 1, FRAMES))
+        start, end = draw(st.sampled_from([(start, end), NEVER]))
         source = draw(st.sampled_from([ANNOTATED, PREDICTED]))
         anno = draw(st.sampled_from(["1", "2", None]))
         found.append(MomentRow("a", draw(st.sampled_from("01")), anno, start, end, source, 0.5))
@@ -41,6 +42,7 @@ def test_the_union_has_the_same_frames(given_rows: list[MomentRow]) -> None:
     for expression in "01":
         assert np.array_equal(frames(united, expression), frames(given_rows, expression))
         spans = [row.span for row in united if row.expression_id == expression]
+        assert spans == [NEVER] or NEVER not in spans
         assert all(end < start for (_, end), (start, _) in pairwise(spans))
     assert all(row.anno_id is None and row.score is None for row in united)
 

@@ -56,6 +56,7 @@ def test_the_download_becomes_videos_of_one_frame(refcoco: RefcocoMini, tmp_path
         "expressions": 4,
         "without target": 0,
         "moments": 4,
+        "never true": 0,
         "without moment": 0,
         "tracks": 3,
         "masks": 3,

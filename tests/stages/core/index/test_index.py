@@ -94,7 +94,7 @@ def test_a_sound_index_opens(rows: Rows, written: Callable) -> None:
         ("moments", {"expression_id": "7"}, CorruptInput, "expression 7"),
         ("moments", {"anno_id": "11"}, CorruptInput, "anno id 11 is not a referent"),
         ("moments", {"end_frame": 4}, CorruptInput, "[0, 4] of video v"),
-        ("moments", {"end_frame": 0}, CorruptInput, "is empty"),
+        ("moments", {"start_frame": 2, "end_frame": 2}, CorruptInput, "is empty"),
         ("moments", {"start_frame": -1}, CorruptInput, "before the video"),
     ],
 )
@@ -144,6 +144,16 @@ def test_a_foreign_moments_table_may_lack_source_and_score(tmp_path: Path) -> No
     )
     pq.write_table(table, tmp_path / "m.parquet")
     assert read_moments(tmp_path / "m.parquet") == {("v", "0"): {None: [(1, 2), (5, 6)]}}
+
+
+def test_an_empty_span_at_the_start_says_never(rows: Rows, written: Callable) -> None:
+    rows["moments"][0].update(start_frame=0, end_frame=0)
+    index = Index.open(written(rows))
+    first = rows["moments"][0]
+    key = first["video_id"], first["expression_id"]
+    assert index.moments(*key)[first["anno_id"]] == []
+    assert index.is_never(*key) is not any(index.moments(*key).values())
+    assert not index.is_never("v", "nothing is known")
 
 
 def test_no_index(tmp_path: Path) -> None:

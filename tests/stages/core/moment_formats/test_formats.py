@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from schemas.errors import ConfigError, CorruptInput, TglError
 from stages.core.datasets.moment_rows import MomentRow
 from stages.core.index.index import Expression
+from stages.core.media.spans import NEVER
 from stages.core.moment_formats import FORMAT_NAMES
 from stages.core.moment_formats.context import MomentContext, Timing
 from stages.core.moment_formats.registry import detect_format, moment_format, read_moments_file
@@ -86,6 +87,17 @@ def test_there_and_back(name: str, made: tuple[MomentContext, list[MomentRow]]) 
             assert detect_format(path) == name
         found = list(read_moments_file(path, name, context))
         assert _identity(found) == _identity(rows)
+
+
+@pytest.mark.parametrize("name", ["csv", "parquet", "tgl"])
+def test_never_is_kept(name: str, tmp_path: Path) -> None:
+    context = _context({"a": None})
+    rows = [MomentRow("a", "0", "7", 0, 5), MomentRow("a", "0", "8:b", *NEVER)]
+    rows.append(MomentRow("a", "1", None, *NEVER))
+    path = tmp_path / NAMES[name]
+    assert moment_format(name).says_never
+    moment_format(name).write(path, rows, context)
+    assert list(read_moments_file(path, None, context)) == rows
 
 
 @pytest.mark.parametrize("name", ["csv", "parquet"])

@@ -82,6 +82,7 @@ def test_nothing_begins_below_the_no_target_threshold() -> None:
     [
         ("annotated", [0, 1, 1, 0], True, [0, 1, 1, 0], "annotated"),
         ("file", [1, 0, 0, 0], True, [1, 0, 0, 0], "file"),
+        ("annotated", [0, 0, 0, 0], True, [0, 0, 0, 0], "annotated"),
         ("annotated", None, False, [0, 0, 0, 0], "annotated"),
         ("annotated", None, True, [1, 1, 0, 0], "predicted"),
         ("file", None, True, [1, 1, 0, 0], "predicted"),

@@ -96,7 +96,8 @@ def test_nothing_is_lost_by_a_kill(start: Start, folder: Path) -> None:
 
     served = start("--annotator", "anna")
     assert served.get(f"/api/sentence/{ONE}") == state
-    assert moments(own) == [("a", "1", "a_0", 2, 5)]  # written before the server answers
+    both = [("a", "1", "a_0", 2, 5), ("a", "1", "a_1", 0, 0)]
+    assert moments(own) == both  # written before the server answers
     undone = served.act(ONE, 2, kind="undo")
     assert (undone["note"], undone["undo"], undone["redo"]) == ("", True, True)
     served.kill()
@@ -107,7 +108,8 @@ def test_nothing_is_lost_by_a_kill(start: Start, folder: Path) -> None:
     code, out, error = served.end()
     assert (code, error) == (0, "")
     assert out == (
-        "annotate: 6 sentences, 1 sentence done, 1 sentence exported, 1 moment -> out/anna\n"
+        "annotate: 6 sentences, 1 sentence done, 1 sentence exported, 1 moment, 1 never true "
+        "-> out/anna\n"
     )
 
 
@@ -167,7 +169,11 @@ def test_a_second_process_is_refused_and_another_annotator_is_not(
     second.act(ONE, state["revision"], kind="status", value="done")
     second.end()
     first.end()
-    assert moments(folder / "out/anna") == [("a", "0", "a_0", 1, 3), ("a", "1", "a_0", 0, 2)]
+    assert moments(folder / "out/anna") == [
+        ("a", "0", "a_0", 1, 3),
+        ("a", "1", "a_0", 0, 2),
+        ("a", "1", "a_1", 0, 0),
+    ]
     assert moments(folder / "out/ben") == [("a", "0", "a_0", 1, 3)]
     assert annotations(folder / "out/ben")["a", "0"]["sources"] == ["anna"]
     assert annotations(folder / "out/anna")["a", "0"]["sources"] == ["drawn"]
@@ -265,10 +271,14 @@ def test_never_is_told_from_not_annotated_and_flags_are_left_out(
     _, out, _ = served.end()
     assert out == (
         "annotate: 6 sentences, 3 sentences done, 1 sentence flagged, 2 sentences exported, "
-        "1 moment -> out/anna\n"
+        "1 moment, 2 never true -> out/anna\n"
     )
     own = folder / "out/anna"
-    assert moments(own) == [("a", "1", "a_1", 0, 8)]
+    assert moments(own) == [
+        ("a", "1", "a_0", 0, 0),
+        ("a", "1", "a_1", 0, 8),
+        ("a", "2", None, 0, 0),
+    ]
     found = annotations(own)
     keys = ("status", "flag", "never", "sources", "actions")
     assert {key: [row[k] for k in keys] for key, row in found.items()} == {

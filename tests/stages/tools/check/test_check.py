@@ -67,6 +67,7 @@ def test_a_sound_data_set_has_no_faults(mevis) -> None:
         "masks": 11,
         "unreferenced tracks": 0,
         "moments": 5,
+        "never true": 0,
     }
 
 

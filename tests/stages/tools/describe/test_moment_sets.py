@@ -10,14 +10,13 @@ from describe_mini import SPANS, VIDEO_FRAMES, moment_dicts, write_index
 
 from schemas.errors import CorruptInput, SchemaMismatch
 from schemas.layouts import (
-    ANNOTATIONS_TABLE,
     MOMENTS_TABLE,
     OBJECTS_TABLE,
     PROPAGATION_TABLE,
     VIDEOS_TABLE,
 )
 from schemas.parquet import read_table, rows_of, write_table
-from schemas.tables import ANNOTATIONS, MOMENTS, OBJECTS, PROPAGATION, VIDEOS
+from schemas.tables import MOMENTS, OBJECTS, PROPAGATION, VIDEOS
 from schemas.vocabulary import PREDICTED
 from stages.core.index.index import Index
 from stages.tools.describe.config import DescribeConfig
@@ -54,36 +53,12 @@ def test_other_formats_and_seconds(index: Path, tmp_path: Path) -> None:
     assert not found.tells_referents(("a", "0"))
 
 
-def test_an_annotator_judges_finished_sentences(index: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "ann"
-    folder.mkdir()
-    write_moments = [("a", "0", "a_1", 2, 5)]
-    annotations = [
-        {
-            "video_id": video,
-            "expression_id": name,
-            "annotator": "ann",
-            "status": status,
-            "flag": flag,
-            "seconds": 1.0,
-            "actions": 1,
-            "never": [],
-            "sources": [],
-        }
-        for video, name, status, flag in (
-            ("a", "0", "done", False),
-            ("a", "1", "todo", False),
-            ("a", "2", "done", False),
-            ("b", "0", "done", True),
-            ("b", "9", "done", False),
-        )
-    ]
-    write_table(folder / ANNOTATIONS_TABLE, rows_of(annotations, ANNOTATIONS), ANNOTATIONS)
-    rows = rows_of(moment_dicts(write_moments), MOMENTS)
-    write_table(folder / MOMENTS_TABLE, rows, MOMENTS)
-    found = read(folder, index)
-    assert found.judged == {("a", "0"), ("a", "2")}
-    assert found.unknown == (("b", "9"),)
+def test_a_row_that_says_never_judges(index: Path, write_moments: Write) -> None:
+    rows = [("a", "0", "a_1", 2, 5), ("a", "2", None, 0, 0), ("b", "1", "b_1", 0, 0)]
+    found = read(write_moments("ann", rows), index)
+    assert found.judged == {("a", "0"), ("a", "2"), ("b", "1")}
+    assert found.spans == {("a", "0"): {"a_1": [(2, 5)]}}
+    assert (found.merged, found.sources) == (0, {"annotated": 1})
 
 
 def test_tracks_of_propagate_are_no_referents(index: Path, tmp_path: Path) -> None:

@@ -9,13 +9,13 @@ import pytest
 
 from schemas.errors import ConfigError
 from schemas.layouts import MOMENTS_TABLE
-from schemas.parquet import read_table
+from schemas.parquet import read_table, rows_of, write_table
 from schemas.tables import MOMENTS
 from stages.build_moments.config import IndexConfig, IndexInputs
 from stages.build_moments.stage import STAGE
 from stages.core.index.index import Index
 from stages.core.moment_formats import FORMAT_NAMES
-from stages.tools.export_moments.export import export_moments
+from stages.tools.export_moments.export import NOT_SAID, export_moments
 
 SUFFIXES = {"tgl": ".json", "label-studio": ".json", "csv": ".csv", "via": ".csv",
             "parquet": ".parquet", "qvhighlights": ".jsonl", "charades-sta": ".txt"}  # fmt: skip
@@ -51,6 +51,24 @@ def test_what_a_format_cannot_hold_is_refused(run_stage: Callable, mevis, tmp_pa
     with pytest.raises(ConfigError, match="no video zebra"):
         export_moments(tmp_path / "index", tmp_path / "m.csv", "csv", videos=["zebra"])
     assert not list(tmp_path.glob("m.*"))
+
+
+def test_never_is_exported_where_the_format_can_say_it(
+    run_stage: Callable, mevis, tmp_path: Path
+) -> None:
+    split = mevis.write()
+    run_stage(STAGE, IndexConfig(fps=6.0), IndexInputs(split), tmp_path / "index")
+    rows = read_table(tmp_path / "index" / MOMENTS_TABLE, MOMENTS).to_pylist()
+    rows[0] |= {"start_frame": 0, "end_frame": 0}
+    write_table(tmp_path / "m.parquet", rows_of(rows, MOMENTS), MOMENTS)
+    for name, kept in (("csv", 5), ("cvat", 4)):
+        out = tmp_path / f"out.{name}" if name == "csv" else tmp_path / name
+        counts = export_moments(tmp_path / "index", out, name, table=tmp_path / "m.parquet")
+        assert (counts["moments"], counts[NOT_SAID if name == "cvat" else "never true"]) == (4, 1)
+        config = IndexConfig(fps=6.0, moments_format=name)
+        again = tmp_path / f"again-{name}"
+        run_stage(STAGE, config, IndexInputs(split, None, out), again)
+        assert read_table(again / MOMENTS_TABLE, MOMENTS).num_rows == kept
 
 
 def test_single_videos_and_other_tables(run_stage: Callable, mevis, tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """Samples: what a sentence's clip holds, and that only its number decides."""
 
-import dataclasses
 import pickle
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +10,9 @@ import torch
 from train_mini import FRAMES, SENTENCES, SIZE, SPANS, VIDEO_IDS, small, square, write_index
 
 from schemas.errors import CorruptInput, MissingInput
+from schemas.layouts import MOMENTS_TABLE
+from schemas.parquet import read_table, rows_of, write_table
+from schemas.tables import MOMENTS
 from stages.core.index.index import Index
 from stages.train.config import TrainInputs
 from stages.train.data.dataset import ClipDataset, Sample
@@ -88,6 +91,24 @@ def test_a_sentence_without_target_guides_frames_to_nothing(inputs: TrainInputs)
         assert not sample.targets.any()
         assert not sample.relevant.any()
         assert 1 <= sample.guided.sum() <= 3
+
+
+def test_a_sentence_that_is_never_true_has_no_target(inputs: TrainInputs, tmp_path: Path) -> None:
+    write_index(tmp_path / "index")
+    table = tmp_path / "index" / MOMENTS_TABLE
+    rows = read_table(table, MOMENTS).to_pylist()
+    kept = [row for row in rows if row["expression_id"] != "0"]
+    never = [{**kept[0], "video_id": video, "expression_id": "0"} for video in VIDEO_IDS]
+    kept += [row | {"anno_id": None, "start_frame": 0, "end_frame": 0} for row in never]
+    write_table(table, rows_of(kept, MOMENTS), MOMENTS)
+    changed = replace(inputs, index=tmp_path / "index")
+    for oss in (True, False):
+        for sample in of_sentence(dataset(changed, oss=oss), "0"):
+            assert not sample.targets.any()
+            assert not sample.relevant.any()
+            assert 1 <= sample.guided.sum() <= 3
+    baseline = dataset(changed, sampling="random", mdp=False, oss=False)
+    assert all(s.relevant.all() and s.targets.any() for s in of_sentence(baseline, "0"))
 
 
 def test_unknown_moments_are_the_whole_video(inputs: TrainInputs) -> None:
@@ -225,7 +246,7 @@ def test_a_copy_for_a_worker_reads_no_table_again(own: TrainInputs) -> None:
 def own(inputs: TrainInputs, tmp_path: Path) -> TrainInputs:
     """Inputs whose index may be damaged."""
     write_index(tmp_path / "index")
-    return dataclasses.replace(inputs, index=tmp_path / "index")
+    return replace(inputs, index=tmp_path / "index")
 
 
 def test_a_truncated_frame_is_named(own: TrainInputs) -> None:
