@@ -70,8 +70,8 @@ def union_rows(rows: Iterable[MomentRow]) -> list[MomentRow]:
     """Merge the moments of each expression's referents into moments of all of them together.
 
     Spans that overlap or touch become one; an expression is never true if none of its referents
-    has a span. A moment keeps the source of the merged moments if they have
-    the same, else it is `union`; it has no score. Expressions stay in their order.
+    has a span. A moment keeps the source of those merged into it if they have the same, else it is
+    `union`; it has no score. Expressions stay in their order.
     """
     grouped: dict[tuple[str, str], list[MomentRow]] = {}
     for row in rows:

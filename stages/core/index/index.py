@@ -130,7 +130,7 @@ class Index:
         return self._moments.get((video_id, expression_id), {})
 
     def is_never(self, video_id: str, expression_id: str) -> bool:
-        """Whether the sentence is known to be never true, be it that it has referents."""
+        """Whether the sentence is known to be never true, with or without referents."""
         moments = self.moments(video_id, expression_id)
         return bool(moments) and not any(moments.values())
 

@@ -54,7 +54,7 @@ export class SentenceList {
     this.apply();
   }
 
-  /** Choose the sentences to list and order them; the open one stays in the list until another is opened. */
+  /** List the sentences that match, in order; the open one stays until another is opened. */
   apply() {
     const { keep } = FILTERS[this.filter];
     const matches = (sentence) => this.words.every((word) => sentence.haystack.includes(word));
