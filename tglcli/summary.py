@@ -25,7 +25,7 @@ def print_outcome(stage: str, outcome: Outcome, *, quiet: bool) -> None:
     A single failure is left to the message of :func:`incomplete_run`.
     """
     if len(outcome.failures) > 1:
-        for failure in outcome.failures:
+        for failure in outcome.failures.values():
             typer.echo(f"failed: {printable(failure, LONG)}", err=True)
     if not quiet and outcome.published:
         verb = "up to date" if outcome.skipped else f"done in {duration(outcome.seconds)}"
@@ -37,7 +37,8 @@ def print_outcome(stage: str, outcome: Outcome, *, quiet: bool) -> None:
 def incomplete_run(outcome: Outcome) -> IncompleteRun:
     """The error of a run in which inputs failed."""
     failed = f"{amount(len(outcome.failures), 'inputs')} failed"
-    which = f"; {outcome.failures[0]}" if len(outcome.failures) == 1 else ""
+    lines = list(outcome.failures.values())
+    which = f"; {lines[0]}" if len(lines) == 1 else ""
     if outcome.published:
         return IncompleteRun(
             f"{failed}, the others are done{which}",

@@ -64,13 +64,12 @@ def run(
         _Job(name, videos[name], out.path, config, threads)
         for name, threads in _plan(waiting, videos, runtime.workers)
     ]
-    failures: list[TglError] = []
-    lines: list[str] = []
+    failures: dict[str, TglError] = {}
+    lines: dict[str, str] = {}
     for job, rows in _work(jobs, runtime, progress):
         if isinstance(rows, TglError):
-            failures.append(input_failure(rows))
-            tables[job.video_id], line = _earlier_frames(job, rows, out)
-            lines.append(line)
+            failures[job.video_id] = input_failure(rows)
+            tables[job.video_id], lines[job.video_id] = _earlier_frames(job, rows, out)
         else:
             files = [out.path / path for path in rows.column("path").to_pylist()]
             out.finish(job.video_id, keys[job.video_id], rows, files)
@@ -83,7 +82,7 @@ def run(
     damaged = [(name, errors) for name, rows in extracted.items() if (errors := _errors_of(rows))]
     _warn_of_damage(damaged, progress)
     counts = _counts(table, len(videos), len(failures), damaged)
-    return Result(counts, tuple(lines), {"videos kept from before": len(videos) - len(waiting)})
+    return Result(counts, lines, {"videos kept from before": len(videos) - len(waiting)})
 
 
 def _counts(

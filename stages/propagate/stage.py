@@ -14,7 +14,7 @@ from schemas.layouts import MOMENTS_TABLE, OBJECTS_TABLE, PROPAGATION_TABLE
 from schemas.tables import MOMENTS, OBJECTS, PROPAGATION
 from schemas.wording import amount
 from stages.core.engine.digest import artifact_digest, checkpoint_digest
-from stages.core.engine.failures import input_failure, nothing_done
+from stages.core.engine.failures import failure_lines, input_failure, nothing_done
 from stages.core.engine.progress import Progress, counted
 from stages.core.engine.runtime import Runtime
 from stages.core.engine.stage import Result, Stage
@@ -49,7 +49,7 @@ def run(
     plan = _Plan.open(config, inputs, out, runtime)
     found = _segment(plan, runtime, progress)
     if found.failures and len(found.failures) == len(plan.jobs):
-        raise nothing_done(list(found.failures.values()), "video")
+        raise nothing_done(found.failures, "video")
     done = [job for job in plan.jobs if job.video.video_id not in found.failures]
     masks = 0
     with out.table_writer(PROPAGATION_TABLE, PROPAGATION) as table:
@@ -65,7 +65,7 @@ def run(
         _warn_of_tracks(found.tracks, config, progress)
     return Result(
         counts,
-        tuple(f"video {name}: {error}" for name, error in found.failures.items()),
+        failure_lines(found.failures, "video"),
         plan.counts() | found.run_counts(),
         threads=found.threads,
     )

@@ -58,7 +58,7 @@ class Outcome:
         skipped: the artifact was up to date and nothing was done.
         counts: as the stage returned them; if skipped, from the receipt, without those of a single
             run.
-        failures: one line for each input that failed while others went on.
+        failures: one line for each input that failed while others went on, by its name.
         seconds: wall time of this call.
         replaced: the artifact that was replaced, as one phrase, None without one.
         published: false if it was held back, or if a complete artifact was kept because some
@@ -69,7 +69,7 @@ class Outcome:
     path: Path
     skipped: bool
     counts: Mapping[str, int | float]
-    failures: tuple[str, ...]
+    failures: Mapping[str, str]
     seconds: float
     replaced: str | None = None
     published: bool = True
@@ -191,7 +191,7 @@ class _Job(Generic[C, I]):
             fingerprint=self.fingerprint,
             counts=finite_counts(result.counts),
             outputs=list_folder(folder),
-            failures=result.failures,
+            failures=tuple(result.failures.values()),
             tgl=TGL_VERSION,
             threads=result.threads,
             precision=runtime.precision if self.stage.network else None,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 from schemas.errors import CorruptInput, LostWorker, MissingInput, SchemaMismatch, TglError
 
@@ -33,14 +33,24 @@ def input_failure(error: TglError) -> TglError:
     return error
 
 
-def nothing_done(failures: Sequence[TglError], unit: str) -> TglError:
+def failure_lines(failures: Mapping[str, TglError], unit: str) -> dict[str, str]:
+    """The line of each failed input, by its name.
+
+    Args:
+        failures: errors that do not name the input.
+        unit: the name of an input, such as `video`.
+    """
+    return {name: f"{unit} {name}: {error}" for name, error in failures.items()}
+
+
+def nothing_done(failures: Mapping[str, TglError], unit: str) -> TglError:
     """The error for a run in which every input failed, so that nothing is published.
 
     Args:
-        failures: at least one.
+        failures: by the name of the input, at least one.
         unit: the name of an input, such as `video`.
     """
-    first = failures[0]
+    first = next(iter(failures.values()))
     if len(failures) == 1:
         return first
     return CorruptInput(

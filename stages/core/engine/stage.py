@@ -35,14 +35,14 @@ class Result:
 
     Attributes:
         counts: of the artifact's content and of what was dropped, for the summary and the receipt.
-        failures: one line for each input that failed while the others went on.
+        failures: one line for each input that failed while the others went on, by its name.
         run_counts: of what this run reused from earlier ones, for the summary alone: a resumed run
             ends in the same receipt as an uninterrupted one.
         threads: number of threads of torch, if it can change last digits.
     """
 
     counts: Mapping[str, int | float]
-    failures: tuple[str, ...] = ()
+    failures: Mapping[str, str] = dataclasses.field(default_factory=dict)
     run_counts: Mapping[str, int | float] = dataclasses.field(default_factory=dict)
     threads: int | None = None
 

@@ -69,13 +69,13 @@ def run(
         for video in videos
         if tables[video.video_id] is None
     ]
-    failures: list[TglError] = []
+    failures: dict[str, TglError] = {}
     with progress.task(f"export-masks, {config.format}", len(videos), "video") as task:
         task.advance(len(videos) - len(jobs))
         for job, done in map_jobs(_export, jobs, runtime=runtime):
             task.advance()
             if isinstance(done, TglError):
-                failures.append(input_failure(done))
+                failures[job.video.video_id] = input_failure(done)
                 continue
             rows, files = done
             out.finish(job.video.video_id, key, rows, [out.path / name for name in files])
@@ -86,7 +86,8 @@ def run(
     masks = [tables[video.video_id] for video in finished]
     mask_format(config.format).write_whole(finished, map(_rows, masks), out.path, list(labels))
     counts = _counts(finished, masks, config, len(failures))
-    return Result(counts | source.left_out(finished), tuple(map(str, failures)))
+    lines = {name: str(error) for name, error in failures.items()}
+    return Result(counts | source.left_out(finished), lines)
 
 
 STAGE = Stage("export-masks", 1, ExportConfig, ExportInputs, run)

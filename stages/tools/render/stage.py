@@ -79,12 +79,12 @@ def run(
         for video in plan.videos
         if tables[video.video_id] is None
     ]
-    failures: list[TglError] = []
+    failures: dict[str, TglError] = {}
     for job, drawn in _work(jobs, runtime, progress):
         if isinstance(drawn, TglError):
             if drawn.where is None:
                 drawn.relocate(f"video {job.video.video_id}")
-            failures.append(input_failure(drawn))
+            failures[job.video.video_id] = input_failure(drawn)
             remove_tree(job.folder)
         else:
             files = [file for file in sorted(job.folder.rglob("*")) if file.is_file()]
@@ -94,7 +94,8 @@ def run(
         raise nothing_done(failures, "video")
     done = [table for table in tables.values() if table is not None]
     _tell(done, progress)
-    return Result(_counts(plan, done, len(failures)), tuple(map(str, failures)))
+    lines = {name: str(error) for name, error in failures.items()}
+    return Result(_counts(plan, done, len(failures)), lines)
 
 
 STAGE = Stage("render", 4, RenderConfig, RenderInputs, run)

@@ -100,12 +100,12 @@ class VideosFailed(IncompleteRun):
     """A stage could not work on some of several videos.
 
     Attributes:
-        failures: its lines, one for each of them.
+        failures: a line for each of them, by its name.
     """
 
-    def __init__(self, failures: Sequence[str]):
-        super().__init__("; ".join(failures))
-        self.failures = tuple(failures)
+    def __init__(self, failures: Mapping[str, str]):
+        super().__init__("; ".join(failures.values()))
+        self.failures = failures
 
 
 @dataclass(frozen=True)

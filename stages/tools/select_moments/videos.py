@@ -11,7 +11,7 @@ import pyarrow as pa
 from schemas.errors import TglError
 from schemas.receipts import canonical_json
 from stages.core.engine.digest import text_digest
-from stages.core.engine.failures import input_failure, nothing_done
+from stages.core.engine.failures import failure_lines, input_failure, nothing_done
 from stages.core.engine.progress import Progress, counted
 from stages.core.engine.runtime import Runtime
 from stages.core.engine.workers.devices import DeviceFunction, NotLoaded, map_on_devices
@@ -63,9 +63,9 @@ class VideoTables:
         failed = {"videos failed": len(self.failures)} if self.failures else {}
         return {"videos": len(self.tables), **failed}
 
-    def lines(self) -> tuple[str, ...]:
+    def lines(self) -> dict[str, str]:
         """One line per failed video."""
-        return tuple(f"video {name}: {error}" for name, error in sorted(self.failures.items()))
+        return failure_lines(dict(sorted(self.failures.items())), "video")
 
 
 def run_videos(
@@ -125,7 +125,7 @@ def run_videos(
                 out.finish(done.video_id, keys[done.video_id], rows)
                 tables[done.video_id] = rows
     if failures and len(failures) == len(names):
-        raise nothing_done(list(failures.values()), "video")
+        raise nothing_done(failures, "video")
     found = {name: rows for name, rows in tables.items() if rows is not None}
     return VideoTables(found, failures, len(names) - len(waiting))
 

@@ -95,7 +95,7 @@ def write_submission(
             raise ConfigError(f"{out.name!r} is not a zip, which servers take", where="--out")
         mark = fingerprint(NAME, VERSION, config.to_dict(), _digests(expected, inputs.preds))
         if known is not None and known.get("fingerprint") == mark and not force:
-            return Outcome(out, out, True, known["counts"], (), time.monotonic() - started)
+            return Outcome(out, out, True, known["counts"], {}, time.monotonic() - started)
         checked = _check_all(expected, inputs.preds, runtime, progress)
         _refuse_faults(config, inputs, expected, checked)
         counts = _counts(expected, checked)
@@ -103,7 +103,7 @@ def write_submission(
         masks = _files(expected, checked, inputs.preds)
         _write_zip(target, config.prefix, masks, comment, counts["masks"], progress)
         counts |= _left_out(inputs.preds, expected, checked)
-    return Outcome(out, out, False, counts, (), time.monotonic() - started)
+    return Outcome(out, out, False, counts, {}, time.monotonic() - started)
 
 
 def _comment(out: Path) -> Mapping[str, Any] | None:

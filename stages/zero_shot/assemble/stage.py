@@ -15,7 +15,7 @@ from schemas.receipts import canonical_json
 from schemas.tables import OBJECTS, PROPAGATION
 from schemas.wording import amount
 from stages.core.engine.digest import text_digest, weights_digest
-from stages.core.engine.failures import input_failure, nothing_done
+from stages.core.engine.failures import failure_lines, input_failure, nothing_done
 from stages.core.engine.progress import Progress, SilentTask
 from stages.core.engine.runtime import Runtime
 from stages.core.engine.stage import Result, Stage
@@ -53,7 +53,7 @@ def run(
     ]
     failures = _write(waiting, keys, config, out, runtime, progress)
     if failures and len(failures) == len(jobs):
-        raise nothing_done(list(failures.values()), "video")
+        raise nothing_done(failures, "video")
     done = [job for job in jobs if job.video.video_id not in failures]
     empty = sum(not sentence.accepted for job in done for sentence in job.sentences)
     sentences = sum(len(job.sentences) for job in done)
@@ -70,7 +70,7 @@ def run(
         "accepted tracks": sum(len(s.accepted) for job in done for s in job.sentences),
         "sentences without a track": empty,
     }
-    lines = tuple(f"video {name}: {error}" for name, error in sorted(failures.items()))
+    lines = failure_lines(dict(sorted(failures.items())), "video")
     return Result(counts, lines, {"videos kept from before": len(jobs) - len(waiting)})
 
 

@@ -14,7 +14,7 @@ from schemas.layouts import CANDIDATES_TABLE
 from schemas.receipts import canonical_json
 from schemas.tables import CANDIDATES
 from stages.core.engine.digest import text_digest
-from stages.core.engine.failures import nothing_done
+from stages.core.engine.failures import failure_lines, nothing_done
 from stages.core.engine.progress import Progress, Task, counted
 from stages.core.engine.runtime import Runtime
 from stages.core.engine.stage import Result, Stage
@@ -66,7 +66,7 @@ def run(
     waiting = units.waiting()
     failures = _search(waiting, units, runtime, progress)
     if failures and len(failures) == len(units.videos):
-        raise nothing_done(list(failures.values()), "video")
+        raise nothing_done(failures, "video")
     counts = Counts()
     kept: dict[Video, Kept] = {}
     with out.table_writer(CANDIDATES_TABLE, CANDIDATES) as table:
@@ -89,7 +89,7 @@ def run(
             progress.warn(NOT_KEPT)
     if config.references:
         totals["true objects (reference)"] = sum(map(units.objects.count, units.videos))
-    lines = tuple(f"video {video}: {error}" for video, error in failures.items())
+    lines = failure_lines(failures, "video")
     before = len(units.videos) - len(waiting)
     return Result(totals, lines, {"videos kept from before": before})
 

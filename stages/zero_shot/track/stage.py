@@ -8,7 +8,7 @@ from schemas.errors import LostWorker, TglError
 from schemas.receipts import canonical_json
 from schemas.wording import amount, listing
 from stages.core.engine.digest import text_digest, weights_digest
-from stages.core.engine.failures import nothing_done
+from stages.core.engine.failures import failure_lines, nothing_done
 from stages.core.engine.progress import Progress, counted
 from stages.core.engine.runtime import Runtime
 from stages.core.engine.stage import Result, Stage
@@ -55,12 +55,12 @@ def run(
             else:
                 units.finish(job.video, found)
     if failures and len(failures) == len(units.jobs):
-        raise nothing_done(list(failures.values()), "video")
+        raise nothing_done(failures, "video")
     done = [job.video for job in units.jobs if job.video.video_id not in failures]
     written = write_index(index, done, units.take, out)
     _tell(written, config, progress)
     counts = _counts(written) | {"videos failed": len(failures)} | units.dropped
-    lines = tuple(f"video {video}: {error}" for video, error in failures.items())
+    lines = failure_lines(failures, "video")
     return Result(counts, lines, {"videos kept from before": len(units.jobs) - len(waiting)})
 
 

@@ -107,13 +107,13 @@ def test_truncated_video_is_named_and_the_others_go_on(
     outcome = run_stage(STAGE, ExtractConfig(), ExtractInputs((long, good)), tmp_path / "frames")
     assert outcome.counts["failed videos"] == 1
     assert len(outcome.failures) == 1
-    assert "long.mp4" in outcome.failures[0]
-    assert "\n" not in outcome.failures[0]
+    assert "long.mp4" in outcome.failures["long"]
+    assert "\n" not in outcome.failures["long"]
     assert outcome.counts["frames"] == 3
     assert not (tmp_path / "frames" / "JPEGImages" / "long").exists()
     long.write_bytes(whole)
     mended = run_stage(STAGE, ExtractConfig(), ExtractInputs((long, good)), tmp_path / "frames")
-    assert mended.failures == ()
+    assert mended.failures == {}
     assert mended.counts["frames"] == 3 + 40
 
 

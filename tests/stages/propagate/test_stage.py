@@ -304,7 +304,7 @@ def test_a_bad_frame_fails_its_video_alone(own_world: Any, tmp_path: Path, damag
     else:
         Image.new("RGB", (9, 9)).save(path)
     outcome = propagate(own_world.inputs, tmp_path / "out")
-    (line,) = outcome.failures
+    (line,) = outcome.failures.values()
     assert line.startswith("video b: ")
     assert str(path.name) in line
     assert "\n" not in line

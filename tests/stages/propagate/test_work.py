@@ -51,7 +51,7 @@ def alone(made_world: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[st
 def check_killed(world: Any, out: Path, outcome: Outcome) -> None:
     """The run went on after a worker was killed that had just finished a sentence."""
     assert mark_of(out).exists()
-    assert outcome.failures == ()
+    assert outcome.failures == {}
     assert outcome.counts["expressions finished by lost workers"] == 1
     routed = [count for name, count in outcome.counts.items() if name.startswith("routed by ")]
     assert sum(routed) == len(world.sentences) - 1
@@ -120,7 +120,7 @@ def test_a_video_that_kills_its_workers_fails_alone(
 
     monkeypatch.setattr(stage, "map_on_devices", lost)
     outcome = propagate(world.inputs, tmp_path / "out")
-    assert outcome.failures == ("video b: a worker process died at it twice",)
+    assert outcome.failures == {"b": "video b: a worker process died at it twice"}
     found = content(tmp_path / "out")
     assert {name.split("/")[0] for name in found} == {"a", "c", PROPAGATION_TABLE}
     monkeypatch.setattr(stage, "map_on_devices", original)

@@ -44,9 +44,6 @@ if TYPE_CHECKING:
 _EXTRACTED_BEFORE = "; its frames of the earlier run are kept"
 """What extract-frames adds to a failure; the video is left out all the same."""
 
-_MASK = 3
-"""Names in the path of a mask: VIDEO/NUMBER/FRAME.png."""
-
 
 def segment_many(run: SegmentRun) -> ManyResult:
     """Segment the videos of a :class:`ManyRequest`.
@@ -101,20 +98,11 @@ class _Videos:
         self.run.progress.warn(f"{line}; the others go on")
 
     def drop_failed(self, failed: VideosFailed, work: Path) -> None:
-        """Leave out the videos that a stage's lines are about.
-
-        Raises:
-            VideosFailed: a line is about none of them.
-        """
-        for line in failed.failures:
-            text = line.removesuffix(_EXTRACTED_BEFORE)
-            for one in list(self.left):
-                prefix = f"video {one.video.video_id}: "
-                if text.startswith(prefix) or one.video.video_id in _names(text, work):
-                    self.drop(one, _users_words(text.removeprefix(prefix), work, one.video.path))
-                    break
-            else:
-                raise failed
+        """Leave out the videos that a stage failed on."""
+        named = {one.video.video_id: one for one in self.left}
+        for name, line in failed.failures.items():
+            text = line.removesuffix(_EXTRACTED_BEFORE).removeprefix(f"video {name}: ")
+            self.drop(named[name], _users_words(text, work, named[name].video.path))
 
 
 @dataclass(frozen=True)
@@ -225,13 +213,6 @@ def _lines(
 
 def _shown(video: Video, result: SentenceResult) -> str:
     return f'{printable(video.video_id)}: "{printable(result.expression.text)}"'
-
-
-def _names(text: str, work: Path) -> set[str]:
-    """Names of the file that a line begins with, and of the folders of its video and sentence."""
-    path = Path(text.split(": ", 1)[0])
-    inside = path.relative_to(work) if path.is_relative_to(work) else Path(*path.parts[-_MASK:])
-    return {*inside.parts, path.stem}
 
 
 def _users_words(text: str, work: Path, video: Path) -> str:

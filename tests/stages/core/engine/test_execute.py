@@ -93,13 +93,17 @@ def test_a_failed_input_is_reported_and_only_it_is_recomputed(source: Path, tmp_
     out = tmp_path / "out"
     (source / "b").write_text("damaged")
     outcome = copy(source, out)
-    assert outcome.failures == ("b: is damaged",)
+    assert outcome.failures == {"b": "b: is damaged"}
     assert set(content(out)) == {"a", "c"}
     again = copy(source, out)
-    assert (again.skipped, again.failures, again.counts["kept"]) == (False, ("b: is damaged",), 2)
+    assert (again.skipped, again.failures, again.counts["kept"]) == (
+        False,
+        {"b": "b: is damaged"},
+        2,
+    )
     (source / "b").write_text("fixed")
     fixed = copy(source, out)
-    assert (fixed.failures, fixed.counts) == ((), {"worked": 1, "kept": 2})
+    assert (fixed.failures, fixed.counts) == ({}, {"worked": 1, "kept": 2})
 
 
 def test_a_partial_result_leaves_a_complete_one_and_is_resumed(
@@ -111,7 +115,7 @@ def test_a_partial_result_leaves_a_complete_one_and_is_resumed(
     (source / "b").write_text("damaged")
     outcome = copy(source, out)
     assert not outcome.published
-    assert outcome.failures == ("b: is damaged",)
+    assert outcome.failures == {"b": "b: is damaged"}
     assert content(out) == {name: f"text {name} " for name in "abc"}
     (source / "b").write_text("fixed")
     assert copy(source, out).counts == {"worked": 1, "kept": 2}

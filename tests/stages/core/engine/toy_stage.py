@@ -43,7 +43,7 @@ def run(
     progress: Progress,
 ) -> Result:
     """Copy every file; the word `damaged` fails, and the environment may ask for a SIGKILL."""
-    worked, kept, failures = 0, 0, []
+    worked, kept, failures = 0, 0, {}
     kill_after = int(os.environ.get(KILL_AFTER, "-1"))
     for name, digest in inputs.digests().items():
         if out.finished(name, digest) is not None:
@@ -53,7 +53,7 @@ def run(
             os.kill(os.getpid(), signal.SIGKILL)
         text = (inputs.folder / name).read_text()
         if text == "damaged":
-            failures.append(str(CorruptInput("is damaged", where=name)))
+            failures[name] = str(CorruptInput("is damaged", where=name))
             continue
         target = out.path / "copies" / name
         target.parent.mkdir(exist_ok=True)
@@ -61,7 +61,7 @@ def run(
         out.finish(name, digest, pa.table({"name": [name]}), [target])
         worked += 1
     (out.path / "table.txt").write_text(f"{config.times}\n")
-    return Result({}, tuple(failures), {"worked": worked, "kept": kept})
+    return Result({}, failures, {"worked": worked, "kept": kept})
 
 
 COPY = Stage("copy", 1, CopyConfig, CopyInputs, run)

@@ -122,7 +122,7 @@ def test_a_bad_frame_fails_its_video_alone(own_world: Any, tmp_path: Path) -> No
     path = own_world.frame("b", 3)
     path.write_bytes(path.read_bytes()[:300])
     outcome = propagate(own_world.inputs, tmp_path / "out", online=True)
-    (line,) = outcome.failures
+    (line,) = outcome.failures.values()
     assert line.startswith("video b: ")
     assert path.name in line
     assert {key[0] for key in rows_by_key(tmp_path / "out")} == {"a", "c"}

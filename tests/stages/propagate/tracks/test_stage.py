@@ -175,7 +175,9 @@ def test_a_video_whose_tracks_do_not_fit_fails_alone(world: Any, tmp_path: Path)
     write_table(folder / MASKS_TABLE, rows_of(masks, MASKS), MASKS)
     outcome, _ = propagate(replace(world.inputs, tracks=folder), tmp_path / "out", **GIVEN)
     assert outcome.counts["videos failed"] == 1
-    assert "the mask of b1 in frame 0 does not fit the video of 70x50 pixels" in outcome.failures[0]
+    assert (
+        "the mask of b1 in frame 0 does not fit the video of 70x50 pixels" in outcome.failures["b"]
+    )
 
 
 def test_the_stream_has_no_tracks(world: Any, tmp_path: Path) -> None:

@@ -143,7 +143,7 @@ def test_a_damaged_mask_is_one_line_and_the_other_videos_are_exported(
     path.write_bytes(path.read_bytes()[:50])
     outcome = run_stage(STAGE, ExportConfig(), ExportInputs(preds), tmp_path / "out")
     assert outcome.counts["failed videos"] == 1
-    assert [str(path) in line and "\n" not in line for line in outcome.failures] == [True]
+    assert [str(path) in line and "\n" not in line for line in outcome.failures.values()] == [True]
     videos = {image["video"] for image in annotations(tmp_path / "out")["images"]}
     assert videos == {"train_0001", "train_0002"}
     Image.new("L", (4, 4)).save(path)

@@ -169,8 +169,8 @@ def test_a_damaged_prediction_is_one_line_and_the_others_are_drawn(
     path.write_bytes(path.read_bytes()[:40])
     outcome = run_stage(STAGE, SHEET, world.inputs, tmp_path / "out")
     assert len(outcome.failures) == 1
-    assert str(path) in outcome.failures[0]
-    assert "\n" not in outcome.failures[0]
+    assert str(path) in outcome.failures["a"]
+    assert "\n" not in outcome.failures["a"]
     assert outcome.counts["failed videos"] == 1
     assert files_of(tmp_path / "out") == ["b/0.png"]
 

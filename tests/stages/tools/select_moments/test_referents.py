@@ -177,7 +177,7 @@ def test_a_damaged_mask_fails_its_video_alone(
     outcome, found = select(run_stage, TRUTH, tracks, index, tmp_path / "out")
     assert {video for video, _ in found} == {"a"}
     assert outcome.counts["videos failed"] == 1
-    assert "the mask of track b.0 on frame 0 (16x14) does not fit" in outcome.failures[0]
+    assert "the mask of track b.0 on frame 0 (16x14) does not fit" in outcome.failures["b"]
 
 
 def test_mistakes(run_stage: Callable, index: Path, tracks: Path, tmp_path: Path) -> None:

@@ -171,7 +171,7 @@ def test_a_damaged_mask_fails_its_video_alone(run_stage: Callable, tracks, tmp_p
     pq.write_table(changed, tmp_path / "tracks" / "masks.parquet")
     outcome = run_stage(STAGE, AssembleConfig(), tracks.inputs, tmp_path / "out")
     assert outcome.counts["videos failed"] == 1
-    assert "do not fill" in outcome.failures[0]
+    assert "do not fill" in outcome.failures["b"]
     assert not (tmp_path / "out" / "b").exists()
     assert (tmp_path / "out" / "a" / "0" / "00005.png").exists()
 

@@ -214,8 +214,8 @@ def test_an_unreadable_frame_fails_its_video_alone(
     given = parts(index, tiny_detector("owlv2"))
     outcome = run_stage(STAGE, *given, tmp_path / "out")
     assert len(outcome.failures) == 1
-    assert outcome.failures[0].startswith("video b: ")
-    assert outcome.failures[0].endswith(f"{frame.name}: cannot be decoded (Truncated File Read)")
+    assert outcome.failures["b"].startswith("video b: ")
+    assert outcome.failures["b"].endswith(f"{frame.name}: cannot be decoded (Truncated File Read)")
     assert {r["video_id"] for r in rows_of(tmp_path / "out")} == {"a"}
     for name in range(6):
         Image.new("RGB", (5, 5)).save(mevis.root / f"JPEGImages/a/{name:05d}.jpg")
@@ -298,5 +298,5 @@ def test_a_frame_that_was_changed_fails_its_video_alone(tiny_world, tmp_path: Pa
     )
     outcome = world.job("ground").execute(tmp_path / "out")
     assert len(outcome.failures) == 1
-    assert "was changed since tgl extract-frames wrote it" in outcome.failures[0]
+    assert "was changed since tgl extract-frames wrote it" in outcome.failures["b"]
     assert {row["video_id"] for row in rows_of(tmp_path / "out")} == {"a"}

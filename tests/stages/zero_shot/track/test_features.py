@@ -177,8 +177,8 @@ def test_a_damaged_file_fails_its_video_alone(
     path.write_bytes(path.read_bytes()[:-1])
     outcome = run_stage(STAGE, TrackConfig(), inputs, tmp_path / "out")
     assert len(outcome.failures) == 1
-    assert outcome.failures[0].startswith("video b: ")
-    assert "00001.safetensors: is damaged; rerun tgl ground" in outcome.failures[0]
+    assert outcome.failures["b"].startswith("video b: ")
+    assert "00001.safetensors: is damaged; rerun tgl ground" in outcome.failures["b"]
     assert Index.open(tmp_path / "out").videos.keys() == {"a"}
     keep(inputs)
     outcome = run_stage(STAGE, TrackConfig(), inputs, tmp_path / "out")

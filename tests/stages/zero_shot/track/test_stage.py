@@ -239,7 +239,7 @@ def test_an_unreadable_frame_fails_its_video_alone(
     frame.write_bytes(frame.read_bytes()[:200])
     outcome = run_stage(STAGE, *given, tmp_path / "out")
     assert len(outcome.failures) == 1
-    assert outcome.failures[0].startswith("video b: ")
+    assert outcome.failures["b"].startswith("video b: ")
     assert Index.open(tmp_path / "out").videos.keys() == {"a"}
     for name in range(6):
         (mevis.root / f"JPEGImages/a/{name:05d}.jpg").write_bytes(b"none")

@@ -65,15 +65,10 @@ def test_a_stages_line_is_told_of_the_users_file(
     videos: _Videos, work: Path, tmp_path: Path, line: str, failed: str, said: str
 ) -> None:
     places = {"work": work, "here": tmp_path}
-    videos.drop_failed(VideosFailed([line.format(**places)]), work)
+    videos.drop_failed(VideosFailed({failed: line.format(**places)}), work)
     assert {one.video.video_id for one in videos.left} == {"a", "b", "b.1"} - {failed}
     assert videos.failures[0].startswith(said.format(**places))
     assert videos.run.progress.warnings == [f"{videos.failures[0]}; the others go on"]
-
-
-def test_a_line_about_no_video_ends_the_run(videos: _Videos, work: Path) -> None:
-    with pytest.raises(VideosFailed, match="the sky fell"):
-        videos.drop_failed(VideosFailed(["the sky fell: on nobody"]), work)
 
 
 def test_an_error_in_the_work_folder_is_of_its_video(videos: _Videos, tmp_path: Path) -> None:
