@@ -237,7 +237,7 @@ def test_a_video_that_fails_keeps_its_earlier_frames(
     for _ in range(2):  # kept frames are no finished unit, and are not lost in the run after that
         outcome, _ = extract(run_stage, out, bad, good)
         assert len(outcome.failures) == 1
-        assert outcome.failures["b"].endswith("; its frames of the earlier run are kept")
+        assert outcome.failures["bad"].endswith("; its frames of the earlier run are kept")
         assert read_table(out / FRAMES_TABLE, FRAMES).equals(before)
         assert len(list((out / "JPEGImages" / "bad").iterdir())) == 30
     bad.write_bytes(content)
