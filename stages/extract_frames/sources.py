@@ -6,12 +6,12 @@ import errno
 import glob
 import os
 import stat
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from schemas.errors import CorruptInput, MissingInput
 from schemas.files import read_regular
-from schemas.layouts import looks_like_video
+from schemas.layouts import looks_like_video, natural_key
 
 LIST_MARK = "@"
 _COMMENT = "#"
@@ -38,35 +38,70 @@ def find_videos(names: Sequence[str | Path]) -> tuple[Path, ...]:
     return tuple(found)
 
 
+def list_file(name: str) -> Path | None:
+    """The list file that a name such as `@FILE` means; None if it means none."""
+    if not name.startswith(LIST_MARK) or Path(name).exists():
+        return None
+    return Path(name.removeprefix(LIST_MARK))
+
+
+def listed_names(path: Path) -> Iterator[str]:
+    """The names in a list file, as if it lay in the current folder.
+
+    Raises:
+        MissingInput: no such file.
+        CorruptInput: it is not UTF-8 text, or names another list file.
+    """
+    try:
+        text = read_regular(path, missing="no such list of videos").decode()
+    except UnicodeDecodeError as error:
+        raise CorruptInput("is not UTF-8 text", where=path) from error
+    for number, line in enumerate(text.splitlines(), start=1):
+        name = line.strip()
+        if not name or name.startswith(_COMMENT):
+            continue
+        if name.startswith(LIST_MARK) or "\0" in name:
+            raise CorruptInput(f"{name!r} is not the name of a video", where=f"{path}, {number}")
+        yield str(path.parent / Path(name).expanduser())
+
+
+def matches(pattern: Path) -> list[Path]:
+    """The files and folders that a glob pattern matches, by the numbers in their names.
+
+    Raises:
+        MissingInput: there are none.
+    """
+    found = glob.glob(str(pattern), recursive=True)  # noqa: PTH207 (Path takes no absolute one)
+    if not found:
+        raise MissingInput("matches no file", where=pattern)
+    return [Path(name) for name in sorted(found, key=natural_key)]
+
+
 def _expand(name: str) -> Iterator[Path]:
-    if name.startswith(LIST_MARK) and not Path(name).exists():
-        yield from _listed(Path(name.removeprefix(LIST_MARK)))
-    else:
-        yield from _named(name)
+    listed = list_file(name)
+    for one in [name] if listed is None else listed_names(listed):
+        yield from _named(one)
 
 
 def _named(name: str) -> Iterator[Path]:
     path = Path(name).expanduser()
     if path.is_dir():
-        yield from _required(_in_folder(path), path, "contains no videos")
+        yield from _in_folder(path)
     elif path.exists() or not glob.has_magic(name):
         yield path  # a missing one is reported with the digests of all inputs
     else:
-        matches = (Path(match) for match in _matches(str(path)))
-        yield from _required(matches, path, "matches no file")
-
-
-def _matches(pattern: str) -> list[str]:
-    return sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207 (Path takes no absolute one)
+        yield from matches(path)
 
 
 def _in_folder(folder: Path) -> list[Path]:
     """The videos of a folder.
 
     Raises:
-        MissingInput: a name with the suffix of a video is not a file.
+        MissingInput: it has none, or a name with the suffix of a video is not a file.
     """
     found = sorted(path for path in folder.iterdir() if looks_like_video(path))
+    if not found:
+        raise MissingInput("contains no videos", where=folder)
     faults = [(path, fault) for path in found if (fault := not_a_file(path)) is not None]
     if faults:
         path, fault = faults[0]
@@ -90,26 +125,3 @@ def not_a_file(path: Path) -> str | None:
     kinds = ((stat.S_ISDIR, "folder"), (stat.S_ISFIFO, "named pipe"), (stat.S_ISSOCK, "socket"))
     kind = next((name for is_kind, name in kinds if is_kind(mode)), "device")
     return f"is a {kind}, not a video file"
-
-
-def _required(paths: Iterable[Path], where: Path, what: str) -> Iterator[Path]:
-    empty = True
-    for path in paths:
-        empty = False
-        yield path
-    if empty:
-        raise MissingInput(what, where=where)
-
-
-def _listed(path: Path) -> Iterator[Path]:
-    try:
-        text = read_regular(path, missing="no such list of videos").decode()
-    except UnicodeDecodeError as error:
-        raise CorruptInput("is not UTF-8 text", where=path) from error
-    for number, line in enumerate(text.splitlines(), start=1):
-        name = line.strip()
-        if not name or name.startswith(_COMMENT):
-            continue
-        if name.startswith(LIST_MARK) or "\0" in name:
-            raise CorruptInput(f"{name!r} is not the name of a video", where=f"{path}, {number}")
-        yield from _named(str(path.parent / Path(name).expanduser()))

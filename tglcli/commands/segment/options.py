@@ -26,8 +26,8 @@ Videos = Annotated[
         "--videos",
         metavar="PATH",
         help="Several videos in one run: a folder of videos or of folders of frames, a quoted "
-        "pattern, or a single one; may be repeated. All words are then sentences, and --out is a "
-        "folder.",
+        "pattern, @FILE (a text file with one such name per line), or a single one; may be "
+        "repeated. All words are then sentences, and --out is a folder.",
         rich_help_panel=MANY,
     ),
 ]

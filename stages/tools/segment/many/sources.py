@@ -12,6 +12,7 @@ from pathlib import Path
 from schemas.errors import ConfigError, MissingInput, UnsafeName
 from schemas.layouts import FRAMES_FOLDER, looks_like_video, natural_key, video_name
 from schemas.wording import listing
+from stages.extract_frames.sources import list_file, listed_names, matches
 from stages.tools.segment.frame_source import IMAGE_SUFFIXES, FrameSource, find_frame_source
 
 VIDEOS_OPTION = "--videos"
@@ -60,7 +61,8 @@ def find_given_videos(names: Sequence[Path]) -> FoundVideos:
 
     Args:
         names: each a video, an image, a folder of frames, an artifact of extract-frames, a pattern
-            of these, or a folder of videos and folders of frames, whose other files are left out.
+            of these, a folder of videos and folders of frames, whose other files are left out, or
+            `@FILE`, a text file with one such name per line.
 
     Raises:
         MissingInput: no such file, or a folder without videos and frames.
@@ -70,7 +72,7 @@ def find_given_videos(names: Sequence[Path]) -> FoundVideos:
     found: dict[str, GivenVideo] = {}
     seen: set[str] = set()
     warnings: list[str] = []
-    for name in names:
+    for name in _with_lists(names):
         paths, others = _expand(name.expanduser())
         if others:
             warnings.append(
@@ -82,6 +84,13 @@ def find_given_videos(names: Sequence[Path]) -> FoundVideos:
                 seen.add(real)
                 _add(found, path)
     return FoundVideos(tuple(found.values()), tuple(warnings))
+
+
+def _with_lists(names: Sequence[Path]) -> Iterator[Path]:
+    """The names, with those of a list file in its place."""
+    for name in names:
+        listed = list_file(str(name))
+        yield from [name] if listed is None else map(Path, listed_names(listed))
 
 
 def _add(found: dict[str, GivenVideo], path: Path) -> None:
@@ -112,7 +121,7 @@ def _expand(path: Path) -> tuple[list[Path], list[str]]:
     if not path.is_dir():
         if path.exists() or not glob.has_magic(str(path)):
             return [path], []  # a missing one is reported where it is read
-        return _matches(path), []
+        return matches(path), []
     folder = path / FRAMES_FOLDER if (path / FRAMES_FOLDER).is_dir() else path
     entries = sorted(_visible(folder), key=lambda entry: natural_key(entry.name))
     videos: list[Path] = []
@@ -124,14 +133,6 @@ def _expand(path: Path) -> tuple[list[Path], list[str]]:
     if any(_is_image(entry) for entry in entries):
         return [path], []
     raise MissingInput("contains neither videos nor folders of frames", where=path)
-
-
-def _matches(pattern: Path) -> list[Path]:
-    """The videos, images and folders of frames that a pattern matches, in natural order."""
-    found = glob.glob(str(pattern), recursive=True)  # noqa: PTH207 (Path takes no absolute one)
-    if not found:
-        raise MissingInput("matches no file", where=pattern)
-    return [Path(name) for name in sorted(found, key=natural_key)]
 
 
 def _visible(folder: Path) -> Iterator[Path]:

@@ -56,6 +56,17 @@ def test_a_pattern_names_what_it_matches(clips: Path) -> None:
         find_given_videos([clips / "c*"])
 
 
+def test_a_list_names_videos_and_folders(clips: Path, tmp_path: Path) -> None:
+    listed = tmp_path / "list.txt"
+    below = clips.relative_to(tmp_path)
+    listed.write_text(f"# mine\n{below}/shots\n\n{below}/a*\n")
+    assert names(find_given_videos([clips / "b.mp4", Path(f"@{listed}")])) == [
+        *("b", "shots", "a9", "a10"),
+    ]
+    with pytest.raises(MissingInput, match="no such list of videos"):
+        find_given_videos([Path("@nowhere.txt")])
+
+
 def test_a_folder_of_images_is_one_video(clips: Path) -> None:
     assert names(find_given_videos([clips / "shots"])) == ["shots"]
     images(clips / "shots" / "more", "g.png")  # it becomes a folder of a folder of frames
