@@ -30,8 +30,8 @@ class AnnotateConfig(Settings):
     )
     proposals: str | None = setting(
         None,
-        "Moments to start from: a moments file, OUT of tgl select-moments, or visibility (the "
-        "frames that show each referent). They count only once they are accepted.",
+        "Moments to start from: a moments file, OUT of tgl select-moments or tgl propagate, or "
+        "visibility (the frames that show each referent). They count only once they are accepted.",
     )
     blind: bool = setting(False, "Do not show the work of other annotators in OUT.")
     only: tuple[str, ...] = setting(
