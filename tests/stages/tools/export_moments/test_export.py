@@ -69,6 +69,8 @@ def test_never_is_exported_where_the_format_can_say_it(
         again = tmp_path / f"again-{name}"
         run_stage(STAGE, config, IndexInputs(split, None, out), again)
         assert read_table(again / MOMENTS_TABLE, MOMENTS).num_rows == kept
+        moments = Index.open(again).moments(rows[0]["video_id"], rows[0]["expression_id"])
+        assert moments.get(rows[0]["anno_id"]) == ([] if name == "csv" else None)
 
 
 def test_single_videos_and_other_tables(run_stage: Callable, mevis, tmp_path: Path) -> None:
