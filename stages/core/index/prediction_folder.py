@@ -12,10 +12,10 @@ from stages.core.media.frames import FRAME_SUFFIXES, read_frame
 
 
 def predicted_expressions(preds: Path) -> dict[str, list[str]]:
-    """Expression ids by video, both sorted."""
+    """Expression ids by video, both by the numbers in their names."""
     videos = {
-        folder.name: sorted(path.name for path in folder.iterdir() if path.is_dir())
-        for folder in sorted(preds.iterdir())
+        folder.name: sorted((p.name for p in folder.iterdir() if p.is_dir()), key=natural_key)
+        for folder in sorted(preds.iterdir(), key=lambda folder: natural_key(folder.name))
         if folder.is_dir() and not folder.name.startswith(".")
     }
     return {video_id: names for video_id, names in videos.items() if names}

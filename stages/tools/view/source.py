@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from schemas.errors import CorruptInput, MissingInput
-from schemas.layouts import FRAMES_TABLE, order_warnings
+from schemas.layouts import FRAMES_TABLE, natural_key, order_warnings
 from stages.core.datasets.frame_times import FrameTimes
 from stages.core.index.index import Expression, Index, Video
 from stages.core.index.prediction_folder import frames_of_video
@@ -58,7 +58,7 @@ def open_frames(root: Path, predictions: Sequence[Prediction]) -> ViewSource:
             names.setdefault(video_id, set()).update(expressions)
     table = FrameTimes(root / FRAMES_TABLE)
     videos, sentences, warnings = [], [], []
-    for video_id in sorted(names):
+    for video_id in sorted(names, key=natural_key):
         frames = frames_of_video(root, video_id, single=len(names) == 1)
         if not frames:
             continue
@@ -68,7 +68,7 @@ def open_frames(root: Path, predictions: Sequence[Prediction]) -> ViewSource:
         warnings += [f"{video_id}: {line}" for line in found]
         sentences += [
             Expression(video_id, name, f"expression {name}", (), ())
-            for name in sorted(names[video_id])
+            for name in sorted(names[video_id], key=natural_key)
         ]
     if not videos:
         raise _unfitting(predictions[0].folder)
