@@ -16,6 +16,8 @@ _ROW = 26
 _LABEL = 150
 _PERCENT = 100
 _MOST_VALUES = 30
+_LEAST_RANGE = 1e-9
+"""Of a histogram, as a share of its values."""
 
 
 def histogram(counts: Sequence[int], edges: Sequence[float], axis: str, *, more: str = "") -> str:
@@ -61,7 +63,9 @@ def number_histogram(values: Sequence[float], axis: str, bins: int = 24) -> str:
         step = max(1, len(numbers) // 10)
         marks = list(zip(places.tolist(), names, strict=True))[::-1][::step]
         return _columns(counts.tolist(), names, marks, axis)
-    high = high if high > low else low + 1
+    least = _LEAST_RANGE * max(abs(low), 1)
+    if high - low < least:  # too narrow for edges that differ
+        high = low + max(1, least)
     counts, edges = np.histogram(np.minimum(found, high), bins=bins, range=(low, high))
     return histogram(counts.tolist(), edges.tolist(), axis, more=_more(found, high))
 

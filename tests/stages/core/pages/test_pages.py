@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from spoiling import QUICK
 
@@ -79,6 +79,8 @@ def test_rows_survive_as_json() -> None:
 
 @QUICK
 @given(st.lists(st.integers(0, 60) | st.floats(0, 1e6), min_size=1, max_size=60))
+@example([0, 5e-324])
+@example([1e6, 1e6 + 1e-9])
 def test_histograms_count_every_sample(values: list[float]) -> None:
     drawn = bars(number_histogram(values, "x"))
     root = ElementTree.fromstring(number_histogram(values, "x"))
