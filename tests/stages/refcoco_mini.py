@@ -67,7 +67,8 @@ def python2_pickle(value: Any) -> bytes:
             if item in _FREQUENT:
                 places[item] = count
         else:
-            parts.append(b"V" + item.encode("raw-unicode-escape") + b"\n" + put())
+            line = item.replace("\\", r"\u005c").replace("\n", r"\u000a")
+            parts.append(b"V" + line.encode("raw-unicode-escape") + b"\n" + put())
 
     add(value)
     return b"".join(parts) + b"."

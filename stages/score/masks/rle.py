@@ -61,6 +61,8 @@ def _fill_listed(counts: Sequence[int], mask: PackedMask, where: object) -> None
 
     try:
         lengths = np.array(counts, dtype=np.int64)
+        if lengths.ndim != 1 or not np.array_equal(lengths, np.array(counts)):
+            raise TypeError("its run lengths are not whole numbers")
     except (TypeError, ValueError, OverflowError) as error:
         raise CorruptInput(f"the mask is not a valid RLE ({error})", where=where) from error
     if not LOOPS["fill_runs"](address(lengths), len(lengths), *mask.size, address(mask.words)):

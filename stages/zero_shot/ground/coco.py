@@ -130,7 +130,8 @@ class _Results:
             return named or self._no_sentence(f"expression {name}", video, where)
         text = next((entry[key] for key in _SENTENCE_KEYS if key in entry), None)
         if text is None:
-            text = self._categories.get(entry.get("category_id"))  # type: ignore[arg-type]
+            category = entry.get("category_id")
+            text = self._categories.get(category) if isinstance(category, int | str) else None
         if not isinstance(text, str):
             raise CorruptInput(
                 "names no sentence",

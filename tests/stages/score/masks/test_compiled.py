@@ -103,6 +103,12 @@ def test_no_runs_fill_no_mask(counts):
         pack_rle(counts, (2, 3), where="mask")
 
 
+@pytest.mark.parametrize("counts", [[[6]], [[]], [[3], [3]], [1.5, 4.5], ["6"], [None], [2**63]])
+def test_what_is_no_list_of_run_lengths_is_refused(counts):
+    with pytest.raises(CorruptInput, match="the mask is not a valid RLE"):
+        pack_rle(counts, (2, 3), where="mask")
+
+
 @pytest.mark.parametrize(
     "module", ["stages.score.stage, tglcli.commands.score", "stages.score.scorer"]
 )

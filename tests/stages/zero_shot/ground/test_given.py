@@ -127,6 +127,7 @@ REFUSED = {
     "video a has no sentence 'a dog'": {"sentence": "a dog"},
     "video a has no expression 9": {"sentence": None, "expression_id": "9"},
     "result 0: names no sentence; give expression_id, sentence, or": {"sentence": None},
+    "result 0: names no sentence; give": {"sentence": None, "category_id": []},
     "bbox is not": {"bbox": [1, 2, 3]},
     "a number of bbox is not a finite number": {"bbox": [1, 2, 3, "4"]},
     r"the box .* has a negative size": {"bbox": [1, 2, -3, 4]},
