@@ -32,37 +32,34 @@ def find_videos(names: Sequence[str | Path]) -> tuple[Path, ...]:
     found: dict[Path, None] = {}
     for name in names:
         try:
-            found |= dict.fromkeys(_expand(str(name)))
+            found |= dict.fromkeys(path for one in names_of(str(name)) for path in _named(one))
         except (OSError, ValueError, RuntimeError) as error:  # too long, a NUL, no such ~user
             raise MissingInput(f"cannot be a file name ({error})", where=repr(name)) from error
     return tuple(found)
 
 
-def list_file(name: str) -> Path | None:
-    """The list file that a name such as `@FILE` means; None if it means none."""
-    if not name.startswith(LIST_MARK) or Path(name).exists():
-        return None
-    return Path(name.removeprefix(LIST_MARK))
-
-
-def listed_names(path: Path) -> Iterator[str]:
-    """The names in a list file, as if it lay in the current folder.
+def names_of(name: str) -> Iterator[str]:
+    """The names in the list file that `@FILE` means, as if it lay here; else the name itself.
 
     Raises:
-        MissingInput: no such file.
+        MissingInput: no such list.
         CorruptInput: it is not UTF-8 text, or names another list file.
     """
+    if not name.startswith(LIST_MARK) or Path(name).exists():
+        yield name
+        return
+    path = Path(name.removeprefix(LIST_MARK))
     try:
         text = read_regular(path, missing="no such list of videos").decode()
     except UnicodeDecodeError as error:
         raise CorruptInput("is not UTF-8 text", where=path) from error
     for number, line in enumerate(text.splitlines(), start=1):
-        name = line.strip()
-        if not name or name.startswith(_COMMENT):
+        listed = line.strip()
+        if not listed or listed.startswith(_COMMENT):
             continue
-        if name.startswith(LIST_MARK) or "\0" in name:
-            raise CorruptInput(f"{name!r} is not the name of a video", where=f"{path}, {number}")
-        yield str(path.parent / Path(name).expanduser())
+        if listed.startswith(LIST_MARK) or "\0" in listed:
+            raise CorruptInput(f"{listed!r} is not the name of a video", where=f"{path}, {number}")
+        yield str(path.parent / Path(listed).expanduser())
 
 
 def matches(pattern: Path) -> list[Path]:
@@ -75,12 +72,6 @@ def matches(pattern: Path) -> list[Path]:
     if not found:
         raise MissingInput("matches no file", where=pattern)
     return [Path(name) for name in sorted(found, key=natural_key)]
-
-
-def _expand(name: str) -> Iterator[Path]:
-    listed = list_file(name)
-    for one in [name] if listed is None else listed_names(listed):
-        yield from _named(one)
 
 
 def _named(name: str) -> Iterator[Path]:

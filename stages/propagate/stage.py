@@ -65,7 +65,7 @@ def run(
         _warn_of_tracks(found.tracks, config, progress)
     return Result(
         counts,
-        failure_lines(found.failures, "video"),
+        failure_lines(found.failures),
         plan.counts() | found.run_counts(),
         threads=found.threads,
     )

@@ -11,7 +11,7 @@ from schemas.errors import CorruptInput
 from schemas.parquet import rows_of
 from schemas.tables import MOMENTS
 from schemas.vocabulary import ANNOTATED, UNION
-from stages.core.media.spans import NEVER, Span
+from stages.core.media.spans import NEVER, Span, is_row_span
 
 
 class MomentRow(NamedTuple):
@@ -59,7 +59,7 @@ def check_moment_row(
     place = f"video {row.video_id}, expression {row.expression_id}"
     if row.anno_id is not None and row.anno_id not in referents:
         raise CorruptInput(f"anno id {row.anno_id} is not a referent of {place}", where=where)
-    if not row.is_never and not 0 <= row.start_frame < row.end_frame <= frames:
+    if not is_row_span(*row.span) or row.end_frame > frames:
         raise CorruptInput(
             f"[{row.start_frame}, {row.end_frame}) is not a span of the {frames} frames of {place}",
             where=where,

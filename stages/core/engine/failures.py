@@ -33,14 +33,9 @@ def input_failure(error: TglError) -> TglError:
     return error
 
 
-def failure_lines(failures: Mapping[str, TglError], unit: str) -> dict[str, str]:
-    """The line of each failed input, by its name.
-
-    Args:
-        failures: errors that do not name the input.
-        unit: the name of an input, such as `video`.
-    """
-    return {name: f"{unit} {name}: {error}" for name, error in failures.items()}
+def failure_lines(failures: Mapping[str, TglError]) -> dict[str, str]:
+    """The line of each failed video, by its name, for errors that do not name it."""
+    return {name: f"video {name}: {error}" for name, error in failures.items()}
 
 
 def nothing_done(failures: Mapping[str, TglError], unit: str) -> TglError:

@@ -29,7 +29,7 @@ from schemas.tables import EXPRESSIONS, MOMENTS, VIDEOS
 from schemas.wording import amount
 from stages.core.index.masks import MaskStore
 from stages.core.media.frames import MAX_PIXELS
-from stages.core.media.spans import NEVER, Span, span_mask
+from stages.core.media.spans import NEVER, Span, is_row_span, span_mask
 
 Moments = dict[str | None, list[Span]]
 _ROWS_AT_A_TIME = 2048
@@ -134,6 +134,10 @@ class Index:
         moments = self.moments(video_id, expression_id)
         return bool(moments) and not any(moments.values())
 
+    def has_target(self, expression: Expression) -> bool:
+        """Whether a sentence has referents, and is not known to be never true of them."""
+        return bool(expression.anno_ids) and not self.is_never(*expression.key)
+
     def relevant(self, video_id: str, expression_id: str) -> np.ndarray:
         """M+: bool (T,), true in the spans of any referent."""
         spans = [s for group in self.moments(video_id, expression_id).values() for s in group]
@@ -170,8 +174,7 @@ def read_moments(path: Path) -> dict[tuple[str, str], Moments]:
     result: dict[tuple[str, str], Moments] = {}
     same = _Shared()
     for video, expression, anno, start, end in _rows(table, columns):
-        never = (start, end) == NEVER
-        if not never and not 0 <= start < end:
+        if not is_row_span(start, end):
             raise CorruptInput(
                 f"span [{start}, {end}) of video {video}, expression {expression} is empty or "
                 "starts before the video",
@@ -179,7 +182,7 @@ def read_moments(path: Path) -> dict[tuple[str, str], Moments]:
             )
         moments = result.setdefault((same[video], same[expression]), {})
         spans = moments.setdefault(same[anno], [])
-        if not never:
+        if (start, end) != NEVER:
             spans.append(same[start, end])
     for moments in result.values():
         for spans in moments.values():

@@ -12,6 +12,11 @@ NEVER: Span = (0, 0)
 """In a row of the moments table: the sentence is never true of the referent."""
 
 
+def is_row_span(start: int, end: int) -> bool:
+    """Return whether a row of the moments table may have the span: frames of a video, or NEVER."""
+    return 0 <= start < end or (start, end) == NEVER
+
+
 def spans_of(inside: Sequence[bool] | np.ndarray) -> list[Span]:
     """Maximal spans of the True values of (T,) bool, in order."""
     padded = np.concatenate([[False], np.asarray(inside, bool), [False]])

@@ -14,7 +14,7 @@ from schemas.tables import MOMENTS
 from schemas.vocabulary import ANNOTATED
 from stages.core.datasets.documents.text_files import read_csv_text
 from stages.core.datasets.moment_rows import MomentRow, moment_rows, moments_table
-from stages.core.media.spans import NEVER, Span
+from stages.core.media.spans import Span, is_row_span
 from stages.core.moment_formats.context import (
     NO_FILE,
     MomentContext,
@@ -52,7 +52,7 @@ def read_csv(path: Path, context: MomentContext) -> Iterator[MomentRow]:
                 fields["video_id"],
                 fields["expression_id"],
                 fields["anno_id"] or None,
-                *_span(
+                *_row_span(
                     frame_number(fields["start_frame"], where),
                     frame_number(fields["end_frame"], where),
                     where,
@@ -64,9 +64,9 @@ def read_csv(path: Path, context: MomentContext) -> Iterator[MomentRow]:
         raise CorruptInput(f"is not CSV ({error})", where=path) from error
 
 
-def _span(start: int, end: int, where: object) -> Span:
-    """A span of frames, or the one that says never; raises as :func:`checked_span`."""
-    return NEVER if (start, end) == NEVER else checked_span(start, end, where)
+def _row_span(start: int, end: int, where: object) -> Span:
+    """Return the span if a row may have it; raises as :func:`checked_span`."""
+    return (start, end) if is_row_span(start, end) else checked_span(start, end, where)
 
 
 def write_csv(path: Path, rows: Iterable[MomentRow], context: MomentContext) -> None:
@@ -86,7 +86,7 @@ def read_parquet(path: Path, context: MomentContext) -> Iterator[MomentRow]:
         CorruptInput: truncated, or a span is empty.
     """
     for row in moment_rows(read_table(path, MOMENTS)):
-        _span(*row.span, f"{path}, video {row.video_id}, expression {row.expression_id}")
+        _row_span(*row.span, f"{path}, video {row.video_id}, expression {row.expression_id}")
         yield row
 
 

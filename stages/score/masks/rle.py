@@ -61,7 +61,7 @@ def _fill_listed(counts: Sequence[int], mask: PackedMask, where: object) -> None
 
     try:
         lengths = np.array(counts, dtype=np.int64)
-        if lengths.ndim != 1 or not np.array_equal(lengths, np.array(counts)):
+        if lengths.ndim != 1 or not np.array_equal(lengths, counts):
             raise TypeError("its run lengths are not whole numbers")
     except (TypeError, ValueError, OverflowError) as error:
         raise CorruptInput(f"the mask is not a valid RLE ({error})", where=where) from error

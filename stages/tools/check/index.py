@@ -25,6 +25,7 @@ from stages.core.index.index import Expression, Index
 from stages.core.index.masks import MaskStore
 from stages.core.media.rle import Rle, mask_area
 from stages.core.media.rle_checks import run_totals
+from stages.core.media.spans import is_row_span
 from stages.tools.check.config import CheckConfig
 from stages.tools.check.findings import Findings
 from stages.tools.check.images import VideoImages, check_images
@@ -121,7 +122,7 @@ def _check_moments(
     rows = list(checked_moments(known, path, expressions, lengths, faults))
     find_overlaps(rows, path, faults)
     for row in rows:
-        if not row.is_never and not 0 <= row.start_frame < row.end_frame:
+        if not is_row_span(*row.span):
             span = f"[{row.start_frame}, {row.end_frame})"
             where = f"{path}, video {row.video_id}, expression {row.expression_id}"
             faults(CorruptInput(f"{span} is not a span of frames", where=where))

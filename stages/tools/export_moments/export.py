@@ -55,15 +55,16 @@ def export_moments(
     index = Index.open(folder)
     rows = _chosen_rows(index, moments_file(table or folder), videos)
     rows = _union(rows) if union else rows
-    never = [row for row in rows if row.is_never]
-    if not moment_format(name).says_never:
+    chosen = moment_format(name)
+    never = sum(row.is_never for row in rows)
+    if not chosen.says_never:
         rows = [row for row in rows if not row.is_never]
     inputs = [folder, *([] if table is None else [table])]
     with system_errors(target), output_files(inputs, force=force) as files:
-        moment_format(name).write(target, rows, index_context(index, fps), files.add)
+        chosen.write(target, rows, index_context(index, fps), files.add)
     return {
         "moments": sum(not row.is_never for row in rows),
-        "never true" if moment_format(name).says_never else NOT_SAID: len(never),
+        "never true" if chosen.says_never else NOT_SAID: never,
         f"{BEST_FRAME}s": sum(row.source == BEST_FRAME for row in rows),
         "videos": len({row.video_id for row in rows}),
         "expressions": len({row.key for row in rows}),

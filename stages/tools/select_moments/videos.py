@@ -65,7 +65,7 @@ class VideoTables:
 
     def lines(self) -> dict[str, str]:
         """One line per failed video."""
-        return failure_lines(dict(sorted(self.failures.items())), "video")
+        return failure_lines(dict(sorted(self.failures.items())))
 
 
 def run_videos(

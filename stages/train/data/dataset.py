@@ -16,16 +16,15 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from stages.core.index.frame_files import read_video_frame
 from stages.core.index.index import Expression, Index, Video
 from stages.core.index.texts import TextEmbedding, TextStore
 from stages.core.model.adapter.adapter import COMPARED
-from stages.core.model.backbones.preprocess import resize_frames
 from stages.train.config import SHIFT, TrainConfig
 from stages.train.data.augment import ColourChange, mirrored_sentence, names_colour
 from stages.train.data.clips import ClipRules, draw_run, move_borders, random_clip, sample_generator
 from stages.train.data.companions import CompanionBalance, VideoSentences, choose_companions
 from stages.train.data.law import ClipLaw
+from stages.train.data.pixels import read_pixels
 from stages.train.data.stills import Drift
 from stages.train.data.stored_rows import StoredRows
 from stages.train.data.targets import (
@@ -298,9 +297,10 @@ class ClipDataset(Dataset[Sample]):
         return list(islice(cycle([*(others[place] for place in chosen), drawn]), wanted))
 
     def _has_target(self, expression: Expression) -> bool:
-        """Whether the sentence may mean something; moments can say that it is never true."""
-        reads = self._config.reads_moments
-        return bool(expression.anno_ids) and not (reads and self.index.is_never(*expression.key))
+        """Whether the sentence means something, as far as moments may be used to tell."""
+        if self._config.reads_moments:
+            return self.index.has_target(expression)
+        return bool(expression.anno_ids)
 
     def _moments(self, expression: Expression, video: Video) -> Mapping[str | None, Spans]:
         """Spans by referent; the whole video if they are unknown or must not be used."""
@@ -373,29 +373,3 @@ class ClipDataset(Dataset[Sample]):
         # Its views are drawn as sharp as the image's.
         whole = torch.from_numpy(masks.binary(frames[:1], self._size))  # (1, S, S)
         return shares_of_masks(drift.masks(whole), self._target_side)
-
-
-def read_pixels(
-    video: Video, frames: np.ndarray, size: int, change: ColourChange | None = None
-) -> Tensor:
-    """Decode frames, resized to the training size.
-
-    One frame is in memory at a time, unless colours change: contrast is relative to the clip.
-
-    Args:
-        frames: int (T,) positions in the video.
-        change: applied to the colours before resizing.
-
-    Returns:
-        uint8 (T, 3, size, size).
-
-    Raises:
-        MissingInput, CorruptInput: naming the file.
-    """
-    if change is not None:
-        images = np.stack([read_video_frame(video, int(frame)) for frame in frames])
-        return resize_frames(change.apply(images), size)
-    pixels = torch.empty(len(frames), 3, size, size, dtype=torch.uint8)
-    for place, frame in enumerate(frames):
-        pixels[place] = resize_frames(read_video_frame(video, int(frame))[None], size)[0]
-    return pixels

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from stages.core.index.index import Index, Video
 from stages.core.model.backbones.features import FrameFeatures
-from stages.train.data.dataset import read_pixels
+from stages.train.data.pixels import read_pixels
 from stages.train.data.stored_rows import DiskBudget, StoredRows
 from stages.train.data.windows import Window
 from stages.train.loading.batch import LoadedClips

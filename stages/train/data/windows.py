@@ -18,8 +18,8 @@ from stages.core.index.index import Expression, Index
 from stages.core.index.texts import TextEmbedding
 from stages.core.model.text import TextBatch
 from stages.train.data.clips import sample_generator
-from stages.train.data.dataset import read_pixels
 from stages.train.data.mixture import ClipMixture, Shares
+from stages.train.data.pixels import read_pixels
 
 MOST_SENTENCES = 8
 """Sentences of a window; all share its frames."""

@@ -36,8 +36,7 @@ def judge_video(model: TglModel, videos: LabelledVideos, video: Video) -> Judged
     with videos.open_video(video) as features:
         probability = _judge(model, videos, video, features)
     index = videos.index
-    expressions = index.expressions_of(video.video_id)
-    targeted = [bool(e.anno_ids) and not index.is_never(*e.key) for e in expressions]
+    targeted = [index.has_target(e) for e in index.expressions_of(video.video_id)]
     return Judged(probability, np.array(targeted, bool))
 
 

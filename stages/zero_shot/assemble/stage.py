@@ -70,7 +70,7 @@ def run(
         "accepted tracks": sum(len(s.accepted) for job in done for s in job.sentences),
         "sentences without a track": empty,
     }
-    lines = failure_lines(dict(sorted(failures.items())), "video")
+    lines = failure_lines(dict(sorted(failures.items())))
     return Result(counts, lines, {"videos kept from before": len(jobs) - len(waiting)})
 
 

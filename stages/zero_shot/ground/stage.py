@@ -89,7 +89,7 @@ def run(
             progress.warn(NOT_KEPT)
     if config.references:
         totals["true objects (reference)"] = sum(map(units.objects.count, units.videos))
-    lines = failure_lines(failures, "video")
+    lines = failure_lines(failures)
     before = len(units.videos) - len(waiting)
     return Result(totals, lines, {"videos kept from before": before})
 

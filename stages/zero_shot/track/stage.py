@@ -60,7 +60,7 @@ def run(
     written = write_index(index, done, units.take, out)
     _tell(written, config, progress)
     counts = _counts(written) | {"videos failed": len(failures)} | units.dropped
-    lines = failure_lines(failures, "video")
+    lines = failure_lines(failures)
     return Result(counts, lines, {"videos kept from before": len(units.jobs) - len(waiting)})
 
 

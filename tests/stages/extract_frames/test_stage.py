@@ -112,9 +112,9 @@ def test_truncated_video_is_named_and_the_others_go_on(
     assert outcome.counts["frames"] == 3
     assert not (tmp_path / "frames" / "JPEGImages" / "long").exists()
     long.write_bytes(whole)
-    mended = run_stage(STAGE, ExtractConfig(), ExtractInputs((long, good)), tmp_path / "frames")
-    assert mended.failures == {}
-    assert mended.counts["frames"] == 3 + 40
+    again = run_stage(STAGE, ExtractConfig(), ExtractInputs((long, good)), tmp_path / "frames")
+    assert again.failures == {}
+    assert again.counts["frames"] == 3 + 40
 
 
 def test_a_run_of_nothing_but_corrupt_videos_fails(

@@ -101,8 +101,9 @@ class _Videos:
         """Leave out the videos that a stage failed on."""
         named = {one.video.video_id: one for one in self.left}
         for name, line in failed.failures.items():
+            one = named[name]
             text = line.removesuffix(_EXTRACTED_BEFORE).removeprefix(f"video {name}: ")
-            self.drop(named[name], _users_words(text, work, named[name].video.path))
+            self.drop(one, _users_words(text, work, one.video.path))
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from pathlib import Path
 from schemas.errors import ConfigError, MissingInput, UnsafeName
 from schemas.layouts import FRAMES_FOLDER, looks_like_video, natural_key, video_name
 from schemas.wording import listing
-from stages.extract_frames.sources import list_file, listed_names, matches
+from stages.extract_frames.sources import matches, names_of
 from stages.tools.segment.frame_source import IMAGE_SUFFIXES, FrameSource, find_frame_source
 
 VIDEOS_OPTION = "--videos"
@@ -72,7 +72,7 @@ def find_given_videos(names: Sequence[Path]) -> FoundVideos:
     found: dict[str, GivenVideo] = {}
     seen: set[str] = set()
     warnings: list[str] = []
-    for name in _with_lists(names):
+    for name in (Path(one) for given in names for one in names_of(str(given))):
         paths, others = _expand(name.expanduser())
         if others:
             warnings.append(
@@ -84,13 +84,6 @@ def find_given_videos(names: Sequence[Path]) -> FoundVideos:
                 seen.add(real)
                 _add(found, path)
     return FoundVideos(tuple(found.values()), tuple(warnings))
-
-
-def _with_lists(names: Sequence[Path]) -> Iterator[Path]:
-    """The names, with those of a list file in its place."""
-    for name in names:
-        listed = list_file(str(name))
-        yield from [name] if listed is None else map(Path, listed_names(listed))
 
 
 def _add(found: dict[str, GivenVideo], path: Path) -> None:

@@ -9,8 +9,8 @@ from train_mini import FRAMES, SIZE, CountingEncoder
 
 from stages.core.index.index import Index
 from stages.train.config import TrainInputs
-from stages.train.data.dataset import read_pixels
 from stages.train.data.features import CachedFeatures
+from stages.train.data.pixels import read_pixels
 from stages.train.data.stored_rows import DiskBudget
 from stages.train.validation.videos import KeptVideos, StoredVideos
 
