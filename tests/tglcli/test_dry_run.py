@@ -32,7 +32,7 @@ def no_frames(monkeypatch: pytest.MonkeyPatch) -> None:
     def read(*_: object) -> None:
         raise AssertionError("a dry run reads no frame")
 
-    for module in (frame_files, "stages.train.data.dataset", "stages.core.model.video_features"):
+    for module in (frame_files, "stages.train.data.pixels", "stages.core.model.video_features"):
         where = module if isinstance(module, str) else module.__name__
         monkeypatch.setattr(f"{where}.read_video_frame", read)
 
