@@ -158,10 +158,10 @@ class VideoStream(_Numbered):
             _reading(process, log, at_end=lambda: stamps.put(_END)),
         ):
             yield from self._frames(process, log, iter(stamps.get, _END))
-        if process.returncode != 0:
-            hint = DAMAGE_HINT if log.damage and not self._keep_damaged else FAILURE_HINT
-            raise failure(log.errors, self._video, self._video.parent, hint=hint)
         errors = decoding_errors(self._video) if log.mixed else log.damage
+        if process.returncode != 0:
+            hint = DAMAGE_HINT if errors and not self._keep_damaged else FAILURE_HINT
+            raise failure([*log.errors, *errors], self._video, self._video.parent, hint=hint)
         if errors and not self._keep_damaged:
             raise damage(errors, self._video)
         self.errors = len(errors)

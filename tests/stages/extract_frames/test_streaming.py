@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -135,6 +135,25 @@ def test_a_truncated_file_gives_what_it_has(video: Path, tmp_path: Path) -> None
     kept = VideoStream(cut, keep_damaged=True)
     assert len(seen) <= len(list(kept)) < FRAMES
     assert kept.errors > 0
+
+
+def test_a_reason_that_was_mixed_into_another_message_is_found(
+    video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Mixed(Log):
+        """Loses the level of every error, as ffmpeg's threads rarely let it."""
+
+        def read(self, lines: Iterable[str]) -> Log:
+            super().read(lines)
+            self.errors, self.damage, self.mixed = [], [], True
+            return self
+
+    monkeypatch.setattr(streaming, "Log", Mixed)
+    whole, cut = tmp_path / "whole.avi", tmp_path / "cut.avi"
+    ffmpeg("-i", video, "-c:v", "png", whole)
+    cut.write_bytes(whole.read_bytes()[: whole.stat().st_size * 2 // 3])
+    with pytest.raises(CorruptInput, match=r"cut\.avi: cannot be decoded to its end.*--keep-dam"):
+        list(VideoStream(cut))
 
 
 @pytest.mark.parametrize("content", [b"", b"text"])
